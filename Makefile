@@ -1,0 +1,53 @@
+# What can be done here; `make` alone lists it.
+# Everything runs in a virtual environment of its own, which is set up when first needed and again
+# only when pyproject.toml has changed.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check format bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	@touch $@
+
+$(VENV)/.installed-test: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
+
+demo: $(VENV)/.installed ## download 200 files from a server that misbehaves, and account for everything opened
+	$(BIN)/withal demo
+
+test: $(VENV)/.installed-test ## run the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-all: ## run the tests on each CPython 3.11, 3.12 and 3.13 that this machine has
+	@PYTEST_ARGS='$(PYTEST_ARGS)' ./tests/on_each_python
+
+check: $(VENV)/.installed-dev ## lint and type-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+format: $(VENV)/.installed-dev ## format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-test ## measure what scopes cost, as ratios against the standard library
+	$(BIN)/python -m benchmarks.scopes
+
+clean: ## remove what was set up and built
+	rm -rf $(VENV) .venv-3.* dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,103 @@
+"""Runs coroutine tests, on asyncio's own loop and on uvloop, and fails a test that leaks.
+
+A test that is a coroutine function runs once on each loop, in a loop of its own. Whatever the
+test, it fails if it leaves a task, a descriptor or a thread behind, or if the loop's exception
+handler was called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import os
+import threading
+from collections.abc import Callable, Coroutine, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+try:
+    import uvloop
+except ImportError:  # the suite also runs where there is no uvloop, and says so
+    uvloop = None  # type: ignore[assignment]
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": getattr(uvloop, "new_event_loop", asyncio.new_event_loop),
+}
+
+
+def pytest_sessionstart() -> None:
+    for name in LOOPS:  # uvloop opens some descriptors for the whole process with its first loop
+        run_and_check(lambda: asyncio.sleep(0), name)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if inspect.iscoroutinefunction(metafunc.function):
+        metafunc.fixturenames.append("loop_name")
+        missing = pytest.mark.skipif(uvloop is None, reason="uvloop is not installed")
+        metafunc.parametrize("loop_name", ["asyncio", pytest.param("uvloop", marks=missing)])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    gc.collect()
+    before = open_descriptors(), set(threading.enumerate())
+    result = yield
+    gc.collect()
+    descriptors = open_descriptors() - before[0]
+    if descriptors:
+        pytest.fail(f"the test leaked descriptors: {sorted(descriptors)}")
+    threads = set(threading.enumerate()) - before[1]
+    if threads:
+        pytest.fail(f"the test leaked threads: {threads}")
+    return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test):
+        return None
+    names = inspect.signature(test).parameters
+    args = {name: pyfuncitem.funcargs[name] for name in names}
+    run_and_check(lambda: test(**args), str(pyfuncitem.callspec.params["loop_name"]))
+    return True
+
+
+def run_and_check(test: Callable[[], Coroutine[Any, Any, object]], loop_name: str) -> None:
+    """Run a coroutine in a new loop, and fail if it leaves a task or an unhandled error."""
+    unhandled: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: unhandled.append(context))
+        await test()
+        for _ in range(3):  # what was told to end may need a turn to do so
+            await asyncio.sleep(0)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, f"the test leaked tasks: {left}"
+
+    with asyncio.Runner(loop_factory=LOOPS[loop_name]) as runner:
+        runner.run(main())
+    gc.collect()
+    assert not unhandled, f"the loop's exception handler was called: {unhandled}"
+
+
+def open_descriptors() -> set[tuple[str, str]]:
+    """Return the open descriptors of this process, with what they are open on."""
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found.add((fd, os.readlink(f"/proc/self/fd/{fd}")))
+        except FileNotFoundError:  # the descriptor of the listing itself
+            continue
+    return found
+
+
+@pytest.fixture
+def root() -> Path:
+    """Return the folder of the project."""
+    return Path(__file__).parent.parent
