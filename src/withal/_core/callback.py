@@ -1,0 +1,58 @@
+"""Callbacks that a scope runs when it closes, plain or asynchronous."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import Any, final
+
+from withal._core.events import Step
+from withal._core.resource import OPEN, Keeper, Resource
+
+
+@final
+class Callback(Resource):
+    """A deferred call. Its task is started only when the time has come."""
+
+    def __init__(
+        self, keeper: Keeper, call: Callable[[], Awaitable[object] | object], name: str
+    ) -> None:
+        super().__init__(keeper, name)
+        self._call = call
+        if self.observers:
+            self.tell(Step.OPENING)
+        self.has_opened(None)
+
+    @property
+    def kind(self) -> str:
+        """Always ``"callback"``."""
+        return "callback"
+
+    def matches(self, value: object) -> bool:
+        """Never: a callback is not released, it runs."""
+        return False
+
+    def _begin_close(self) -> None:
+        keeper = self.keeper
+        self.task = keeper.loop.create_task(
+            self._run(), name=self.name, context=keeper.context.copy()
+        )
+        self.task.add_done_callback(self._check_started)
+
+    def _check_started(self, _: object) -> None:
+        # A loop that shuts down cancels tasks that have never run. This call is still owed.
+        if self.phase is OPEN:
+            self._begin_close()
+
+    async def _run(self) -> Any:
+        self.is_closing()
+        try:
+            result = self._call()
+            if isawaitable(result):
+                await result
+        except GeneratorExit:
+            raise
+        except BaseException as exc:  # carried to the scope that closes
+            self.has_closed(exc)
+        else:
+            self.has_closed(None)

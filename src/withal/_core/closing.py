@@ -1,0 +1,132 @@
+"""Closing, stage by stage, within one deadline (laws 1, 3, 5 and 6).
+
+Until the deadline each stage has all the time it wants. When it passes, what still runs is
+cancelled, and whatever has not begun to close still gets its turn, in order: goal one is that what
+was opened is closed. All of these together get `LAST_CALL` seconds, and each a `MOMENT` at least.
+What a cancellation does not end within a `MOMENT` is abandoned, and reported by name.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, Task
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any, final
+
+from withal._core.ending import Ending
+from withal._core.events import Step
+from withal._core.inline import Inline
+from withal._core.resource import CLOSED, OPENING, Resource
+from withal._core.shield import Latch
+
+LAST_CALL = 0.25
+MOMENT = 0.02
+
+# What was abandoned still runs: the loop holds tasks weakly, so that somebody has to hold these.
+_abandoned: set[Task[Any]] = set()
+
+
+@final
+class Closing:
+    """One closing: of a scope, of one resource, or of openings that were given up.
+
+    Args:
+        loop: the scope's.
+        deadline: when closing has to be done, in seconds of the loop's clock.
+        ending: gathers what fails, and says what finalizers see.
+
+    Attributes:
+        overdue: what had not closed by the deadline, in order of closing.
+        abandoned: what of that a cancellation did not end.
+    """
+
+    overdue: tuple[Resource, ...] = ()
+    abandoned: tuple[Resource, ...] = ()
+
+    def __init__(self, loop: AbstractEventLoop, deadline: float, ending: Ending) -> None:
+        self.deadline = deadline
+        self.ending = ending
+        self._loop = loop
+
+    def stage(self, resources: Sequence[Resource]) -> Awaitable[None] | None:
+        """Close these side by side, and keep what they fail with.
+
+        Returns what is to be awaited for it, or None if it is done: an inline exit that waits for
+        nothing is.
+        """
+        first = resources[0]
+        if not isinstance(first, Inline):
+            return self._hosted(resources)
+        rest = first.exit_nowait(self.ending.seen)
+        if rest is not None:
+            return self._inline(first, rest)
+        self._collect(resources)
+        return None
+
+    async def _inline(
+        self, resource: Inline, rest: tuple[Coroutine[Any, Any, object], object]
+    ) -> None:
+        await resource.exit_rest(rest, self._until())
+        self._collect((resource,))
+
+    async def _hosted(self, resources: Sequence[Resource]) -> None:
+        latch = Latch(self._loop, len(resources))
+        seen = self.ending.seen
+        ours = [each for each in resources if each.close_nowait(seen, latch)]
+        await self.join(latch, self._until())
+        if latch.missing > 0:
+            await self._cut(ours, latch)
+        self._collect(ours)
+
+    async def give_up(self, openings: Sequence[Resource], grace: float) -> None:
+        """Close what has opened, and what opens within `grace` seconds; cancel the rest."""
+        latch = Latch(self._loop, len(openings))
+        for each in openings:
+            each.close_nowait(self.ending.seen, latch)
+        await self.join(latch, min(self._loop.time() + grace, self._until()))
+        if latch.missing > 0:
+            for each in openings:
+                if each.phase is OPENING:
+                    each.cancel()
+                    each.overdue = False  # it had no deadline to keep
+            await self.join(latch, self._until())
+            if latch.missing > 0:
+                await self._cut(openings, latch)
+        self._collect(openings)
+
+    async def join(self, latch: Latch, until: float) -> None:
+        """Wait through cancellations, and keep the first for the end."""
+        self.ending.cancelled(await latch.join(until))
+
+    def _until(self) -> float:
+        now = self._loop.time()
+        if now < self.deadline:
+            return self.deadline
+        return max(now + MOMENT, self.deadline + LAST_CALL)
+
+    async def _cut(self, resources: Sequence[Resource], latch: Latch) -> None:
+        """Cancel what is still closing past the deadline, and leave what does not end even so."""
+        for each in resources:
+            if each.phase is not CLOSED:
+                each.cancel()
+        await self.join(latch, self._loop.time() + MOMENT)
+        for each in resources:
+            if each.phase is not CLOSED:
+                self._abandon(each)
+
+    def _abandon(self, resource: Resource) -> None:
+        self.abandoned += (resource,)
+        if resource.task is not None:
+            _abandoned.add(resource.task)
+            resource.task.add_done_callback(_abandoned.discard)
+        if resource.observers:
+            resource.tell(Step.ABANDONED)
+
+    def _collect(self, resources: Sequence[Resource]) -> None:
+        for each in resources:
+            if each.suppressed:
+                self.ending.suppress()  # before any error is looked at: one is enough for all
+        for each in resources:
+            if each.overdue:
+                self.overdue += (each,)
+            if each.error is not None:
+                self.ending.fail(each.error)

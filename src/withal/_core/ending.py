@@ -1,0 +1,133 @@
+"""How a scope ends: the body's outcome and the errors since then, made into one exception (law 7).
+
+Pure: nothing here waits. `Ending` gathers while the scope closes, and `conclude` says at the end
+what is to be raised, so that the rules stand in one place:
+
+* An error that tells of another - is it, contains it in a group, or was raised ``from`` it - stands
+  for both. A task group that wraps the body's error, or a manager that translates it, is therefore
+  reported once.
+* One error is raised bare, several in a group, the body's first.
+* Errors win over a cancellation, as in `asyncio.TaskGroup`; the cancellation stays requested.
+* A cancellation that the scope itself caused, to have its body leave, is not reported.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from typing import TypeVar, cast, final
+
+from withal._core.events import Outcome
+
+E = TypeVar("E", bound=BaseException)
+
+
+@final
+class Ending:
+    """What has happened to a scope since its body ended.
+
+    Attributes:
+        seen: the exception that finalizers see: the body's, until one of them suppresses or
+            translates it.
+        errors: what failed besides, in the order of failing.
+        cancellation: the first cancellation that arrived while the scope was closing.
+    """
+
+    __slots__ = ("cancellation", "errors", "seen")
+
+    def __init__(self, body: BaseException | None) -> None:
+        self.seen = body
+        self.errors: list[BaseException] = []
+        self.cancellation: CancelledError | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether there is nothing to raise."""
+        return self.seen is None and self.cancellation is None and not self.errors
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it would end, were it to end now."""
+        if self.errors:
+            return Outcome.ERROR
+        return outcome_of(self.seen or self.cancellation)
+
+    def cancelled(self, cancellation: CancelledError | None) -> None:
+        """Keep the first cancellation for when closing is done (law 6)."""
+        if self.cancellation is None and cancellation is not self.seen:
+            self.cancellation = cancellation
+
+    def suppress(self) -> None:
+        """Drop the body's exception: a finalizer returned true."""
+        self.seen = None
+
+    def fail(self, error: BaseException) -> None:
+        """Add an error, unless one that is known already tells of it, or a cancellation."""
+        if isinstance(error, CancelledError):
+            self.cancelled(error)
+        elif self.seen is not None and _tells_of(error, self.seen):
+            self.seen = error
+        elif not any(_tells_of(known, error) for known in (self.seen, *self.errors) if known):
+            self.errors.append(error)
+
+    def conclude(
+        self, scope: str, *, requested: bool, own: bool
+    ) -> tuple[BaseException | None, CancelledError | None]:
+        """Return what to raise, and a cancellation that is still to be delivered after it.
+
+        Args:
+            scope: the scope's path, for the message of a group.
+            requested: somebody outside has asked to cancel the owner.
+            own: the scope itself cancelled its body.
+        """
+        failures = list(self.errors)
+        cancellation = self.cancellation
+        if isinstance(self.seen, CancelledError):
+            cancellation = self.seen
+        elif self.seen is not None:
+            failures.insert(0, self.seen)
+        if own and not requested:
+            cancellation = None
+        if not failures:
+            return cancellation, None
+        error = one_of(f"scope {scope!r} ended with {len(failures)} errors", failures)
+        return error, cancellation if requested else None
+
+
+def one_of(message: str, errors: list[E]) -> E | BaseExceptionGroup[E]:
+    """Return the only error bare, or several as a group."""
+    return errors[0] if len(errors) == 1 else BaseExceptionGroup(message, errors)
+
+
+def outcome_of(error: BaseException | None) -> Outcome:
+    """Return how something ended that ended with this."""
+    if error is None:
+        return Outcome.OK
+    return Outcome.CANCELLED if isinstance(error, CancelledError) else Outcome.ERROR
+
+
+def raise_unchanged(error: BaseException) -> None:
+    """Raise an error with the context it has, not with what happens to be handled just now."""
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context
+
+
+def _tells_of(error: BaseException, other: BaseException) -> bool:
+    """Whether raising `error` shows `other` too: as itself, as a member, or as its cause."""
+    todo, done = [error], set[int]()
+    while todo:
+        current = todo.pop()
+        if current is other:
+            return True
+        if id(current) in done:
+            continue
+        done.add(id(current))
+        if isinstance(current, BaseExceptionGroup):
+            todo += cast("BaseExceptionGroup[BaseException]", current).exceptions
+        # `raise X from None` sets no cause and hides the context: a translation all the same.
+        cause = current.__cause__ or (current.__suppress_context__ and current.__context__)
+        if cause:
+            todo.append(cause)
+    return False

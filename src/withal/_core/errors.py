@@ -1,0 +1,141 @@
+"""What goes wrong with a scope, as exceptions that say what happened, to what, and what to do."""
+
+from __future__ import annotations
+
+from typing import final
+
+
+class WithalError(Exception):
+    """The base of every error that withal itself raises.
+
+    What a resource raises of its own, while it opens, lives or closes, reaches the caller as it
+    is and is not wrapped.
+    """
+
+
+@final
+class ScopeClosedError(WithalError):
+    """Something was asked of a scope that is not open: not yet, no longer, or only until now.
+
+    Attributes:
+        scope: the scope's path, such as ``"app > request"``.
+        state: ``"new"``, ``"closing"`` or ``"closed"``.
+        resource: the name of what was to be opened.
+    """
+
+    def __init__(self, scope: str, state: str, resource: str) -> None:
+        self.scope = scope
+        self.state = state
+        self.resource = resource
+        super().__init__(scope, state, resource)
+
+    def __str__(self) -> str:
+        if self.state == "new":
+            return (
+                f"cannot open {self.resource!r}: scope {self.scope!r} is not open yet; "
+                "enter it first, with `async with scope:`"
+            )
+        return (
+            f"cannot open {self.resource!r}: scope {self.scope!r} is {self.state}; "
+            "open it before the scope's body ends, or in a scope that lives longer"
+        )
+
+
+@final
+class CloseTimeoutError(WithalError):
+    """The scope's deadline passed while resources were still closing.
+
+    They were cancelled. Those in `abandoned` did not end even then and are no longer waited for:
+    they may still run.
+
+    Attributes:
+        scope: the scope's path.
+        timeout: the seconds that closing was given.
+        resources: the names of all that had not closed by the deadline, in order of closing.
+        abandoned: the names of those that a cancellation did not end either.
+    """
+
+    def __init__(
+        self,
+        scope: str,
+        timeout: float,
+        resources: tuple[str, ...],
+        abandoned: tuple[str, ...] = (),
+    ) -> None:
+        self.scope = scope
+        self.timeout = timeout
+        self.resources = resources
+        self.abandoned = abandoned
+        super().__init__(scope, timeout, resources, abandoned)
+
+    def __str__(self) -> str:
+        late = ", ".join(map(repr, self.resources))
+        text = f"scope {self.scope!r}: {late} had not closed within {self.timeout:g} s"
+        if self.abandoned:
+            left = ", ".join(map(repr, self.abandoned))
+            text += f", and {left} did not end when cancelled and may still run"
+        return text + "; see what the finalizer waits for, or give the scope a longer close_timeout"
+
+
+@final
+class ResourceLostError(WithalError):
+    """A resource was cancelled from outside while it was opening, in use, or closing.
+
+    Attributes:
+        scope: the path of the scope that held it.
+        resource: its name.
+        phase: ``"opening"``, ``"open"`` or ``"closing"``.
+    """
+
+    def __init__(self, scope: str, resource: str, phase: str) -> None:
+        self.scope = scope
+        self.resource = resource
+        self.phase = phase
+        super().__init__(scope, resource, phase)
+
+    def __str__(self) -> str:
+        when = "in use" if self.phase == "open" else self.phase
+        return (
+            f"{self.resource!r} in scope {self.scope!r} was cancelled while {when}, and not by its "
+            "scope; look for what cancels tasks that it did not start"
+        )
+
+
+@final
+class AlreadyEnteredError(WithalError):
+    """A context manager that serves once was entered a second time.
+
+    Attributes:
+        resource: its name.
+    """
+
+    def __init__(self, resource: str) -> None:
+        self.resource = resource
+        super().__init__(resource)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.resource!r} has been entered before and can be entered only once; "
+            "make a new one for each use"
+        )
+
+
+@final
+class NotOpenError(WithalError, LookupError):
+    """What was to be released is not open in the scope: never was, or no longer is.
+
+    Attributes:
+        scope: the scope's path.
+        resource: how the value given looks.
+    """
+
+    def __init__(self, scope: str, resource: str) -> None:
+        self.scope = scope
+        self.resource = resource
+        super().__init__(scope, resource)
+
+    def __str__(self) -> str:
+        return (
+            f"cannot release {self.resource}: it is not open in scope {self.scope!r}; "
+            "pass the very object that entering it returned, once"
+        )

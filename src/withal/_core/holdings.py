@@ -1,0 +1,305 @@
+"""What one scope holds, and how it is opened, given back and closed. `Scope` is its public face.
+
+State changes are synchronous: between two awaits of a method here, what is open, what is in flight
+and what is being closed are each told by one place only. `_order` has what is open, `_in_flight`
+what is opening, and both are left only through `_settle` or `close`.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError, current_task, get_running_loop
+from collections.abc import Sequence
+from contextvars import Context
+from typing import final
+
+from withal._core.closing import LAST_CALL, Closing
+from withal._core.ending import Ending, raise_unchanged
+from withal._core.errors import CloseTimeoutError, NotOpenError, ScopeClosedError
+from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
+from withal._core.host import Host
+from withal._core.inline import Inline
+from withal._core.order import Order
+from withal._core.resource import CLOSED, CLOSING, OPEN, Phase, Resource
+from withal._core.shield import Latch, deliver_again, take_back, turn
+from withal._core.snapshot import ResourceSnapshot, ScopeSnapshot
+
+
+@final
+class Holdings:
+    """The resources of an open scope, from the entry of its body to the end of closing.
+
+    Args:
+        name: the scope's name.
+        close_timeout: seconds that closing gets.
+        open_grace: seconds that openings in flight get when they are given up.
+        parent: the holdings of the scope around it.
+    """
+
+    context: Context
+    """The context that hosts run in: set as soon as the scope is current in it."""
+
+    # What most scopes never set is found on the class: making one is on the hot path.
+    phase: Phase = OPEN
+    _own_cancel = False
+    _deadline: float | None = None
+    _id = 0  # none: nobody observes, or its host tells of it
+    _idle: Latch | None = None
+    _by_value: dict[int, Resource] | None = None  # made by the first early release
+
+    def __init__(
+        self, name: str, close_timeout: float, open_grace: float, parent: Holdings | None
+    ) -> None:
+        self.loop = get_running_loop()
+        owner = current_task(self.loop)
+        if owner is None:
+            raise RuntimeError(f"scope {name!r} must be entered in an asyncio task")
+        self.name = name
+        self.parent = parent
+        self.owner = owner
+        self.observers: Observers = current_observers()
+        self._close_timeout = close_timeout
+        self._open_grace = open_grace
+        self._baseline = owner.cancelling()
+        self._order: Order[Resource] = Order()
+        self._in_flight: dict[Latch, Sequence[Host]] = {}
+        self._children: dict[Holdings, None] = {}
+        if parent is not None:
+            parent._children[self] = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the scopes, outermost first, this one last."""
+        around = () if self.parent is None else self.parent.names
+        return (*around, self.name)
+
+    @property
+    def path(self) -> str:
+        """The same as one text."""
+        return " > ".join(self.names)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    # Opening
+
+    def add(self, resource: Resource) -> None:
+        """Take over what has just opened, after all that was opened earlier."""
+        self._order.add(resource)
+        if self._by_value is not None:
+            self._by_value[id(resource.value)] = resource
+
+    async def open_together(self, hosts: Sequence[Host]) -> None:
+        """Open all of these side by side, or none (law 2)."""
+        latch = Latch(self.loop, len(hosts))
+        self._in_flight[latch] = hosts
+        cancellation = None
+        try:
+            for host in hosts:
+                host.start(latch)
+            await turn()
+            for host in hosts:
+                host.check_started()
+            if latch.missing > 0:
+                await latch.wait()
+        except CancelledError as exc:
+            cancellation = exc
+        if cancellation is None and self._adopt(hosts):
+            del self._in_flight[latch]
+            return
+        try:
+            await self._give_up(hosts, cancellation)
+        finally:
+            del self._in_flight[latch]
+            if self._idle is not None:
+                self._idle.arrive()
+
+    def _adopt(self, hosts: Sequence[Host]) -> bool:
+        """Take over what has opened together, if all of it has and may."""
+        if self.phase is not OPEN:
+            return False
+        for host in hosts:
+            if host.phase is not OPEN or host.lost:
+                return False
+        self._order.add_together(hosts)
+        if self._by_value is not None:
+            self._by_value.update((id(host.value), host) for host in hosts)
+        return True
+
+    async def _give_up(self, hosts: Sequence[Host], cancellation: CancelledError | None) -> None:
+        """Close again what of these has opened, and raise what is to be told of it."""
+        cause = cancellation or next((host.error for host in hosts if host.error), None)
+        if cause is None and self.phase is not OPEN:
+            cause = ScopeClosedError(self.path, self.phase.value, hosts[0].name)
+        for host in hosts:
+            host.check_started()
+        closing = self._closing(cause)
+        await closing.give_up(hosts, self._open_grace)
+        self._settle(closing)
+
+    # Early release, and death
+
+    async def release(self, value: object) -> None:
+        """Close one resource now, and raise what its finalizer raises."""
+        resource = self._find(value)
+        if resource is None:
+            raise NotOpenError(self.path, repr(value))
+        if isinstance(resource, Inline) and current_task() is not self.owner:
+            raise RuntimeError(
+                f"{resource.name!r} was entered inline, by the task of scope {self.path!r}, and "
+                "can be released by that task only"
+            )
+        closing = self._closing(None)
+        rest = closing.stage((resource,))
+        if rest is not None:
+            await rest
+        self.ended(resource)
+        self._settle(closing)
+
+    def _find(self, value: object) -> Resource | None:
+        """Return the open resource that the body holds as `value`, the newest first."""
+        if self._by_value is None:
+            self._by_value = {id(each.value): each for each in self._order}
+        found = self._by_value.get(id(value))
+        if found is not None and found.phase is OPEN and found.matches(value):
+            return found
+        # Rare: its manager was given, or several have one value, such as None.
+        for each in reversed(list(self._order)):
+            if each.phase is OPEN and each.matches(value):
+                return each
+        return None
+
+    def ended(self, resource: Resource) -> None:
+        """Forget a resource that has closed."""
+        self._order.remove(resource)
+        by_value = self._by_value
+        if by_value is not None and by_value.get(id(resource.value)) is resource:
+            del by_value[id(resource.value)]
+
+    def lost(self, resource: Resource) -> None:
+        """Have the body leave, since this has died under it (law 8).
+
+        While the scope closes nothing has to be done: the error is raised at the end. Of what is
+        still in flight the opening is told, which gives up.
+        """
+        for latch, hosts in self._in_flight.items():
+            if resource in hosts:
+                latch.open()
+                return
+        if self.phase is OPEN and not self._own_cancel:
+            self._own_cancel = True
+            self.owner.cancel(f"{resource.name!r} in scope {self.path!r} has died")
+
+    # Closing
+
+    async def close(self, exc: BaseException | None) -> BaseException | None:
+        """Close all, in order, and return what is to be raised in place of `exc`."""
+        self.phase = CLOSING
+        closing = self._closing(exc)
+        self._deadline = closing.deadline
+        if self._id:
+            self._tell(Step.CLOSING)
+        if self._in_flight:
+            await self._turn_away(closing)
+        for stage in self._order.closing():
+            rest = closing.stage(stage)
+            if rest is not None:
+                await rest
+            for each in stage:
+                self._order.remove(each)
+        self._by_value = None
+        if self.parent is not None:
+            del self.parent._children[self]
+        self._report(closing)
+        self.phase = CLOSED
+        if self._id:
+            self._tell(Step.CLOSED, closing.ending.outcome)
+        return self._conclude(closing.ending)
+
+    async def _turn_away(self, closing: Closing) -> None:
+        """Have other tasks' openings in flight given up, by the tasks that wait for them."""
+        self._idle = Latch(self.loop, len(self._in_flight))
+        for latch in self._in_flight:
+            latch.open()
+        await closing.join(self._idle, closing.deadline + LAST_CALL)
+
+    def _report(self, closing: Closing) -> None:
+        """Add an error that names what had not closed in time, if anything."""
+        if closing.overdue:
+            late = tuple(each.name for each in closing.overdue)
+            left = tuple(each.name for each in closing.abandoned)
+            error = CloseTimeoutError(self.path, self._close_timeout, late, left)
+            closing.ending.fail(error)
+
+    def _closing(self, exc: BaseException | None) -> Closing:
+        """Return a closing whose deadline is within those of all scopes around (law 5)."""
+        deadline = self.loop.time() + self._close_timeout
+        around: Holdings | None = self
+        while around is not None:
+            if around._deadline is not None:
+                deadline = min(deadline, around._deadline)
+            around = around.parent
+        return Closing(self.loop, deadline, Ending(exc))
+
+    def _conclude(self, ending: Ending) -> BaseException | None:
+        if ending.is_ok and not self._own_cancel:
+            return None
+        closer = current_task()
+        own = self._own_cancel and closer is self.owner
+        # A scope may be closed by another task than entered it, of whose earlier requests nothing
+        # is known: what it was cancelled by just now is then the only one.
+        requested = (
+            take_back(self.owner, self._baseline, own=own)
+            if closer is self.owner
+            else ending.cancellation is not None
+        )
+        error, again = ending.conclude(self.path, requested=requested, own=own)
+        if again is not None and closer is not None:
+            deliver_again(closer, again)
+        return error
+
+    def _settle(self, closing: Closing) -> None:
+        """End a closing that was not the whole scope's: raise what is to be raised."""
+        ending = closing.ending
+        self._report(closing)
+        requested = isinstance(ending.cancellation or ending.seen, CancelledError)
+        error, again = ending.conclude(self.path, requested=requested, own=False)
+        task = current_task()
+        if again is not None and task is not None:
+            deliver_again(task, again)
+        if error is not None:
+            raise_unchanged(error)
+
+    # Looking
+
+    def snapshot(self) -> ScopeSnapshot:
+        """Return what is held now."""
+        in_flight: list[Resource] = [h for hosts in self._in_flight.values() for h in hosts]
+        return ScopeSnapshot(
+            self.name,
+            self.phase.value,
+            tuple(_snapshot_of(each) for each in (*self._order, *in_flight)),
+            tuple(child.snapshot() for child in self._children),
+        )
+
+    def tell_of_itself(self) -> None:
+        """Begin to send events of the scope as a resource of its own, which has just opened."""
+        self._id = next_id()
+        self._tell(Step.OPENING)
+        self._tell(Step.OPENED)
+
+    def _tell(self, step: Step, outcome: Outcome | None = None) -> None:
+        around = () if self.parent is None else self.parent.names
+        time = self.loop.time()
+        task = self.owner.get_name()
+        event = Event(step, time, self._id, self.name, "scope", around, task, outcome)
+        emit(self.observers, event)
+
+
+def _snapshot_of(resource: Resource) -> ResourceSnapshot:
+    return ResourceSnapshot(
+        resource.name,
+        resource.kind,
+        resource.phase.value,
+        resource.opening_at,
+        resource.opened_at,
+    )

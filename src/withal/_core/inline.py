@@ -1,0 +1,87 @@
+"""Managers entered in the owner's own task, as a plain ``async with`` does.
+
+For those that must set a context variable for the body, or govern it (a timeout, a cancel scope),
+and those known to be safe when they are cancelled half-way: here nothing shields them.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError, current_task
+from collections.abc import Awaitable, Coroutine
+from inspect import iscoroutine
+from typing import Any, TypeVar, final
+
+from withal._core.events import Step
+from withal._core.resource import Managed, triple
+from withal._core.shield import in_time
+
+T = TypeVar("T")
+
+
+@final
+class Inline(Managed):
+    """A context manager that is entered and exited by the task that owns the scope."""
+
+    @property
+    def task_name(self) -> str:
+        """The name of the task that is running now: the owner's."""
+        task = current_task()
+        return "" if task is None else task.get_name()
+
+    async def open(self) -> None:
+        """Enter the manager. Its errors, and cancellations, are the caller's."""
+        if self.observers:
+            self.tell(Step.OPENING)
+        try:
+            value = self._enter(self._manager)
+            if self._is_async:
+                value = await value
+        except BaseException as exc:
+            self.has_closed(exc)
+            raise
+        self.has_opened(value)
+
+    def exit_nowait(
+        self, seen: BaseException | None
+    ) -> tuple[Coroutine[Any, Any, object], object] | None:
+        """Exit as far as that goes without waiting; return the rest, and what it waits for."""
+        self._seen = seen
+        self.is_closing()
+        try:
+            done = self._exit(self._manager, *triple(seen))
+            if self._is_async:
+                step = done if iscoroutine(done) else _as_coroutine(done)
+                try:
+                    return step, step.send(None)
+                except StopIteration as end:
+                    done = end.value
+        except BaseException as exc:
+            self._has_failed(exc)
+        else:
+            self.suppressed = bool(done)
+            self.has_closed(None)
+        return None
+
+    async def exit_rest(
+        self, rest: tuple[Coroutine[Any, Any, object], object], until: float
+    ) -> None:
+        """Exit to the end, or until a time of the loop's clock."""
+        try:
+            done, self.overdue = await in_time(*rest, until)
+        except BaseException as exc:
+            self._has_failed(exc)
+        else:
+            self.suppressed = bool(done)
+            self.has_closed(None)
+
+    def _has_failed(self, exc: BaseException) -> None:
+        """Keep an error, or the owner's cancellation, for the scope that closes."""
+        self.has_closed(None if exc is self._seen else exc)
+
+    def _explain(self, cancellation: CancelledError) -> CancelledError:
+        """Take a cancellation for what it is: the owner's, not a death of this resource."""
+        return cancellation
+
+
+async def _as_coroutine(awaitable: Awaitable[T]) -> T:
+    return await awaitable

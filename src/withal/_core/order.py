@@ -1,0 +1,57 @@
+"""The order of closing (law 3): what opened one after the other in reverse, together together."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Generic, TypeVar, final
+
+T = TypeVar("T", bound=Hashable)
+
+
+@final
+class Order(Generic[T]):
+    """What is open, in order of opening, by stages: the members of one stage opened together.
+
+    Adding and removing take constant time, and what was removed leaves nothing behind, so that a
+    scope may live long and hold many things briefly.
+    """
+
+    __slots__ = ("_next", "_stages")
+
+    def __init__(self) -> None:
+        self._stages: dict[T, int] = {}
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._stages)
+
+    def __contains__(self, item: T) -> bool:
+        return item in self._stages
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield each item, in order of opening."""
+        return iter(self._stages)
+
+    def add(self, item: T) -> None:
+        """Add what has just opened."""
+        self._next += 1
+        self._stages[item] = self._next
+
+    def add_together(self, items: Sequence[T]) -> None:
+        """Add what has just opened together."""
+        self._next += 1
+        self._stages.update(dict.fromkeys(items, self._next))
+
+    def remove(self, item: T) -> None:
+        """Forget an item, if it is there: it has closed, or is closed by somebody else."""
+        self._stages.pop(item, None)
+
+    def closing(self) -> Iterator[list[T]]:
+        """Yield the stages in order of closing, as they are now."""
+        items = list(self._stages.items())
+        while items:
+            item, number = items.pop()
+            stage = [item]
+            while items and items[-1][1] == number:
+                stage.append(items.pop()[0])
+            yield stage

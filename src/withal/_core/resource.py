@@ -1,0 +1,225 @@
+"""What every resource of a scope has, however it is run: a name, a phase, a time, a result."""
+
+from __future__ import annotations
+
+import enum
+from asyncio import AbstractEventLoop, CancelledError, Task
+from contextvars import Context
+from types import TracebackType
+from typing import Any, Protocol, final
+
+from withal._core.ending import outcome_of
+from withal._core.errors import ResourceLostError
+from withal._core.events import Event, Observers, Outcome, Step, emit, next_id
+from withal._core.managers import name_of, protocol_of
+from withal._core.shield import Latch
+
+
+@final
+class Phase(enum.Enum):
+    """Where a resource stands. It only ever moves down this list, and may skip."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+# A member looked up on its class takes ten times as long as a name, on 3.11.
+OPENING, OPEN, CLOSING, CLOSED = Phase
+
+
+class Keeper(Protocol):
+    """What a resource needs of the scope that owns it."""
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        """The loop that the scope runs on."""
+        ...
+
+    @property
+    def context(self) -> Context:
+        """The context that the scope was entered with, and is current in."""
+        ...
+
+    @property
+    def observers(self) -> Observers:
+        """Who hears of each step."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """The names of the scopes, outermost first, as one text."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the scopes, outermost first."""
+        ...
+
+    def lost(self, resource: Resource, /) -> None:
+        """Hear of a death (law 8): the body is to leave."""
+
+    def ended(self, resource: Resource, /) -> None:
+        """Hear that a resource has come to its own good end, and forget it."""
+
+
+class Resource:
+    """One thing that a scope owns. Subclasses say how it opens, lives and closes.
+
+    Attributes:
+        value: what the body was given for it.
+        error: what it failed with, while opening, in use or closing.
+        suppressed: its finalizer asked that the body's exception be dropped.
+        lost: it died while in use, and has yet to be closed.
+    """
+
+    # What most resources never set is found on the class: making one is on the hot path.
+    phase: Phase = OPENING
+    value: Any = None  # of the user's own type; Scope's signatures know which
+    task: Task[Any] | None = None
+    error: BaseException | None = None
+    suppressed = False
+    lost = False
+    overdue = False
+    opened_at: float | None = None
+    _id = 0
+    _latch: Latch | None = None
+    _seen: BaseException | None = None
+
+    def __init__(self, keeper: Keeper, name: str | None) -> None:
+        self.keeper = keeper
+        self.observers = keeper.observers
+        self.opening_at = keeper.loop.time()
+        self._name = name
+
+    @property
+    def kind(self) -> str:
+        """What sort of resource it is; also its name, unless it was given another."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """The name it was given, or its kind."""
+        return self._name or self.kind
+
+    @property
+    def task_name(self) -> str:
+        """The name of the task that it is opened and closed in."""
+        return self.task.get_name() if self.task is not None else ""
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name!r} {self.phase.value} in {self.keeper.path!r}>"
+
+    def matches(self, value: object) -> bool:
+        """Tell whether `value` is what the body holds of this resource."""
+        return self.value is value
+
+    def close_nowait(self, seen: BaseException | None, latch: Latch) -> bool:
+        """Ask for closing, and have `latch` told when it is closed.
+
+        Returns false when somebody else has asked before, whose business the result is.
+        """
+        if self.phase is CLOSED:
+            latch.arrive()
+            return True
+        if self.phase is CLOSING:
+            assert self.task is not None
+            self.task.add_done_callback(latch.arrive)
+            return False
+        self._latch = latch
+        self._seen = seen
+        self._begin_close()
+        return True
+
+    def _begin_close(self) -> None:
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Cancel what runs for it: it has had its time."""
+        self.overdue = True
+        if self.task is not None:
+            self.task.cancel()
+
+    def tell(self, step: Step, outcome: Outcome | None = None) -> None:
+        """Send an event of this step. Callers look first whether anybody observes."""
+        keeper = self.keeper
+        self._id = self._id or next_id()
+        event = Event(
+            step,
+            keeper.loop.time(),
+            self._id,
+            self.name,
+            self.kind,
+            keeper.names,
+            self.task_name,
+            outcome,
+        )
+        emit(self.observers, event)
+
+    def has_opened(self, value: object) -> None:
+        """Note that it is open, with this value."""
+        self.value = value
+        self.phase = OPEN
+        self.opened_at = self.keeper.loop.time()
+        if self.observers:
+            self.tell(Step.OPENED)
+
+    def is_closing(self) -> None:
+        """Note that its finalizer is about to run."""
+        self.phase = CLOSING
+        if self.observers:
+            self.tell(Step.CLOSING)
+
+    def has_closed(self, error: BaseException | None) -> None:
+        """Note that it is closed, and tell whoever waits for that."""
+        opening = self.phase is OPENING
+        if self.observers:
+            outcome = outcome_of(error or self.error)
+            self.tell(Step.FAILED if opening else Step.CLOSED, outcome)
+        if isinstance(error, CancelledError):
+            error = self._explain(error)
+        elif error is not None:
+            verb = "opening" if opening else "closing"
+            error.add_note(f"(withal: while {verb} {self.name!r} in scope {self.keeper.path!r})")
+        self.error = self.error or error
+        self.phase = CLOSED
+        if self._latch is not None:
+            self._latch.arrive()
+
+    def _explain(self, cancellation: CancelledError) -> BaseException | None:
+        """Say who cancelled it, unless it was its own scope or the body's cancellation."""
+        if self.overdue or (isinstance(self._seen, CancelledError) and not self.lost):
+            return None
+        phase = OPEN if self.lost else self.phase
+        error = ResourceLostError(self.keeper.path, self.name, phase.value)
+        error.__cause__ = cancellation
+        return error
+
+
+class Managed(Resource):
+    """A resource that is a context manager, entered and exited in one way or another."""
+
+    def __init__(
+        self, keeper: Keeper, manager: object, name: str | None, kind: str | None = None
+    ) -> None:
+        self._enter, self._exit, self._is_async = protocol_of(manager)
+        self._manager = manager
+        self._kind = kind
+        Resource.__init__(self, keeper, name)
+
+    @property
+    def kind(self) -> str:
+        """The manager's type or function, unless it was told another."""
+        return self._kind or name_of(self._manager)
+
+    def matches(self, value: object) -> bool:
+        """Tell whether `value` is what entering returned, or the manager itself."""
+        return self.value is value or self._manager is value
+
+
+def triple(
+    exc: BaseException | None,
+) -> tuple[type[BaseException] | None, BaseException | None, TracebackType | None]:
+    """Return the arguments of ``__exit__`` for an exception, or for none."""
+    return (None, None, None) if exc is None else (type(exc), exc, exc.__traceback__)

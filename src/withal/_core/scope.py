@@ -1,0 +1,390 @@
+"""Scopes: the regions of a program that own resources."""
+
+from __future__ import annotations
+
+from asyncio import Task, current_task
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar, Token, copy_context
+from functools import partial
+from inspect import iscoroutine
+from types import EllipsisType, TracebackType
+from typing import Any, ParamSpec, TypeVar, final, overload
+
+from withal._core.callback import Callback
+from withal._core.ending import raise_unchanged
+from withal._core.errors import AlreadyEnteredError, ScopeClosedError
+from withal._core.holdings import Holdings
+from withal._core.host import Host
+from withal._core.inline import Inline
+from withal._core.managers import (
+    AsyncManager,
+    Manager,
+    SyncManager,
+    check_callable,
+    check_together,
+    name_of,
+)
+from withal._core.resource import CLOSED, OPEN
+from withal._core.snapshot import ScopeSnapshot
+from withal._core.spawned import Spawned
+
+T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+T5 = TypeVar("T5")
+T6 = TypeVar("T6")
+P = ParamSpec("P")
+R = TypeVar("R", bound=Awaitable[object] | object)
+
+_current: ContextVar[Scope | None] = ContextVar("withal_scope", default=None)
+
+
+@final
+class Scope:
+    """A region of a program that owns resources: ``async with Scope("app") as scope: ...``.
+
+    What was opened in it is closed exactly once when the body ends, however it ends: in reverse
+    order, what was opened together side by side, and within one deadline. An error of a finalizer
+    is raised; one error bare, several as an `ExceptionGroup`, the body's first. A cancellation
+    that arrives meanwhile is raised once closing is done.
+
+    Each resource is entered and exited in a task of its own, its host. A resource that dies in
+    use (its host is cancelled, a task group in it fails, a spawned task raises) cancels the body;
+    when that has left, the scope raises the resource's error in place of the cancellation.
+
+    A scope is entered once. It may be used by other tasks than the one that entered it, and what
+    they open is closed with the rest. A scope may also be entered into another, with
+    `Scope.enter`.
+
+    Args:
+        name: what the scope is called in errors, events and snapshots.
+        close_timeout: seconds that closing may take altogether. What still runs then is
+            cancelled, and reported as `CloseTimeoutError`. A scope within another closes within
+            what is left to the outer one.
+        open_grace: seconds that openings in flight get to finish, and are then closed, when they
+            are given up: because the caller is cancelled, another resource of the same
+            `enter_all` has failed, or the scope closes. Afterwards they are cancelled.
+        parent: the scope around this one; by default the scope current where it is entered,
+            and None for none.
+
+    Raises:
+        ValueError: a time is negative.
+
+    Example:
+        >>> import asyncio, contextlib
+        >>> @contextlib.asynccontextmanager
+        ... async def connection(name):
+        ...     print("open", name)
+        ...     yield name
+        ...     print("close", name)
+        >>> async def main() -> None:
+        ...     async with Scope("app") as scope:
+        ...         config = await scope.enter(connection("config"))
+        ...         db, cache = await scope.enter_all(connection("db"), connection("cache"))
+        ...         print("use", config, db, cache)
+        >>> asyncio.run(main())
+        open config
+        open db
+        open cache
+        use config db cache
+        close db
+        close cache
+        close config
+    """
+
+    __slots__ = (
+        "_held",
+        "_is_hosted",
+        "_token",
+        "close_timeout",
+        "name",
+        "open_grace",
+        "parent",
+    )
+
+    def __init__(
+        self,
+        name: str = "scope",
+        *,
+        close_timeout: float = 10.0,
+        open_grace: float = 1.0,
+        parent: Scope | EllipsisType | None = ...,
+    ) -> None:
+        if close_timeout < 0 or open_grace < 0:
+            raise ValueError(
+                f"scope {name!r}: close_timeout and open_grace are seconds, zero or more; "
+                f"got {close_timeout!r} and {open_grace!r}"
+            )
+        self.name = name
+        self.close_timeout = close_timeout
+        self.open_grace = open_grace
+        self.parent = parent
+        self._held: Holdings | None = None
+        self._token: Token[Scope | None] | None = None
+        self._is_hosted = False
+
+    def __repr__(self) -> str:
+        if self._held is None:
+            return f"<Scope {self.name!r} new>"
+        return f"<Scope {self._held.path!r} {self.state}, {len(self._held)} resources>"
+
+    @property
+    def state(self) -> str:
+        """``"new"``, ``"open"``, ``"closing"`` or ``"closed"``."""
+        return "new" if self._held is None else self._held.phase.value
+
+    async def __aenter__(self) -> Scope:
+        """Open the scope and make it the current one.
+
+        Raises:
+            AlreadyEnteredError: it was entered before.
+            ScopeClosedError: the parent that it was given is not open.
+            RuntimeError: no asyncio task is running.
+        """
+        if self._held is not None:
+            raise AlreadyEnteredError(self.name)
+        around = _holdings_around(self)
+        held = Holdings(self.name, self.close_timeout, self.open_grace, around)
+        self._held = held
+        if held.observers and not self._is_hosted:
+            held.tell_of_itself()
+        self._token = _current.set(self)
+        held.context = copy_context()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        """Close all that the scope holds; do nothing when that was done before.
+
+        Raises:
+            CloseTimeoutError: the deadline passed; names what had not closed.
+            ResourceLostError: a resource was cancelled from outside while in use.
+            BaseException: what a resource, a spawned task or a finalizer failed with.
+            BaseExceptionGroup: there was more than one such error, or one beside the body's.
+        """
+        held = self._held
+        if held is None or held.phase is not OPEN:
+            return False
+        self._leave_context()
+        error = await held.close(exc)
+        if error is not None and error is not exc:
+            raise_unchanged(error)
+        return exc is not None and error is None
+
+    @overload
+    async def enter(
+        self, manager: AsyncManager[T], *, name: str | None = None, inline: bool = False
+    ) -> T: ...
+    @overload
+    async def enter(
+        self, manager: SyncManager[T], *, name: str | None = None, inline: bool = False
+    ) -> T: ...
+    async def enter(
+        self, manager: Manager[T], *, name: str | None = None, inline: bool = False
+    ) -> T:
+        """Open one resource, and return what its manager's ``__aenter__`` returns.
+
+        When the caller is cancelled meanwhile, the opening gets `open_grace` seconds to finish;
+        what has opened is closed again at once, and then the cancellation goes on.
+
+        Args:
+            manager: any asynchronous or synchronous context manager.
+            name: what the resource is called; by default its type or function.
+            inline: enter it in the caller's own task, as a plain ``async with`` does: for a
+                manager that sets a context variable for the body, or that governs it (a timeout,
+                a cancel scope). A cancellation then reaches into the manager itself.
+
+        Raises:
+            TypeError: it is no context manager.
+            AlreadyEnteredError: it can be entered only once, and has been.
+            ScopeClosedError: the scope is not open.
+            ResourceLostError: the opening was cancelled from outside.
+            RuntimeError: `inline` is asked for by another task than the scope's own.
+            BaseException: what the manager raises.
+        """
+        held = self._holdings(manager)
+        if not inline:
+            host = _host(held, manager, name)
+            await held.open_together((host,))
+            return host.value  # type: ignore[no-any-return]
+        if current_task() is not held.owner:
+            raise RuntimeError(
+                f"{name or name_of(manager)!r} cannot be entered inline: this is not the task "
+                f"of scope {held.path!r}; leave out inline=True, or call it from that task"
+            )
+        resource = Inline(held, manager, name)
+        await resource.open()
+        held.add(resource)
+        return resource.value  # type: ignore[no-any-return]
+
+    @overload
+    async def enter_all(self) -> tuple[()]: ...
+    @overload
+    async def enter_all(self, m1: Manager[T1], /) -> tuple[T1]: ...
+    @overload
+    async def enter_all(self, m1: Manager[T1], m2: Manager[T2], /) -> tuple[T1, T2]: ...
+    @overload
+    async def enter_all(
+        self, m1: Manager[T1], m2: Manager[T2], m3: Manager[T3], /
+    ) -> tuple[T1, T2, T3]: ...
+    @overload
+    async def enter_all(
+        self, m1: Manager[T1], m2: Manager[T2], m3: Manager[T3], m4: Manager[T4], /
+    ) -> tuple[T1, T2, T3, T4]: ...
+    @overload
+    async def enter_all(
+        self,
+        m1: Manager[T1],
+        m2: Manager[T2],
+        m3: Manager[T3],
+        m4: Manager[T4],
+        m5: Manager[T5],
+        /,
+    ) -> tuple[T1, T2, T3, T4, T5]: ...
+    @overload
+    async def enter_all(
+        self,
+        m1: Manager[T1],
+        m2: Manager[T2],
+        m3: Manager[T3],
+        m4: Manager[T4],
+        m5: Manager[T5],
+        m6: Manager[T6],
+        /,
+    ) -> tuple[T1, T2, T3, T4, T5, T6]: ...
+    @overload
+    async def enter_all(self, *managers: Manager[T]) -> tuple[T, ...]: ...
+    async def enter_all(self, *managers: Manager[Any]) -> tuple[Any, ...]:
+        """Open several resources side by side, all or nothing, and return their values in order.
+
+        They will be closed side by side too. When one fails, those that have opened are closed
+        again, those in flight get `open_grace` seconds to finish before they are cancelled, and
+        the errors are raised: one bare, several as a group. A cancellation of the caller is
+        handled likewise.
+
+        Raises:
+            TypeError: one is no context manager; none was entered.
+            AlreadyEnteredError: one can be entered only once, and has been, or is given twice.
+            ScopeClosedError: the scope is not open.
+            BaseException: what a manager raises.
+        """
+        held = self._holdings("resources")
+        check_together(managers)
+        hosts = [_host(held, manager, None) for manager in managers]
+        if hosts:
+            await held.open_together(hosts)
+        return tuple(host.value for host in hosts)
+
+    def defer(self, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[P, R]:
+        """Have a plain or asynchronous function called when the scope closes, and return it.
+
+        It is called before what was opened earlier closes, in a task of its own, bounded by the
+        scope's deadline like any finalizer. What it raises, the scope raises.
+
+        Raises:
+            ScopeClosedError: the scope is not open.
+            TypeError: it cannot be called.
+        """
+        held = self._holdings(name_of(func))
+        check_callable(func)
+        held.add(Callback(held, partial(func, *args, **kwargs), name_of(func)))
+        return func
+
+    def spawn(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> Task[T]:
+        """Run a coroutine in a task that the scope owns, and return the task.
+
+        It is cancelled and waited for before what was opened earlier closes. If it raises
+        earlier, the body is cancelled and the scope raises its error. It may also end by itself,
+        or be cancelled by its user; then the scope forgets it.
+
+        Raises:
+            ScopeClosedError: the scope is not open.
+            TypeError: it is no coroutine.
+        """
+        if not iscoroutine(coro):
+            raise TypeError(
+                f"scope.spawn() takes a coroutine, got {coro!r}; call the function: "
+                "scope.spawn(work()) in place of scope.spawn(work)"
+            )
+        try:
+            held = self._holdings(name or coro.__name__)
+        except ScopeClosedError:
+            coro.close()  # nobody will await it now, and the error says why
+            raise
+        spawned = Spawned(held, coro, name)
+        held.add(spawned)
+        return spawned.value  # type: ignore[no-any-return]
+
+    async def release(self, value: object) -> None:
+        """Close one resource early: the object that entering it returned, or its manager.
+
+        What was opened later is not touched, though it may depend on this. Of several that have
+        the same value, such as None, the newest is closed. A cancellation that arrives meanwhile
+        is raised once it is closed; the deadline is the scope's `close_timeout`, from now.
+
+        Raises:
+            NotOpenError: it is not open in this scope.
+            CloseTimeoutError: its finalizer did not end in time.
+            BaseException: what its finalizer raises.
+        """
+        if self._held is None:
+            raise ScopeClosedError(self.name, "new", repr(value))
+        await self._held.release(value)
+
+    def snapshot(self) -> ScopeSnapshot:
+        """Return what the scope and the scopes within it hold now, as frozen data.
+
+        ``str()`` of it draws the tree.
+        """
+        if self._held is None:
+            return ScopeSnapshot(self.name, "new", (), ())
+        return self._held.snapshot()
+
+    def _holdings(self, thing: object) -> Holdings:
+        """Return what the scope holds, or raise that `thing` cannot be opened in it now."""
+        held = self._held
+        if held is not None and held.phase is OPEN:
+            return held
+        path = self.name if held is None else held.path
+        raise ScopeClosedError(
+            path, self.state, thing if isinstance(thing, str) else name_of(thing)
+        )
+
+    def _leave_context(self) -> None:
+        assert self._token is not None
+        try:
+            _current.reset(self._token)
+        except ValueError:
+            # A fixture may close it from another context than it was entered in, which then has
+            # nothing to reset.
+            return
+
+
+def _host(held: Holdings, manager: object, name: str | None) -> Host:
+    if not isinstance(manager, Scope):
+        return Host(held, manager, name)
+    # Its host tells of it, from where it was entered, as of any resource.
+    manager._is_hosted = True
+    return Host(held, manager, name or manager.name, "scope")
+
+
+def _holdings_around(scope: Scope) -> Holdings | None:
+    """Return what the parent of a scope about to be entered holds."""
+    parent = scope.parent
+    if parent is ...:
+        parent = _current.get()
+        # A task may outlive the scope that was current where it was started.
+        while parent is not None and parent.state == "closed":
+            parent = parent.parent if isinstance(parent.parent, Scope) else None
+        scope.parent = parent
+    if parent is None:
+        return None
+    if parent._held is None or parent._held.phase is CLOSED:
+        raise ScopeClosedError(parent.name, parent.state, scope.name)
+    return parent._held

@@ -1,0 +1,183 @@
+"""Waiting that outlasts a cancellation: the only home of joining, ``uncancel`` and deadlines.
+
+`asyncio.shield` detaches its waiter and lets go: the first cancellation ends the wait, and what
+was shielded is on its own. A scope has to wait *through* a cancellation: wait, on `CancelledError`
+remember it and wait again, and have the caller raise it when the step is done (law 6). Each
+request stays counted in ``Task.cancelling()``, and one `CancelledError` is raised for all of them,
+which is what `asyncio.timeout` and `asyncio.TaskGroup` expect of well-behaved code.
+
+A cancelled anyio scope asks again on every turn of the loop, until the task has left the scope:
+thousands of wake-ups in a wait of 50 ms. A shielded anyio scope around the rest of the wait stops
+that. It is entered only when a first cancellation has come and anyio is loaded, so that nobody
+else pays for it.
+
+Every wait here has an end: a time, or something that the user's own body does.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from asyncio import AbstractEventLoop, CancelledError, Future, Task, timeout_at
+from collections.abc import Coroutine, Generator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, TypeVar, final
+
+T = TypeVar("T")
+
+
+@final
+class Latch:
+    """Opens when as many as were announced have arrived; one task at a time waits for it."""
+
+    __slots__ = ("_late", "_loop", "_waiter", "missing")
+
+    def __init__(self, loop: AbstractEventLoop, missing: int) -> None:
+        self.missing = missing
+        self._loop = loop
+        self._late = False
+        self._waiter: Future[None] | None = None
+
+    def arrive(self, _: object = None) -> None:
+        """Count one arrival. Takes and ignores an argument, to serve as a task's callback."""
+        self.missing -= 1
+        if self.missing <= 0:
+            self._wake()
+
+    def open(self) -> None:
+        """Open now, whoever is missing."""
+        self.missing = 0
+        self._wake()
+
+    def waiter(self) -> Future[None]:
+        """Return a future for the next time that it opens; for when it is not open yet."""
+        self._waiter = self._loop.create_future()
+        return self._waiter
+
+    async def wait(self) -> None:
+        """Wait until it is open. A cancellation ends the wait, and the latch is as it was."""
+        while self.missing > 0:
+            await self.waiter()
+
+    async def join(self, until: float) -> CancelledError | None:
+        """Wait until it is open, or until a time of the loop's clock, whatever is cancelled.
+
+        Returns the first cancellation that arrived meanwhile, for the caller to raise once its
+        step is done. Whether time was up, `missing` tells.
+        """
+        cancellation = None
+        try:
+            await turn()
+        except CancelledError as exc:
+            cancellation = exc
+        if self.missing > 0:
+            self._late = False
+            alarm = self._loop.call_at(until, self._ring)
+            try:
+                cancellation = await self.outlast(cancellation)
+            finally:
+                alarm.cancel()
+        return cancellation
+
+    async def outlast(self, cancellation: CancelledError | None = None) -> CancelledError | None:
+        """Do as `join` does, without end: only for a wait that the user's own body ends."""
+        try:
+            while cancellation is None and self.missing > 0 and not self._late:
+                await self.waiter()
+        except CancelledError as exc:
+            cancellation = exc
+        if self.missing > 0 and not self._late:
+            with _anyio_shield():
+                while self.missing > 0 and not self._late:
+                    with suppress(CancelledError):
+                        await self.waiter()
+        return cancellation
+
+    def _ring(self) -> None:
+        self._late = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _anyio_shield() -> AbstractContextManager[object]:
+    anyio = sys.modules.get("anyio")
+    return nullcontext() if anyio is None else anyio.CancelScope(shield=True)
+
+
+@types.coroutine
+def turn() -> Generator[None, None, None]:
+    """Let whatever is ready run once.
+
+    A host that has just been started or asked, and has nothing to wait for, is done after this:
+    at half the turns of the loop that a future to wait for would cost, and without a timer.
+    """
+    yield
+
+
+async def in_time(
+    step: Coroutine[Any, Any, T], awaited: Any, until: float
+) -> tuple[T | None, bool]:
+    """Finish a step of the calling task itself, and cancel it when it is not done by a time.
+
+    The step has been started already and has yielded `awaited`: a timer costs more than the whole
+    of a step that does not wait. Returns its result and whether it was late. The caller's own
+    cancellations reach the step: what runs in a task cannot be kept from them.
+    """
+    limit = timeout_at(until)
+    result = None
+    try:
+        async with limit:
+            result = await _rest(step, awaited)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    return result, limit.expired()
+
+
+@types.coroutine
+def _rest(step: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+    """Await what is left of a coroutine that has been started and has yielded `awaited`."""
+    try:
+        while True:
+            try:
+                answer = yield awaited
+            except BaseException as exc:
+                awaited = step.throw(exc)
+            else:
+                awaited = step.send(answer)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]  # typeshed has Any here
+
+
+def take_back(task: Task[Any], baseline: int, *, own: bool) -> bool:
+    """Withdraw the scope's own request to cancel `task`, and tell whether others have asked.
+
+    Args:
+        task: the owner of the scope.
+        baseline: its ``cancelling()`` when the scope was entered.
+        own: the scope has made one request.
+    """
+    return (task.uncancel() if own else task.cancelling()) > baseline
+
+
+def deliver_again(task: Task[Any], cancellation: CancelledError) -> None:
+    """Have a cancellation that an error displaced delivered at the task's next await (law 6).
+
+    The number of requests stays what it is, and so does the message, by which anyio knows its own.
+    Should a timeout on the way out take its request back first, nothing is delivered. From 3.13 on
+    ``uncancel`` sees to that; before, the task's next turn is waited for to find out.
+    """
+    if sys.version_info >= (3, 13):
+        _request_again(task, task.cancelling(), cancellation.args)
+    else:
+        loop = task.get_loop()
+        loop.call_soon(_request_again, task, task.cancelling(), cancellation.args)
+
+
+def _request_again(task: Task[Any], requests: int, args: tuple[Any, ...]) -> None:
+    if not task.done() and task.cancelling() >= requests:
+        task.uncancel()
+        task.cancel(*args)

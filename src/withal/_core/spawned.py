@@ -1,0 +1,46 @@
+"""Tasks that a scope owns: cancelled and waited for before what was opened earlier closes."""
+
+from __future__ import annotations
+
+from asyncio import Task
+from collections.abc import Coroutine
+from typing import Any, final
+
+from withal._core.events import Step
+from withal._core.managers import name_of
+from withal._core.resource import CLOSING, OPEN, Keeper, Resource
+
+
+@final
+class Spawned(Resource):
+    """A task, open from its start to its end."""
+
+    def __init__(self, keeper: Keeper, coro: Coroutine[Any, Any, Any], name: str | None) -> None:
+        super().__init__(keeper, name or name_of(coro))
+        self.task = keeper.loop.create_task(coro, name=self.name, context=keeper.context.copy())
+        if self.observers:
+            self.tell(Step.OPENING)
+        self.has_opened(self.task)
+        self.task.add_done_callback(self._has_ended)
+
+    @property
+    def kind(self) -> str:
+        """Always ``"task"``."""
+        return "task"
+
+    def _begin_close(self) -> None:
+        assert self.task is not None
+        self.is_closing()
+        self.task.cancel()
+
+    def _has_ended(self, task: Task[Any]) -> None:
+        early = self.phase is OPEN
+        error = None if task.cancelled() else task.exception()
+        if early and self.observers:
+            self.tell(Step.CLOSING if error is None else Step.LOST)
+        self.phase = CLOSING
+        self.has_closed(error)
+        if early and error is None:
+            self.keeper.ended(self)
+        elif early:
+            self.keeper.lost(self)

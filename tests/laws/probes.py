@@ -1,0 +1,123 @@
+"""Managers that write down what happens to them, and a way to cancel at any turn of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+
+@dataclass
+class Log:
+    """What happened, in order, as (step, name)."""
+
+    steps: list[tuple[str, str]] = field(default_factory=list)
+
+    def __call__(self, step: str, name: str) -> None:
+        self.steps.append((step, name))
+
+    def names(self, step: str) -> list[str]:
+        return [name for each, name in self.steps if each == step]
+
+    def index(self, step: str, name: str) -> int:
+        return self.steps.index((step, name))
+
+    def check_all_closed(self) -> None:
+        """Law 1: what opened was closed, once each."""
+        assert sorted(self.names("opened")) == sorted(self.names("closed")), self.steps
+        assert len(set(self.names("closed"))) == len(self.names("closed")), self.steps
+
+    def check_closed_before(self, later: str, earlier: str) -> None:
+        """Law 3: `later` depends on `earlier`, so it has closed before the other begins to."""
+        if ("opened", later) in self.steps:
+            assert self.index("closed", later) < self.index("closing", earlier), self.steps
+
+
+class Probe:
+    """A manager that takes some turns of the loop to enter and to exit, and writes it down."""
+
+    def __init__(
+        self,
+        log: Log,
+        name: str,
+        *,
+        turns: int = 2,
+        opening: Callable[[], Awaitable[object]] | None = None,
+        closing: Callable[[], Awaitable[object]] | None = None,
+        suppress: bool = False,
+    ) -> None:
+        self.log = log
+        self.name = name
+        self.turns = turns
+        self.opening = opening
+        self.closing = closing
+        self.suppress = suppress
+        self.seen: BaseException | None = None
+        self.tasks: list[asyncio.Task[Any] | None] = []
+
+    async def __aenter__(self) -> Probe:
+        self.tasks.append(asyncio.current_task())
+        self.log("opening", self.name)
+        await turns(self.turns)
+        if self.opening is not None:
+            await self.opening()
+        self.log("opened", self.name)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self.tasks.append(asyncio.current_task())
+        self.seen = exc
+        self.log("closing", self.name)
+        try:
+            await turns(self.turns)
+            if self.closing is not None:
+                await self.closing()
+        finally:
+            self.log("closed", self.name)
+        return self.suppress
+
+
+async def turns(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def fail(error: BaseException) -> None:
+    """Serve as the opening or closing of a probe that fails."""
+    raise error
+
+
+def failing(error: BaseException) -> Callable[[], Coroutine[Any, Any, None]]:
+    return lambda: fail(error)
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended that was cancelled at some turns."""
+
+    turns: int
+    accepted: int
+    task: asyncio.Task[Any]
+
+
+async def run_cancelled_at(main: Callable[[], Coroutine[Any, Any, object]], *at: int) -> Run:
+    """Run `main` in a task, and cancel it at these turns of the loop, counted from its start."""
+    task = asyncio.get_running_loop().create_task(main())
+    turn = accepted = 0
+    while not task.done():
+        accepted += sum(task.cancel() for each in at if each == turn)
+        await asyncio.sleep(0)
+        turn += 1
+        assert turn < 2000, f"cancelled at {at}, it did not end"
+    return Run(turn, accepted, task)
