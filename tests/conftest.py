@@ -34,6 +34,11 @@ def pytest_sessionstart() -> None:
         run_and_check(lambda: asyncio.sleep(0), name)
 
 
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # what was imported is not looked at again by the collections around each test
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if inspect.iscoroutinefunction(metafunc.function):
         metafunc.fixturenames.append("loop_name")

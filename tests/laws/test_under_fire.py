@@ -70,11 +70,16 @@ async def with_tasks_and_callbacks(log: Log) -> None:
         scope.spawn(work())
         await turns(2)
         log("opened", "c")
-        scope.defer(lambda: (log("closing", "c"), log("closed", "c")))
+
+        def close() -> None:
+            log("closing", "c")
+            log("closed", "c")
+
+        scope.defer(close)
         await turns(1)
 
 
-EDGES = {
+EDGES: dict[Scenario, tuple[tuple[str, str], ...]] = {
     one_after_the_other: (("c", "b"), ("b", "a")),
     together: (("c", "a"), ("b", "a")),
     nested: (("c", "b"), ("b", "a")),

@@ -2,8 +2,12 @@
 
 Until the deadline each stage has all the time it wants. When it passes, what still runs is
 cancelled, and whatever has not begun to close still gets its turn, in order: goal one is that what
-was opened is closed. All of these together get `LAST_CALL` seconds, and each a `MOMENT` at least.
-What a cancellation does not end within a `MOMENT` is abandoned, and reported by name.
+was opened is closed. All of these together get a last call, of `LAST_CALL` seconds or less, and
+each a `MOMENT` at least. What a cancellation does not end within a `MOMENT` is abandoned, and
+reported by name.
+
+A scope within another has its last call within the outer deadline, so that the outer one need not
+cut it off and can report what was late by its own name.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any, final
 
 from withal._core.ending import Ending
+from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
 from withal._core.inline import Inline
 from withal._core.resource import CLOSED, OPENING, Resource
@@ -20,6 +25,7 @@ from withal._core.shield import Latch
 
 LAST_CALL = 0.25
 MOMENT = 0.02
+_INNER_SHARE = 0.8  # of what is left to the outer scope; the rest is for the inner last call
 
 # What was abandoned still runs: the loop holds tasks weakly, so that somebody has to hold these.
 _abandoned: set[Task[Any]] = set()
@@ -31,10 +37,15 @@ class Closing:
 
     Args:
         loop: the scope's.
-        deadline: when closing has to be done, in seconds of the loop's clock.
-        ending: gathers what fails, and says what finalizers see.
+        timeout: seconds that closing may take.
+        outer: the deadline of the scope around, in seconds of the loop's clock, if that closes.
+        body: the exception that finalizers are to see.
 
     Attributes:
+        timeout: the seconds that it was given, which may be fewer than were asked for.
+        deadline: when it has to be done, in seconds of the loop's clock.
+        last_call: when what is late has to be done.
+        ending: gathers what fails, and says what finalizers see.
         overdue: what had not closed by the deadline, in order of closing.
         abandoned: what of that a cancellation did not end.
     """
@@ -42,9 +53,22 @@ class Closing:
     overdue: tuple[Resource, ...] = ()
     abandoned: tuple[Resource, ...] = ()
 
-    def __init__(self, loop: AbstractEventLoop, deadline: float, ending: Ending) -> None:
-        self.deadline = deadline
-        self.ending = ending
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        timeout: float,
+        outer: float | None,
+        body: BaseException | None,
+    ) -> None:
+        now = loop.time()
+        if outer is not None:
+            timeout = min(timeout, max(0.0, outer - now) * _INNER_SHARE)
+        self.timeout = timeout
+        self.deadline = now + timeout
+        self.last_call = self.deadline + LAST_CALL
+        if outer is not None:
+            self.last_call = min(self.last_call, outer)
+        self.ending = Ending(body)
         self._loop = loop
 
     def stage(self, resources: Sequence[Resource]) -> Awaitable[None] | None:
@@ -87,7 +111,6 @@ class Closing:
             for each in openings:
                 if each.phase is OPENING:
                     each.cancel()
-                    each.overdue = False  # it had no deadline to keep
             await self.join(latch, self._until())
             if latch.missing > 0:
                 await self._cut(openings, latch)
@@ -101,12 +124,13 @@ class Closing:
         now = self._loop.time()
         if now < self.deadline:
             return self.deadline
-        return max(now + MOMENT, self.deadline + LAST_CALL)
+        return max(now + MOMENT, self.last_call)
 
     async def _cut(self, resources: Sequence[Resource], latch: Latch) -> None:
         """Cancel what is still closing past the deadline, and leave what does not end even so."""
         for each in resources:
             if each.phase is not CLOSED:
+                each.overdue = True
                 each.cancel()
         await self.join(latch, self._loop.time() + MOMENT)
         for each in resources:
@@ -126,7 +150,7 @@ class Closing:
             if each.suppressed:
                 self.ending.suppress()  # before any error is looked at: one is enough for all
         for each in resources:
-            if each.overdue:
+            if each.overdue and not isinstance(each.error, CloseTimeoutError):
                 self.overdue += (each,)
             if each.error is not None:
                 self.ending.fail(each.error)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextvars import Context
 from typing import final
 
-from withal._core.closing import LAST_CALL, Closing
+from withal._core.closing import Closing
 from withal._core.ending import Ending, raise_unchanged
 from withal._core.errors import CloseTimeoutError, NotOpenError, ScopeClosedError
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
@@ -220,25 +220,23 @@ class Holdings:
         self._idle = Latch(self.loop, len(self._in_flight))
         for latch in self._in_flight:
             latch.open()
-        await closing.join(self._idle, closing.deadline + LAST_CALL)
+        await closing.join(self._idle, closing.last_call)
 
     def _report(self, closing: Closing) -> None:
         """Add an error that names what had not closed in time, if anything."""
         if closing.overdue:
             late = tuple(each.name for each in closing.overdue)
             left = tuple(each.name for each in closing.abandoned)
-            error = CloseTimeoutError(self.path, self._close_timeout, late, left)
+            error = CloseTimeoutError(self.path, closing.timeout, late, left)
             closing.ending.fail(error)
 
-    def _closing(self, exc: BaseException | None) -> Closing:
-        """Return a closing whose deadline is within those of all scopes around (law 5)."""
-        deadline = self.loop.time() + self._close_timeout
+    def _closing(self, body: BaseException | None) -> Closing:
+        """Return a closing that ends within that of the nearest scope around that closes."""
         around: Holdings | None = self
-        while around is not None:
-            if around._deadline is not None:
-                deadline = min(deadline, around._deadline)
+        while around is not None and around._deadline is None:
             around = around.parent
-        return Closing(self.loop, deadline, Ending(exc))
+        outer = None if around is None else around._deadline
+        return Closing(self.loop, self._close_timeout, outer, body)
 
     def _conclude(self, ending: Ending) -> BaseException | None:
         if ending.is_ok and not self._own_cancel:

@@ -72,6 +72,8 @@ class Resource:
         error: what it failed with, while opening, in use or closing.
         suppressed: its finalizer asked that the body's exception be dropped.
         lost: it died while in use, and has yet to be closed.
+        cut: its scope has cancelled what ran for it.
+        overdue: it had not closed by the deadline.
     """
 
     # What most resources never set is found on the class: making one is on the hot path.
@@ -81,6 +83,7 @@ class Resource:
     error: BaseException | None = None
     suppressed = False
     lost = False
+    cut = False
     overdue = False
     opened_at: float | None = None
     _id = 0
@@ -137,7 +140,7 @@ class Resource:
 
     def cancel(self) -> None:
         """Cancel what runs for it: it has had its time."""
-        self.overdue = True
+        self.cut = True
         if self.task is not None:
             self.task.cancel()
 
@@ -189,7 +192,7 @@ class Resource:
 
     def _explain(self, cancellation: CancelledError) -> BaseException | None:
         """Say who cancelled it, unless it was its own scope or the body's cancellation."""
-        if self.overdue or (isinstance(self._seen, CancelledError) and not self.lost):
+        if self.cut or (isinstance(self._seen, CancelledError) and not self.lost):
             return None
         phase = OPEN if self.lost else self.phase
         error = ResourceLostError(self.keeper.path, self.name, phase.value)

@@ -159,7 +159,7 @@ class Scope:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool:
+    ) -> bool | None:
         """Close all that the scope holds; do nothing when that was done before.
 
         Raises:

@@ -1,0 +1,144 @@
+"""Law 1: a resource whose opening completed is closed exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.laws.probes import Log, Probe, failing, forever, turns
+from withal import CloseTimeoutError, Scope
+
+
+@pytest.mark.parametrize("error", [None, ValueError("body"), SystemExit(3), KeyboardInterrupt()])
+async def test_closed_once_however_the_body_ends(error: BaseException | None) -> None:
+    log = Log()
+    try:
+        async with Scope() as scope:
+            await scope.enter_all(Probe(log, "a"), Probe(log, "b"))
+            await scope.enter(Probe(log, "c"), inline=True)
+            if error is not None:
+                raise error
+    except BaseException as exc:
+        assert exc is error  # noqa: PT017 - a SystemExit has to be caught without pytest.raises
+    log.check_all_closed()
+    assert len(log.names("closed")) == 3
+
+
+async def test_closed_once_when_a_timeout_ends_the_body() -> None:
+    log = Log()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0), Scope() as scope:
+            await scope.enter(Probe(log, "a"))
+            await forever()
+    log.check_all_closed()
+
+
+async def test_a_second_cancellation_does_not_stop_the_cleaning_up() -> None:
+    log = Log()
+    closing = asyncio.Event()
+    gate = asyncio.Event()
+
+    async def wait_for_gate() -> None:
+        closing.set()
+        await gate.wait()
+
+    async def main() -> None:
+        async with Scope() as scope:
+            await scope.enter(Probe(log, "a"))
+            await scope.enter(Probe(log, "b", closing=wait_for_gate))
+            await forever()
+
+    task = asyncio.create_task(main())
+    await turns(20)
+    task.cancel()
+    await closing.wait()
+    for _ in range(5):
+        task.cancel()
+        await turns(2)
+    assert not task.done()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert log.names("closed") == ["b", "a"]
+
+
+def test_closed_once_when_the_loop_shuts_down_with_the_task_forgotten() -> None:
+    log = Log()
+
+    async def main() -> None:
+        async def forgotten() -> None:
+            async with Scope() as scope:
+                await scope.enter(Probe(log, "a"))
+                await scope.enter_all(Probe(log, "b"), Probe(log, "c"))
+                opened.set()
+                await forever()
+
+        opened = asyncio.Event()
+        main.task = asyncio.create_task(forgotten())  # type: ignore[attr-defined]
+        await opened.wait()
+
+    asyncio.run(main())
+    log.check_all_closed()
+    assert log.names("closed")[-1] == "a"
+
+
+@pytest.mark.parametrize("turn", range(12))
+def test_closed_once_when_the_loop_shuts_down_at_any_turn(turn: int) -> None:
+    log = Log()
+
+    async def main() -> None:
+        async def forgotten() -> None:
+            async with Scope() as scope:
+                scope.defer(log, "closed", "callback")
+                log("opened", "callback")
+                await scope.enter(Probe(log, "a"))
+                await scope.enter(Probe(log, "b"))
+
+        main.task = asyncio.create_task(forgotten())  # type: ignore[attr-defined]
+        await turns(turn)
+
+    asyncio.run(main())
+    log.check_all_closed()
+
+
+async def test_a_finalizer_that_fails_does_not_keep_the_others_from_closing() -> None:
+    log = Log()
+    with pytest.raises(ValueError, match="b"):
+        async with Scope() as scope:
+            await scope.enter(Probe(log, "a"))
+            await scope.enter(Probe(log, "b", closing=failing(ValueError("b"))))
+            await scope.enter(Probe(log, "c"))
+    assert log.names("closed") == ["c", "b", "a"]
+
+
+async def test_what_has_not_begun_to_close_by_the_deadline_is_still_closed() -> None:
+    log = Log()
+    with pytest.raises(CloseTimeoutError):
+        async with Scope(close_timeout=0.01) as scope:
+            await scope.enter(Probe(log, "a"))
+            await scope.enter(Probe(log, "b", closing=forever))
+    assert log.names("closed") == ["b", "a"]
+
+
+async def test_a_released_resource_is_not_closed_again() -> None:
+    log = Log()
+    async with Scope() as scope:
+        a = await scope.enter(Probe(log, "a"))
+        await scope.enter(Probe(log, "b"))
+        await scope.release(a)
+        assert log.names("closed") == ["a"]
+    assert log.names("closed") == ["a", "b"]
+
+
+async def test_the_scope_waits_for_a_release_that_is_under_way() -> None:
+    log = Log()
+    gate = asyncio.Event()
+    async with Scope() as scope:
+        await scope.enter(Probe(log, "a"))
+        b = await scope.enter(Probe(log, "b", closing=gate.wait))
+        release = asyncio.create_task(scope.release(b))
+        await turns(5)
+        asyncio.get_running_loop().call_later(0.01, gate.set)
+    assert log.names("closed") == ["b", "a"]
+    await release

@@ -1,0 +1,97 @@
+"""Law 2: resources opened together are all open, or all that had opened are closed again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.laws.probes import Log, Probe, failing, forever, turns
+from withal import ResourceLostError, Scope
+
+
+async def test_values_come_in_the_order_of_the_managers() -> None:
+    log = Log()
+    a, b = Probe(log, "a", turns=5), Probe(log, "b")
+    async with Scope() as scope:
+        assert await scope.enter_all(a, b) == (a, b)
+        assert await scope.enter_all() == ()
+    assert log.names("opened") == ["b", "a"]
+
+
+async def test_one_failure_closes_what_had_opened_and_is_raised_bare() -> None:
+    log = Log()
+    error = OSError("refused")
+    async with Scope() as scope:
+        await scope.enter(Probe(log, "before"))
+        with pytest.raises(OSError, match="refused") as caught:
+            await scope.enter_all(
+                Probe(log, "a"),
+                Probe(log, "b", opening=failing(error)),
+                Probe(log, "c", turns=6),
+            )
+        assert caught.value is error
+        assert sorted(log.names("closed")) == ["a", "c"]
+    assert log.names("closed")[-1] == "before"
+
+
+async def test_several_failures_are_raised_together() -> None:
+    log = Log()
+    async with Scope() as scope:
+        with pytest.raises(ExceptionGroup) as caught:
+            await scope.enter_all(
+                Probe(log, "a", opening=failing(OSError("a"))),
+                Probe(log, "b", opening=failing(ValueError("b"))),
+            )
+        assert [str(each) for each in caught.value.exceptions] == ["a", "b"]
+
+
+async def test_an_opening_past_its_grace_is_cancelled() -> None:
+    log = Log()
+    async with Scope(open_grace=0.01) as scope:
+        with pytest.raises(OSError, match="refused"):
+            await scope.enter_all(
+                Probe(log, "a", opening=forever),
+                Probe(log, "b", opening=failing(OSError("refused"))),
+            )
+    assert log.names("opened") == []
+
+
+async def test_a_finalizer_cannot_suppress_the_failure_of_an_opening() -> None:
+    log = Log()
+    async with Scope() as scope:
+        with pytest.raises(OSError, match="refused"):
+            await scope.enter_all(
+                Probe(log, "a", suppress=True),
+                Probe(log, "b", turns=4, opening=failing(OSError("refused"))),
+            )
+    log.check_all_closed()
+
+
+async def test_one_that_dies_while_the_others_open_fails_them_all() -> None:
+    log = Log()
+    a = Probe(log, "a")
+    async with Scope() as scope:
+        opening = asyncio.create_task(scope.enter_all(a, Probe(log, "b", turns=30)))
+        await turns(8)
+        assert a.tasks[0] is not None
+        a.tasks[0].cancel()
+        with pytest.raises(ResourceLostError, match="Probe"):
+            await opening
+        assert sorted(log.names("closed")) == ["a", "b"]
+
+
+async def test_the_grace_lets_a_cancelled_opening_finish_and_closes_it() -> None:
+    log = Log()
+
+    async def main() -> None:
+        async with Scope() as scope:
+            await scope.enter_all(Probe(log, "a", turns=1), Probe(log, "b", turns=9))
+
+    task = asyncio.create_task(main())
+    await turns(4)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(log.names("opened")) == ["a", "b"]
+    log.check_all_closed()

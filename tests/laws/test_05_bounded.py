@@ -1,0 +1,126 @@
+"""Law 5: closing has one deadline; past it, what still runs is cancelled and reported by name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.laws.probes import Log, Probe, forever, turns
+from withal import CloseTimeoutError, Scope
+
+
+async def stubborn() -> None:
+    """Outlast every cancellation until the third."""
+    for _ in range(3):
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            continue
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_a_finalizer_past_the_deadline_is_cancelled_and_named(inline: bool) -> None:
+    log = Log()
+    with pytest.raises(CloseTimeoutError, match="'slow' had not closed within") as caught:
+        async with Scope("app", close_timeout=0.01) as scope:
+            await scope.enter(Probe(log, "a"))
+            await scope.enter(Probe(log, "b", closing=forever), name="slow", inline=inline)
+    assert caught.value.resources == ("slow",)
+    assert caught.value.abandoned == ()
+    assert log.names("closed") == ["b", "a"]
+
+
+async def test_one_deadline_serves_the_whole_scope() -> None:
+    log = Log()
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    with pytest.raises(CloseTimeoutError) as caught:
+        async with Scope(close_timeout=0.05) as scope:
+            for name in ("a", "b", "c"):
+                await scope.enter(Probe(log, name, closing=forever), name=name)
+    assert caught.value.resources == ("c", "b", "a")
+    assert loop.time() - start < 5  # a bound on hanging, not a measurement
+
+
+async def test_what_does_not_end_when_cancelled_is_abandoned_and_named() -> None:
+    log = Log()
+    stuck = Probe(log, "b", closing=stubborn)
+    with pytest.raises(CloseTimeoutError, match="may still run") as caught:
+        async with Scope(close_timeout=0) as scope:
+            await scope.enter(Probe(log, "a"))
+            await scope.enter(stuck, name="stuck")
+    assert caught.value.abandoned == ("stuck",)
+    assert log.names("closed") == ["a"]
+    task = stuck.tasks[0]
+    assert task is not None
+    while not task.done():  # end what the test itself started
+        task.cancel()
+        await turns(1)
+
+
+async def test_tasks_and_callbacks_have_the_same_deadline() -> None:
+    async def ignoring() -> None:
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            await forever()
+
+    with pytest.raises(CloseTimeoutError) as caught:
+        async with Scope(close_timeout=0.01) as scope:
+            scope.defer(forever)
+            scope.spawn(ignoring(), name="worker")
+            await turns(2)
+    assert caught.value.resources == ("worker", "forever")
+
+
+async def test_a_scope_in_a_scope_closes_within_what_is_left_of_the_outer_deadline() -> None:
+    log = Log()
+    with pytest.raises(CloseTimeoutError) as caught:
+        async with Scope("outer", close_timeout=0.02) as outer:
+            inner = await outer.enter(Scope("inner", close_timeout=60))
+            await inner.enter(Probe(log, "a", closing=forever), name="slow")
+    assert caught.value.resources == ("slow",)
+    assert caught.value.scope == "outer > inner"
+
+
+async def test_an_opening_that_ignores_its_cancellation_is_not_waited_for_without_end() -> None:
+    log = Log()
+    stuck = Probe(log, "a", opening=stubborn)
+
+    async def main() -> None:
+        async with Scope(close_timeout=0.01, open_grace=0) as scope:
+            await scope.enter(stuck, name="stuck")
+
+    task = asyncio.create_task(main())
+    await turns(5)
+    task.cancel()
+    with pytest.raises(CloseTimeoutError, match="stuck"):
+        await task
+    host = stuck.tasks[0]
+    assert host is not None
+    while not host.done():
+        host.cancel()
+        await turns(1)
+
+
+async def test_an_early_release_is_bounded_too() -> None:
+    log = Log()
+    async with Scope(close_timeout=0.01) as scope:
+        value = await scope.enter(Probe(log, "a", closing=forever))
+        with pytest.raises(CloseTimeoutError):
+            await scope.release(value)
+
+
+async def test_the_own_timeout_error_of_a_finalizer_is_not_mistaken_for_the_deadline() -> None:
+    @asynccontextmanager
+    async def manager() -> AsyncGenerator[None]:
+        yield
+        async with asyncio.timeout(0):
+            await forever()
+
+    with pytest.raises(TimeoutError):
+        async with Scope() as scope:
+            await scope.enter(manager(), inline=True)

@@ -1,0 +1,241 @@
+"""Law 6: a cancellation is delivered when the step is done: never swallowed, never doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+
+import anyio
+import pytest
+
+from tests.laws.probes import Log, Probe, failing, forever, turns
+from withal import Scope
+
+
+def requests() -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    return task.cancelling()
+
+
+async def check_nothing_is_pending() -> None:
+    assert requests() == 0
+    await turns(5)  # a cancellation left over would be delivered here
+
+
+@pytest.mark.parametrize("inside", ["opening", "body", "closing"])
+async def test_a_timeout_ends_as_a_timeout(inside: str) -> None:
+    log = Log()
+    slow = {inside: lambda: asyncio.sleep(0.02)}
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01), Scope() as scope:
+            await scope.enter(
+                Probe(log, "a", opening=slow.get("opening"), closing=slow.get("closing"))
+            )
+            if inside == "body":
+                await forever()
+    log.check_all_closed()
+    await check_nothing_is_pending()
+
+
+@pytest.mark.parametrize("inside", ["opening", "body", "closing"])
+async def test_wait_for_ends_as_a_timeout(inside: str) -> None:
+    log = Log()
+    slow = {inside: lambda: asyncio.sleep(0.02)}
+
+    async def use() -> None:
+        async with Scope() as scope:
+            await scope.enter(
+                Probe(log, "a", opening=slow.get("opening"), closing=slow.get("closing"))
+            )
+            if inside == "body":
+                await forever()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(use(), 0.01)
+    log.check_all_closed()
+    await check_nothing_is_pending()
+
+
+async def test_a_timeout_around_one_opening_leaves_the_scope_usable() -> None:
+    log = Log()
+    async with Scope(open_grace=0) as scope:
+        await scope.enter(Probe(log, "a"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await scope.enter(Probe(log, "b", opening=forever))
+        await check_nothing_is_pending()
+        await scope.enter(Probe(log, "c"))
+    assert log.names("closed") == ["c", "a"]
+
+
+async def test_a_task_group_cancels_and_hears_of_its_own_error_only() -> None:
+    log = Log()
+
+    async def use() -> None:
+        async with Scope() as scope:
+            await scope.enter(Probe(log, "a", turns=5))
+            await forever()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(use())
+            await turns(10)
+            raise ValueError("body")
+    assert [type(error) for error in caught.value.exceptions] == [ValueError]
+    log.check_all_closed()
+    await check_nothing_is_pending()
+
+
+@pytest.mark.parametrize("inside", ["opening", "body", "closing"])
+async def test_an_anyio_scope_swallows_its_own_cancellation(inside: str) -> None:
+    log = Log()
+    slow = {inside: lambda: asyncio.sleep(0.02)}
+    with anyio.move_on_after(0.01) as limit:
+        async with Scope() as scope:
+            await scope.enter(
+                Probe(log, "a", opening=slow.get("opening"), closing=slow.get("closing"))
+            )
+            if inside == "body":
+                await anyio.sleep_forever()
+    assert limit.cancelled_caught
+    log.check_all_closed()
+    await check_nothing_is_pending()
+
+
+async def test_a_cancelled_anyio_scope_does_not_make_the_wait_spin() -> None:
+    owner = asyncio.current_task()
+    assert owner is not None
+    asked: list[int] = []
+
+    async def look() -> None:
+        for _ in range(50):
+            asked.append(owner.cancelling())
+            await asyncio.sleep(0)
+
+    with anyio.CancelScope() as limit:
+        async with Scope() as scope:
+            await scope.enter(Probe(Log(), "a", closing=look))
+            limit.cancel()
+    assert len(asked) == 50
+    assert max(asked) <= 3, "anyio goes on cancelling the waiter, turn after turn"
+    await check_nothing_is_pending()
+
+
+async def test_several_requests_are_delivered_as_one_and_stay_counted() -> None:
+    log = Log()
+    counted: list[int] = []
+
+    async def main() -> None:
+        try:
+            async with Scope() as scope:
+                await scope.enter(Probe(log, "a", closing=lambda: turns(6)))
+                await forever()
+        except asyncio.CancelledError:
+            counted.append(requests())
+            await turns(3)  # and no other is delivered after it
+            counted.append(requests())
+            raise
+
+    task = asyncio.create_task(main())
+    await turns(6)
+    task.cancel()
+    await turns(4)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert counted == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [lambda: asyncio.timeout(0.01), lambda: anyio.move_on_after(0.01)],
+    ids=["asyncio.timeout", "anyio.move_on_after"],
+)
+async def test_a_limit_around_a_scope_that_fails_leaves_no_cancellation_behind(
+    limit: Callable[[], AbstractAsyncContextManager[object] | AbstractContextManager[object]],
+) -> None:
+    log = Log()
+    failing_late = failing(ValueError("finalizer"))
+
+    async def use() -> None:
+        async with Scope() as scope:
+            await scope.enter(Probe(log, "a", closing=failing_late))
+            await forever()
+
+    with pytest.raises((ValueError, TimeoutError)) as caught:
+        manager = limit()
+        if isinstance(manager, AbstractContextManager):
+            with manager:
+                await use()
+        else:
+            async with manager:
+                await use()
+    assert isinstance(caught.value, ValueError)
+    await check_nothing_is_pending()
+
+
+async def test_a_cancellation_that_an_error_displaced_is_delivered_at_the_next_await() -> None:
+    log = Log()
+    caught: list[str] = []
+
+    async def main() -> None:
+        try:
+            async with Scope() as scope:
+                await scope.enter(Probe(log, "a", closing=failing(ValueError("finalizer"))))
+                await forever()
+        except ValueError as error:
+            caught.append(str(error))
+        await forever()
+
+    task = asyncio.create_task(main())
+    await turns(6)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert caught == ["finalizer"]
+
+
+async def test_a_scope_within_cleaning_up_after_a_cancellation_is_not_cancelled_again() -> None:
+    log = Log()
+
+    async def main() -> None:
+        try:
+            await forever()
+        finally:
+            async with Scope() as scope:
+                await scope.enter(Probe(log, "a"))
+                await turns(2)
+            log("opened", "after")
+            log("closed", "after")
+
+    task = asyncio.create_task(main())
+    await turns(2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert log.names("closed") == ["a", "after"]
+
+
+async def test_an_inline_timeout_governs_the_body() -> None:
+    log = Log()
+    with pytest.raises(TimeoutError):
+        async with Scope() as scope:
+            await scope.enter(Probe(log, "a"))
+            await scope.enter(asyncio.timeout(0.01), inline=True)
+            await scope.enter(Probe(log, "b"))
+            await forever()
+    assert log.names("closed") == ["b", "a"]
+    await check_nothing_is_pending()
+
+
+async def test_an_inline_anyio_scope_swallows_what_it_caused() -> None:
+    log = Log()
+    async with Scope() as scope:
+        await scope.enter(Probe(log, "a"))
+        limit = await scope.enter(anyio.move_on_after(0.01), inline=True)
+        await forever()
+    assert limit.cancelled_caught
+    log.check_all_closed()
+    await check_nothing_is_pending()
