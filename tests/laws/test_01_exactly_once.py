@@ -66,7 +66,7 @@ async def test_a_second_cancellation_does_not_stop_the_cleaning_up() -> None:
 def test_closed_once_when_the_loop_shuts_down_with_the_task_forgotten() -> None:
     log = Log()
 
-    async def main() -> None:
+    async def main() -> asyncio.Task[None]:
         async def forgotten() -> None:
             async with Scope() as scope:
                 await scope.enter(Probe(log, "a"))
@@ -75,19 +75,21 @@ def test_closed_once_when_the_loop_shuts_down_with_the_task_forgotten() -> None:
                 await forever()
 
         opened = asyncio.Event()
-        main.task = asyncio.create_task(forgotten())  # type: ignore[attr-defined]
+        task = asyncio.create_task(forgotten())
         await opened.wait()
+        return task
 
-    asyncio.run(main())
+    task = asyncio.run(main())
+    assert task.cancelled()
     log.check_all_closed()
     assert log.names("closed")[-1] == "a"
 
 
-@pytest.mark.parametrize("turn", range(12))
+@pytest.mark.parametrize("turn", range(24))
 def test_closed_once_when_the_loop_shuts_down_at_any_turn(turn: int) -> None:
     log = Log()
 
-    async def main() -> None:
+    async def main() -> asyncio.Task[None]:
         async def forgotten() -> None:
             async with Scope() as scope:
                 scope.defer(log, "closed", "callback")
@@ -95,11 +97,14 @@ def test_closed_once_when_the_loop_shuts_down_at_any_turn(turn: int) -> None:
                 await scope.enter(Probe(log, "a"))
                 await scope.enter(Probe(log, "b"))
 
-        main.task = asyncio.create_task(forgotten())  # type: ignore[attr-defined]
+        task = asyncio.create_task(forgotten())
         await turns(turn)
+        return task
 
-    asyncio.run(main())
+    task = asyncio.run(main())
     log.check_all_closed()
+    if not task.cancelled():
+        task.result()  # it had ended; it has not failed, waited for nothing, or missed a deadline
 
 
 async def test_a_finalizer_that_fails_does_not_keep_the_others_from_closing() -> None:

@@ -81,6 +81,25 @@ async def test_one_that_dies_while_the_others_open_fails_them_all() -> None:
         assert sorted(log.names("closed")) == ["a", "b"]
 
 
+@pytest.mark.parametrize("turn", range(2, 14))
+async def test_a_death_at_any_turn_fails_the_opening_or_ends_the_body(turn: int) -> None:
+    log = Log()
+    a = Probe(log, "a", turns=0)
+
+    async def main() -> None:
+        async with Scope() as scope:
+            await scope.enter_all(a, Probe(log, "b", turns=6))
+            await forever()
+
+    task = asyncio.create_task(main())
+    await turns(turn)
+    assert a.tasks[0] is not None
+    a.tasks[0].cancel()
+    with pytest.raises(ResourceLostError):
+        await asyncio.wait_for(task, 5)
+    log.check_all_closed()
+
+
 async def test_the_grace_lets_a_cancelled_opening_finish_and_closes_it() -> None:
     log = Log()
 

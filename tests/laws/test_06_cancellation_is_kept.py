@@ -218,6 +218,29 @@ async def test_a_scope_within_cleaning_up_after_a_cancellation_is_not_cancelled_
     assert log.names("closed") == ["a", "after"]
 
 
+async def test_a_death_within_cleaning_up_after_a_cancellation_leaves_that_as_it_was() -> None:
+    steps: list[str] = []
+
+    async def main() -> None:
+        try:
+            await forever()
+        finally:
+            with pytest.raises(ValueError, match="worker"):
+                async with Scope() as scope:
+                    scope.spawn(failing(ValueError("worker"))())
+                    await forever()
+            steps.append("told")
+            await turns(5)
+            steps.append("not cancelled again")
+
+    task = asyncio.create_task(main())
+    await turns(2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert steps == ["told", "not cancelled again"]
+
+
 async def test_an_inline_timeout_governs_the_body() -> None:
     log = Log()
     with pytest.raises(TimeoutError):

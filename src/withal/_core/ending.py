@@ -9,6 +9,8 @@ what is to be raised, so that the rules stand in one place:
 * One error is raised bare, several in a group, the body's first.
 * Errors win over a cancellation, as in `asyncio.TaskGroup`; the cancellation stays requested.
 * A cancellation that the scope itself caused, to have its body leave, is not reported.
+* Where the owner is cancelled too, that a resource was is no news: a loop that shuts down cancels
+  all of its tasks.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 from asyncio import CancelledError
 from typing import TypeVar, cast, final
 
+from withal._core.errors import ResourceLostError
 from withal._core.events import Outcome
 
 E = TypeVar("E", bound=BaseException)
@@ -87,6 +90,8 @@ class Ending:
             failures.insert(0, self.seen)
         if own and not requested:
             cancellation = None
+        elif requested and cancellation is not None:
+            failures = [each for each in failures if not isinstance(each, ResourceLostError)]
         if not failures:
             return cancellation, None
         error = one_of(f"scope {scope!r} ended with {len(failures)} errors", failures)
