@@ -78,12 +78,13 @@ class Closing:
         nothing is.
         """
         first = resources[0]
-        if not isinstance(first, Inline):
+        if type(first) is not Inline:
             return self._hosted(resources)
         rest = first.exit_nowait(self.ending.seen)
         if rest is not None:
             return self._inline(first, rest)
-        self._collect(resources)
+        if first.suppressed or first.error is not None:
+            self._collect(resources)
         return None
 
     async def _inline(

@@ -48,8 +48,7 @@ class Event:
 
     Attributes:
         step: what happened.
-        time: when, in seconds of the event loop's monotonic clock, which on uvloop counts whole
-            milliseconds.
+        time: when, in seconds of the event loop's monotonic clock.
         id: the same for every step of one resource, and of no other in this process.
         name: the resource's name.
         kind: what sort of resource it is: its manager's type or function, ``"task"``,

@@ -7,9 +7,16 @@ what is opening, and both are left only through `_settle` or `close`.
 
 from __future__ import annotations
 
-from asyncio import CancelledError, current_task, get_running_loop
-from collections.abc import Sequence
+from asyncio import (
+    AbstractEventLoop,
+    BaseEventLoop,
+    CancelledError,
+    current_task,
+    get_running_loop,
+)
+from collections.abc import Callable, Sequence
 from contextvars import Context
+from time import monotonic
 from typing import final
 
 from withal._core.closing import Closing
@@ -50,6 +57,7 @@ class Holdings:
         self, name: str, close_timeout: float, open_grace: float, parent: Holdings | None
     ) -> None:
         self.loop = get_running_loop()
+        self.clock = _clock_of(self.loop)
         owner = current_task(self.loop)
         if owner is None:
             raise RuntimeError(f"scope {name!r} must be entered in an asyncio task")
@@ -204,8 +212,7 @@ class Holdings:
             rest = closing.stage(stage)
             if rest is not None:
                 await rest
-            for each in stage:
-                self._order.remove(each)
+        self._order = Order()
         self._by_value = None
         if self.parent is not None:
             del self.parent._children[self]
@@ -275,7 +282,7 @@ class Holdings:
         return ScopeSnapshot(
             self.name,
             self.phase.value,
-            tuple(_snapshot_of(each) for each in (*self._order, *in_flight)),
+            tuple(_snapshot_of(r) for r in (*self._order, *in_flight) if r.phase is not CLOSED),
             tuple(child.snapshot() for child in self._children),
         )
 
@@ -287,10 +294,22 @@ class Holdings:
 
     def _tell(self, step: Step, outcome: Outcome | None = None) -> None:
         around = () if self.parent is None else self.parent.names
-        time = self.loop.time()
+        time = self.clock()
         task = self.owner.get_name()
         event = Event(step, time, self._id, self.name, "scope", around, task, outcome)
         emit(self.observers, event)
+
+
+def _clock_of(loop: AbstractEventLoop) -> Callable[[], float]:
+    """Return what tells the loop's time.
+
+    Both asyncio's loop and uvloop count the seconds of `time.monotonic`, but uvloop whole
+    milliseconds only. Another loop, of virtual time perhaps, is asked itself.
+    """
+    cls = type(loop)
+    if getattr(cls, "time", None) is BaseEventLoop.time or cls.__module__ == "uvloop":
+        return monotonic
+    return loop.time
 
 
 def _snapshot_of(resource: Resource) -> ResourceSnapshot:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError, current_task
 from collections.abc import Awaitable, Coroutine
-from inspect import iscoroutine
+from types import CoroutineType
 from typing import Any, TypeVar, final
 
 from withal._core.events import Step
@@ -28,8 +28,8 @@ class Inline(Managed):
         task = current_task()
         return "" if task is None else task.get_name()
 
-    async def open(self) -> None:
-        """Enter the manager. Its errors, and cancellations, are the caller's."""
+    async def open(self) -> Any:
+        """Enter the manager, and return its value. Errors and cancellations are the caller's."""
         if self.observers:
             self.tell(Step.OPENING)
         try:
@@ -40,6 +40,8 @@ class Inline(Managed):
             self.has_closed(exc)
             raise
         self.has_opened(value)
+        self.keeper.add(self)
+        return value
 
     def exit_nowait(
         self, seen: BaseException | None
@@ -50,7 +52,7 @@ class Inline(Managed):
         try:
             done = self._exit(self._manager, *triple(seen))
             if self._is_async:
-                step = done if iscoroutine(done) else _as_coroutine(done)
+                step = done if type(done) is CoroutineType else _as_coroutine(done)
                 try:
                     return step, step.send(None)
                 except StopIteration as end:
@@ -78,9 +80,9 @@ class Inline(Managed):
         """Keep an error, or the owner's cancellation, for the scope that closes."""
         self.has_closed(None if exc is self._seen else exc)
 
-    def _explain(self, cancellation: CancelledError) -> CancelledError:
+    def _explain(self, error: BaseException, verb: str) -> BaseException | None:
         """Take a cancellation for what it is: the owner's, not a death of this resource."""
-        return cancellation
+        return error if isinstance(error, CancelledError) else super()._explain(error, verb)
 
 
 async def _as_coroutine(awaitable: Awaitable[T]) -> T:

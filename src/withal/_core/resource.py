@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from asyncio import AbstractEventLoop, CancelledError, Task
+from collections.abc import Callable
 from contextvars import Context
 from types import TracebackType
 from typing import Any, Protocol, final
@@ -38,6 +39,11 @@ class Keeper(Protocol):
         ...
 
     @property
+    def clock(self) -> Callable[[], float]:
+        """Tells the time of the loop, in seconds."""
+        ...
+
+    @property
     def context(self) -> Context:
         """The context that the scope was entered with, and is current in."""
         ...
@@ -56,6 +62,9 @@ class Keeper(Protocol):
     def names(self) -> tuple[str, ...]:
         """The names of the scopes, outermost first."""
         ...
+
+    def add(self, resource: Resource, /) -> None:
+        """Take over what has just opened."""
 
     def lost(self, resource: Resource, /) -> None:
         """Hear of a death (law 8): the body is to leave."""
@@ -93,7 +102,7 @@ class Resource:
     def __init__(self, keeper: Keeper, name: str | None) -> None:
         self.keeper = keeper
         self.observers = keeper.observers
-        self.opening_at = keeper.loop.time()
+        self.opening_at = keeper.clock()
         self._name = name
 
     @property
@@ -150,7 +159,7 @@ class Resource:
         self._id = self._id or next_id()
         event = Event(
             step,
-            keeper.loop.time(),
+            keeper.clock(),
             self._id,
             self.name,
             self.kind,
@@ -164,7 +173,7 @@ class Resource:
         """Note that it is open, with this value."""
         self.value = value
         self.phase = OPEN
-        self.opened_at = self.keeper.loop.time()
+        self.opened_at = self.keeper.clock()
         if self.observers:
             self.tell(Step.OPENED)
 
@@ -180,24 +189,26 @@ class Resource:
         if self.observers:
             outcome = outcome_of(error or self.error)
             self.tell(Step.FAILED if opening else Step.CLOSED, outcome)
-        if isinstance(error, CancelledError):
-            error = self._explain(error)
-        elif error is not None:
-            verb = "opening" if opening else "closing"
-            error.add_note(f"(withal: while {verb} {self.name!r} in scope {self.keeper.path!r})")
-        self.error = self.error or error
+        if error is not None:
+            self.error = self._explain(error, "opening" if opening else "closing")
         self.phase = CLOSED
         if self._latch is not None:
             self._latch.arrive()
 
-    def _explain(self, cancellation: CancelledError) -> BaseException | None:
-        """Say who cancelled it, unless it was its own scope or the body's cancellation."""
+    def _explain(self, error: BaseException, verb: str) -> BaseException | None:
+        """Say of an error what it befell, and of a cancellation that it is a loss.
+
+        That is unless its own scope has cancelled it, or the body is cancelled too.
+        """
+        where = self.keeper.path
+        if not isinstance(error, CancelledError):
+            error.add_note(f"(withal: while {verb} {self.name!r} in scope {where!r})")
+            return error
         if self.cut or (isinstance(self._seen, CancelledError) and not self.lost):
             return None
-        phase = OPEN if self.lost else self.phase
-        error = ResourceLostError(self.keeper.path, self.name, phase.value)
-        error.__cause__ = cancellation
-        return error
+        loss = ResourceLostError(where, self.name, "open" if self.lost else verb)
+        loss.__cause__ = error
+        return loss
 
 
 class Managed(Resource):

@@ -213,15 +213,12 @@ class Scope:
             host = _host(held, manager, name)
             await held.open_together((host,))
             return host.value  # type: ignore[no-any-return]
-        if current_task() is not held.owner:
+        if current_task(held.loop) is not held.owner:
             raise RuntimeError(
                 f"{name or name_of(manager)!r} cannot be entered inline: this is not the task "
                 f"of scope {held.path!r}; leave out inline=True, or call it from that task"
             )
-        resource = Inline(held, manager, name)
-        await resource.open()
-        held.add(resource)
-        return resource.value  # type: ignore[no-any-return]
+        return await Inline(held, manager, name).open()  # type: ignore[no-any-return]
 
     @overload
     async def enter_all(self) -> tuple[()]: ...
