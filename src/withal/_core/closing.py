@@ -12,7 +12,7 @@ cut it off and can report what was late by its own name.
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Task
+from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any, final
 
@@ -21,7 +21,7 @@ from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
 from withal._core.inline import Inline
 from withal._core.resource import CLOSED, OPENING, Resource
-from withal._core.shield import Latch
+from withal._core.shield import Latch, turn
 
 LAST_CALL = 0.25
 MOMENT = 0.02
@@ -44,7 +44,6 @@ class Closing:
     Attributes:
         timeout: the seconds that it was given, which may be fewer than were asked for.
         deadline: when it has to be done, in seconds of the loop's clock.
-        last_call: when what is late has to be done.
         ending: gathers what fails, and says what finalizers see.
         overdue: what had not closed by the deadline, in order of closing.
         abandoned: what of that a cancellation did not end.
@@ -65,11 +64,15 @@ class Closing:
             timeout = min(timeout, max(0.0, outer - now) * _INNER_SHARE)
         self.timeout = timeout
         self.deadline = now + timeout
-        self.last_call = self.deadline + LAST_CALL
-        if outer is not None:
-            self.last_call = min(self.last_call, outer)
         self.ending = Ending(body)
+        self._outer = outer
         self._loop = loop
+
+    @property
+    def last_call(self) -> float:
+        """When what is late has to be done, in seconds of the loop's clock."""
+        own = self.deadline + LAST_CALL
+        return own if self._outer is None else min(own, self._outer)
 
     def stage(self, resources: Sequence[Resource]) -> Awaitable[None] | None:
         """Close these side by side, and keep what they fail with.
@@ -96,10 +99,18 @@ class Closing:
     async def _hosted(self, resources: Sequence[Resource]) -> None:
         latch = Latch(self._loop, len(resources))
         seen = self.ending.seen
-        ours = [each for each in resources if each.close_nowait(seen, latch)]
-        await self.join(latch, self._until())
+        ours: list[Resource] = []
+        for each in resources:
+            if each.close_nowait(seen, latch):
+                ours.append(each)  # noqa: PERF401 - a comprehension is a call, on 3.11
+        try:
+            await turn()  # what need not wait is closed after this, without a timer
+        except CancelledError as exc:
+            self.ending.cancelled(exc)
         if latch.missing > 0:
-            await self._cut(ours, latch)
+            await self.join(latch, self._until())
+            if latch.missing > 0:
+                await self._cut(ours, latch)
         self._collect(ours)
 
     async def give_up(self, openings: Sequence[Resource], grace: float) -> None:

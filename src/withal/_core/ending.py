@@ -35,12 +35,11 @@ class Ending:
         cancellation: the first cancellation that arrived while the scope was closing.
     """
 
-    __slots__ = ("cancellation", "errors", "seen")
+    errors: tuple[BaseException, ...] = ()
+    cancellation: CancelledError | None = None
 
     def __init__(self, body: BaseException | None) -> None:
         self.seen = body
-        self.errors: list[BaseException] = []
-        self.cancellation: CancelledError | None = None
 
     @property
     def is_ok(self) -> bool:
@@ -70,7 +69,7 @@ class Ending:
         elif self.seen is not None and _tells_of(error, self.seen):
             self.seen = error
         elif not any(_tells_of(known, error) for known in (self.seen, *self.errors) if known):
-            self.errors.append(error)
+            self.errors += (error,)
 
     def conclude(
         self, scope: str, *, requested: bool, own: bool

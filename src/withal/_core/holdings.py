@@ -30,6 +30,8 @@ from withal._core.resource import CLOSED, CLOSING, OPEN, Phase, Resource
 from withal._core.shield import Latch, deliver_again, take_back, turn
 from withal._core.snapshot import ResourceSnapshot, ScopeSnapshot
 
+_NOTHING: Order[Resource] = Order()  # what every closed scope holds
+
 
 @final
 class Holdings:
@@ -104,10 +106,11 @@ class Holdings:
         try:
             for host in hosts:
                 host.start(latch)
-            await turn()
-            for host in hosts:
-                host.check_started()
             if latch.missing > 0:
+                await turn()
+            if latch.missing > 0:
+                for host in hosts:
+                    host.check_started()
                 await latch.wait()
         except CancelledError as exc:
             cancellation = exc
@@ -212,8 +215,11 @@ class Holdings:
             rest = closing.stage(stage)
             if rest is not None:
                 await rest
-        self._order = Order()
+        # What was held knows its holdings, and the context its scope: circles that only the
+        # garbage collector would undo.
+        self._order = _NOTHING
         self._by_value = None
+        del self.context
         if self.parent is not None:
             del self.parent._children[self]
         self._report(closing)
@@ -307,7 +313,7 @@ def _clock_of(loop: AbstractEventLoop) -> Callable[[], float]:
     milliseconds only. Another loop, of virtual time perhaps, is asked itself.
     """
     cls = type(loop)
-    if getattr(cls, "time", None) is BaseEventLoop.time or cls.__module__ == "uvloop":
+    if cls.time is BaseEventLoop.time or cls.__module__ == "uvloop":
         return monotonic
     return loop.time
 

@@ -11,13 +11,18 @@ resource, as do context variables that it resets.
 
 from __future__ import annotations
 
-from asyncio import CancelledError
-from typing import final
+import sys
+from asyncio import CancelledError, Future, Task
+from typing import Any, final
 
 from withal._core.events import Step
 from withal._core.managers import name_of
-from withal._core.resource import OPENING, Managed, triple
+from withal._core.resource import OPENING, Managed
 from withal._core.shield import Latch
+
+# Since 3.12 a task can run at once up to its first wait: a manager that has nothing to wait for
+# is then open without a turn of the loop.
+_EAGERLY: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 @final
@@ -29,7 +34,8 @@ class Host(Managed):
     """
 
     asked = False
-    _gate: Latch | None = None
+    _waiting: Future[None] | None = None
+    _outliving: Latch | None = None
 
     def start(self, latch: Latch) -> None:
         """Begin to open it, and have `latch` told when it is open or has failed."""
@@ -38,11 +44,13 @@ class Host(Managed):
         if self.observers:
             self.tell(Step.OPENING)
         # A copy each: what is set in one host is not seen, or reset, in the one beside it.
-        self.task = keeper.loop.create_task(
-            self._live(),
-            name=self._name or name_of(self._manager),
-            context=keeper.context.copy(),
-        )
+        name = self._name or name_of(self._manager)
+        context = keeper.context.copy()
+        loop = keeper.loop
+        if loop.get_task_factory() is None:
+            self.task = Task(self._live(), loop=loop, name=name, context=context, **_EAGERLY)
+        else:
+            self.task = loop.create_task(self._live(), name=name, context=context)
 
     def check_started(self) -> None:
         """Notice, a turn after the start, that the task was cancelled before it ever ran.
@@ -54,13 +62,15 @@ class Host(Managed):
 
     def _begin_close(self) -> None:
         self.asked = True
-        if self._gate is not None:
-            self._gate.open()
+        if self._outliving is not None:
+            self._outliving.open()
+        elif self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     async def _live(self) -> None:
         try:
-            value = self._enter(self._manager)
-            if self._is_async:
+            value = self.enter()
+            if self.is_async:
                 value = await value
         except GeneratorExit:
             raise
@@ -71,8 +81,8 @@ class Host(Managed):
         seen = await self._wait_asked()
         self.is_closing()
         try:
-            done = self._exit(self._manager, *triple(seen))
-            if self._is_async:
+            done = self.exit(seen)
+            if self.is_async:
                 done = await done
         except GeneratorExit:
             raise
@@ -94,19 +104,20 @@ class Host(Managed):
         if not self.asked:
             assert self._latch is not None
             self._latch.arrive()
-            self._gate = Latch(self.keeper.loop, 1)
+            self._waiting = self.keeper.loop.create_future()
             try:
-                await self._gate.waiter()
+                await self._waiting
             except CancelledError as exc:
                 if not self.asked:
-                    return await self._outlive(exc, self._gate)
+                    return await self._outlive(exc)
         return self._seen
 
-    async def _outlive(self, death: CancelledError, gate: Latch) -> CancelledError:
+    async def _outlive(self, death: CancelledError) -> CancelledError:
         """Stay until the body has left: whoever uses this resource goes first (law 8)."""
         self.lost = True
+        self._outliving = Latch(self.keeper.loop, 1)
         if self.observers:
             self.tell(Step.LOST)
         self.keeper.lost(self)
-        await gate.outlast()
+        await self._outliving.outlast()
         return death

@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Coroutine
 from types import CoroutineType
 from typing import Any, TypeVar, final
 
-from withal._core.events import Step
-from withal._core.resource import Managed, triple
+from withal._core.resource import Managed
 from withal._core.shield import in_time
 
 T = TypeVar("T")
@@ -28,21 +27,6 @@ class Inline(Managed):
         task = current_task()
         return "" if task is None else task.get_name()
 
-    async def open(self) -> Any:
-        """Enter the manager, and return its value. Errors and cancellations are the caller's."""
-        if self.observers:
-            self.tell(Step.OPENING)
-        try:
-            value = self._enter(self._manager)
-            if self._is_async:
-                value = await value
-        except BaseException as exc:
-            self.has_closed(exc)
-            raise
-        self.has_opened(value)
-        self.keeper.add(self)
-        return value
-
     def exit_nowait(
         self, seen: BaseException | None
     ) -> tuple[Coroutine[Any, Any, object], object] | None:
@@ -50,9 +34,11 @@ class Inline(Managed):
         self._seen = seen
         self.is_closing()
         try:
-            done = self._exit(self._manager, *triple(seen))
-            if self._is_async:
-                step = done if type(done) is CoroutineType else _as_coroutine(done)
+            done = self.exit(seen)
+            if self.is_async:
+                step: Coroutine[Any, Any, object] = done
+                if type(done) is not CoroutineType:
+                    step = _as_coroutine(done)
                 try:
                     return step, step.send(None)
                 except StopIteration as end:
@@ -60,7 +46,8 @@ class Inline(Managed):
         except BaseException as exc:
             self._has_failed(exc)
         else:
-            self.suppressed = bool(done)
+            if done:
+                self.suppressed = True
             self.has_closed(None)
         return None
 

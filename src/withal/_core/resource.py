@@ -6,7 +6,6 @@ import enum
 from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Callable
 from contextvars import Context
-from types import TracebackType
 from typing import Any, Protocol, final
 
 from withal._core.ending import outcome_of
@@ -62,9 +61,6 @@ class Keeper(Protocol):
     def names(self) -> tuple[str, ...]:
         """The names of the scopes, outermost first."""
         ...
-
-    def add(self, resource: Resource, /) -> None:
-        """Take over what has just opened."""
 
     def lost(self, resource: Resource, /) -> None:
         """Hear of a death (law 8): the body is to leave."""
@@ -212,15 +208,26 @@ class Resource:
 
 
 class Managed(Resource):
-    """A resource that is a context manager, entered and exited in one way or another."""
+    """A resource that is a context manager, entered and exited in one way or another.
+
+    Attributes:
+        is_async: what `enter` and `exit` return is to be awaited.
+    """
+
+    _kind: str | None = None
 
     def __init__(
         self, keeper: Keeper, manager: object, name: str | None, kind: str | None = None
     ) -> None:
-        self._enter, self._exit, self._is_async = protocol_of(manager)
+        self._enter, self._exit, self.is_async = protocol_of(manager)
         self._manager = manager
-        self._kind = kind
-        Resource.__init__(self, keeper, name)
+        if kind is not None:
+            self._kind = kind
+        # What Resource.__init__ does, without the call: an inline enter costs little more.
+        self.keeper = keeper
+        self.observers = keeper.observers
+        self.opening_at = keeper.clock()
+        self._name = name
 
     @property
     def kind(self) -> str:
@@ -231,9 +238,12 @@ class Managed(Resource):
         """Tell whether `value` is what entering returned, or the manager itself."""
         return self.value is value or self._manager is value
 
+    def enter(self) -> Any:
+        """Call the manager's ``__aenter__`` or ``__enter__``."""
+        return self._enter(self._manager)
 
-def triple(
-    exc: BaseException | None,
-) -> tuple[type[BaseException] | None, BaseException | None, TracebackType | None]:
-    """Return the arguments of ``__exit__`` for an exception, or for none."""
-    return (None, None, None) if exc is None else (type(exc), exc, exc.__traceback__)
+    def exit(self, seen: BaseException | None) -> Any:
+        """Call the manager's ``__aexit__`` or ``__exit__`` for an exception, or for none."""
+        if seen is None:
+            return self._exit(self._manager, None, None, None)
+        return self._exit(self._manager, type(seen), seen, seen.__traceback__)

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar, final, overload
 from withal._core.callback import Callback
 from withal._core.ending import raise_unchanged
 from withal._core.errors import AlreadyEnteredError, ScopeClosedError
+from withal._core.events import Step
 from withal._core.holdings import Holdings
 from withal._core.host import Host
 from withal._core.inline import Inline
@@ -208,7 +209,9 @@ class Scope:
             RuntimeError: `inline` is asked for by another task than the scope's own.
             BaseException: what the manager raises.
         """
-        held = self._holdings(manager)
+        held = self._held
+        if held is None or held.phase is not OPEN:
+            raise self._not_open(manager)
         if not inline:
             host = _host(held, manager, name)
             await held.open_together((host,))
@@ -218,7 +221,19 @@ class Scope:
                 f"{name or name_of(manager)!r} cannot be entered inline: this is not the task "
                 f"of scope {held.path!r}; leave out inline=True, or call it from that task"
             )
-        return await Inline(held, manager, name).open()  # type: ignore[no-any-return]
+        resource = Inline(held, manager, name)
+        if resource.observers:
+            resource.tell(Step.OPENING)
+        try:
+            value = resource.enter()
+            if resource.is_async:
+                value = await value
+        except BaseException as exc:
+            resource.has_closed(exc)
+            raise
+        resource.has_opened(value)
+        held.add(resource)
+        return value  # type: ignore[no-any-return]
 
     @overload
     async def enter_all(self) -> tuple[()]: ...
@@ -346,12 +361,14 @@ class Scope:
     def _holdings(self, thing: object) -> Holdings:
         """Return what the scope holds, or raise that `thing` cannot be opened in it now."""
         held = self._held
-        if held is not None and held.phase is OPEN:
-            return held
-        path = self.name if held is None else held.path
-        raise ScopeClosedError(
-            path, self.state, thing if isinstance(thing, str) else name_of(thing)
-        )
+        if held is None or held.phase is not OPEN:
+            raise self._not_open(thing)
+        return held
+
+    def _not_open(self, thing: object) -> ScopeClosedError:
+        path = self.name if self._held is None else self._held.path
+        name = thing if isinstance(thing, str) else name_of(thing)
+        return ScopeClosedError(path, self.state, name)
 
     def _leave_context(self) -> None:
         assert self._token is not None

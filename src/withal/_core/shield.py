@@ -41,7 +41,7 @@ class Latch:
     def arrive(self, _: object = None) -> None:
         """Count one arrival. Takes and ignores an argument, to serve as a task's callback."""
         self.missing -= 1
-        if self.missing <= 0:
+        if self.missing <= 0 and self._waiter is not None:
             self._wake()
 
     def open(self) -> None:
@@ -65,24 +65,18 @@ class Latch:
         Returns the first cancellation that arrived meanwhile, for the caller to raise once its
         step is done. Whether time was up, `missing` tells.
         """
+        self._late = False
+        alarm = self._loop.call_at(until, self._ring)
+        try:
+            return await self.outlast()
+        finally:
+            alarm.cancel()
+
+    async def outlast(self) -> CancelledError | None:
+        """Do as `join` does, without end: only for a wait that the user's own body ends."""
         cancellation = None
         try:
-            await turn()
-        except CancelledError as exc:
-            cancellation = exc
-        if self.missing > 0:
-            self._late = False
-            alarm = self._loop.call_at(until, self._ring)
-            try:
-                cancellation = await self.outlast(cancellation)
-            finally:
-                alarm.cancel()
-        return cancellation
-
-    async def outlast(self, cancellation: CancelledError | None = None) -> CancelledError | None:
-        """Do as `join` does, without end: only for a wait that the user's own body ends."""
-        try:
-            while cancellation is None and self.missing > 0 and not self._late:
+            while self.missing > 0 and not self._late:
                 await self.waiter()
         except CancelledError as exc:
             cancellation = exc
