@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 try:
@@ -27,6 +28,11 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": getattr(uvloop, "new_event_loop", asyncio.new_event_loop),
 }
+
+
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("withal", deadline=None)
+hypothesis.settings.load_profile("withal")
 
 
 def pytest_sessionstart() -> None:
