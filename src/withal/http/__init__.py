@@ -1,0 +1,14 @@
+"""HTTP: aiohttp's own client session, set up for downloading. Needs the extra ``withal[http]``."""
+
+from __future__ import annotations
+
+try:
+    from withal.http.session import session
+except ModuleNotFoundError as error:
+    if error.name != "aiohttp":
+        raise
+    raise ImportError(
+        'withal.http needs aiohttp, which is not installed: pip install "withal[http]"'
+    ) from error
+
+__all__ = ["session"]
