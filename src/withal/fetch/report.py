@@ -1,0 +1,139 @@
+"""What fetching tells: progress while it goes on, and a report at the end."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, final
+
+from withal._core.errors import WithalError
+
+_logger = logging.getLogger("withal")
+
+
+@final
+class FetchError(WithalError):
+    """A URL could not be fetched.
+
+    Attributes:
+        url: the URL as it was given.
+        reason: what happened, in one line, and what to do where something can be done.
+        attempts: how often it was tried: 0 if it was never requested.
+    """
+
+    def __init__(self, url: str, reason: str, attempts: int) -> None:
+        self.url = url
+        self.reason = reason
+        self.attempts = attempts
+        super().__init__(url, reason, attempts)
+
+    def __str__(self) -> str:
+        tried = f" (tried {self.attempts} times)" if self.attempts > 1 else ""
+        return f"{self.url}: {self.reason}{tried}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one URL: a file, or an error.
+
+    Attributes:
+        url: as it was given.
+        path: the file, which is complete; None if there is none.
+        size: its length in bytes.
+        sha256: its hexadecimal SHA-256 digest.
+        attempts: how often it was tried.
+        error: why there is no file; None if there is one.
+    """
+
+    url: str
+    path: Path | None
+    size: int
+    sha256: str
+    attempts: int
+    error: FetchError | None
+
+    @classmethod
+    def failed(cls, url: str, reason: str, attempts: int = 0) -> Result:
+        """Return the result for a URL of which there is no file."""
+        return cls(url, None, 0, "", attempts, FetchError(url, reason, attempts))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a batch.
+
+    Attributes:
+        results: one for each URL given, in their order. A URL given twice is fetched once, and
+            has equal results.
+    """
+
+    results: tuple[Result, ...]
+
+    @property
+    def ok(self) -> int:
+        """How many of the URLs have their file."""
+        return sum(result.error is None for result in self.results)
+
+    @property
+    def failed(self) -> int:
+        """How many of the URLs have none."""
+        return len(self.results) - self.ok
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are in all the files together."""
+        return sum({result.path: result.size for result in self.results}.values())
+
+
+@final
+class ProgressKind(enum.Enum):
+    """What has just happened to a URL."""
+
+    STARTED = "started"  # an attempt begins
+    RECEIVED = "received"  # some more bytes of its body are here
+    RETRYING = "retrying"  # an attempt failed, and another follows after a pause
+    FINISHED = "finished"  # its file is complete, under its name
+    FAILED = "failed"  # there will be no file
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step on the way of one URL.
+
+    Attributes:
+        kind: what has happened.
+        url: as it was given.
+        name: the name of its file; empty for a URL that cannot be fetched at all.
+        attempt: which attempt it is, from 1; 0 if it was never requested.
+        received: bytes of the body so far, in this attempt: a new attempt begins from zero.
+        total: bytes of the whole body, if the server has said.
+        reason: what went wrong, for RETRYING and FAILED.
+        delay: seconds until the next attempt, for RETRYING.
+    """
+
+    kind: ProgressKind
+    url: str
+    name: str
+    attempt: int = 0
+    received: int = 0
+    total: int | None = None
+    reason: str = ""
+    delay: float = 0.0
+
+
+OnProgress: TypeAlias = Callable[[Progress], None]
+"""Called with each step, in the event loop's thread; it must neither wait nor raise."""
+
+
+def tell(on_progress: OnProgress, step: Progress) -> None:
+    """Tell a step. What is raised is logged: a progress bar that breaks breaks no download."""
+    try:
+        on_progress(step)
+    except Exception:
+        _logger.exception("on_progress failed at %s; the download goes on", step)
