@@ -1,0 +1,130 @@
+"""The commands and their options, for typer. What they do is imported when one is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from withal import __version__
+from withal.cli.interrupt import run
+from withal.cli.requirements import require
+
+# The docstrings are the help. A \b keeps the lines of its paragraph as they are.
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"withal {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def withal(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Every resource that an asynchronous program opens is closed, whatever happens.
+
+    The commands here show it at work: files are fetched whole or not at all, and what was opened
+    for them is closed, also after Ctrl-C.
+
+    \b
+    Example:
+      withal demo
+    """
+
+
+@app.command(no_args_is_help=True)
+def fetch(
+    # Hidden from the table of the help only, which has nothing to add to "URL".
+    urls: Annotated[list[str], typer.Argument(metavar="URL", hidden=True)],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="The folder; made if it is missing."),
+    ] = Path(),
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Files at a time.")
+    ] = 8,
+    per_host: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many of them from one host.")
+    ] = 6,
+    attempts: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How often a file is tried.")
+    ] = 5,
+    idle_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="How long a server may send nothing.")
+    ] = 60,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.")
+    ] = False,
+    durable: Annotated[
+        bool, typer.Option("--durable", help="Have each file survive a power cut (fsync).")
+    ] = False,
+) -> None:
+    """Download http and https URLs into files, many at a time.
+
+    A file appears under its name complete, or does not appear. A URL that fails is told in a line
+    on standard error and does not stop the others.
+
+    \b
+    Example:
+      withal fetch -o data https://example.org/a.csv https://example.org/b.csv
+
+    \b
+    Exit status:
+      0    every file has arrived
+      1    at least one has not
+      2    the arguments are wrong, or something is not installed
+      130  stopped by Ctrl-C (143 by SIGTERM)
+    """
+    require("aiohttp", extra="http")
+    from withal.cli.fetch import fetch_command
+    from withal.fetch import FetchOptions
+
+    options = FetchOptions(
+        jobs=jobs,
+        per_host=per_host,
+        attempts=attempts,
+        idle_timeout=idle_timeout,
+        overwrite=overwrite,
+        durable=durable,
+    )
+    raise typer.Exit(run(fetch_command(urls, output, options)))
+
+
+@app.command()
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for the files.")
+    ] = Path("demo-output"),
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Files at a time.")
+    ] = 16,
+    files: Annotated[int, typer.Option(metavar="N", min=1, help="How many files.")] = 200,
+) -> None:
+    """Account for all that a download opens and closes.
+
+    A server is started on this machine, in a process of its own. It misbehaves: it refuses some
+    requests, resets some connections, cuts some files short. The files are fetched from it all the
+    same, and each is checked. Then a table tells what was opened, and for how long, and the last
+    line that all of it was closed.
+
+    \b
+    Example:
+      withal demo --files 50
+    """
+    require("aiohttp", extra="http")
+    from withal.cli.demo import demo_command
+
+    raise typer.Exit(run(demo_command(output, jobs, files)))

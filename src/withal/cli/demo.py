@@ -1,0 +1,113 @@
+"""``withal demo``: a batch fetched from a server that misbehaves, and all that it opened told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+from typing import final
+
+from rich.console import Console
+from rich.text import Text
+
+from withal import Scope, observing
+from withal.cli.amounts import counted, size
+from withal.cli.complaint import complain, printable
+from withal.cli.demo_check import wrong_files
+from withal.cli.demo_files import DemoFile, Misbehaviour, demo_files
+from withal.cli.fetch import folder_problem
+from withal.cli.lifetimes import lifetimes_table
+from withal.cli.progress import showing_progress
+from withal.cli.server_process import ServerStartError, server_process
+from withal.fetch import FetchOptions, Progress, ProgressKind, Report, fetch
+from withal.ledger import Ledger, Summary
+
+
+async def demo_command(folder: Path, jobs: int, count: int) -> int:
+    """Fetch, check and account, and return the status to exit with: 0 if all is well, else 1.
+
+    All is well if each file is on the disk byte for byte, and each resource that was opened was
+    closed.
+    """
+    ledger = Ledger()
+    try:
+        with observing(ledger):
+            wrong = await _fetch_and_check(folder, jobs, demo_files(count))
+    except ServerStartError as error:
+        complain(str(error))
+        return 1
+    except OSError as error:
+        complain(folder_problem(folder, error))
+        return 1
+    summary = ledger.summary()
+    Console().print(lifetimes_table(summary))
+    print(summary)
+    return 0 if wrong == 0 and _balances(summary) else 1
+
+
+async def _fetch_and_check(folder: Path, jobs: int, files: Sequence[DemoFile]) -> int:
+    """Do it, tell of it, and return how many files are not right."""
+    served = f"{counted(len(files), 'file')}, {size(sum(file.size for file in files))}"
+    _tell("serving", f"{served}, by a process that misbehaves on purpose")
+    retries = Retries(files)
+    started = monotonic()
+    report = await _fetch_from_server(folder, jobs, files, retries)
+    took = monotonic() - started
+    fetched = f"{counted(report.ok, 'file')}, {size(report.size)}, in {took:.1f} s"
+    _tell("fetched", f"{fetched}, {jobs} at a time, into {folder}")
+    _tell("retried", retries.told())
+    wrong = await wrong_files(files, report.results)
+    for each in wrong:
+        complain(each)
+    _tell("checked", f"{counted(report.ok, 'file')} by SHA-256, {len(wrong)} wrong")
+    return report.failed + len(wrong)
+
+
+async def _fetch_from_server(
+    folder: Path, jobs: int, files: Sequence[DemoFile], retries: Retries
+) -> Report:
+    # One host has it all, on this machine: it need not be spared as a stranger's is.
+    options = FetchOptions(jobs=jobs, per_host=jobs, backoff=0.2, overwrite=True)
+    async with Scope("demo") as scope:
+        address = await scope.enter(server_process(len(files)))
+        with showing_progress(len(files)) as show:
+
+            def on_progress(step: Progress) -> None:
+                retries(step)
+                show(step)
+
+            urls = [f"{address}/{file.name}" for file in files]
+            return await fetch(urls, folder, options=options, on_progress=on_progress)
+    raise AssertionError("nothing in the scope suppresses an error")
+
+
+@final
+class Retries:
+    """Counts attempts that failed, by the misbehaviour that was to be met with that file."""
+
+    __slots__ = ("_files", "_met")
+
+    def __init__(self, files: Sequence[DemoFile]) -> None:
+        self._files = {file.name: file for file in files}
+        self._met: Counter[Misbehaviour] = Counter()
+
+    def __call__(self, step: Progress) -> None:
+        """Count one step."""
+        if step.kind is ProgressKind.RETRYING:
+            self._met[self._files[step.name].misbehaviour] += 1
+
+    def told(self) -> str:
+        """Tell how many there were, and how many of each sort."""
+        sorts = ", ".join(
+            f"{self._met[sort]} x {sort.value}" for sort in Misbehaviour if self._met[sort]
+        )
+        return f"{counted(self._met.total(), 'time')}: {sorts}" if sorts else "never"
+
+
+def _tell(verb: str, what: str) -> None:
+    Console().print(Text.assemble((verb, "bold"), "  ", printable(what)), soft_wrap=True)
+
+
+def _balances(summary: Summary) -> bool:
+    return summary.opened == summary.closed and summary.leaked == 0

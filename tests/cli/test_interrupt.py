@@ -1,0 +1,101 @@
+"""Signals become one cancellation, and the status that shells have for them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from withal import CloseTimeoutError
+from withal.cli.interrupt import run
+
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+def test_the_commands_status_is_returned() -> None:
+    async def command() -> int:
+        return 7
+
+    assert run(command()) == 7
+
+
+def test_the_commands_error_is_raised() -> None:
+    async def command() -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(command())
+
+
+@SIGNALS
+def test_a_signal_cancels_the_command(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def command() -> int:
+        send(number)
+        await asyncio.Event().wait()
+        return 0
+
+    assert run(command()) == 128 + number
+    assert capsys.readouterr().err == f"withal: stopped by {number.name}; what was open is closed\n"
+
+
+def test_more_signals_do_not_disturb_closing() -> None:
+    closed = False
+
+    async def command() -> int:
+        nonlocal closed
+        try:
+            send(signal.SIGINT)
+            await asyncio.Event().wait()
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+                send(number)
+                for _ in range(3):
+                    await asyncio.sleep(0)
+            closed = True
+        return 0
+
+    assert run(command()) == 130
+    assert closed
+
+
+def test_a_signal_that_comes_too_late_changes_nothing() -> None:
+    async def command() -> int:
+        try:
+            send(signal.SIGTERM)
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return 5
+        return 0
+
+    assert run(command()) == 5
+
+
+def test_what_did_not_close_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    async def command() -> int:
+        try:
+            send(signal.SIGTERM)
+            await asyncio.Event().wait()
+        finally:
+            raise CloseTimeoutError("app", 10.0, ("database",), ("database",))
+
+    assert run(command()) == 143
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("withal: stopped by SIGTERM; ")
+    assert "database" in line
+
+
+def test_signals_are_as_they_were_afterwards() -> None:
+    async def command() -> int:
+        return 0
+
+    run(command())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
