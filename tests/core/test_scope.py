@@ -6,7 +6,6 @@ import asyncio
 import gc
 import subprocess
 import sys
-import tracemalloc
 from types import TracebackType
 
 import pytest
@@ -82,7 +81,8 @@ async def test_the_host_carries_the_name_of_its_resource() -> None:
 
 
 @pytest.mark.slow
-async def test_many_brief_resources_in_one_long_scope_leave_memory_flat() -> None:
+@pytest.mark.parametrize("inline", [False, True])
+async def test_100_000_brief_resources_in_one_long_scope_leave_memory_flat(inline: bool) -> None:
     class Brief:
         async def __aenter__(self) -> Brief:
             return self
@@ -92,20 +92,34 @@ async def test_many_brief_resources_in_one_long_scope_leave_memory_flat() -> Non
 
     async def open_and_release(number: int) -> None:
         for _ in range(number):
-            await scope.release(await scope.enter(Brief()))
+            await scope.release(await scope.enter(Brief(), inline=inline))
 
     async with Scope() as scope:
         await open_and_release(1_000)
         gc.collect()
-        tracemalloc.start()
-        try:
-            before, _ = tracemalloc.get_traced_memory()
-            await open_and_release(5_000)
-            gc.collect()
-            after, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-    assert after - before < 50_000, "more than 10 bytes are left of each"
+        before = sys.getallocatedblocks()
+        await open_and_release(100_000)
+        gc.collect()
+        assert sys.getallocatedblocks() - before < 1_000
+
+
+async def test_a_closed_scope_leaves_nothing_for_the_garbage_collector() -> None:
+    async def use() -> None:
+        async with Scope() as scope:
+            await scope.enter(Plain())
+            await scope.enter(Plain(), inline=True)
+            scope.defer(int)
+            scope.spawn(turns(9))
+
+    await use()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(50):
+            await use()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 async def test_the_core_imports_nothing_but_the_standard_library() -> None:

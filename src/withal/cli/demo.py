@@ -79,7 +79,6 @@ async def _fetch_from_server(
 
             urls = [f"{address}/{file.name}" for file in files]
             return await fetch(urls, folder, options=options, on_progress=on_progress)
-    raise AssertionError("nothing in the scope suppresses an error")
 
 
 @final

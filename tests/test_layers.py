@@ -1,0 +1,146 @@
+"""The architecture: which module may import which. This table is its document.
+
+A module imports only from layers above its own, and from those that the table grants it. Imports
+inside functions and under TYPE_CHECKING count too.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src"
+
+# Within the core, one line a module: what it may import is what stands above it.
+CORE = [
+    "errors",  # 0: the standard library, no asyncio
+    "events",
+    "order",
+    "snapshot",
+    "managers",
+    "ending",  # 1: what waits, is waited for, or knows of cancellation
+    "shield",
+    "resource",
+    "host",
+    "inline",
+    "spawned",
+    "callback",
+    "closing",  # 2: what a scope does with them
+    "holdings",
+    "scope",
+]
+WITHOUT_ASYNCIO = CORE[: CORE.index("ending")]
+
+# Elsewhere, one line a module or folder: what of withal it may import, besides itself.
+GRANTS = {
+    "withal._core": (),
+    "withal": ("withal._core",),  # the facade, and no module but the cli may import it
+    "withal.ledger": ("withal._core",),
+    "withal.files": ("withal._core",),
+    "withal.http": ("withal._core",),
+    "withal.fetch": ("withal._core", "withal.files", "withal.http"),
+    "withal.cli": ("withal", "withal._core", "withal.fetch", "withal.ledger"),
+    "withal.__main__": ("withal.cli",),
+}
+
+# Who may import what from outside of the standard library.
+THIRD_PARTY = {
+    "withal.http": {"aiohttp"},
+    "withal.fetch": {"aiohttp", "yarl"},
+    "withal.cli": {"aiohttp", "rich", "typer"},
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        yield ".".join(parts).removesuffix(".__init__"), path
+
+
+MODULES = dict(modules())
+
+
+def room_of(module: str) -> str:
+    """Return the line of GRANTS that a module belongs to: its own or its folder's."""
+    name = module
+    while name not in GRANTS or (name == "withal" and module != "withal"):
+        name, _, _ = name.rpartition(".")
+        assert name, f"{module} stands in no layer; give it a line in this table"
+    return name
+
+
+def imports(module: str) -> set[str]:
+    """Return the modules that a module imports, ours by their full names."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively; name the module in full"
+            assert node.module is not None
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in MODULES else node.module)
+    return found
+
+
+def ours(module: str) -> set[str]:
+    return {name for name in imports(module) if name.partition(".")[0] == "withal"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_layer_may(module: str) -> None:
+    room = room_of(module)
+    for name in ours(module):
+        other = room_of(name)
+        assert other == room or other in GRANTS[room], f"{module} may not import {name}"
+
+
+def test_within_the_core_a_module_imports_only_what_stands_above_it() -> None:
+    present = {name.removeprefix("withal._core.") for name in MODULES if "._core." in name}
+    assert present == set(CORE)
+    for position, name in enumerate(CORE):
+        above = {f"withal._core.{each}" for each in CORE[:position]}
+        assert ours(f"withal._core.{name}") <= above, name
+
+
+@pytest.mark.parametrize("name", WITHOUT_ASYNCIO)
+def test_the_pure_part_of_the_core_does_without_asyncio(name: str) -> None:
+    assert "asyncio" not in {each.partition(".")[0] for each in imports(f"withal._core.{name}")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_other_packages_are_imported_only_where_they_are_granted(module: str) -> None:
+    tops = {name.partition(".")[0] for name in imports(module)} - {"withal"}
+    foreign = tops - set(sys.stdlib_module_names)
+    assert foreign <= THIRD_PARTY.get(room_of(module), set()), f"{module} imports {foreign}"
+
+
+def test_only_the_shield_withdraws_cancellations_and_shields() -> None:
+    """``uncancel``, ``asyncio.shield`` and anyio's shield have one home, so that it can be read."""
+    for module, path in MODULES.items():
+        if module != "withal._core.shield":
+            names = {
+                node.attr if isinstance(node, ast.Attribute) else node.id
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Attribute | ast.Name)
+            }
+            assert not names & {"uncancel", "shield", "CancelScope"}, module
+
+
+def test_there_are_no_circles_of_imports() -> None:
+    done = set[str]()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " > ".join((*trail, module))
+        if module not in done:
+            for name in ours(module) & set(MODULES):
+                visit(name, (*trail, module))
+            done.add(module)
+
+    for module in MODULES:
+        visit(module, ())
