@@ -197,5 +197,5 @@ async def on_terminal(folder: Path) -> str:
 def test_defaults_are_the_librarys() -> None:
     defaults = FetchOptions()
     parameters = inspect.signature(app.fetch).parameters
-    for name in ("jobs", "per_host", "attempts", "idle_timeout", "overwrite", "durable"):
+    for name in ("jobs", "attempts", "idle_timeout", "overwrite", "durable"):
         assert parameters[name].default == getattr(defaults, name), name

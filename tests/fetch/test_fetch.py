@@ -277,7 +277,8 @@ async def test_a_peer_that_is_not_there_is_an_error_that_says_so(tmp_path: Path)
     report = await fetch([url], tmp_path, options=FetchOptions(attempts=2, backoff=0))
     error = error_of(report)
     assert error.attempts == 2
-    assert "Cannot connect" in error.reason
+    assert error.reason.startswith("cannot connect to 127.0.0.1:")
+    assert error.reason.endswith(": Connection refused")
     assert str(error) == f"{url}: {error.reason} (tried 2 times)"
 
 

@@ -57,8 +57,9 @@ def fetch(
         int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Files at a time.")
     ] = 8,
     per_host: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How many of them from one host.")
-    ] = 6,
+        int | None,
+        typer.Option(metavar="N", min=1, help="How many of them from one host, if fewer."),
+    ] = None,
     attempts: Annotated[
         int, typer.Option(metavar="N", min=1, help="How often a file is tried.")
     ] = 5,
@@ -94,7 +95,7 @@ def fetch(
 
     options = FetchOptions(
         jobs=jobs,
-        per_host=per_host,
+        per_host=per_host or jobs,
         attempts=attempts,
         idle_timeout=idle_timeout,
         overwrite=overwrite,

@@ -76,9 +76,18 @@ def reason(error: Exception) -> str:
         return "the body ended too early, or is malformed"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}:{error.port}: {_os_reason(error.os_error)}"
     if isinstance(error, OSError) and not isinstance(error, aiohttp.ClientError):
         return f"cannot write {error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _os_reason(error: OSError) -> str:
+    """Return what the system says, without the call and the address that asyncio puts there."""
+    if error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def exists_already(path: str | os.PathLike[str]) -> str:
