@@ -3,36 +3,76 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
-from tests.laws.probes import Log, Probe, turns
+import pytest
+
+from tests.laws.probes import Log, Probe, failing, turns
 from withal import Scope
 
+MANY = 1000
 
-async def test_other_tasks_run_while_a_scope_opens_and_closes_many() -> None:
-    log = Log()
-    ticks = 0
 
-    async def ticker() -> None:
-        nonlocal ticks
+@asynccontextmanager
+async def counting_turns() -> AsyncGenerator[list[int]]:
+    """Yield a list whose length is the number of turns that another task has had."""
+    had: list[int] = []
+
+    async def other() -> None:
         while True:
-            ticks += 1
+            had.append(1)
             await asyncio.sleep(0)
 
-    task = asyncio.create_task(ticker())
-    async with Scope() as scope:
-        for number in range(50):
-            before = ticks
-            await scope.enter(Probe(log, str(number), turns=0))
-            assert ticks > before, "an opening gave nobody else a turn"
-        before = ticks
-    assert ticks - before >= 50, "closing one after the other gave others too few turns"
+    task = asyncio.create_task(other())
+    yield had
     task.cancel()
     await turns(2)
 
 
-async def test_a_hosted_manager_that_waits_for_nothing_still_lets_others_run() -> None:
-    seen: list[str] = []
-    asyncio.get_running_loop().call_soon(seen.append, "other")
+async def test_others_have_turns_while_many_open_and_close_together() -> None:
+    log = Log()
+    async with counting_turns() as had:
+        async with Scope() as scope:
+            await scope.enter_all(*[Probe(log, str(n), turns=0) for n in range(MANY)])
+            assert len(had) >= MANY // 100
+            before = len(had)
+        assert len(had) - before >= MANY // 100
+    log.check_all_closed()
+
+
+async def test_others_have_turns_while_many_close_one_after_the_other() -> None:
+    log = Log()
+    async with counting_turns() as had:
+        async with Scope() as scope:
+            for number in range(50):
+                await scope.enter(Probe(log, str(number), turns=0))
+            before = len(had)
+        assert len(had) - before >= 50
+
+
+@pytest.mark.parametrize("turn", [1, 2, 4])
+async def test_cancelled_between_two_batches_it_closes_what_was_started(turn: int) -> None:
+    log = Log()
+
+    async def main() -> None:
+        async with Scope() as scope:
+            await scope.enter_all(*[Probe(log, str(n), turns=0) for n in range(MANY)])
+
+    task = asyncio.create_task(main())
+    await turns(turn)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert 0 < len(log.names("opened")) < MANY
+    log.check_all_closed()
+
+
+async def test_a_failure_in_one_batch_starts_no_further_one() -> None:
+    log = Log()
+    bad = Probe(log, "bad", turns=0, opening=failing(OSError("refused")))
     async with Scope() as scope:
-        await scope.enter(Probe(Log(), "a", turns=0))
-        assert seen == ["other"]
+        with pytest.raises(OSError, match="refused"):
+            await scope.enter_all(bad, *[Probe(log, str(n), turns=0) for n in range(MANY)])
+    assert len(log.names("opening")) == 100
+    log.check_all_closed()

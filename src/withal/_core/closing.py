@@ -21,7 +21,7 @@ from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
 from withal._core.inline import Inline
 from withal._core.resource import CLOSED, OPENING, Resource
-from withal._core.shield import Latch, turn
+from withal._core.shield import BATCH, Latch, turn
 
 LAST_CALL = 0.25
 MOMENT = 0.02
@@ -100,13 +100,12 @@ class Closing:
         latch = Latch(self._loop, len(resources))
         seen = self.ending.seen
         ours: list[Resource] = []
-        for each in resources:
+        for number, each in enumerate(resources, 1):
             if each.close_nowait(seen, latch):
-                ours.append(each)  # noqa: PERF401 - a comprehension is a call, on 3.11
-        try:
-            await turn()  # what need not wait is closed after this, without a timer
-        except CancelledError as exc:
-            self.ending.cancelled(exc)
+                ours.append(each)
+            if number % BATCH == 0:
+                await self._turn()
+        await self._turn()  # what need not wait is closed after this, without a timer
         if latch.missing > 0:
             await self.join(latch, self._until())
             if latch.missing > 0:
@@ -137,6 +136,12 @@ class Closing:
         if now < self.deadline:
             return self.deadline
         return max(now + MOMENT, self.last_call)
+
+    async def _turn(self) -> None:
+        try:
+            await turn()
+        except CancelledError as exc:
+            self.ending.cancelled(exc)
 
     async def _cut(self, resources: Sequence[Resource], latch: Latch) -> None:
         """Cancel what is still closing past the deadline, and leave what does not end even so."""

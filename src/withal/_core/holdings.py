@@ -27,7 +27,7 @@ from withal._core.host import Host
 from withal._core.inline import Inline
 from withal._core.order import Order
 from withal._core.resource import CLOSED, CLOSING, OPEN, Phase, Resource
-from withal._core.shield import Latch, deliver_again, take_back, turn
+from withal._core.shield import BATCH, Latch, deliver_again, take_back, turn
 from withal._core.snapshot import ResourceSnapshot, ScopeSnapshot
 
 _NOTHING: Order[Resource] = Order()  # what every closed scope holds
@@ -104,14 +104,7 @@ class Holdings:
         self._in_flight[latch] = hosts
         cancellation = None
         try:
-            for host in hosts:
-                host.start(latch)
-            if latch.missing > 0:
-                await turn()
-            if latch.missing > 0:
-                for host in hosts:
-                    host.check_started()
-                await latch.wait()
+            await _start(hosts, latch)
         except CancelledError as exc:
             cancellation = exc
         if cancellation is None and self._adopt(hosts):
@@ -138,9 +131,11 @@ class Holdings:
 
     async def _give_up(self, hosts: Sequence[Host], cancellation: CancelledError | None) -> None:
         """Close again what of these has opened, and raise what is to be told of it."""
+        name = hosts[0].name
+        hosts = [host for host in hosts if host.task is not None]  # that were started at all
         cause = cancellation or next((host.error for host in hosts if host.error), None)
         if cause is None and self.phase is not OPEN:
-            cause = ScopeClosedError(self.path, self.phase.value, hosts[0].name)
+            cause = ScopeClosedError(self.path, self.phase.value, name)
         for host in hosts:
             host.check_started()
         closing = self._closing(cause)
@@ -304,6 +299,22 @@ class Holdings:
         task = self.owner.get_name()
         event = Event(step, time, self._id, self.name, "scope", around, task, outcome)
         emit(self.observers, event)
+
+
+async def _start(hosts: Sequence[Host], latch: Latch) -> None:
+    """Start to open these, and wait until all are open or one has failed."""
+    for number, host in enumerate(hosts, 1):
+        host.start(latch)
+        if number % BATCH == 0:
+            await turn()
+            if latch.missing <= 0:
+                break
+    if latch.missing > 0:
+        await turn()
+    if latch.missing > 0:
+        for host in hosts:
+            host.check_started()
+        await latch.wait()
 
 
 def _clock_of(loop: AbstractEventLoop) -> Callable[[], float]:
