@@ -12,8 +12,9 @@ cut it off and can report what was late by its own name.
 
 from __future__ import annotations
 
+import types
 from asyncio import AbstractEventLoop, CancelledError, Task
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from typing import Any, final
 
 from withal._core.ending import Ending
@@ -21,7 +22,7 @@ from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
 from withal._core.inline import Inline
 from withal._core.resource import CLOSED, OPENING, Resource
-from withal._core.shield import BATCH, Latch, turn
+from withal._core.shield import BATCH, Latch
 
 LAST_CALL = 0.25
 MOMENT = 0.02
@@ -137,9 +138,10 @@ class Closing:
             return self.deadline
         return max(now + MOMENT, self.last_call)
 
-    async def _turn(self) -> None:
+    @types.coroutine
+    def _turn(self) -> Generator[None, None, None]:
         try:
-            await turn()
+            yield
         except CancelledError as exc:
             self.ending.cancelled(exc)
 
