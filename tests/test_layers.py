@@ -29,7 +29,8 @@ CORE = [
     "inline",
     "spawned",
     "callback",
-    "closing",  # 2: what a scope does with them
+    "opening",  # 2: what a scope does with them
+    "closing",
     "holdings",
     "scope",
 ]
@@ -43,6 +44,7 @@ GRANTS = {
     "withal.files": ("withal._core",),
     "withal.http": ("withal._core",),
     "withal.fetch": ("withal._core", "withal.files", "withal.http"),
+    "withal.testing": ("withal._core", "withal.ledger"),
     "withal.cli": ("withal", "withal._core", "withal.fetch", "withal.ledger"),
     "withal.__main__": ("withal.cli",),
 }

@@ -188,6 +188,11 @@ def test_negative_times() -> None:
             Scope("app", **times)  # type: ignore[arg-type]
 
 
+def test_a_parent_that_is_no_scope() -> None:
+    with pytest.raises(TypeError, match="parent is a Scope or None, got 'app'"):
+        Scope("request", parent="app")  # type: ignore[arg-type]
+
+
 def test_entering_a_scope_outside_of_a_task() -> None:
     scope = Scope("app")
     step = scope.__aenter__()

@@ -122,6 +122,25 @@ async def test_a_closed_scope_leaves_nothing_for_the_garbage_collector() -> None
         gc.enable()
 
 
+async def test_a_task_factory_that_fails_fails_the_opening_and_not_the_scope() -> None:
+    log = Log()
+    loop = asyncio.get_running_loop()
+
+    def broken(*args: object, **kwargs: object) -> asyncio.Task[None]:
+        args[1].close()  # type: ignore[attr-defined]  # the coroutine
+        raise RuntimeError("no more tasks")
+
+    async with Scope() as scope:
+        await scope.enter(Probe(log, "a"))
+        loop.set_task_factory(broken)  # type: ignore[arg-type]
+        try:
+            with pytest.raises(RuntimeError, match="no more tasks"):
+                await scope.enter_all(Probe(log, "b"), Probe(log, "c"))
+        finally:
+            loop.set_task_factory(None)
+    assert log.names("closed") == ["a"]
+
+
 async def test_the_core_imports_nothing_but_the_standard_library() -> None:
     code = """
 import sys

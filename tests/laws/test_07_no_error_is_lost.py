@@ -28,7 +28,7 @@ async def test_one_error_of_a_finalizer_is_raised_bare_and_says_where_it_is_from
         async with Scope("app") as scope:
             await scope.enter(Probe(Log(), "a", closing=failing(error)), name="log file")
     assert caught.value is error
-    assert error.__notes__ == ["(withal: while closing 'log file' in scope 'app')"]
+    assert error.__notes__ == ["(withal: 'log file' in scope 'app', while closing)"]
     assert error.__context__ is None
 
 

@@ -29,6 +29,7 @@ async def test_a_spawned_task_that_raises_ends_the_body_with_its_error() -> None
             scope.spawn(failing(error)())
             await forever()
     assert caught.value is error
+    assert error.__notes__ == ["(withal: 'fail' in scope 'scope', while in use)"]
     log.check_all_closed()
     await check_nothing_is_pending()
 

@@ -140,6 +140,12 @@ async def test_a_snapshot_shows_what_is_open_as_a_tree() -> None:
             assert lines[2] == "├─ slow (Probe): opening"
             assert lines[3] == "└─ request: open"
             assert lines[4].startswith("   └─ forever (task): open")
+        inner = await app.enter(Scope("inner"))
+        assert [each.name for each in app.snapshot().resources] == ["db", "slow"]
+        assert [each.name for each in app.snapshot().children] == ["inner"]
+        assert repr(app) == "<Scope 'app' open, 2 resources>"
+        await app.release(inner)
+        assert repr(app) == "<Scope 'app' open, 1 resource>"
         opening.cancel()
         app_after = app.snapshot()
         assert app_after.children == ()

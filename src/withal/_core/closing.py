@@ -15,14 +15,14 @@ from __future__ import annotations
 import types
 from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Awaitable, Coroutine, Generator, Sequence
-from typing import Any, final
+from typing import Any, cast, final
 
 from withal._core.ending import Ending
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
 from withal._core.inline import Inline
-from withal._core.resource import CLOSED, OPENING, Resource
-from withal._core.shield import BATCH, Latch
+from withal._core.resource import CLOSED, CLOSING, OPENING, Resource
+from withal._core.shield import BATCH, Arrivals, Latch
 
 LAST_CALL = 0.25
 MOMENT = 0.02
@@ -98,7 +98,37 @@ class Closing:
         self._collect((resource,))
 
     async def _hosted(self, resources: Sequence[Resource]) -> None:
+        if len(resources) > 1 and any(each.needs for each in resources):
+            await self._in_order(resources)
+            return
         latch = Latch(self._loop, len(resources))
+        ours = await self._ask(resources, latch)
+        if latch.missing > 0:
+            await self.join(latch, self._until())
+            if latch.missing > 0:
+                await self._cut(ours)
+        self._collect(ours)
+
+    async def _in_order(self, resources: Sequence[Resource]) -> None:
+        """Close each as soon as all of these that need it have closed."""
+        users = dict.fromkeys(resources, 0)
+        for need in (need for each in resources for need in each.needs if need in users):
+            users[need] += 1
+        arrivals = Arrivals(self._loop, len(resources))
+        ready = [each for each in resources if not users[each]]
+        ours = set[Resource]()
+        while arrivals.missing > 0:
+            ours.update(await self._ask(ready, arrivals))
+            if arrivals.is_shut():
+                await self.join(arrivals, self._until())
+            if arrivals.is_shut():
+                await self._cut([each for each in resources if each.phase is CLOSING])
+            closed = cast("list[Resource]", arrivals.take())
+            self._collect([each for each in closed if each in ours])
+            ready = _released(closed, users)
+
+    async def _ask(self, resources: Sequence[Resource], latch: Latch) -> list[Resource]:
+        """Ask these to close, and return those that nobody else has asked before."""
         seen = self.ending.seen
         ours: list[Resource] = []
         for number, each in enumerate(resources, 1):
@@ -107,26 +137,30 @@ class Closing:
             if number % BATCH == 0:
                 await self._turn()
         await self._turn()  # what need not wait is closed after this, without a timer
-        if latch.missing > 0:
-            await self.join(latch, self._until())
-            if latch.missing > 0:
-                await self._cut(ours, latch)
-        self._collect(ours)
+        return ours
 
     async def give_up(self, openings: Sequence[Resource], grace: float) -> None:
-        """Close what has opened, and what opens within `grace` seconds; cancel the rest."""
-        latch = Latch(self._loop, len(openings))
-        for each in openings:
-            each.close_nowait(self.ending.seen, latch)
-        await self.join(latch, min(self._loop.time() + grace, self._until()))
-        if latch.missing > 0:
-            for each in openings:
-                if each.phase is OPENING:
-                    each.cancel()
-            await self.join(latch, self._until())
+        """Close what has opened, and what opens within `grace` seconds; cancel the rest.
+
+        What is still opening goes first: it may use what is open, and nothing uses it.
+        """
+        late = [each for each in openings if each.phase is OPENING]
+        rest = [each for each in openings if each.phase is not OPENING]
+        if late:
+            latch = Latch(self._loop, len(late))
+            for each in late:
+                each.close_nowait(self.ending.seen, latch)
+            await self.join(latch, min(self._loop.time() + grace, self._until()))
             if latch.missing > 0:
-                await self._cut(openings, latch)
-        self._collect(openings)
+                for each in late:
+                    if each.phase is OPENING:
+                        each.cancel()
+                await self.join(latch, self._until())
+                if latch.missing > 0:
+                    await self._cut(late)
+            self._collect(late)
+        if rest:
+            await self._hosted(rest)
 
     async def join(self, latch: Latch, until: float) -> None:
         """Wait through cancellations, and keep the first for the end."""
@@ -145,14 +179,15 @@ class Closing:
         except CancelledError as exc:
             self.ending.cancelled(exc)
 
-    async def _cut(self, resources: Sequence[Resource], latch: Latch) -> None:
+    async def _cut(self, resources: Sequence[Resource]) -> None:
         """Cancel what is still closing past the deadline, and leave what does not end even so."""
-        for each in resources:
-            if each.phase is not CLOSED:
-                each.overdue = True
-                each.cancel()
+        late = [each for each in resources if each.phase is not CLOSED]
+        latch = Latch(self._loop, len(late))
+        for each in late:
+            each.overdue = True
+            each.cancel(latch)
         await self.join(latch, self._loop.time() + MOMENT)
-        for each in resources:
+        for each in late:
             if each.phase is not CLOSED:
                 self._abandon(each)
 
@@ -163,6 +198,7 @@ class Closing:
             resource.task.add_done_callback(_abandoned.discard)
         if resource.observers:
             resource.tell(Step.ABANDONED)
+        resource.abandon()
 
     def _collect(self, resources: Sequence[Resource]) -> None:
         for each in resources:
@@ -173,3 +209,13 @@ class Closing:
                 self.overdue += (each,)
             if each.error is not None:
                 self.ending.fail(each.error)
+
+
+def _released(closed: Sequence[Resource], users: dict[Resource, int]) -> list[Resource]:
+    """Count down what these needed, and return what nothing needs any more."""
+    free: list[Resource] = []
+    for need in (need for each in closed for need in each.needs if need in users):
+        users[need] -= 1
+        if not users[need]:
+            free.append(need)
+    return free

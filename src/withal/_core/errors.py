@@ -139,3 +139,68 @@ class NotOpenError(WithalError, LookupError):
             f"cannot release {self.resource}: it is not open in scope {self.scope!r}; "
             "pass the very object that entering it returned, once"
         )
+
+
+@final
+class DeclarationError(WithalError):
+    """A resource is declared wrongly, or behaves otherwise than it was declared.
+
+    Attributes:
+        resource: its name.
+        site: the file and line where it was declared.
+        problem: what is wrong with it, and what to do.
+    """
+
+    def __init__(self, resource: str, site: str, problem: str) -> None:
+        self.resource = resource
+        self.site = site
+        self.problem = problem
+        super().__init__(resource, site, problem)
+
+    def __str__(self) -> str:
+        return f"resource {self.resource!r} at {self.site}: {self.problem}"
+
+
+@final
+class DependencyCycleError(WithalError):
+    """Declared resources depend on each other in a circle.
+
+    Attributes:
+        path: the names around the circle; the first is the last too.
+        sites: where each of them was declared.
+    """
+
+    def __init__(self, path: tuple[str, ...], sites: tuple[str, ...]) -> None:
+        self.path = path
+        self.sites = sites
+        super().__init__(path, sites)
+
+    def __str__(self) -> str:
+        named = [f"{name} ({site})" for name, site in zip(self.path, self.sites, strict=True)]
+        return (
+            f"resources need each other in a circle: {' > '.join(named)}; "
+            "take what they share into a resource of its own"
+        )
+
+
+@final
+class AlreadyOpenError(WithalError):
+    """A resource was to be replaced by another, but has been opened.
+
+    Attributes:
+        scope: the path of the scope that holds it.
+        resource: its name.
+        site: the file and line where it was declared.
+    """
+
+    def __init__(self, scope: str, resource: str, site: str) -> None:
+        self.scope = scope
+        self.resource = resource
+        self.site = site
+        super().__init__(scope, resource, site)
+
+    def __str__(self) -> str:
+        return (
+            f"cannot override {self.resource!r} ({self.site}): it is open in scope {self.scope!r}; "
+            "override it before anything that needs it is opened"
+        )

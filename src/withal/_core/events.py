@@ -82,7 +82,10 @@ current_observers = _observers.get
 
 @contextmanager
 def observing(observer: Observer) -> Generator[None]:
-    """Send the events of all scopes entered in this block, and in tasks it starts, to `observer`.
+    """Send the events of all scopes that are entered in this block to `observer`.
+
+    That includes those entered in tasks that the block starts, except by `Scope.spawn` of a scope
+    entered before: what that runs has the context, and so the observers, of its scope.
 
     Observers nest: an inner one hears as well, not instead. One that raises is logged to the
     logger ``withal`` and cannot break a scope.

@@ -25,9 +25,10 @@ from withal._core.errors import CloseTimeoutError, NotOpenError, ScopeClosedErro
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
 from withal._core.host import Host
 from withal._core.inline import Inline
+from withal._core.opening import start
 from withal._core.order import Order
-from withal._core.resource import CLOSED, CLOSING, OPEN, Phase, Resource
-from withal._core.shield import BATCH, Latch, deliver_again, take_back, turn
+from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Phase, Resource
+from withal._core.shield import Latch, deliver_again, take_back
 from withal._core.snapshot import ResourceSnapshot, ScopeSnapshot
 
 _NOTHING: Order[Resource] = Order()  # what every closed scope holds
@@ -102,16 +103,16 @@ class Holdings:
         """Open all of these side by side, or none (law 2)."""
         latch = Latch(self.loop, len(hosts))
         self._in_flight[latch] = hosts
-        cancellation = None
+        failure: BaseException | None = None
         try:
-            await _start(hosts, latch)
-        except CancelledError as exc:
-            cancellation = exc
-        if cancellation is None and self._adopt(hosts):
+            await start(hosts, latch)
+        except (CancelledError, Exception) as exc:  # a task factory may fail too
+            failure = exc
+        if failure is None and self._adopt(hosts):
             del self._in_flight[latch]
             return
         try:
-            await self._give_up(hosts, cancellation)
+            await self._give_up(hosts, failure)
         finally:
             del self._in_flight[latch]
             if self._idle is not None:
@@ -129,11 +130,11 @@ class Holdings:
             self._by_value.update((id(host.value), host) for host in hosts)
         return True
 
-    async def _give_up(self, hosts: Sequence[Host], cancellation: CancelledError | None) -> None:
+    async def _give_up(self, hosts: Sequence[Host], failure: BaseException | None) -> None:
         """Close again what of these has opened, and raise what is to be told of it."""
         name = hosts[0].name
         hosts = [host for host in hosts if host.task is not None]  # that were started at all
-        cause = cancellation or next((host.error for host in hosts if host.error), None)
+        cause = failure or next((host.error for host in hosts if host.error), None)
         if cause is None and self.phase is not OPEN:
             cause = ScopeClosedError(self.path, self.phase.value, name)
         for host in hosts:
@@ -283,7 +284,7 @@ class Holdings:
         return ScopeSnapshot(
             self.name,
             self.phase.value,
-            tuple(_snapshot_of(r) for r in (*self._order, *in_flight) if r.phase is not CLOSED),
+            tuple(_snapshot_of(each) for each in (*self._order, *in_flight) if _is_shown(each)),
             tuple(child.snapshot() for child in self._children),
         )
 
@@ -301,22 +302,6 @@ class Holdings:
         emit(self.observers, event)
 
 
-async def _start(hosts: Sequence[Host], latch: Latch) -> None:
-    """Start to open these, and wait until all are open or one has failed."""
-    for number, host in enumerate(hosts, 1):
-        host.start(latch)
-        if number % BATCH == 0:
-            await turn()
-            if latch.missing <= 0:
-                break
-    if latch.missing > 0:
-        await turn()
-    if latch.missing > 0:
-        for host in hosts:
-            host.check_started()
-        await latch.wait()
-
-
 def _clock_of(loop: AbstractEventLoop) -> Callable[[], float]:
     """Return what tells the loop's time.
 
@@ -327,6 +312,12 @@ def _clock_of(loop: AbstractEventLoop) -> Callable[[], float]:
     if cls.time is BaseEventLoop.time or cls.__module__ == "uvloop":
         return monotonic
     return loop.time
+
+
+def _is_shown(resource: Resource) -> bool:
+    """Tell whether a snapshot has it in its list: a scope that has opened is among the children."""
+    hosts_scope = resource.kind == "scope" and resource.phase is not OPENING
+    return resource.phase is not CLOSED and not hosts_scope
 
 
 def _snapshot_of(resource: Resource) -> ResourceSnapshot:

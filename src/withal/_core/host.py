@@ -103,7 +103,7 @@ class Host(Managed):
         """Wait until closing is asked for, and return the exception to exit with."""
         if not self.asked:
             assert self._latch is not None
-            self._latch.arrive()
+            self._latch.arrive(self)
             self._waiting = self.keeper.loop.create_future()
             try:
                 await self._waiting

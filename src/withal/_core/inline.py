@@ -67,9 +67,9 @@ class Inline(Managed):
         """Keep an error, or the owner's cancellation, for the scope that closes."""
         self.has_closed(None if exc is self._seen else exc)
 
-    def _explain(self, error: BaseException, verb: str) -> BaseException | None:
+    def _explain(self, error: BaseException) -> BaseException | None:
         """Take a cancellation for what it is: the owner's, not a death of this resource."""
-        return error if isinstance(error, CancelledError) else super()._explain(error, verb)
+        return error if isinstance(error, CancelledError) else super()._explain(error)
 
 
 async def _as_coroutine(awaitable: Awaitable[T]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from asyncio import AbstractEventLoop, CancelledError, Task
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any, Protocol, final
 
@@ -88,6 +88,7 @@ class Resource:
     error: BaseException | None = None
     suppressed = False
     lost = False
+    needs: Sequence[Resource] = ()  # of the same scope; these close after it
     cut = False
     overdue = False
     opened_at: float | None = None
@@ -129,11 +130,11 @@ class Resource:
         Returns false when somebody else has asked before, whose business the result is.
         """
         if self.phase is CLOSED:
-            latch.arrive()
+            latch.arrive(self)
             return True
         if self.phase is CLOSING:
             assert self.task is not None
-            self.task.add_done_callback(latch.arrive)
+            self.task.add_done_callback(lambda _: latch.arrive(self))
             return False
         self._latch = latch
         self._seen = seen
@@ -143,11 +144,19 @@ class Resource:
     def _begin_close(self) -> None:
         raise NotImplementedError
 
-    def cancel(self) -> None:
-        """Cancel what runs for it: it has had its time."""
+    def cancel(self, ended: Latch | None = None) -> None:
+        """Cancel what runs for it: it has had its time. `ended` is told when that has ended."""
         self.cut = True
         if self.task is not None:
             self.task.cancel()
+            if ended is not None:
+                self.task.add_done_callback(ended.arrive)
+
+    def abandon(self) -> None:
+        """Let whoever waits for it go on, though it has not closed."""
+        latch, self._latch = self._latch, None
+        if latch is not None:
+            latch.arrive(self)
 
     def tell(self, step: Step, outcome: Outcome | None = None) -> None:
         """Send an event of this step. Callers look first whether anybody observes."""
@@ -186,23 +195,24 @@ class Resource:
             outcome = outcome_of(error or self.error)
             self.tell(Step.FAILED if opening else Step.CLOSED, outcome)
         if error is not None:
-            self.error = self._explain(error, "opening" if opening else "closing")
+            self.error = self._explain(error)
         self.phase = CLOSED
         if self._latch is not None:
-            self._latch.arrive()
+            self._latch.arrive(self)
 
-    def _explain(self, error: BaseException, verb: str) -> BaseException | None:
+    def _explain(self, error: BaseException) -> BaseException | None:
         """Say of an error what it befell, and of a cancellation that it is a loss.
 
         That is unless its own scope has cancelled it, or the body is cancelled too.
         """
         where = self.keeper.path
         if not isinstance(error, CancelledError):
-            error.add_note(f"(withal: while {verb} {self.name!r} in scope {where!r})")
+            when = "in use" if self.phase is OPEN else self.phase.value
+            error.add_note(f"(withal: {self.name!r} in scope {where!r}, while {when})")
             return error
         if self.cut or (isinstance(self._seen, CancelledError) and not self.lost):
             return None
-        loss = ResourceLostError(where, self.name, "open" if self.lost else verb)
+        loss = ResourceLostError(where, self.name, "open" if self.lost else self.phase.value)
         loss.__cause__ = error
         return loss
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar, Token, copy_context
 from functools import partial
 from inspect import iscoroutine
 from types import EllipsisType, TracebackType
-from typing import Any, ParamSpec, TypeVar, final, overload
+from typing import Any, ParamSpec, TypeVar, cast, final, overload
 
 from withal._core.callback import Callback
 from withal._core.ending import raise_unchanged
@@ -90,8 +90,8 @@ class Scope:
         open db
         open cache
         use config db cache
-        close db
         close cache
+        close db
         close config
     """
 
@@ -113,6 +113,8 @@ class Scope:
         open_grace: float = 1.0,
         parent: Scope | EllipsisType | None = ...,
     ) -> None:
+        if not isinstance(cast("object", parent), Scope | EllipsisType | None):
+            raise TypeError(f"scope {name!r}: parent is a Scope or None, got {parent!r}")
         if close_timeout < 0 or open_grace < 0:
             raise ValueError(
                 f"scope {name!r}: close_timeout and open_grace are seconds, zero or more; "
@@ -129,7 +131,9 @@ class Scope:
     def __repr__(self) -> str:
         if self._held is None:
             return f"<Scope {self.name!r} new>"
-        return f"<Scope {self._held.path!r} {self.state}, {len(self._held)} resources>"
+        count = len(self._held)
+        plural = "" if count == 1 else "s"
+        return f"<Scope {self._held.path!r} {self.state}, {count} resource{plural}>"
 
     @property
     def state(self) -> str:
@@ -218,8 +222,8 @@ class Scope:
             return host.value  # type: ignore[no-any-return]
         if current_task(held.loop) is not held.owner:
             raise RuntimeError(
-                f"{name or name_of(manager)!r} cannot be entered inline: this is not the task "
-                f"of scope {held.path!r}; leave out inline=True, or call it from that task"
+                f"{name or name_of(manager)!r} cannot be entered inline: only the task that "
+                f"entered scope {held.path!r} can do that; leave out inline=True"
             )
         resource = Inline(held, manager, name)
         if resource.observers:
@@ -235,43 +239,53 @@ class Scope:
         held.add(resource)
         return value  # type: ignore[no-any-return]
 
+    # What is both, as aiohttp's session is, counts as asynchronous, so those come first.
     @overload
     async def enter_all(self) -> tuple[()]: ...
     @overload
-    async def enter_all(self, m1: Manager[T1], /) -> tuple[T1]: ...
+    async def enter_all(self, m1: AsyncManager[T1], /) -> tuple[T1]: ...
     @overload
-    async def enter_all(self, m1: Manager[T1], m2: Manager[T2], /) -> tuple[T1, T2]: ...
+    async def enter_all(self, m1: AsyncManager[T1], m2: AsyncManager[T2], /) -> tuple[T1, T2]: ...
     @overload
     async def enter_all(
-        self, m1: Manager[T1], m2: Manager[T2], m3: Manager[T3], /
+        self, m1: AsyncManager[T1], m2: AsyncManager[T2], m3: AsyncManager[T3], /
     ) -> tuple[T1, T2, T3]: ...
     @overload
     async def enter_all(
-        self, m1: Manager[T1], m2: Manager[T2], m3: Manager[T3], m4: Manager[T4], /
+        self,
+        m1: AsyncManager[T1],
+        m2: AsyncManager[T2],
+        m3: AsyncManager[T3],
+        m4: AsyncManager[T4],
+        /,
     ) -> tuple[T1, T2, T3, T4]: ...
     @overload
     async def enter_all(
         self,
-        m1: Manager[T1],
-        m2: Manager[T2],
-        m3: Manager[T3],
-        m4: Manager[T4],
-        m5: Manager[T5],
+        m1: AsyncManager[T1],
+        m2: AsyncManager[T2],
+        m3: AsyncManager[T3],
+        m4: AsyncManager[T4],
+        m5: AsyncManager[T5],
         /,
     ) -> tuple[T1, T2, T3, T4, T5]: ...
     @overload
     async def enter_all(
         self,
-        m1: Manager[T1],
-        m2: Manager[T2],
-        m3: Manager[T3],
-        m4: Manager[T4],
-        m5: Manager[T5],
-        m6: Manager[T6],
+        m1: AsyncManager[T1],
+        m2: AsyncManager[T2],
+        m3: AsyncManager[T3],
+        m4: AsyncManager[T4],
+        m5: AsyncManager[T5],
+        m6: AsyncManager[T6],
         /,
     ) -> tuple[T1, T2, T3, T4, T5, T6]: ...
     @overload
-    async def enter_all(self, *managers: Manager[T]) -> tuple[T, ...]: ...
+    async def enter_all(self, *managers: AsyncManager[T]) -> tuple[T, ...]: ...
+    @overload
+    async def enter_all(self, *managers: SyncManager[T]) -> tuple[T, ...]: ...
+    @overload
+    async def enter_all(self, *managers: Manager[Any]) -> tuple[Any, ...]: ...
     async def enter_all(self, *managers: Manager[Any]) -> tuple[Any, ...]:
         """Open several resources side by side, all or nothing, and return their values in order.
 
@@ -311,9 +325,10 @@ class Scope:
     def spawn(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> Task[T]:
         """Run a coroutine in a task that the scope owns, and return the task.
 
-        It is cancelled and waited for before what was opened earlier closes. If it raises
-        earlier, the body is cancelled and the scope raises its error. It may also end by itself,
-        or be cancelled by its user; then the scope forgets it.
+        It runs in the context that the scope was entered with, like all that the scope runs, and
+        not in the caller's. It is cancelled and waited for before what was opened earlier closes.
+        If it raises earlier, the body is cancelled and the scope raises its error. It may also
+        end by itself, or be cancelled by its user; then the scope forgets it.
 
         Raises:
             ScopeClosedError: the scope is not open.

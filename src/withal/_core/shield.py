@@ -26,7 +26,6 @@ from typing import Any, TypeVar, final
 T = TypeVar("T")
 
 
-@final
 class Latch:
     """Opens when as many as were announced have arrived; one task at a time waits for it."""
 
@@ -38,8 +37,8 @@ class Latch:
         self._late = False
         self._waiter: Future[None] | None = None
 
-    def arrive(self, _: object = None) -> None:
-        """Count one arrival. Takes and ignores an argument, to serve as a task's callback."""
+    def arrive(self, who: object = None) -> None:
+        """Count one arrival. Who it is does not matter here."""
         self.missing -= 1
         if self.missing <= 0 and self._waiter is not None:
             self._wake()
@@ -54,9 +53,13 @@ class Latch:
         self._waiter = self._loop.create_future()
         return self._waiter
 
+    def is_shut(self) -> bool:
+        """Tell whether there is still something to wait for."""
+        return self.missing > 0
+
     async def wait(self) -> None:
         """Wait until it is open. A cancellation ends the wait, and the latch is as it was."""
-        while self.missing > 0:
+        while self.is_shut():
             await self.waiter()
 
     async def join(self, until: float) -> CancelledError | None:
@@ -76,13 +79,13 @@ class Latch:
         """Do as `join` does, without end: only for a wait that the user's own body ends."""
         cancellation = None
         try:
-            while self.missing > 0 and not self._late:
+            while self.is_shut() and not self._late:
                 await self.waiter()
         except CancelledError as exc:
             cancellation = exc
-        if self.missing > 0 and not self._late:
+        if self.is_shut() and not self._late:
             with _anyio_shield():
-                while self.missing > 0 and not self._late:
+                while self.is_shut() and not self._late:
                     with suppress(CancelledError):
                         await self.waiter()
         return cancellation
@@ -94,6 +97,32 @@ class Latch:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+@final
+class Arrivals(Latch):
+    """A latch that also opens, until `take`, when somebody new has arrived."""
+
+    __slots__ = ("_new",)
+
+    def __init__(self, loop: AbstractEventLoop, missing: int) -> None:
+        super().__init__(loop, missing)
+        self._new: list[object] = []
+
+    def arrive(self, who: object = None) -> None:
+        """Count one arrival, and keep who it is."""
+        self._new.append(who)
+        self.missing -= 1
+        self._wake()
+
+    def take(self) -> list[object]:
+        """Return who has arrived since this was called last."""
+        new, self._new = self._new, []
+        return new
+
+    def is_shut(self) -> bool:
+        """Tell whether there is still somebody to wait for, and nobody new."""
+        return self.missing > 0 and not self._new
 
 
 def _anyio_shield() -> AbstractContextManager[object]:

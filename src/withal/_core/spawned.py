@@ -9,7 +9,7 @@ from typing import Any, final
 from withal._core.errors import ScopeClosedError
 from withal._core.events import Step
 from withal._core.managers import name_of
-from withal._core.resource import CLOSING, OPEN, Keeper, Resource
+from withal._core.resource import OPEN, Keeper, Resource
 
 
 @final
@@ -41,7 +41,6 @@ class Spawned(Resource):
             error = None  # it was opening something when the scope closed, and was turned away
         if early and self.observers:
             self.tell(Step.CLOSING if error is None else Step.LOST)
-        self.phase = CLOSING
         self.has_closed(error)
         if early and error is None:
             self.keeper.ended(self)

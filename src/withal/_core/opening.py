@@ -1,0 +1,57 @@
+"""Starting hosts: side by side, each as soon as what it needs is open."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import cast
+
+from withal._core.host import Host
+from withal._core.shield import BATCH, Arrivals, Latch, turn
+
+
+async def start(hosts: Sequence[Host], latch: Latch) -> None:
+    """Start to open these, and wait until all are open or one has failed."""
+    for number, host in enumerate(hosts, 1):
+        host.start(latch)
+        if number % BATCH == 0:
+            await turn()
+            if latch.missing <= 0:
+                break
+    if latch.missing > 0:
+        await turn()
+    if latch.missing > 0:
+        for host in hosts:
+            host.check_started()
+        await latch.wait()
+
+
+async def start_in_order(hosts: Sequence[Host], arrivals: Arrivals) -> None:
+    """Start each when all that it needs of these is open, until all are or one has failed."""
+    dependents: dict[Host, list[Host]] = {host: [] for host in hosts}
+    missing: dict[Host, int] = {}
+    for host in hosts:
+        own = [need for need in host.needs if isinstance(need, Host) and need in dependents]
+        missing[host] = len(own)
+        for need in own:
+            dependents[need].append(host)
+    ready = deque(host for host in hosts if not missing[host])
+    while arrivals.missing > 0:
+        await _start_ready(ready, arrivals)
+        await arrivals.wait()
+        for host in cast("list[Host]", arrivals.take()):
+            for dependent in dependents[host]:
+                missing[dependent] -= 1
+                if not missing[dependent]:
+                    ready.append(dependent)
+
+
+async def _start_ready(ready: deque[Host], arrivals: Arrivals) -> None:
+    """Start what is ready, some at a time, and look whether each has really begun."""
+    while ready and arrivals.missing > 0:
+        batch = [ready.popleft() for _ in range(min(BATCH, len(ready)))]
+        for host in batch:
+            host.start(arrivals)
+        await turn()
+        for host in batch:
+            host.check_started()
