@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench clean
+.PHONY: help demo test test-all check format bench compare clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -23,9 +23,13 @@ $(VENV)/.installed-test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-compare: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[compare]'
+	@touch $@ $(VENV)/.installed
+
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-compare
 
 demo: $(VENV)/.installed ## download 200 files from a server that misbehaves, and account for everything opened
 	$(BIN)/withal demo
@@ -48,6 +52,9 @@ format: $(VENV)/.installed-dev ## format the code and mend what the linter can
 
 bench: $(VENV)/.installed-test ## measure what scopes cost, as ratios against the standard library
 	$(BIN)/python -m benchmarks.scopes
+
+compare: $(VENV)/.installed-compare ## put withal and others through the same cancellations, side by side
+	$(BIN)/python -m benchmarks.closing
 
 clean: ## remove what was set up and built
 	rm -rf $(VENV) .venv-3.* dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The contenders: one module for each library, of its name, with its `CONTENDERS`."""
