@@ -1,0 +1,61 @@
+"""Two files written without blocking the loop, one of which appears complete or not at all.
+
+aiofiles gives a file like any other, which is there from the first moment and holds whatever was
+written when something goes wrong. `withal.files.part_file` publishes the file when its block has
+ended well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+import aiofiles
+
+from withal import Scope
+from withal.files import part_file
+
+
+async def write(folder: Path) -> None:
+    async with Scope("write") as scope:
+        notes = await scope.enter(aiofiles.open(folder / "notes.txt", "w"), name="notes.txt")
+        report = await scope.enter(part_file(folder / "report.txt"), name="report.txt")
+        await notes.write("begun\n")
+        await report.write(b"all is well\n")
+        print("while it is written:", listing(folder))
+    print("afterwards:", listing(folder))
+    print("the report:", (folder / "report.txt").read_text().strip())
+
+
+async def fail_to_write(folder: Path) -> None:
+    try:
+        async with Scope("fail to write") as scope:
+            notes = await scope.enter(aiofiles.open(folder / "notes.txt", "w"), name="notes.txt")
+            report = await scope.enter(part_file(folder / "report.txt"), name="report.txt")
+            await notes.write("begun\n")
+            await report.write(b"half of i")
+            await report.write(await second_half())
+    except ConnectionError as error:
+        print("failed:", error)
+    print("afterwards:", listing(folder))
+
+
+async def second_half() -> bytes:
+    raise ConnectionError("the source of the report has gone")
+
+
+def listing(folder: Path) -> str:
+    names = (name for name in os.listdir(folder) if not name.startswith("."))
+    return ", ".join(sorted(names))
+
+
+def main() -> None:
+    for write_there in (write, fail_to_write):
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(write_there(Path(folder)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Each example does what its docstring says, and leaves nothing open."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+# What each prints, as a pattern, a line a line. What comes in no certain order stands elsewhere.
+PRINTS = {
+    "compared": r"""
+three resources, cancelled once, at each turn
+  AsyncExitStack: something left open at 12 of 13 turns
+  Scope: something left open at 0 of \d\d turns
+cancelled again while they close
+  AsyncExitStack: left open: c
+  Scope: left open: none
+two side by side \(with gather in the stack\), one of which refuses
+  AsyncExitStack: left open: slow
+  Scope: left open: none
+two that fail to close
+  AsyncExitStack: raised: first; as its context: (None|second)
+  Scope: raised: second, first
+one that does not end closing, which is given 0.02 s
+  AsyncExitStack: still waiting after five times as long
+  Scope: CloseTimeoutError
+""",
+    "enter_and_exit": r"""
+a plain async with:
+  enter db
+  inside, with db
+  exit db
+a scope:
+  enter db
+  enter cache
+  inside, with db and cache
+  exit cache
+  exit db
+a scope whose body fails:
+  enter db
+  exit db, having seen ValueError\(.*\)
+  raised: invalid literal for int\(\) with base 10: 'no number'
+""",
+    "fetch_a_page": r"""
+200 text/html
+<!doctype html><title>Served by the example</title>
+the server has stopped
+the response is closed: True
+the session is closed: True
+""",
+    "graceful_close": r"""
+a flush that ends within the deadline:
+  flushing the journal
+  stop! now!
+  the journal is flushed
+  the database is closed
+  it was cancelled
+a flush that does not:
+  flushing the journal
+  stop! now!
+  the database is closed
+  CloseTimeoutError: scope 'app': 'journal' had not closed within 0.05 s; .*
+""",
+    "request_scopes": r"""
+0x10: 0x10 = 16, by connection [12]
+a request failed: invalid literal for int\(\) with base 0: 'ten'
+ten: no answer
+0b11: 0b11 = 3, by connection [12]
+told to stop, with one request under way:
+app: open
+├─ open_pool: open, opened in \d.\d{3} s
+├─ count_beats \(task\): open, opened in \d.\d{3} s
+├─ Server: open, opened in \d.\d{3} s
+├─ answer \(task\): open, opened in \d.\d{3} s
+└─ request: open
+   ├─ close \(callback\): open, opened in \d.\d{3} s
+   └─ connection: open, opened in \d.\d{3} s
+the pool closes, with 2 of 2 connections free
+stop: no answer
+the heart has beaten: True
+""",
+    "side_by_side": r"""
+all three answer:
+(?:  (?:db|cache|queue) is open
+){3}  in the order asked for: db cache queue
+(?:  (?:db|cache|queue) is closed
+){3}the queue refuses:
+(?:  (?:db|cache) is (?:open|closed)
+){2,4}  queue refuses; open now: 0
+""",
+    "who_opened_what": r"""
+open now: app, db.*
+app +scope +who_opened_what.py:30 +\d.\d{3} s
+db +connection +who_opened_what.py:31 +\d.\d{3} s
+ann +task +who_opened_what.py:32 +\d.\d{3} s
+bob +task +who_opened_what.py:32 +\d.\d{3} s
+(?:request +scope +who_opened_what.py:24 +\d.\d{3} s
+connection of (?:ann|bob) +connection +who_opened_what.py:25 +\d.\d{3} s
+){2}8 opened, 8 closed, 0 leaked
+""",
+    "write_a_file": r"""
+while it is written: notes.txt
+afterwards: notes.txt, report.txt
+the report: all is well
+failed: the source of the report has gone
+afterwards: notes.txt
+""",
+}
+NEEDS = {"fetch_a_page": "aiohttp", "write_a_file": "aiofiles"}
+
+
+def check_output(name: str, output: str) -> None:
+    assert re.fullmatch(PRINTS[name].lstrip("\n"), output), output
+
+
+def test_each_example_is_held_by_a_test() -> None:
+    assert sorted(PRINTS) == NAMES
+
+
+# Here, so that what an example leaves open, or warns of, fails the test.
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_prints_what_it_is_to_show(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    check_output(name, capsys.readouterr().out)
+
+
+# As a reader runs it, and with the interpreter's own checks.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_runs_as_a_script_from_any_folder(name: str, tmp_path: Path) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", str(EXAMPLES / f"{name}.py")],
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    check_output(name, done.stdout)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_says_what_it_shows(name: str) -> None:
+    source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    assert source.startswith('"""')
+    assert '\nif __name__ == "__main__":\n' in source
