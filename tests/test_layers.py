@@ -22,6 +22,8 @@ CORE = [
     "order",
     "snapshot",
     "managers",
+    "declare",
+    "graph",
     "ending",  # 1: what waits, is waited for, or knows of cancellation
     "shield",
     "resource",
@@ -32,6 +34,7 @@ CORE = [
     "opening",  # 2: what a scope does with them
     "closing",
     "holdings",
+    "declared",
     "scope",
 ]
 WITHOUT_ASYNCIO = CORE[: CORE.index("ending")]

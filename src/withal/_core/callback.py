@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from asyncio import Task
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any, final
 
 from withal._core.events import Step
-from withal._core.resource import OPEN, Keeper, Resource
+from withal._core.resource import CLOSED, CLOSING, Keeper, Resource
 
 
 @final
@@ -33,25 +34,29 @@ class Callback(Resource):
         return False
 
     def _begin_close(self) -> None:
+        self.phase = CLOSING  # whoever asks again only waits
         keeper = self.keeper
-        self.task = keeper.loop.create_task(
-            self._run(), name=self.name, context=keeper.context.copy()
-        )
-        self.task.add_done_callback(self._check_started)
+        run = self._run()
+        try:
+            context = keeper.context.copy()
+            self.task = keeper.loop.create_task(run, name=self.name, context=context)
+        except BaseException as exc:  # of a task factory
+            run.close()
+            self.has_closed(exc)
+        else:
+            self.task.add_done_callback(self._check_started)
 
-    def _check_started(self, _: object) -> None:
+    def _check_started(self, task: Task[Any]) -> None:
         # A loop that shuts down cancels tasks that have never run. This call is still owed.
-        if self.phase is OPEN:
+        if self.phase is not CLOSED and task.cancelled():
             self._begin_close()
 
-    async def _run(self) -> Any:
+    async def _run(self) -> None:
         self.is_closing()
         try:
             result = self._call()
             if isawaitable(result):
                 await result
-        except GeneratorExit:
-            raise
         except BaseException as exc:  # carried to the scope that closes
             self.has_closed(exc)
         else:

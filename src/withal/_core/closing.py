@@ -95,6 +95,8 @@ class Closing:
         self, resource: Inline, rest: tuple[Coroutine[Any, Any, object], object]
     ) -> None:
         await resource.exit_rest(rest, self._until())
+        if resource.overdue:
+            self.overdue += (resource,)
         self._collect((resource,))
 
     async def _hosted(self, resources: Sequence[Resource]) -> None:
@@ -106,7 +108,7 @@ class Closing:
         if latch.missing > 0:
             await self.join(latch, self._until())
             if latch.missing > 0:
-                await self._cut(ours)
+                await self._cut(resources)
         self._collect(ours)
 
     async def _in_order(self, resources: Sequence[Resource]) -> None:
@@ -127,16 +129,24 @@ class Closing:
             self._collect([each for each in closed if each in ours])
             ready = _released(closed, users)
 
-    async def _ask(self, resources: Sequence[Resource], latch: Latch) -> list[Resource]:
-        """Ask these to close, and return those that nobody else has asked before."""
+    @types.coroutine
+    def _ask(
+        self, resources: Sequence[Resource], latch: Latch
+    ) -> Generator[None, None, list[Resource]]:
+        """Ask these to close, and return those that nobody else has asked before.
+
+        After the turn of the loop that this takes, what need not wait is closed, without a timer.
+        """
         seen = self.ending.seen
         ours: list[Resource] = []
         for number, each in enumerate(resources, 1):
             if each.close_nowait(seen, latch):
                 ours.append(each)
-            if number % BATCH == 0:
-                await self._turn()
-        await self._turn()  # what need not wait is closed after this, without a timer
+            if number % BATCH == 0 or number == len(resources):
+                try:
+                    yield
+                except CancelledError as exc:
+                    self.ending.cancelled(exc)
         return ours
 
     async def give_up(self, openings: Sequence[Resource], grace: float) -> None:
@@ -144,6 +154,7 @@ class Closing:
 
         What is still opening goes first: it may use what is open, and nothing uses it.
         """
+        self.ending.insists = True
         late = [each for each in openings if each.phase is OPENING]
         rest = [each for each in openings if each.phase is not OPENING]
         if late:
@@ -172,13 +183,6 @@ class Closing:
             return self.deadline
         return max(now + MOMENT, self.last_call)
 
-    @types.coroutine
-    def _turn(self) -> Generator[None, None, None]:
-        try:
-            yield
-        except CancelledError as exc:
-            self.ending.cancelled(exc)
-
     async def _cut(self, resources: Sequence[Resource]) -> None:
         """Cancel what is still closing past the deadline, and leave what does not end even so."""
         late = [each for each in resources if each.phase is not CLOSED]
@@ -190,6 +194,9 @@ class Closing:
         for each in late:
             if each.phase is not CLOSED:
                 self._abandon(each)
+            # One that says itself what was late, as a scope does, has been reported.
+            if not isinstance(each.error, CloseTimeoutError):
+                self.overdue += (each,)
 
     def _abandon(self, resource: Resource) -> None:
         self.abandoned += (resource,)
@@ -205,8 +212,6 @@ class Closing:
             if each.suppressed:
                 self.ending.suppress()  # before any error is looked at: one is enough for all
         for each in resources:
-            if each.overdue and not isinstance(each.error, CloseTimeoutError):
-                self.overdue += (each,)
             if each.error is not None:
                 self.ending.fail(each.error)
 

@@ -16,6 +16,7 @@ what is to be raised, so that the rules stand in one place:
 from __future__ import annotations
 
 from asyncio import CancelledError
+from contextlib import suppress
 from typing import TypeVar, cast, final
 
 from withal._core.errors import ResourceLostError
@@ -33,10 +34,13 @@ class Ending:
             translates it.
         errors: what failed besides, in the order of failing.
         cancellation: the first cancellation that arrived while the scope was closing.
+        insists: finalizers cannot suppress what they see, as that an opening was given up.
     """
 
     errors: tuple[BaseException, ...] = ()
     cancellation: CancelledError | None = None
+    insists = False
+    _translated: CancelledError | None = None
 
     def __init__(self, body: BaseException | None) -> None:
         self.seen = body
@@ -51,7 +55,7 @@ class Ending:
         """How it would end, were it to end now."""
         if self.errors:
             return Outcome.ERROR
-        return outcome_of(self.seen or self.cancellation)
+        return outcome_of(self.cancellation if self.seen is None else self.seen)
 
     def cancelled(self, cancellation: CancelledError | None) -> None:
         """Keep the first cancellation for when closing is done (law 6)."""
@@ -60,16 +64,22 @@ class Ending:
 
     def suppress(self) -> None:
         """Drop the body's exception: a finalizer returned true."""
-        self.seen = None
+        if not self.insists:
+            self.seen = None
 
     def fail(self, error: BaseException) -> None:
         """Add an error, unless one that is known already tells of it, or a cancellation."""
         if isinstance(error, CancelledError):
             self.cancelled(error)
         elif self.seen is not None and _tells_of(error, self.seen):
+            if isinstance(self.seen, CancelledError):
+                self._translated = self.seen
             self.seen = error
-        elif not any(_tells_of(known, error) for known in (self.seen, *self.errors) if known):
+        elif not any(_tells_of(known, error) for known in self._known()):
             self.errors += (error,)
+
+    def _known(self) -> tuple[BaseException, ...]:
+        return self.errors if self.seen is None else (self.seen, *self.errors)
 
     def conclude(
         self, scope: str, *, requested: bool, own: bool
@@ -84,9 +94,14 @@ class Ending:
         failures = list(self.errors)
         cancellation = self.cancellation
         if isinstance(self.seen, CancelledError):
-            cancellation = self.seen
+            # Where the scope has cancelled its body, what came later is from outside, and has the
+            # message by which its sender knows it.
+            if cancellation is None or not own:
+                cancellation = self.seen
         elif self.seen is not None:
             failures.insert(0, self.seen)
+        if cancellation is None and requested:
+            cancellation = self._translated  # into an error: it is owed all the same
         if own and not requested:
             cancellation = None
         elif requested and cancellation is not None:
@@ -115,7 +130,8 @@ def raise_unchanged(error: BaseException) -> None:
     try:
         raise error
     finally:
-        error.__context__ = context
+        with suppress(Exception):  # of a type that does not let itself be changed
+            error.__context__ = context
 
 
 def _tells_of(error: BaseException, other: BaseException) -> bool:
@@ -131,7 +147,9 @@ def _tells_of(error: BaseException, other: BaseException) -> bool:
         if isinstance(current, BaseExceptionGroup):
             todo += cast("BaseExceptionGroup[BaseException]", current).exceptions
         # `raise X from None` sets no cause and hides the context: a translation all the same.
-        cause = current.__cause__ or (current.__suppress_context__ and current.__context__)
-        if cause:
+        cause = current.__context__ if current.__suppress_context__ else None
+        if current.__cause__ is not None:
+            cause = current.__cause__
+        if cause is not None:
             todo.append(cause)
     return False

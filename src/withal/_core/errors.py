@@ -204,3 +204,27 @@ class AlreadyOpenError(WithalError):
             f"cannot override {self.resource!r} ({self.site}): it is open in scope {self.scope!r}; "
             "override it before anything that needs it is opened"
         )
+
+
+@final
+class StillNeededError(WithalError):
+    """A declared resource was to be released while others that need it are open.
+
+    Attributes:
+        scope: the path of the scope that holds it.
+        resource: its name.
+        users: the names of those that need it.
+    """
+
+    def __init__(self, scope: str, resource: str, users: tuple[str, ...]) -> None:
+        self.scope = scope
+        self.resource = resource
+        self.users = users
+        super().__init__(scope, resource, users)
+
+    def __str__(self) -> str:
+        users = ", ".join(map(repr, self.users))
+        return (
+            f"cannot release {self.resource!r} in scope {self.scope!r}: it is needed by {users}; "
+            "release these first"
+        )

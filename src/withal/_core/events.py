@@ -115,5 +115,5 @@ def emit(observers: Observers, event: Event) -> None:
     for observer in observers:
         try:
             observer(event)
-        except Exception:
+        except BaseException:
             _logger.exception("observer %r failed at %s; the scope goes on", observer, event)

@@ -11,24 +11,31 @@ from asyncio import (
     AbstractEventLoop,
     BaseEventLoop,
     CancelledError,
+    Task,
     current_task,
     get_running_loop,
 )
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from time import monotonic
-from typing import final
+from typing import NoReturn, final
 
 from withal._core.closing import Closing
 from withal._core.ending import Ending, raise_unchanged
-from withal._core.errors import CloseTimeoutError, NotOpenError, ScopeClosedError
+from withal._core.errors import (
+    CloseTimeoutError,
+    NotOpenError,
+    ResourceLostError,
+    ScopeClosedError,
+    StillNeededError,
+)
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
 from withal._core.host import Host
 from withal._core.inline import Inline
-from withal._core.opening import start
+from withal._core.opening import start, start_in_order
 from withal._core.order import Order
 from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Phase, Resource
-from withal._core.shield import Latch, deliver_again, take_back
+from withal._core.shield import Arrivals, Latch, deliver_again, take_back
 from withal._core.snapshot import ResourceSnapshot, ScopeSnapshot
 
 _NOTHING: Order[Resource] = Order()  # what every closed scope holds
@@ -51,6 +58,8 @@ class Holdings:
     # What most scopes never set is found on the class: making one is on the hot path.
     phase: Phase = OPEN
     _own_cancel = False
+    _own_closing: Task[None] | None = None
+    error_left: BaseException | None = None
     _deadline: float | None = None
     _id = 0  # none: nobody observes, or its host tells of it
     _idle: Latch | None = None
@@ -99,13 +108,16 @@ class Holdings:
         if self._by_value is not None:
             self._by_value[id(resource.value)] = resource
 
-    async def open_together(self, hosts: Sequence[Host]) -> None:
-        """Open all of these side by side, or none (law 2)."""
-        latch = Latch(self.loop, len(hosts))
+    async def open_together(self, hosts: Sequence[Host], *, in_order: bool = False) -> None:
+        """Open all of these, or none (law 2): side by side, or each after what it needs."""
+        latch = (Arrivals if in_order else Latch)(self.loop, len(hosts))
         self._in_flight[latch] = hosts
         failure: BaseException | None = None
         try:
-            await start(hosts, latch)
+            if isinstance(latch, Arrivals):
+                await start_in_order(hosts, latch)
+            else:
+                await start(hosts, latch)
         except (CancelledError, Exception) as exc:  # a task factory may fail too
             failure = exc
         if failure is None and self._adopt(hosts):
@@ -130,18 +142,34 @@ class Holdings:
             self._by_value.update((id(host.value), host) for host in hosts)
         return True
 
-    async def _give_up(self, hosts: Sequence[Host], failure: BaseException | None) -> None:
-        """Close again what of these has opened, and raise what is to be told of it."""
+    async def _give_up(self, hosts: Sequence[Host], failure: BaseException | None) -> NoReturn:
+        """Close again what of these has opened, and raise why they are not all open."""
         name = hosts[0].name
-        hosts = [host for host in hosts if host.task is not None]  # that were started at all
-        cause = failure or next((host.error for host in hosts if host.error), None)
-        if cause is None and self.phase is not OPEN:
-            cause = ScopeClosedError(self.path, self.phase.value, name)
+        hosts = [host for host in hosts if host.task is not None or host.phase is CLOSED]
         for host in hosts:
             host.check_started()
+        cause = failure or next((host.error for host in hosts if host.error is not None), None)
+        if cause is None and self.phase is not OPEN:
+            cause = ScopeClosedError(self.path, self.phase.value, name)
+        lost = next((host for host in hosts if host.lost), None)
         closing = self._closing(cause)
         await closing.give_up(hosts, self._open_grace)
+        if lost is not None and closing.ending.is_ok:
+            # It died and has suppressed its own death, as an expired anyio scope does.
+            closing.ending.fail(ResourceLostError(self.path, lost.name, "opening"))
         self._settle(closing)
+        raise AssertionError(f"{name!r} was given up for no reason")
+
+    async def turn_away(self, resource: Inline) -> NoReturn:
+        """Close what opened inline only when another task had closed the scope (law 9)."""
+        error = ScopeClosedError(self.path, self.phase.value, resource.name)
+        closing = self._closing(error)
+        closing.ending.insists = True
+        rest = closing.stage((resource,))
+        if rest is not None:
+            await rest
+        self._settle(closing)
+        raise AssertionError("that it was turned away has been lost")
 
     # Early release, and death
 
@@ -150,6 +178,9 @@ class Holdings:
         resource = self._find(value)
         if resource is None:
             raise NotOpenError(self.path, repr(value))
+        if resource.users:
+            users = tuple(user.name for user in resource.users)
+            raise StillNeededError(self.path, resource.name, users)
         if isinstance(resource, Inline) and current_task() is not self.owner:
             raise RuntimeError(
                 f"{resource.name!r} was entered inline, by the task of scope {self.path!r}, and "
@@ -195,6 +226,17 @@ class Holdings:
         if self.phase is OPEN and not self._own_cancel:
             self._own_cancel = True
             self.owner.cancel(f"{resource.name!r} in scope {self.path!r} has died")
+            # A body without its task will not leave by itself: a generator that was suspended in
+            # it, or a scope entered by hand. A loop that shuts down waits for the hosts.
+            self.owner.add_done_callback(self._close_without_owner)
+
+    def _close_without_owner(self, _: object) -> None:
+        if self.phase is OPEN:
+            self._own_closing = self.loop.create_task(self._close_alone(), name=self.path)
+
+    async def _close_alone(self) -> None:
+        """Close, and keep what is to be raised for whoever closes the scope after all."""
+        self.error_left = await self.close(None)
 
     # Closing
 
@@ -327,4 +369,5 @@ def _snapshot_of(resource: Resource) -> ResourceSnapshot:
         resource.phase.value,
         resource.opening_at,
         resource.opened_at,
+        tuple(need.name for need in resource.needs),
     )

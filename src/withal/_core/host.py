@@ -17,7 +17,7 @@ from typing import Any, final
 
 from withal._core.events import Step
 from withal._core.managers import name_of
-from withal._core.resource import OPENING, Managed
+from withal._core.resource import CLOSING, OPEN, OPENING, Managed
 from withal._core.shield import Latch
 
 # Since 3.12 a task can run at once up to its first wait: a manager that has nothing to wait for
@@ -41,16 +41,29 @@ class Host(Managed):
         """Begin to open it, and have `latch` told when it is open or has failed."""
         self._latch = latch
         keeper = self.keeper
+        if self.needs:
+            self._note_use()
         if self.observers:
             self.tell(Step.OPENING)
         # A copy each: what is set in one host is not seen, or reset, in the one beside it.
         name = self._name or name_of(self._manager)
         context = keeper.context.copy()
         loop = keeper.loop
-        if loop.get_task_factory() is None:
-            self.task = Task(self._live(), loop=loop, name=name, context=context, **_EAGERLY)
-        else:
-            self.task = loop.create_task(self._live(), name=name, context=context)
+        live = self._live()
+        try:
+            if loop.get_task_factory() is None:
+                self.task = Task(live, loop=loop, name=name, context=context, **_EAGERLY)
+            else:
+                self.task = loop.create_task(live, name=name, context=context)
+        except BaseException as exc:  # of a task factory
+            live.close()
+            self._fail(exc)
+
+    def _note_use(self) -> None:
+        for need in self.needs:
+            if need.users is None:
+                need.users = {}
+            need.users[self] = None
 
     def check_started(self) -> None:
         """Notice, a turn after the start, that the task was cancelled before it ever ran.
@@ -62,6 +75,8 @@ class Host(Managed):
 
     def _begin_close(self) -> None:
         self.asked = True
+        if self.phase is OPEN:
+            self.phase = CLOSING  # whoever asks again only waits
         if self._outliving is not None:
             self._outliving.open()
         elif self._waiting is not None and not self._waiting.done():
@@ -72,25 +87,30 @@ class Host(Managed):
             value = self.enter()
             if self.is_async:
                 value = await value
-        except GeneratorExit:
-            raise
         except BaseException as exc:  # carried to whoever entered it
             self._fail(exc)
             return
         self.has_opened(value)
-        seen = await self._wait_asked()
+        if not self.asked:
+            self._latch.arrive(self)  # type: ignore[union-attr]  # which start() has set
+            self._waiting = self.keeper.loop.create_future()
+            try:
+                await self._waiting
+            except CancelledError as death:
+                if not self.asked:
+                    await self._outlive(death)
+        seen = self._seen
         self.is_closing()
         try:
             done = self.exit(seen)
             if self.is_async:
                 done = await done
-        except GeneratorExit:
-            raise
         except BaseException as exc:  # carried to whoever closes it
             self.has_closed(exc if self.lost or exc is not seen else None)
         else:
             # A lost one answers for its own cancellation only, not for the body's exception.
-            self.suppressed = bool(done) and not self.lost
+            if done and not self.lost:
+                self.suppressed = True
             self.has_closed(seen if self.lost and not done else None)
 
     def _fail(self, error: BaseException) -> None:
@@ -99,25 +119,15 @@ class Host(Managed):
         if opening is not None:
             opening.open()  # one failure is enough for all that opens together
 
-    async def _wait_asked(self) -> BaseException | None:
-        """Wait until closing is asked for, and return the exception to exit with."""
-        if not self.asked:
-            assert self._latch is not None
-            self._latch.arrive(self)
-            self._waiting = self.keeper.loop.create_future()
-            try:
-                await self._waiting
-            except CancelledError as exc:
-                if not self.asked:
-                    return await self._outlive(exc)
-        return self._seen
+    async def _outlive(self, death: CancelledError) -> None:
+        """Stay until the body has left: whoever uses this resource goes first (law 8).
 
-    async def _outlive(self, death: CancelledError) -> CancelledError:
-        """Stay until the body has left: whoever uses this resource goes first (law 8)."""
+        What its manager is to see is the cancellation that it died of, not the body's exception.
+        """
         self.lost = True
         self._outliving = Latch(self.keeper.loop, 1)
         if self.observers:
             self.tell(Step.LOST)
         self.keeper.lost(self)
         await self._outliving.outlast()
-        return death
+        self._seen = death

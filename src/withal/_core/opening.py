@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import types
 from collections import deque
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Generator, Sequence
+from typing import Any, cast
 
 from withal._core.host import Host
 from withal._core.shield import BATCH, Arrivals, Latch, turn
 
 
-async def start(hosts: Sequence[Host], latch: Latch) -> None:
+@types.coroutine
+def start(hosts: Sequence[Host], latch: Latch) -> Generator[Any, Any, None]:
     """Start to open these, and wait until all are open or one has failed."""
     for number, host in enumerate(hosts, 1):
         host.start(latch)
         if number % BATCH == 0:
-            await turn()
-            if latch.missing <= 0:
-                break
-    if latch.missing > 0:
-        await turn()
+            yield
+        if latch.missing <= 0:
+            return
+    yield  # a turn of the loop, after which what need not wait is open
     if latch.missing > 0:
         for host in hosts:
             host.check_started()
-        await latch.wait()
+        while latch.missing > 0:
+            yield from latch.waiter()
 
 
 async def start_in_order(hosts: Sequence[Host], arrivals: Arrivals) -> None:
@@ -51,7 +53,8 @@ async def _start_ready(ready: deque[Host], arrivals: Arrivals) -> None:
     while ready and arrivals.missing > 0:
         batch = [ready.popleft() for _ in range(min(BATCH, len(ready)))]
         for host in batch:
-            host.start(arrivals)
+            if arrivals.missing > 0:
+                host.start(arrivals)
         await turn()
         for host in batch:
             host.check_started()

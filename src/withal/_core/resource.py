@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, Protocol, final
 
@@ -88,10 +89,12 @@ class Resource:
     error: BaseException | None = None
     suppressed = False
     lost = False
-    needs: Sequence[Resource] = ()  # of the same scope; these close after it
+    needs: Sequence[Resource] = ()  # these close after it; some are of scopes around
+    users: dict[Resource, None] | None = None  # what is open, or opening, and needs it
     cut = False
     overdue = False
     opened_at: float | None = None
+    _claimed = False  # somebody has asked for closing, and hears of the result
     _id = 0
     _latch: Latch | None = None
     _seen: BaseException | None = None
@@ -115,7 +118,7 @@ class Resource:
     @property
     def task_name(self) -> str:
         """The name of the task that it is opened and closed in."""
-        return self.task.get_name() if self.task is not None else ""
+        return self.name if self.task is None else self.task.get_name()
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name!r} {self.phase.value} in {self.keeper.path!r}>"
@@ -131,11 +134,13 @@ class Resource:
         """
         if self.phase is CLOSED:
             latch.arrive(self)
-            return True
+            claimed, self._claimed = self._claimed, True
+            return not claimed
         if self.phase is CLOSING:
             assert self.task is not None
             self.task.add_done_callback(lambda _: latch.arrive(self))
             return False
+        self._claimed = True
         self._latch = latch
         self._seen = seen
         self._begin_close()
@@ -192,11 +197,15 @@ class Resource:
         """Note that it is closed, and tell whoever waits for that."""
         opening = self.phase is OPENING
         if self.observers:
-            outcome = outcome_of(error or self.error)
+            outcome = outcome_of(self.error if error is None else error)
             self.tell(Step.FAILED if opening else Step.CLOSED, outcome)
         if error is not None:
             self.error = self._explain(error)
         self.phase = CLOSED
+        if self.needs:
+            for need in self.needs:
+                if need.users:
+                    need.users.pop(self, None)
         if self._latch is not None:
             self._latch.arrive(self)
 
@@ -208,7 +217,8 @@ class Resource:
         where = self.keeper.path
         if not isinstance(error, CancelledError):
             when = "in use" if self.phase is OPEN else self.phase.value
-            error.add_note(f"(withal: {self.name!r} in scope {where!r}, while {when})")
+            with suppress(Exception):  # some cannot take a note
+                error.add_note(f"(withal: {self.name!r} in scope {where!r}, while {when})")
             return error
         if self.cut or (isinstance(self._seen, CancelledError) and not self.lost):
             return None

@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar, Token, copy_context
 from functools import partial
 from inspect import iscoroutine
-from types import EllipsisType, TracebackType
+from types import EllipsisType, NoneType, TracebackType
 from typing import Any, ParamSpec, TypeVar, cast, final, overload
 
 from withal._core.callback import Callback
+from withal._core.declare import Declaration, check_declared
+from withal._core.declared import Declared
 from withal._core.ending import raise_unchanged
 from withal._core.errors import AlreadyEnteredError, ScopeClosedError
 from withal._core.events import Step
+from withal._core.graph import Plan
 from withal._core.holdings import Holdings
 from withal._core.host import Host
 from withal._core.inline import Inline
@@ -96,8 +99,9 @@ class Scope:
     """
 
     __slots__ = (
+        "_declared",
         "_held",
-        "_is_hosted",
+        "_is_held",
         "_token",
         "close_timeout",
         "name",
@@ -113,9 +117,9 @@ class Scope:
         open_grace: float = 1.0,
         parent: Scope | EllipsisType | None = ...,
     ) -> None:
-        if not isinstance(cast("object", parent), Scope | EllipsisType | None):
+        if parent is not ... and not isinstance(cast("object", parent), _PARENTS):
             raise TypeError(f"scope {name!r}: parent is a Scope or None, got {parent!r}")
-        if close_timeout < 0 or open_grace < 0:
+        if not (close_timeout >= 0 and open_grace >= 0):  # nor NaN
             raise ValueError(
                 f"scope {name!r}: close_timeout and open_grace are seconds, zero or more; "
                 f"got {close_timeout!r} and {open_grace!r}"
@@ -125,8 +129,9 @@ class Scope:
         self.open_grace = open_grace
         self.parent = parent
         self._held: Holdings | None = None
+        self._declared: Declared | None = None
         self._token: Token[Scope | None] | None = None
-        self._is_hosted = False
+        self._is_held = False
 
     def __repr__(self) -> str:
         if self._held is None:
@@ -145,7 +150,7 @@ class Scope:
 
         Raises:
             AlreadyEnteredError: it was entered before.
-            ScopeClosedError: the parent that it was given is not open.
+            ScopeClosedError: the parent that it was given is not open yet, or closed.
             RuntimeError: no asyncio task is running.
         """
         if self._held is not None:
@@ -153,7 +158,7 @@ class Scope:
         around = _holdings_around(self)
         held = Holdings(self.name, self.close_timeout, self.open_grace, around)
         self._held = held
-        if held.observers and not self._is_hosted:
+        if held.observers and not self._is_held:
             held.tell_of_itself()
         self._token = _current.set(self)
         held.context = copy_context()
@@ -174,7 +179,11 @@ class Scope:
             BaseExceptionGroup: there was more than one such error, or one beside the body's.
         """
         held = self._held
-        if held is None or held.phase is not OPEN:
+        if held is None:
+            return False
+        if held.phase is not OPEN:
+            if held.error_left is not None:
+                raise held.error_left
             return False
         self._leave_context()
         error = await held.close(exc)
@@ -203,7 +212,8 @@ class Scope:
             name: what the resource is called; by default its type or function.
             inline: enter it in the caller's own task, as a plain ``async with`` does: for a
                 manager that sets a context variable for the body, or that governs it (a timeout,
-                a cancel scope). A cancellation then reaches into the manager itself.
+                a cancel scope). A cancellation then reaches into the manager itself, and the
+                scope's deadline cancels its exit once, but waits for it to end.
 
         Raises:
             TypeError: it is no context manager.
@@ -216,8 +226,11 @@ class Scope:
         held = self._held
         if held is None or held.phase is not OPEN:
             raise self._not_open(manager)
+        kind = None
+        if type(manager) is _SCOPE:
+            name, kind = cast("Scope", manager)._tell_through_its_holder(name)
         if not inline:
-            host = _host(held, manager, name)
+            host = Host(held, manager, name, kind)
             await held.open_together((host,))
             return host.value  # type: ignore[no-any-return]
         if current_task(held.loop) is not held.owner:
@@ -225,7 +238,7 @@ class Scope:
                 f"{name or name_of(manager)!r} cannot be entered inline: only the task that "
                 f"entered scope {held.path!r} can do that; leave out inline=True"
             )
-        resource = Inline(held, manager, name)
+        resource = Inline(held, manager, name, kind)
         if resource.observers:
             resource.tell(Step.OPENING)
         try:
@@ -236,6 +249,8 @@ class Scope:
             resource.has_closed(exc)
             raise
         resource.has_opened(value)
+        if held.phase is not OPEN:
+            await held.turn_away(resource)
         held.add(resource)
         return value  # type: ignore[no-any-return]
 
@@ -302,10 +317,75 @@ class Scope:
         """
         held = self._holdings("resources")
         check_together(managers)
-        hosts = [_host(held, manager, None) for manager in managers]
+        hosts = [
+            Host(held, manager, *manager._tell_through_its_holder(None))
+            if isinstance(manager, Scope)
+            else Host(held, manager, None)
+            for manager in managers
+        ]
         if hosts:
             await held.open_together(hosts)
         return tuple(host.value for host in hosts)
+
+    @overload
+    async def open(self, r1: Declaration[T1], /) -> T1: ...
+    @overload
+    async def open(self, r1: Declaration[T1], r2: Declaration[T2], /) -> tuple[T1, T2]: ...
+    @overload
+    async def open(
+        self, r1: Declaration[T1], r2: Declaration[T2], r3: Declaration[T3], /
+    ) -> tuple[T1, T2, T3]: ...
+    @overload
+    async def open(
+        self, r1: Declaration[T1], r2: Declaration[T2], r3: Declaration[T3], r4: Declaration[T4], /
+    ) -> tuple[T1, T2, T3, T4]: ...
+    @overload
+    async def open(self, *resources: Declaration[T]) -> tuple[T, ...]: ...
+    async def open(self, *resources: Declaration[Any]) -> Any:
+        """Open declared resources and all that they need, and return the value, or the values.
+
+        Each is opened once: what this scope or one around it has open is used again. The rest
+        opens here, each as soon as what it needs is open, all or nothing. It closes the other
+        way: each as soon as all that needs it has closed. Failure and cancellation are handled as
+        in `enter_all`.
+
+        Raises:
+            DeclarationError: one is no declared resource, or not as it was declared.
+            DependencyCycleError: they need each other in a circle.
+            ScopeClosedError: the scope is not open.
+            RuntimeError: this is not the event loop that the scope was entered in.
+            BaseException: what a resource raises.
+        """
+        check_declared(resources)
+        self._holdings(resources[0].name if resources else "nothing")
+        values = await self._declarations().open(resources)
+        return values[0] if len(values) == 1 else values
+
+    def plan(self, *resources: Declaration[Any]) -> Plan:
+        """Return in which order `open` would open these, as data; ``str()`` of it draws the tree.
+
+        Raises:
+            DeclarationError: one is no declared resource.
+            DependencyCycleError: they need each other in a circle.
+            ScopeClosedError: the scope is not open.
+        """
+        check_declared(resources)
+        self._holdings("a plan")
+        return self._declarations().plan(resources)
+
+    def override(self, real: Declaration[T], fake: Declaration[T]) -> None:
+        """Have `fake`, and what that needs, opened wherever `real` is asked for.
+
+        It holds in this scope and in those within it, and is meant for tests.
+
+        Raises:
+            DeclarationError: one is no declared resource.
+            AlreadyOpenError: the real one is open, or opening, here or in a scope around.
+            ScopeClosedError: the scope is not open.
+        """
+        check_declared((real, fake))
+        self._holdings(fake.name)
+        self._declarations().override(real, fake)
 
     def defer(self, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[P, R]:
         """Have a plain or asynchronous function called when the scope closes, and return it.
@@ -385,6 +465,21 @@ class Scope:
         name = thing if isinstance(thing, str) else name_of(thing)
         return ScopeClosedError(path, self.state, name)
 
+    def _declarations(self) -> Declared:
+        assert self._held is not None
+        if self._declared is None:
+            around = self.parent._declarations() if isinstance(self.parent, Scope) else None
+            self._declared = Declared(self._held, around)
+        return self._declared
+
+    def _tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+        """Leave it to what is to hold this scope to tell of it, by the name and kind returned.
+
+        That knows where the scope was entered, as of any resource.
+        """
+        self._is_held = True
+        return name or self.name, "scope"
+
     def _leave_context(self) -> None:
         assert self._token is not None
         try:
@@ -395,12 +490,8 @@ class Scope:
             return
 
 
-def _host(held: Holdings, manager: object, name: str | None) -> Host:
-    if not isinstance(manager, Scope):
-        return Host(held, manager, name)
-    # Its host tells of it, from where it was entered, as of any resource.
-    manager._is_hosted = True
-    return Host(held, manager, name or manager.name, "scope")
+_PARENTS = (Scope, NoneType)
+_SCOPE: type = Scope  # a type checker holds that no Scope is passed where any manager may be
 
 
 def _holdings_around(scope: Scope) -> Holdings | None:

@@ -1,0 +1,161 @@
+"""Declared resources: what a program may open, said once, and what each needs (pure data)."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, Generic, TypeVar, cast, final, overload
+
+from withal._core.errors import DeclarationError
+from withal._core.managers import AsyncManager, SyncManager
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@final
+class Declaration(Generic[T_co]):
+    """A resource as it was declared with `resource`; pass it to `Scope.open` and to `needs`.
+
+    Attributes:
+        name: the function's name.
+        site: the file and line where it was declared.
+        needs: what it depends on, by the name of the parameter that takes it.
+    """
+
+    __slots__ = ("_make", "name", "needs", "site")
+
+    def __init__(self, function: Callable[..., Any], make: Callable[..., Any]) -> None:
+        self.name = function.__name__
+        self.site = _site_of(function)
+        self.needs: dict[str, Declaration[Any]] = dict(_needs_of(function))
+        self._make = make
+
+    def __repr__(self) -> str:
+        return f"<resource {self.name} at {self.site}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> AsyncManager[T_co] | SyncManager[T_co]:
+        """Make its context manager of dependencies that the caller gives, outside of any scope."""
+        return cast("AsyncManager[T_co] | SyncManager[T_co]", self._make(*args, **kwargs))
+
+
+@overload
+def resource(function: Callable[..., AsyncIterator[T]], /) -> Declaration[T]: ...
+@overload
+def resource(function: Callable[..., AsyncManager[T]], /) -> Declaration[T]: ...
+@overload
+def resource(function: Callable[..., SyncManager[T]], /) -> Declaration[T]: ...
+def resource(function: Callable[..., Any], /) -> Declaration[Any]:
+    """Declare a resource: an async generator function, or one that returns a context manager.
+
+    A generator yields the value once, and cleans up after that. Parameters whose default is
+    `needs(other)` are given the value of another declared resource; others must have a default.
+    Nothing is opened before `Scope.open` asks for it.
+
+    Raises:
+        DeclarationError: it is no such function, or a parameter can be filled by nothing.
+
+    Example:
+        >>> import asyncio
+        >>> from collections.abc import AsyncIterator
+        >>> from withal import Scope, needs, resource
+        >>> @resource
+        ... async def settings() -> AsyncIterator[str]:
+        ...     yield "dsn"
+        >>> @resource
+        ... async def database(dsn: str = needs(settings)) -> AsyncIterator[str]:
+        ...     print("open", dsn)
+        ...     yield f"database of {dsn}"
+        ...     print("close", dsn)
+        >>> async def main() -> None:
+        ...     async with Scope("app") as scope:
+        ...         print(await scope.open(database))
+        >>> asyncio.run(main())
+        open dsn
+        database of dsn
+        close dsn
+    """
+    if not isinstance(function, FunctionType):
+        raise DeclarationError(repr(function), _caller(), "@resource marks a function")
+    if inspect.isasyncgenfunction(function):
+        return Declaration(function, asynccontextmanager(function))
+    problem = None
+    if inspect.iscoroutinefunction(function):
+        problem = "it is a coroutine function; let it yield the value, as an async generator"
+    elif inspect.isgeneratorfunction(function):
+        problem = "it is a plain generator function; make it `async def`"
+    if problem is not None:
+        raise DeclarationError(function.__name__, _site_of(function), problem)
+    return Declaration(function, function)
+
+
+def needs(other: Declaration[T], /) -> T:
+    """Declare a dependency, as the default of a parameter; it has the type of its value.
+
+    Raises:
+        DeclarationError: it is not a declared resource.
+    """
+    if not isinstance(cast("object", other), Declaration):
+        name = getattr(other, "__name__", None) or repr(other)
+        problem = "needs() takes a declared resource; decorate it with @resource"
+        raise DeclarationError(name, _caller(), problem)
+    return cast("T", _Need(other))
+
+
+def check_declared(things: Sequence[object]) -> None:
+    """Check that all of these are declared resources.
+
+    Raises:
+        DeclarationError: one is not; names it, and where it stands.
+    """
+    for thing in things:
+        if not isinstance(thing, Declaration):
+            code = getattr(thing, "__code__", None)
+            site = _caller() if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+            name = getattr(thing, "__name__", None) or repr(thing)
+            raise DeclarationError(name, site, "it is not declared; decorate it with @resource")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """The default of a parameter that takes the value of a declared resource."""
+
+    declaration: Declaration[Any]
+
+
+def _needs_of(function: Callable[..., Any]) -> list[tuple[str, Declaration[Any]]]:
+    found: list[tuple[str, Declaration[Any]]] = []
+    for parameter in inspect.signature(function).parameters.values():
+        if isinstance(parameter.default, _Need):
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                _refuse(function, f"parameter {parameter.name!r} cannot be positional only")
+            found.append((parameter.name, parameter.default.declaration))
+        elif parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        ):
+            _refuse(
+                function,
+                f"nothing fills its parameter {parameter.name!r}; give it a default, such as "
+                "needs(other)",
+            )
+    return found
+
+
+def _refuse(function: Callable[..., Any], problem: str) -> None:
+    raise DeclarationError(function.__name__, _site_of(function), problem)
+
+
+def _site_of(function: Callable[..., Any]) -> str:
+    code = function.__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def _caller() -> str:
+    frame = sys._getframe(2)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,185 @@
+"""The declared resources of one scope: which are open, what replaces which, and opening more."""
+
+from __future__ import annotations
+
+from asyncio import get_running_loop
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, final
+
+from withal._core import graph
+from withal._core.declare import Declaration
+from withal._core.errors import AlreadyOpenError, DeclarationError, DependencyCycleError
+from withal._core.graph import Node, Plan
+from withal._core.holdings import Holdings
+from withal._core.host import Host
+from withal._core.managers import protocol_of
+from withal._core.resource import OPEN
+from withal._core.shield import Latch
+
+
+@final
+class Declared:
+    """What of the declared resources a scope has open. It sees those of the scopes around it.
+
+    Args:
+        held: what the scope holds.
+        around: the same of the scope around it.
+    """
+
+    __slots__ = ("_around", "_held", "_open", "_opening", "_overrides")
+
+    def __init__(self, held: Holdings, around: Declared | None) -> None:
+        self._held = held
+        self._around = around
+        self._open: dict[Node, Host] = {}
+        # By what is in flight: who waits for the opening that it is part of.
+        self._opening: dict[Node, list[Latch]] = {}
+        self._overrides: dict[Node, Node] = {}
+
+    def override(self, real: Node, fake: Node) -> None:
+        """Have `fake` opened wherever `real` is asked for, here and in scopes within."""
+        current = self._overriding(real)
+        found = self._find(current)
+        if found is not None or self._watchers(current) is not None:
+            where = self._held.path if found is None else found.keeper.path
+            raise AlreadyOpenError(where, real.name, real.site)
+        self._overrides[real] = fake
+
+    def plan(self, wanted: Sequence[Node]) -> Plan:
+        """Return what opening these would come to now."""
+        return graph.plan(
+            wanted, override=self._overriding, is_open=lambda node: self._find(node) is not None
+        )
+
+    async def open(self, wanted: Sequence[Node]) -> tuple[Any, ...]:
+        """Open these and all that they need, or nothing, and return their values."""
+        self._check_loop(wanted)
+        while True:
+            plan = self.plan(wanted)
+            flights = (self._watchers(node) for node in self._missing(plan))
+            in_flight = next((each for each in flights if each is not None), None)
+            if in_flight is None:
+                break
+            # Another task opens some of it, and may fail: wait, and look again.
+            done = Latch(self._held.loop, 1)
+            in_flight.append(done)
+            await done.wait()
+        await self._open_missing(plan)
+        return tuple(self._host(node).value for node in plan.wanted)
+
+    async def _open_missing(self, plan: Plan) -> None:
+        hosts: dict[Node, Host] = {}
+        for each in plan.resources:
+            if not each.reused:
+                sources = {
+                    key: hosts.get(need) or self._host(need) for key, need in each.needs.items()
+                }
+                hosts[each.declaration] = self._new_host(each.declaration, sources)
+        if not hosts:
+            return
+        watchers: list[Latch] = []
+        self._opening.update(dict.fromkeys(hosts, watchers))
+        try:
+            await self._held.open_together(list(hosts.values()), in_order=True)
+            self._open.update(hosts)
+        finally:
+            for node in hosts:
+                del self._opening[node]
+            for watcher in watchers:
+                watcher.arrive()
+
+    def _new_host(self, node: Node, sources: dict[str, Host]) -> Host:
+        host = Host(self._held, _Declared(node, sources), node.name, node.name)
+        host.needs = tuple(sources.values())
+        return host
+
+    @staticmethod
+    def _missing(plan: Plan) -> Iterator[Node]:
+        return (each.declaration for each in plan.resources if not each.reused)
+
+    def _scopes(self) -> Iterator[Declared]:
+        around: Declared | None = self
+        while around is not None:
+            yield around
+            around = around._around
+
+    def _find(self, node: Node) -> Host | None:
+        """Return the host that has it open, here or in a scope around."""
+        for each in self._scopes():
+            host = each._open.get(node)
+            if host is not None and host.phase is OPEN:
+                return host
+        return None
+
+    def _host(self, node: Node) -> Host:
+        host = self._find(node)
+        assert host is not None, f"{node} was planned as open and is not"
+        return host
+
+    def _watchers(self, node: Node) -> list[Latch] | None:
+        found = (each._opening.get(node) for each in self._scopes())
+        return next((each for each in found if each is not None), None)
+
+    def _overriding(self, node: Node) -> Node:
+        """Return what is opened in the place of this one: the nearest scope has the say."""
+        path = [node]
+        while True:
+            fakes = (each._overrides.get(path[-1]) for each in self._scopes())
+            fake = next((each for each in fakes if each is not None), None)
+            if fake is None:
+                return path[-1]
+            path.append(fake)
+            if fake in path[:-1]:
+                names, sites = ([getattr(n, a) for n in path] for a in ("name", "site"))
+                raise DependencyCycleError(tuple(names), tuple(sites))
+
+    def _check_loop(self, wanted: Sequence[Node]) -> None:
+        if get_running_loop() is not self._held.loop:
+            raise RuntimeError(
+                f"cannot open {wanted[0].name!r} ({wanted[0].site}): scope {self._held.path!r} "
+                "belongs to another event loop; open it in the loop that entered the scope"
+            )
+
+
+@final
+class _Declared:
+    """The manager of a declared resource, made when all that it needs is open."""
+
+    def __init__(self, declaration: Declaration[Any], sources: dict[str, Host]) -> None:
+        self._declaration = declaration
+        self._sources = sources
+
+    async def __aenter__(self) -> Any:
+        values = {key: host.value for key, host in self._sources.items()}
+        self._manager = manager = self._declaration(**values)
+        try:
+            enter, self._exit, self._is_async = protocol_of(manager)
+        except TypeError as error:
+            raise self._blame(f"what it returned is of no use: {error}") from None
+        try:
+            value = enter(manager)
+            return await value if self._is_async else value
+        except RuntimeError as error:
+            if error.args != ("generator didn't yield",):
+                raise
+            raise self._blame("it ended without a yield; yield the value, once") from None
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Any:
+        try:
+            done = self._exit(self._manager, exc_type, exc, traceback)
+            return await done if self._is_async else done
+        except RuntimeError as error:
+            # What contextlib says, whichever way the generator was resumed.
+            if not str(error).startswith("generator didn't stop"):
+                raise
+            problem = "it yields a second time; yield the value once, and clean up after that"
+            raise self._blame(problem) from None
+
+    def _blame(self, problem: str) -> DeclarationError:
+        return DeclarationError(self._declaration.name, self._declaration.site, problem)

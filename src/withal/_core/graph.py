@@ -1,0 +1,128 @@
+"""The order in which declared resources open, as data; nothing is opened here.
+
+A plan is a list in which each resource stands behind all that it needs. Opening follows the needs
+themselves: each resource begins as soon as those are open, and closing runs the other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, final
+
+from withal._core.declare import Declaration
+from withal._core.errors import DependencyCycleError
+
+Node: TypeAlias = Declaration[Any]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PlannedResource:
+    """One resource of a plan.
+
+    Attributes:
+        declaration: which, after overriding.
+        needs: what it depends on, after overriding, by the parameter that takes it.
+        reused: it is open already, in the scope or in one around it.
+    """
+
+    declaration: Node
+    needs: dict[str, Node]
+    reused: bool
+
+    @property
+    def name(self) -> str:
+        """The name it was declared with."""
+        return self.declaration.name
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What opening some resources comes to. ``str()`` of it draws the tree.
+
+    Attributes:
+        wanted: what was asked for, after overriding.
+        resources: all that is involved, each behind what it needs.
+    """
+
+    wanted: tuple[Node, ...]
+    resources: tuple[PlannedResource, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what would be opened, each behind what it needs."""
+        return tuple(each.name for each in self.resources if not each.reused)
+
+    def __str__(self) -> str:
+        planned = {each.declaration: each for each in self.resources}
+        shown = set[Node]()
+        return "\n".join(line for node in self.wanted for line in _tree(node, planned, shown))
+
+
+def plan(
+    wanted: Sequence[Node],
+    *,
+    override: Callable[[Node], Node],
+    is_open: Callable[[Node], bool],
+) -> Plan:
+    """Return the plan for opening these.
+
+    Args:
+        wanted: what is to be open in the end.
+        override: gives what a declaration is replaced by, or itself.
+        is_open: tells whether one, after overriding, need not be opened, nor what it needs.
+
+    Raises:
+        DependencyCycleError: they need each other in a circle.
+    """
+    roots = tuple(override(node) for node in wanted)
+    done: dict[Node, PlannedResource] = {}
+    # Depth first, without recursion: a chain may be longer than the stack is deep.
+    path: dict[Node, Iterator[Node]] = {}
+    needs: dict[Node, dict[str, Node]] = {}
+
+    def enter(node: Node) -> None:
+        if node in path:
+            raise _cycle([*path, node], node)
+        if node not in done:
+            reused = is_open(node)
+            resolved = {key: override(need) for key, need in node.needs.items()}
+            needs[node] = {} if reused else resolved
+            path[node] = iter(needs[node].values())
+
+    for root in roots:
+        enter(root)
+        while path:
+            node = next(reversed(path))
+            following = next(path[node], None)
+            if following is not None:
+                enter(following)
+            else:
+                del path[node]
+                done[node] = PlannedResource(node, needs[node], is_open(node))
+    return Plan(roots, tuple(done.values()))
+
+
+def _cycle(path: list[Node], node: Node) -> DependencyCycleError:
+    circle = path[path.index(node) :]
+    return DependencyCycleError(
+        tuple(each.name for each in circle), tuple(each.site for each in circle)
+    )
+
+
+def _tree(node: Node, planned: dict[Node, PlannedResource], shown: set[Node]) -> Iterator[str]:
+    each = planned[node]
+    again = node in shown and bool(each.needs)
+    shown.add(node)
+    yield each.name + (" (open)" if each.reused else " (above)" if again else "")
+    if again:
+        return
+    for number, need in enumerate(each.needs.values(), 1):
+        last = number == len(each.needs)
+        for index, line in enumerate(_tree(need, planned, shown)):
+            if index == 0:
+                yield ("└─ " if last else "├─ ") + line
+            else:
+                yield ("   " if last else "│  ") + line
