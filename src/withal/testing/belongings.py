@@ -1,0 +1,63 @@
+"""Belongings: what a program holds that a manager can leave behind, before and after."""
+
+from __future__ import annotations
+
+import os
+import threading
+from asyncio import Task, all_tasks, sleep
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, final
+
+from withal.testing.deadlock import waiting
+
+_DESCRIPTORS = "/proc/self/fd"
+_TURNS = 10  # that a task or a transport gets which was told to end
+_MOMENT = 0.02  # real seconds that a thread gets, in which the loop stands still
+_EXECUTOR_PREFIX = "asyncio_"  # the loop's executor keeps its threads for the next call
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Belongings:
+    """The tasks of the running loop, and the descriptors and threads of the process.
+
+    Descriptors are known where ``/proc`` is, and are taken for none elsewhere. Threads of the
+    loop's own executor do not count.
+    """
+
+    tasks: frozenset[Task[Any]]
+    descriptors: frozenset[tuple[str, str]]
+    threads: frozenset[threading.Thread]
+
+    @classmethod
+    def now(cls) -> Belongings:
+        """Return those of this moment."""
+        threads = (t for t in threading.enumerate() if not t.name.startswith(_EXECUTOR_PREFIX))
+        return cls(frozenset(all_tasks()), frozenset(_descriptors()), frozenset(threads))
+
+    async def left(self) -> list[str]:
+        """Say of each thing that has been added since, and stays, what it is."""
+        for _ in range(_TURNS):
+            if not self._added():
+                break
+            await sleep(0)
+        for thread in Belongings.now().threads - self.threads:
+            thread.join(_MOMENT)
+        return self._added()
+
+    def _added(self) -> list[str]:
+        now = Belongings.now()
+        tasks = (f"task {each}" for each in waiting(now.tasks - self.tasks))
+        files = (f"descriptor {fd} on {what}" for fd, what in now.descriptors - self.descriptors)
+        threads = (f"thread {thread.name!r}" for thread in now.threads - self.threads)
+        return [*tasks, *sorted(files), *sorted(threads)]
+
+
+def _descriptors() -> Iterator[tuple[str, str]]:
+    if not os.path.isdir(_DESCRIPTORS):
+        return
+    for fd in os.listdir(_DESCRIPTORS):
+        with suppress(FileNotFoundError):  # the descriptor of the listing itself
+            yield fd, os.readlink(f"{_DESCRIPTORS}/{fd}")

@@ -1,0 +1,284 @@
+"""The check of a context manager: used in every way that a program may use it, does it behave?
+
+Each way is tried on a fresh manager, in a task of its own, and what the manager leaves behind is
+looked for. A cancellation is tried at each wait of its enter and of its exit, not at each turn of
+the loop: between two waits nobody can cancel it, and a wait for a peer may last any number of
+turns. So it works in virtual time as in real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias, final
+
+from withal._core.ending import Ending, one_of
+from withal._core.managers import Manager, name_of
+from withal._core.resource import CLOSING, OPENING, Phase
+from withal._core.scope import Scope
+from withal.testing.belongings import Belongings
+from withal.testing.deadlock import waiting
+from withal.testing.findings import Finding, ManagerCheckError, ManagerReport
+from withal.testing.watched import Cancelling, OnWait, Watched, do_nothing
+
+Body: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+
+_MOST_WAITS = 100  # of one enter or exit; enough for any but one that polls
+
+
+async def check_manager(
+    factory: Callable[[], Manager[object]], *, deadline: float = 5.0, suppresses: bool = False
+) -> ManagerReport:
+    """Use fresh managers in many ways, and raise one error that lists what is wrong with them.
+
+    It looks for: errors of enter and exit; an exit that swallows or replaces the body's exception
+    or cancellation; trouble when entered in a task of its own (``scope.enter``), inline, or closed
+    in another order than opened; tasks, descriptors and threads left behind, also after a
+    cancellation at each wait of enter and of exit, through a `Scope`; and hanging, also when
+    entered again. What it does not find may still be there.
+
+    It runs in the caller's loop, and takes what others open there meanwhile for the manager's. In
+    virtual time (`withal.testing.run`) it is quick where the manager waits for timers.
+
+    Args:
+        factory: makes a new manager each time, asynchronous or synchronous. Two of them are open
+            at the same time.
+        deadline: seconds of the loop's clock that one use, from opening to closed, may take.
+        suppresses: the manager is meant to swallow exceptions of the body. A cancellation, never.
+
+    Returns:
+        What was tried.
+
+    Raises:
+        ManagerCheckError: something is wrong.
+        TypeError: what the factory makes is no context manager.
+        ValueError: the deadline is not a time.
+        BaseException: what the factory raises.
+
+    Example:
+        >>> import asyncio
+        >>> from withal import testing
+        >>> report = testing.run(testing.check_manager(lambda: testing.Resource(opening=1)))
+        >>> report.manager, report.opening_waits, report.closing_waits
+        ('Resource', 1, 0)
+        >>> report.checks[:3]
+        ('used', 'entered again', 'body raises')
+    """
+    if not deadline > 0:
+        raise ValueError(f"deadline is a number of seconds above zero; got {deadline!r}")
+    return await _Check(factory, deadline, suppresses).report()
+
+
+@final
+class _BodyError(Exception):
+    """What a body raises to see what the manager makes of it."""
+
+
+async def _nothing() -> None:
+    """Be the body that ends well."""
+
+
+async def _forever() -> None:
+    await asyncio.Event().wait()
+
+
+async def _use(watched: Watched, body: Body = _nothing) -> None:
+    async with watched:
+        await body()
+
+
+@final
+class _Check:
+    """One check of one kind of manager, and what it has found so far."""
+
+    def __init__(
+        self, factory: Callable[[], Manager[object]], deadline: float, suppresses: bool
+    ) -> None:
+        self._factory = factory
+        self._deadline = deadline
+        self._suppresses = suppresses
+        self._manager = ""
+        self._trying = ""
+        self._runs = 0
+        self._checks: list[str] = []
+        self._findings: list[Finding] = []
+        self._errors: list[BaseException] = []
+
+    async def report(self) -> ManagerReport:
+        # Before anything is counted: what is made once for the whole program is no leak.
+        await self._used(count=False)
+        if self._findings:
+            raise self._error()  # what cannot be used at all fails everything else too
+        await self._used()
+        await self._entered_again()
+        await self._body_raises()
+        await self._body_is_cancelled()
+        await self._in_scope("hosted", inline=False)
+        await self._in_scope("inline", inline=True)
+        await self._out_of_order()
+        opening = await self._cancelled_at_each_wait("opening", OPENING)
+        closing = await self._cancelled_at_each_wait("closing", CLOSING)
+        if self._findings:
+            raise self._error()
+        return ManagerReport(self._manager, tuple(self._checks), self._runs, opening, closing)
+
+    # Ways to use a manager
+
+    async def _used(self, *, count: bool = True) -> None:
+        self._try("used")
+        self._expect_success(await self._run(_use(self._new()), count=count))
+
+    async def _entered_again(self) -> None:
+        self._try("entered again")
+        watched = self._new()
+        self._expect_success(await self._run(_use(watched)))
+        await self._run(_use(watched))  # it may serve once or often, but not hang
+
+    async def _body_raises(self) -> None:
+        self._try("body raises")
+        error = _BodyError("the body's own")
+
+        async def fail() -> None:
+            raise error
+
+        self._expect_error(await self._run(_use(self._new(), fail)), error)
+
+    async def _body_is_cancelled(self) -> None:
+        self._try("body is cancelled")
+
+        async def cancelled() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            asyncio.get_running_loop().call_soon(task.cancel)
+            await _forever()
+
+        self._expect_cancelled(await self._run(_use(self._new(), cancelled)))
+
+    async def _in_scope(self, how: str, *, inline: bool) -> None:
+        self._try(f"{how} in a scope")
+
+        async def main() -> None:
+            async with self._scope() as scope:
+                await scope.enter(self._new(), name=self._manager, inline=inline)
+
+        self._expect_success(await self._run(main()))
+
+    async def _out_of_order(self) -> None:
+        self._try("closed out of order")
+
+        async def main() -> None:
+            first, second = self._new(), self._new()
+            async with self._scope() as scope:
+                await scope.enter(first, name=f"the first {self._manager}")
+                await scope.enter(second, name=f"the second {self._manager}")
+                await scope.release(first)
+
+        self._expect_success(await self._run(main()))
+
+    async def _cancelled_at_each_wait(self, step: str, phase: Phase) -> int:
+        """Cancel at the first wait of a step, the second, and so on; return how many there are."""
+        self._try(f"cancelled while {step}")
+        before = len(self._findings)
+        for number in range(1, _MOST_WAITS + 1):
+            self._trying = f"cancelled at wait {number} while {step}"
+            cancelling = Cancelling(phase, number)
+            watched = self._new(cancelling)
+            task = await self._run(self._cancelled_in_scope(watched, cancelling))
+            if not cancelling.done:
+                return number - 1
+            self._expect_cancelled(task)
+            if watched.opened != watched.closed:
+                self._find(f"it opened {watched.opened} times and closed {watched.closed} times")
+            if len(self._findings) > before:
+                return number  # the later waits would say the same
+        return _MOST_WAITS
+
+    async def _cancelled_in_scope(self, watched: Watched, cancelling: Cancelling) -> None:
+        cancelling.owner = asyncio.current_task()
+        async with self._scope() as scope:
+            await scope.enter(watched, name=self._manager)
+
+    def _scope(self) -> Scope:
+        return Scope("check", close_timeout=self._deadline, parent=None)
+
+    def _new(self, on_wait: OnWait = do_nothing) -> Watched:
+        manager = self._factory()
+        self._manager = name_of(manager)
+        self._runs += 1
+        return Watched(manager, on_wait)
+
+    # What comes of it
+
+    async def _run(
+        self, main: Coroutine[Any, Any, None], *, count: bool = True
+    ) -> asyncio.Task[None] | None:
+        """Run this in a task, and look for what it leaves behind; None if it had to be cut off."""
+        before = Belongings.now()
+        task = asyncio.create_task(main, name="check")
+        try:
+            await asyncio.wait((task,), timeout=self._deadline)
+        finally:
+            in_time = not task.cancel()
+        if not in_time:
+            await self._cut(task, before)
+        if task.done() and count:
+            for each in await before.left():
+                self._find(f"it leaves behind {each}")
+        return task if in_time else None
+
+    async def _cut(self, task: asyncio.Task[None], before: Belongings) -> None:
+        tasks = "; ".join(waiting(asyncio.all_tasks() - before.tasks))
+        self._find(f"it did not end within {self._deadline:g} s, and waits: {tasks}")
+        await asyncio.wait((task,), timeout=self._deadline)
+
+    def _expect_success(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            self._expect_none(_outcome(task))
+
+    def _expect_error(self, task: asyncio.Task[None] | None, error: Exception) -> None:
+        """Expect the error itself, or one that tells of it: in a group, or raised from it."""
+        if task is None:
+            return
+        outcome = _outcome(task)
+        if outcome is None and not self._suppresses:
+            self._find("its exit swallows the exception; pass suppresses=True if it is meant to")
+        elif outcome is not None and not _tells_of(outcome, error):
+            self._expect_none(outcome)
+
+    def _expect_cancelled(self, task: asyncio.Task[None] | None) -> None:
+        if task is None or task.cancelled():
+            return
+        if task.exception() is None:
+            self._find("it swallows the cancellation; raise CancelledError again")
+        self._expect_none(task.exception())
+
+    def _expect_none(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._find(f"it raised {error!r}")
+            self._errors.append(error)
+
+    def _try(self, check: str) -> None:
+        self._trying = check
+        if check not in self._checks:
+            self._checks.append(check)
+
+    def _find(self, problem: str) -> None:
+        self._findings.append(Finding(self._trying, problem))
+
+    def _error(self) -> ManagerCheckError:
+        error = ManagerCheckError(self._manager, tuple(self._findings))
+        if self._errors:
+            error.__cause__ = one_of("raised while it was checked", self._errors)
+        return error
+
+
+def _tells_of(outcome: BaseException, error: Exception) -> bool:
+    """Tell whether a scope whose body fails with `error` would raise this `outcome` for it."""
+    ending = Ending(error)
+    ending.fail(outcome)
+    return not ending.errors and ending.cancellation is None
+
+
+def _outcome(task: asyncio.Task[None]) -> BaseException | None:
+    """Return what a task ended with, a cancellation included."""
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
