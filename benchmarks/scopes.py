@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks.timing import Comparison, Job, Stopwatch, compare
 from benchmarks.without_events import scope_without_events
-from withal import Scope
+from withal import Declaration, Scope, resource
 
 REPEAT = 300
 MANY = 1000
@@ -109,6 +109,43 @@ async def opening_and_closing_together(watch: Stopwatch) -> None:
             await scope.enter_all(*[Slow() for _ in range(MANY)])
 
 
+def declare(number: int, *needed: Declaration[int]) -> Declaration[int]:
+    async def function(**_: int) -> AsyncIterator[int]:
+        yield number
+
+    function.__name__ = f"r{number}"
+    declaration = resource(function)
+    declaration.needs.update({f"p{index}": each for index, each in enumerate(needed)})
+    return declaration
+
+
+DECLARED = [declare(number) for number in range(100)]
+
+
+async def opening_declared(watch: Stopwatch) -> None:
+    async with Scope() as scope:
+        with watch:
+            await scope.open(*DECLARED)
+
+
+async def entering_declared(watch: Stopwatch) -> None:
+    async with Scope() as scope:
+        with watch:
+            await scope.enter_all(*[each() for each in DECLARED])
+
+
+async def seconds_to_plan(count: int) -> float:
+    """Return how long it takes to plan a graph, in which each needs the three before it."""
+    graph: list[Declaration[int]] = []
+    for number in range(count):
+        graph.append(declare(number, *graph[-3:]))
+    async with Scope() as scope:
+        watch = Stopwatch()
+        with watch:
+            scope.plan(graph[-1])
+    return watch.seconds
+
+
 async def comparisons() -> AsyncIterator[Comparison]:
     """Yield what is compared, each as it has been measured."""
     hosted, inline = one_scope_each(Scope, inline=False), one_scope_each(Scope, inline=True)
@@ -130,6 +167,9 @@ async def comparisons() -> AsyncIterator[Comparison]:
         f"enter_all of {MANY}, 10 ms each / gather", opening_together, bare_gather, bound=1.5
     )
     yield await compare("the same with closing / gather", opening_and_closing_together, bare_gather)
+    yield await compare(
+        "open of 100 declared / enter_all of the same", opening_declared, entering_declared, bound=2
+    )
     bare = scope_without_events()
     yield await compare(
         "hosted: no observer / without events",
@@ -161,6 +201,8 @@ async def measure(console: Console, loop_name: str) -> None:
             each.name, f"{each.ours * 1e6:.2f} us", f"{each.theirs * 1e6:.2f} us", ratio, bound
         )
     console.print(table)
+    planned = await seconds_to_plan(10_000)
+    console.print(f"a graph of 10000 resources is planned in {planned:.3f} s (bound 0.2)")
     left = await blocks_left_by_many_releases()
     console.print(
         f"{RELEASED} resources opened and released in one scope left {left} blocks of memory"

@@ -21,6 +21,8 @@ CORE = [
     "events",
     "order",
     "snapshot",
+    "site",
+    "limit",
     "managers",
     "declare",
     "graph",
@@ -36,6 +38,7 @@ CORE = [
     "holdings",
     "declared",
     "scope",
+    "runner",
 ]
 WITHOUT_ASYNCIO = CORE[: CORE.index("ending")]
 
@@ -54,6 +57,7 @@ GRANTS = {
 
 # Who may import what from outside of the standard library.
 THIRD_PARTY = {
+    "withal._core.runner": {"uvloop"},  # if it is asked for, and installed
     "withal.http": {"aiohttp"},
     "withal.fetch": {"aiohttp", "yarl"},
     "withal.cli": {"aiohttp", "rich", "typer"},
@@ -122,7 +126,8 @@ def test_the_pure_part_of_the_core_does_without_asyncio(name: str) -> None:
 def test_other_packages_are_imported_only_where_they_are_granted(module: str) -> None:
     tops = {name.partition(".")[0] for name in imports(module)} - {"withal"}
     foreign = tops - set(sys.stdlib_module_names)
-    assert foreign <= THIRD_PARTY.get(room_of(module), set()), f"{module} imports {foreign}"
+    granted = THIRD_PARTY.get(module, THIRD_PARTY.get(room_of(module), set()))
+    assert foreign <= granted, f"{module} imports {foreign}"
 
 
 def test_only_the_shield_withdraws_cancellations_and_shields() -> None:

@@ -62,6 +62,7 @@ def test_the_facade_exports_exactly_this() -> None:
         "needs",
         "observing",
         "resource",
+        "run",
     ]
 
 

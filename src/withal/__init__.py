@@ -15,6 +15,7 @@ from withal._core.errors import (
 )
 from withal._core.events import Event, Observer, Outcome, Step, observing
 from withal._core.graph import Plan, PlannedResource
+from withal._core.runner import run
 from withal._core.scope import Scope
 from withal._core.snapshot import CriticalPath, ResourceSnapshot, ScopeSnapshot
 
@@ -45,4 +46,5 @@ __all__ = [
     "needs",
     "observing",
     "resource",
+    "run",
 ]

@@ -1,45 +1,16 @@
-"""The ledger: a record of what was opened and closed, kept by observing scopes.
-
-Where a resource was opened is kept as a code object and an offset, which costs a walk of a few
-frames; the line number is worked out when somebody asks for it.
-"""
+"""The ledger: a record of what was opened and closed, kept by observing scopes."""
 
 from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
-from types import CodeType, FrameType
 from typing import final
 
 from withal._core.events import Event, Outcome, Step
+from withal._core.site import Site, site_of
 
-_PACKAGE = __name__.partition(".")[0]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A place in a program. ``str()`` of it gives file and line, found when it is asked for."""
-
-    code: CodeType
-    offset: int
-
-    @property
-    def file(self) -> str:
-        """The path of the source file, as the interpreter knows it."""
-        return self.code.co_filename
-
-    @property
-    def line(self) -> int:
-        """The number of the line, from 1."""
-        start = next(islice(self.code.co_positions(), self.offset // 2, None), (None,))[0]
-        return start or self.code.co_firstlineno
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+__all__ = ["Ledger", "Lifetimes", "Record", "Site", "Summary"]
 
 
 @final
@@ -206,7 +177,7 @@ class Ledger:
         """Take note of an event."""
         if event.step is Step.OPENING:
             # Above are this method and emit() only, and the rest of withal, which is passed over.
-            self._live[event.id] = _new_record(event, _site_of(sys._getframe(1)))
+            self._live[event.id] = _new_record(event, site_of(sys._getframe(1)))
         elif event.id in self._live:
             self._advance(self._live[event.id], event)
 
@@ -263,20 +234,3 @@ class Ledger:
 
 def _new_record(event: Event, site: Site | None) -> Record:
     return Record(event.id, event.name, event.kind, event.scope, event.task, site, event.time)
-
-
-def _site_of(frame: FrameType | None) -> Site | None:
-    """Return the nearest place up the stack that is not in withal, or else where withal began."""
-    last = None
-    for each in _frames(frame):
-        last = each
-        module = each.f_globals.get("__name__", "")
-        if module != _PACKAGE and not module.startswith(_PACKAGE + "."):
-            break
-    return None if last is None else Site(last.f_code, last.f_lasti)
-
-
-def _frames(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back

@@ -13,7 +13,7 @@ cut it off and can report what was late by its own name.
 from __future__ import annotations
 
 import types
-from asyncio import AbstractEventLoop, CancelledError, Task
+from asyncio import AbstractEventLoop, CancelledError, Task, Timeout, timeout_at
 from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from typing import Any, cast, final
 
@@ -50,6 +50,8 @@ class Closing:
         abandoned: what of that a cancellation did not end.
     """
 
+    _waiting: Latch | None = None
+    _inline_limit: Timeout | None = None
     overdue: tuple[Resource, ...] = ()
     abandoned: tuple[Resource, ...] = ()
 
@@ -68,6 +70,16 @@ class Closing:
         self.ending = Ending(body)
         self._outer = outer
         self._loop = loop
+
+    def hurry(self) -> None:
+        """Take it that the deadline has passed."""
+        now = self._loop.time()
+        if now < self.deadline:
+            self.deadline = now
+            if self._waiting is not None:
+                self._waiting.ring()
+            if self._inline_limit is not None:
+                self._inline_limit.reschedule(now)
 
     @property
     def last_call(self) -> float:
@@ -94,7 +106,9 @@ class Closing:
     async def _inline(
         self, resource: Inline, rest: tuple[Coroutine[Any, Any, object], object]
     ) -> None:
-        await resource.exit_rest(rest, self._until())
+        self._inline_limit = timeout_at(self._until())
+        await resource.exit_rest(rest, self._inline_limit)
+        self._inline_limit = None
         if resource.overdue:
             self.overdue += (resource,)
         self._collect((resource,))
@@ -175,7 +189,9 @@ class Closing:
 
     async def join(self, latch: Latch, until: float) -> None:
         """Wait through cancellations, and keep the first for the end."""
+        self._waiting = latch
         self.ending.cancelled(await latch.join(until))
+        self._waiting = None
 
     def _until(self) -> float:
         now = self._loop.time()

@@ -57,8 +57,7 @@ class Declared:
         self._check_loop(wanted)
         while True:
             plan = self.plan(wanted)
-            flights = (self._watchers(node) for node in self._missing(plan))
-            in_flight = next((each for each in flights if each is not None), None)
+            in_flight = self._in_flight(plan)
             if in_flight is None:
                 break
             # Another task opens some of it, and may fail: wait, and look again.
@@ -81,7 +80,7 @@ class Declared:
         watchers: list[Latch] = []
         self._opening.update(dict.fromkeys(hosts, watchers))
         try:
-            await self._held.open_together(list(hosts.values()), in_order=True)
+            await self._held.open_in_order(list(hosts.values()))
             self._open.update(hosts)
         finally:
             for node in hosts:
@@ -94,9 +93,13 @@ class Declared:
         host.needs = tuple(sources.values())
         return host
 
-    @staticmethod
-    def _missing(plan: Plan) -> Iterator[Node]:
-        return (each.declaration for each in plan.resources if not each.reused)
+    def _in_flight(self, plan: Plan) -> list[Latch] | None:
+        """Return who waits for an opening that has to end before this plan can be carried out."""
+        if not any(each._opening for each in self._scopes()):
+            return None
+        missing = (each.declaration for each in plan.resources if not each.reused)
+        flights = (self._watchers(node) for node in missing)
+        return next((each for each in flights if each is not None), None)
 
     def _scopes(self) -> Iterator[Declared]:
         around: Declared | None = self
@@ -106,10 +109,12 @@ class Declared:
 
     def _find(self, node: Node) -> Host | None:
         """Return the host that has it open, here or in a scope around."""
-        for each in self._scopes():
-            host = each._open.get(node)
+        around: Declared | None = self
+        while around is not None:
+            host = around._open.get(node)
             if host is not None and host.phase is OPEN:
                 return host
+            around = around._around
         return None
 
     def _host(self, node: Node) -> Host:
@@ -123,6 +128,8 @@ class Declared:
 
     def _overriding(self, node: Node) -> Node:
         """Return what is opened in the place of this one: the nearest scope has the say."""
+        if not any(each._overrides for each in self._scopes()):
+            return node
         path = [node]
         while True:
             fakes = (each._overrides.get(path[-1]) for each in self._scopes())

@@ -81,16 +81,16 @@ def plan(
     done: dict[Node, PlannedResource] = {}
     # Depth first, without recursion: a chain may be longer than the stack is deep.
     path: dict[Node, Iterator[Node]] = {}
-    needs: dict[Node, dict[str, Node]] = {}
+    found: dict[Node, PlannedResource] = {}
 
     def enter(node: Node) -> None:
         if node in path:
             raise _cycle([*path, node], node)
         if node not in done:
             reused = is_open(node)
-            resolved = {key: override(need) for key, need in node.needs.items()}
-            needs[node] = {} if reused else resolved
-            path[node] = iter(needs[node].values())
+            needs = {} if reused else {key: override(need) for key, need in node.needs.items()}
+            found[node] = PlannedResource(node, needs, reused)
+            path[node] = iter(needs.values())
 
     for root in roots:
         enter(root)
@@ -101,7 +101,7 @@ def plan(
                 enter(following)
             else:
                 del path[node]
-                done[node] = PlannedResource(node, needs[node], is_open(node))
+                done[node] = found[node]
     return Plan(roots, tuple(done.values()))
 
 

@@ -32,6 +32,7 @@ from withal._core.errors import (
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
 from withal._core.host import Host
 from withal._core.inline import Inline
+from withal._core.limit import limit_in_force
 from withal._core.opening import start, start_in_order
 from withal._core.order import Order
 from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Phase, Resource
@@ -80,6 +81,7 @@ class Holdings:
         self._close_timeout = close_timeout
         self._open_grace = open_grace
         self._baseline = owner.cancelling()
+        self._limit = limit_in_force.get()
         self._order: Order[Resource] = Order()
         self._in_flight: dict[Latch, Sequence[Host]] = {}
         self._children: dict[Holdings, None] = {}
@@ -108,9 +110,17 @@ class Holdings:
         if self._by_value is not None:
             self._by_value[id(resource.value)] = resource
 
-    async def open_together(self, hosts: Sequence[Host], *, in_order: bool = False) -> None:
-        """Open all of these, or none (law 2): side by side, or each after what it needs."""
-        latch = (Arrivals if in_order else Latch)(self.loop, len(hosts))
+    async def open_in_order(self, hosts: Sequence[Host]) -> None:
+        """Open all of these, or none (law 2), each as soon as what it needs is open."""
+        if any(need.phase is not OPEN for host in hosts for need in host.needs):
+            await self.open_together(hosts, Arrivals(self.loop, len(hosts)))
+        else:
+            await self.open_together(hosts)
+
+    async def open_together(self, hosts: Sequence[Host], latch: Latch | None = None) -> None:
+        """Open all of these side by side, or none (law 2)."""
+        if latch is None:
+            latch = Latch(self.loop, len(hosts))
         self._in_flight[latch] = hosts
         failure: BaseException | None = None
         try:
@@ -287,7 +297,13 @@ class Holdings:
         while around is not None and around._deadline is None:
             around = around.parent
         outer = None if around is None else around._deadline
-        return Closing(self.loop, self._close_timeout, outer, body)
+        limit = self._limit
+        if limit is not None and limit.when is not None:
+            outer = limit.when if outer is None else min(outer, limit.when)
+        closing = Closing(self.loop, self._close_timeout, outer, body)
+        if limit is not None:
+            limit.watch(closing)
+        return closing
 
     def _conclude(self, ending: Ending) -> BaseException | None:
         if ending.is_ok and not self._own_cancel:

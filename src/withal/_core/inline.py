@@ -6,7 +6,7 @@ and those known to be safe when they are cancelled half-way: here nothing shield
 
 from __future__ import annotations
 
-from asyncio import CancelledError, current_task
+from asyncio import CancelledError, Timeout, current_task
 from collections.abc import Awaitable, Coroutine
 from types import CoroutineType
 from typing import Any, TypeVar, final
@@ -52,11 +52,11 @@ class Inline(Managed):
         return None
 
     async def exit_rest(
-        self, rest: tuple[Coroutine[Any, Any, object], object], until: float
+        self, rest: tuple[Coroutine[Any, Any, object], object], limit: Timeout
     ) -> None:
-        """Exit to the end, or until a time of the loop's clock."""
+        """Exit to the end, or until the limit, which has not been entered yet."""
         try:
-            done, self.overdue = await in_time(*rest, until)
+            done, self.overdue = await in_time(*rest, limit)
         except BaseException as exc:
             self._has_failed(exc)
         else:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sys
 import types
-from asyncio import AbstractEventLoop, CancelledError, Future, Task, timeout_at
+from asyncio import AbstractEventLoop, CancelledError, Future, Task, Timeout
 from collections.abc import Coroutine, Generator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, TypeVar, final
@@ -69,7 +69,7 @@ class Latch:
         step is done. Whether time was up, `missing` tells.
         """
         self._late = False
-        alarm = self._loop.call_at(until, self._ring)
+        alarm = self._loop.call_at(until, self.ring)
         try:
             return await self.outlast()
         finally:
@@ -90,7 +90,8 @@ class Latch:
                         await self.waiter()
         return cancellation
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """End the wait of `join`: time is up."""
         self._late = True
         self._wake()
 
@@ -147,15 +148,14 @@ def turn() -> Generator[None, None, None]:
 
 
 async def in_time(
-    step: Coroutine[Any, Any, T], awaited: Any, until: float
+    step: Coroutine[Any, Any, T], awaited: Any, limit: Timeout
 ) -> tuple[T | None, bool]:
-    """Finish a step of the calling task itself, and cancel it when it is not done by a time.
+    """Finish a step of the calling task itself, and cancel it when it is not done by the limit.
 
     The step has been started already and has yielded `awaited`: a timer costs more than the whole
     of a step that does not wait. Returns its result and whether it was late. The caller's own
     cancellations reach the step: what runs in a task cannot be kept from them.
     """
-    limit = timeout_at(until)
     result = None
     try:
         async with limit:

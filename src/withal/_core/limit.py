@@ -1,0 +1,38 @@
+"""A time by which a whole program is to have closed, where one has been set (see `runner`)."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Protocol, final
+from weakref import WeakSet
+
+
+class _Closing(Protocol):
+    def hurry(self) -> None:
+        """Take it that the deadline has passed."""
+
+
+@final
+class Limit:
+    """The end of a program's closing, found by its scopes through the context.
+
+    Attributes:
+        when: the time, in seconds of the loop's clock; None while the program is not to end.
+    """
+
+    def __init__(self) -> None:
+        self.when: float | None = None
+        self._closings = WeakSet[_Closing]()
+
+    def watch(self, closing: _Closing) -> None:
+        """Have a closing that has begun told when there is no time left."""
+        self._closings.add(closing)
+
+    def hurry(self, now: float) -> None:
+        """Let nothing that closes, now or later, wait any more."""
+        self.when = now
+        for closing in list(self._closings):
+            closing.hurry()
+
+
+limit_in_force: ContextVar[Limit | None] = ContextVar("withal_limit", default=None)

@@ -1,0 +1,188 @@
+"""Running a program: signals become one cancellation, and closing has a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from inspect import iscoroutine
+from typing import Any, NoReturn, TypeVar, final
+
+from withal._core.events import Event, Step, observing
+from withal._core.limit import Limit, limit_in_force
+from withal._core.site import Site, site_of
+
+T = TypeVar("T")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# After a second signal the process is gone within a second, whatever a finalizer does.
+_PATIENCE = 0.75
+
+
+def run(
+    main: Coroutine[Any, Any, T],
+    *,
+    close_timeout: float = 10.0,
+    uvloop: bool = False,
+    debug: bool | None = None,
+) -> T:
+    """Run a program in an event loop of its own and return its result, as `asyncio.run` does.
+
+    The first SIGINT or SIGTERM cancels ``main``, once. From then on all scopes together have
+    `close_timeout` seconds to close, however long they were given themselves. A second signal has
+    them close without waiting: what still closes is cancelled. What does not end even so is named
+    on standard error, with the place where it was opened, and left behind: within a second the
+    process is gone. That is also how a program ends whose time has run out.
+
+    In a thread other than the main one no signals are handled.
+
+    Args:
+        main: the program.
+        close_timeout: seconds that closing may take after a signal.
+        uvloop: run on uvloop if it is installed.
+        debug: asyncio's debug mode.
+
+    Raises:
+        SystemExit: a signal has ended ``main``; the status is 128 and the signal's number, as
+            shells have it.
+        TypeError: `main` is no coroutine.
+        ValueError: `close_timeout` is negative.
+        BaseException: what ``main`` raises.
+
+    Example:
+        >>> from withal import Scope, run
+        >>> async def main() -> int:
+        ...     async with Scope("app") as scope:
+        ...         scope.defer(print, "closed")
+        ...         return 7
+        >>> run(main())
+        closed
+        7
+    """
+    if not iscoroutine(main):
+        raise TypeError(f"run() takes a coroutine, got {main!r}; call the function: run(main())")
+    if not close_timeout >= 0:
+        main.close()
+        raise ValueError(f"close_timeout is seconds, zero or more; got {close_timeout!r}")
+    program = _Program(close_timeout)
+    with asyncio.Runner(debug=debug, loop_factory=_uvloop_factory() if uvloop else None) as runner:
+        task: asyncio.Task[T] = runner.run(program.supervise(main))
+    if task.cancelled() and program.received:
+        raise SystemExit(program.status)
+    return task.result()
+
+
+def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+@final
+class _Program:
+    """A program that runs, the signals it has received, and what it has left behind."""
+
+    def __init__(self, close_timeout: float) -> None:
+        self.received: list[signal.Signals] = []
+        self._close_timeout = close_timeout
+        self._limit = Limit()
+        self._opened = _Opened()
+
+    @property
+    def status(self) -> int:
+        """What the process exits with, when a signal has ended it."""
+        return 128 + self.received[0]
+
+    async def supervise(self, main: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run to the end, and return the task that has ended."""
+        limit_in_force.set(self._limit)
+        with observing(self._opened):
+            task = asyncio.create_task(main, name="main")
+        with self._handling_signals(task):
+            await asyncio.wait((task,))
+            if self.received:
+                await self._end_the_rest()
+        return task
+
+    @contextmanager
+    def _handling_signals(self, task: asyncio.Task[Any]) -> Generator[None]:
+        loop = asyncio.get_running_loop()
+        handled: list[signal.Signals] = []
+        try:
+            for each in _SIGNALS:
+                loop.add_signal_handler(each, self._receive, each, task)
+                handled.append(each)
+        except (ValueError, RuntimeError, NotImplementedError):
+            pass  # not the main thread, or a system without
+        try:
+            yield
+        finally:
+            for each in handled:
+                loop.remove_signal_handler(each)
+
+    def _receive(self, number: signal.Signals, task: asyncio.Task[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        self.received.append(number)
+        if len(self.received) == 1:
+            self._limit.when = loop.time() + self._close_timeout
+            task.cancel()
+        elif len(self.received) == 2:
+            self._limit.hurry(loop.time())
+            loop.call_later(_PATIENCE, self._exit_at_once)
+
+    async def _end_the_rest(self) -> None:
+        """Cancel what runs still; if it does not end in time, end the process without it.
+
+        `asyncio.run` would wait for it without end.
+        """
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in rest:
+            each.cancel()
+        if rest:
+            assert self._limit.when is not None
+            left = self._limit.when - asyncio.get_running_loop().time()
+            _, pending = await asyncio.wait(rest, timeout=max(left, 0.1))
+            if pending:
+                self._exit_at_once()
+
+    def _exit_at_once(self) -> NoReturn:
+        for line in self._opened.told():
+            print(f"withal: {line}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(self.status)
+
+
+@final
+class _Opened:
+    """An observer that knows what is open, and where that was opened."""
+
+    def __init__(self) -> None:
+        self._sites: dict[int, tuple[Event, Site | None]] = {}
+        self._closing: dict[int, None] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event."""
+        if event.step is Step.OPENING:
+            self._sites[event.id] = event, site_of(sys._getframe(1))
+        elif event.step is Step.CLOSING:
+            self._closing[event.id] = None
+        elif event.step in (Step.CLOSED, Step.FAILED):
+            self._sites.pop(event.id, None)
+            self._closing.pop(event.id, None)
+
+    def told(self) -> list[str]:
+        """Tell of each resource whose finalizer has not ended."""
+        stuck = [self._sites[each] for each in self._closing if each in self._sites]
+        return [
+            f"abandoned {event.name!r} ({event.kind}) in scope {' > '.join(event.scope)!r}, "
+            f"opened at {site}: its finalizer did not end"
+            for event, site in stuck
+            if event.kind != "scope"
+        ]

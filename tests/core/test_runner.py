@@ -1,0 +1,214 @@
+"""Programs under `withal.run`: real processes, and real signals."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+
+from tests.laws.probes import Log, Probe
+from withal import Scope, run
+
+PROGRAM = """
+import asyncio, contextlib, sys
+import anyio
+from withal import Scope, run
+
+def say(text):
+    print(text, flush=True)
+
+@contextlib.asynccontextmanager
+async def held(name, closing=0.0, stubborn=False):
+    try:
+        yield name
+    finally:
+        say(f"closing {name}")
+        while stubborn:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                say("ignored")
+        await asyncio.sleep(closing)
+        say(f"closed {name}")
+
+async def body(scope):
+    say("ready")
+    await asyncio.sleep(60)
+
+async def main():
+    async with Scope("app", close_timeout=30) as scope:
+        await scope.enter(held("a"))
+        await scope.enter_all(held("b"), held("c", 0.01))
+        await body(scope)
+"""
+
+BODY = """
+async def body(scope):
+    await scope.enter(held({}))
+    say("ready")
+    await asyncio.sleep(60)
+"""
+
+
+@contextmanager
+def program(
+    text: str = "", *, uvloop: bool = False, timeout: float = 10
+) -> Generator[subprocess.Popen[str]]:
+    """Run the program above, changed by `text`, and wait until it says that it is ready."""
+    code = f"{PROGRAM}\n{text}\nrun(main(), close_timeout={timeout}, uvloop={uvloop})"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, list[str], str]:
+    out, err = process.communicate(timeout=20)
+    return process.returncode, out.splitlines(), err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("uvloop", [False, True])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_closes_all_in_order_and_exits_as_shells_expect(
+    number: signal.Signals, status: int, uvloop: bool
+) -> None:
+    with program(uvloop=uvloop) as process:
+        process.send_signal(number)
+        assert end(process) == (
+            status,
+            ["closing c", "closing b", "closed b", "closed c", "closing a", "closed a"],
+            "",
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        "async with asyncio.timeout(60): await real()",
+        "await asyncio.wait_for(real(), 60)",
+        "async with asyncio.TaskGroup() as group: group.create_task(real())",
+        "with anyio.CancelScope(): await real()",
+        "async with anyio.create_task_group() as group: group.start_soon(real)",
+    ],
+)
+def test_a_signal_reaches_a_scope_inside_of_anything(wrapped: str) -> None:
+    with program(f"real = main\nasync def main():\n    {wrapped}") as process:
+        process.send_signal(signal.SIGTERM)
+        status, out, err = end(process)
+    assert (status, err) == (143, "")
+    assert out[-1] == "closed a"
+    assert len(out) == 6
+
+
+@pytest.mark.slow
+def test_after_a_signal_scopes_have_the_time_of_the_program_and_not_their_own() -> None:
+    slow = BODY.format("'slow', 60")
+    with program(slow, timeout=0.05) as process:
+        started = monotonic()
+        process.send_signal(signal.SIGTERM)
+        status, out, err = end(process)
+    assert monotonic() - started < 10
+    assert status == 1  # an error of closing is raised, not hidden behind the signal
+    assert "CloseTimeoutError" in err
+    assert "'held' had not closed within" in err
+    assert out[-1] == "closed a"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inline", [False, True])
+@pytest.mark.parametrize("uvloop", [False, True])
+def test_a_second_signal_leaves_a_finalizer_that_never_ends_and_says_which(
+    inline: bool, uvloop: bool
+) -> None:
+    stuck = BODY.format(f"'stuck', stubborn=True), name='stuck', inline=bool({inline:d}")
+    with program(stuck, uvloop=uvloop) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closing stuck\n"
+        started = monotonic()
+        process.send_signal(signal.SIGINT)
+        status, out, err = end(process)
+    assert monotonic() - started < 5  # a bound on hanging; it is to be one second
+    assert status == 130
+    assert err.startswith("withal: abandoned 'stuck' (held) in scope 'app', opened at <string>:")
+    if not inline:  # what was opened earlier has had its turn
+        assert "closed a" in out
+
+
+@pytest.mark.slow
+def test_a_second_signal_has_the_rest_close_at_once() -> None:
+    slow = BODY.format("'slow', 60")
+    with program(slow) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closing slow\n"
+        process.send_signal(signal.SIGTERM)
+        status, out, _ = end(process)
+    assert status in (1, 143)
+    assert out[-1] == "closed a"
+
+
+def test_it_returns_what_main_returns_and_raises_what_it_raises() -> None:
+    log = Log()
+
+    async def main(error: Exception | None) -> int:
+        async with Scope() as scope:
+            await scope.enter(Probe(log, "a"))
+            if error is not None:
+                raise error
+            return 7
+
+    assert run(main(None)) == 7
+    assert run(main(None), uvloop=True) == 7
+    with pytest.raises(ValueError, match="body"):
+        run(main(ValueError("body")))
+    assert log.names("closed") == ["a"] * 3
+
+
+def test_a_main_that_is_cancelled_without_a_signal() -> None:
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(1)
+
+    with pytest.raises(asyncio.CancelledError):
+        run(main())
+
+
+def test_it_runs_in_another_thread_too_without_signals() -> None:
+    results: list[int] = []
+
+    async def main() -> int:
+        return 7
+
+    thread = threading.Thread(target=lambda: results.append(run(main())))
+    thread.start()
+    thread.join()
+    assert results == [7]
+
+
+def test_what_cannot_be_run() -> None:
+    async def main() -> None: ...
+
+    with pytest.raises(TypeError, match=r"call the function: run\(main\(\)\)"):
+        run(main)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="seconds, zero or more"):
+        run(main(), close_timeout=-1)
