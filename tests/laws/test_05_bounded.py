@@ -45,6 +45,31 @@ async def test_one_deadline_serves_the_whole_scope() -> None:
     assert loop.time() - start < 5  # a bound on hanging, not a measurement
 
 
+async def test_an_inline_exit_that_does_not_end_when_cancelled_is_abandoned_and_named() -> None:
+    log = Log()
+    released = asyncio.Event()
+
+    async def ignoring() -> None:
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+
+    with pytest.raises(CloseTimeoutError, match="may still run") as caught:
+        async with Scope(close_timeout=0.01) as scope:
+            await scope.enter(Probe(log, "a"))
+            await scope.enter(Probe(log, "b", closing=ignoring), name="stuck", inline=True)
+    assert caught.value.abandoned == ("stuck",)
+    assert log.names("closed") == ["a"]
+    released.set()
+    await turns(3)
+    assert log.names("closed") == ["a", "b"]
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
 async def test_what_does_not_end_when_cancelled_is_abandoned_and_named() -> None:
     log = Log()
     stuck = Probe(log, "b", closing=stubborn)

@@ -107,10 +107,12 @@ class Closing:
         self, resource: Inline, rest: tuple[Coroutine[Any, Any, object], object]
     ) -> None:
         self._inline_limit = timeout_at(self._until())
-        await resource.exit_rest(rest, self._inline_limit)
+        await resource.exit_rest(rest, self._inline_limit, MOMENT)
         self._inline_limit = None
         if resource.overdue:
             self.overdue += (resource,)
+            if resource.phase is not CLOSED:
+                self._abandon(resource)
         self._collect((resource,))
 
     async def _hosted(self, resources: Sequence[Resource]) -> None:

@@ -6,7 +6,7 @@ and those known to be safe when they are cancelled half-way: here nothing shield
 
 from __future__ import annotations
 
-from asyncio import CancelledError, Timeout, current_task
+from asyncio import CancelledError, Task, Timeout, current_task
 from collections.abc import Awaitable, Coroutine
 from types import CoroutineType
 from typing import Any, TypeVar, final
@@ -52,16 +52,23 @@ class Inline(Managed):
         return None
 
     async def exit_rest(
-        self, rest: tuple[Coroutine[Any, Any, object], object], limit: Timeout
+        self, rest: tuple[Coroutine[Any, Any, object], object], limit: Timeout, moment: float
     ) -> None:
-        """Exit to the end, or until the limit, which has not been entered yet."""
+        """Exit to the end, or until a moment after the limit, which has not been entered yet."""
         try:
-            done, self.overdue = await in_time(*rest, limit)
+            done, self.overdue, left = await in_time(*rest, limit, moment)
         except BaseException as exc:
             self._has_failed(exc)
         else:
-            self.suppressed = bool(done)
-            self.has_closed(None)
+            if left is None:
+                self.suppressed = bool(done)
+                self.has_closed(None)
+            else:
+                self.task = left  # it goes on there, abandoned
+                left.add_done_callback(self._has_ended_late)
+
+    def _has_ended_late(self, task: Task[Any]) -> None:
+        self.has_closed(None if task.cancelled() else task.exception())
 
     def _has_failed(self, exc: BaseException) -> None:
         """Keep an error, or the owner's cancellation, for the scope that closes."""

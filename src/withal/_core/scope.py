@@ -212,8 +212,7 @@ class Scope:
             name: what the resource is called; by default its type or function.
             inline: enter it in the caller's own task, as a plain ``async with`` does: for a
                 manager that sets a context variable for the body, or that governs it (a timeout,
-                a cancel scope). A cancellation then reaches into the manager itself, and the
-                scope's deadline cancels its exit once, but waits for it to end.
+                a cancel scope). A cancellation then reaches into the manager itself.
 
         Raises:
             TypeError: it is no context manager.

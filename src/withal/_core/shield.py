@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import sys
 import types
-from asyncio import AbstractEventLoop, CancelledError, Future, Task, Timeout
-from collections.abc import Coroutine, Generator
+from asyncio import AbstractEventLoop, CancelledError, Future, Task, Timeout, current_task
+from collections.abc import Awaitable, Coroutine, Generator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, TypeVar, final
 
@@ -148,37 +148,100 @@ def turn() -> Generator[None, None, None]:
 
 
 async def in_time(
-    step: Coroutine[Any, Any, T], awaited: Any, limit: Timeout
-) -> tuple[T | None, bool]:
+    step: Coroutine[Any, Any, T], awaited: Any, limit: Timeout, moment: float
+) -> tuple[T | None, bool, Task[T | None] | None]:
     """Finish a step of the calling task itself, and cancel it when it is not done by the limit.
 
     The step has been started already and has yielded `awaited`: a timer costs more than the whole
-    of a step that does not wait. Returns its result and whether it was late. The caller's own
-    cancellations reach the step: what runs in a task cannot be kept from them.
+    of a step that does not wait. The caller's own cancellations reach the step: what runs in a
+    task cannot be kept from them.
+
+    Returns its result, whether it was late, and, if its cancellation has not ended it a `moment`
+    later, a task in which it goes on without the caller.
     """
+    rest = _Rest(step, awaited)
+    task = current_task()
+    assert task is not None
     result = None
     try:
         async with limit:
-            result = await _rest(step, awaited)
+            insistence = _Insistence(rest, task, limit, moment)
+            try:
+                result = await rest
+            finally:
+                insistence.stop()
     except TimeoutError:
         if not limit.expired():
             raise
-    return result, limit.expired()
+    left = task.get_loop().create_task(_cancel(step)) if rest.is_left else None
+    return result, limit.expired(), left
 
 
-@types.coroutine
-def _rest(step: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
-    """Await what is left of a coroutine that has been started and has yielded `awaited`."""
+@final
+class _Rest(Awaitable[T]):
+    """What is left of a coroutine that has been started and has yielded `awaited`.
+
+    Attributes:
+        is_left: the next cancellation is to end the waiting, and not to reach the coroutine.
+    """
+
+    def __init__(self, step: Coroutine[Any, Any, T], awaited: Any) -> None:
+        self.is_left = False
+        self._step = step
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        try:
+            while True:
+                try:
+                    answer = yield self._awaited
+                except BaseException as exc:
+                    if self.is_left:
+                        raise
+                    self._awaited = self._step.throw(exc)
+                else:
+                    self._awaited = self._step.send(answer)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]  # typeshed has Any here
+
+
+@final
+class _Insistence:
+    """Ends the waiting for a step that goes on a moment after its limit has expired."""
+
+    def __init__(self, rest: _Rest[Any], task: Task[Any], limit: Timeout, moment: float) -> None:
+        self._rest = rest
+        self._task = task
+        self._limit = limit
+        self._moment = moment
+        self._wait()
+
+    def _wait(self) -> None:
+        loop = self._task.get_loop()
+        when = max(loop.time(), self._limit.when() or 0.0) + self._moment
+        self._handle = loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        if self._limit.expired():
+            self._rest.is_left = True
+            self._task.cancel()
+        else:
+            self._wait()
+
+    def stop(self) -> None:
+        """Take back what was asked of the task."""
+        self._handle.cancel()
+        if self._rest.is_left:
+            self._task.uncancel()
+
+
+async def _cancel(step: Coroutine[Any, Any, T]) -> T | None:
+    """Go on with a step, in the calling task, by the cancellation that it has not seen yet."""
     try:
-        while True:
-            try:
-                answer = yield awaited
-            except BaseException as exc:
-                awaited = step.throw(exc)
-            else:
-                awaited = step.send(answer)
+        awaited = step.throw(CancelledError())
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # typeshed has Any here
+    return await _Rest(step, awaited)
 
 
 def take_back(task: Task[Any], baseline: int, *, own: bool) -> bool:
