@@ -210,6 +210,32 @@ async def test_law_6_a_cancellation_that_a_finalizer_translates_is_still_deliver
     assert steps == ["told"]
 
 
+async def test_law_6_a_cancellation_to_be_delivered_again_survives_a_death_in_the_next_scope() -> (
+    None
+):
+    steps: list[str] = []
+
+    async def main() -> None:
+        for what in ("finalizer", "worker"):
+            try:
+                async with Scope() as scope:
+                    if what == "finalizer":
+                        scope.defer(failing(ValueError(what)))
+                    else:
+                        scope.spawn(failing(ValueError(what))())
+                    await forever()
+            except ValueError as error:
+                steps.append(str(error))
+        await forever()
+
+    task = asyncio.create_task(main())
+    await turns(4)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+    assert steps[0] == "finalizer"
+
+
 async def test_law_6_a_death_before_an_anyio_deadline_stays_inside_the_anyio_scope() -> None:
     probe = Probe(Log(), "a", closing=lambda: asyncio.sleep(0.05))
     with anyio.move_on_after(0.02) as limit:

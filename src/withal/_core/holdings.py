@@ -36,7 +36,7 @@ from withal._core.limit import limit_in_force
 from withal._core.opening import start, start_in_order
 from withal._core.order import Order
 from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Phase, Resource
-from withal._core.shield import Arrivals, Latch, deliver_again, take_back
+from withal._core.shield import Arrivals, Latch, deliver_again, requests_delivered, take_back
 from withal._core.snapshot import ResourceSnapshot, ScopeSnapshot
 
 _NOTHING: Order[Resource] = Order()  # what every closed scope holds
@@ -80,7 +80,7 @@ class Holdings:
         self.observers: Observers = current_observers()
         self._close_timeout = close_timeout
         self._open_grace = open_grace
-        self._baseline = owner.cancelling()
+        self._baseline = requests_delivered(owner)
         self._limit = limit_in_force.get()
         self._order: Order[Resource] = Order()
         self._in_flight: dict[Latch, Sequence[Host]] = {}

@@ -244,12 +244,21 @@ async def _cancel(step: Coroutine[Any, Any, T]) -> T | None:
     return await _Rest(step, awaited)
 
 
+# Tasks to which a cancellation is still to be delivered again: until the next turn, a handful.
+_owed: set[Task[Any]] = set()
+
+
+def requests_delivered(task: Task[Any]) -> int:
+    """Return ``task.cancelling()``, without a request that the task has yet to see."""
+    return task.cancelling() - (task in _owed)
+
+
 def take_back(task: Task[Any], baseline: int, *, own: bool) -> bool:
     """Withdraw the scope's own request to cancel `task`, and tell whether others have asked.
 
     Args:
         task: the owner of the scope.
-        baseline: its ``cancelling()`` when the scope was entered.
+        baseline: its `requests_delivered` when the scope was entered.
         own: the scope has made one request.
     """
     return (task.uncancel() if own else task.cancelling()) > baseline
@@ -259,17 +268,15 @@ def deliver_again(task: Task[Any], cancellation: CancelledError) -> None:
     """Have a cancellation that an error displaced delivered at the task's next await (law 6).
 
     The number of requests stays what it is, and so does the message, by which anyio knows its own.
-    Should a timeout on the way out take its request back first, nothing is delivered. From 3.13 on
-    ``uncancel`` sees to that; before, the task's next turn is waited for to find out.
+    A timeout on the way out may take its request back first. On 3.11 and 3.12 that would not undo
+    a ``Task.cancel`` made now, so the next turn of the loop is waited for to find out.
     """
-    if sys.version_info >= (3, 13):
-        _request_again(task, task.cancelling(), cancellation.args)
-    else:
-        loop = task.get_loop()
-        loop.call_soon(_request_again, task, task.cancelling(), cancellation.args)
+    _owed.add(task)
+    task.get_loop().call_soon(_request_again, task, task.cancelling(), cancellation.args)
 
 
 def _request_again(task: Task[Any], requests: int, args: tuple[Any, ...]) -> None:
+    _owed.discard(task)
     if not task.done() and task.cancelling() >= requests:
         task.uncancel()
         task.cancel(*args)
