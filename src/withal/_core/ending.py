@@ -105,7 +105,10 @@ class Ending:
         if own and not requested:
             cancellation = None
         elif requested and cancellation is not None:
-            failures = [each for each in failures if not isinstance(each, ResourceLostError)]
+            lost = [each for each in failures if isinstance(each, ResourceLostError)]
+            failures = [each for each in failures if each not in lost]
+            for each in lost:
+                cancellation.add_note(str(each))
         if not failures:
             return cancellation, None
         error = one_of(f"scope {scope!r} ended with {len(failures)} errors", failures)

@@ -65,8 +65,9 @@ class Scope:
     Args:
         name: what the scope is called in errors, events and snapshots.
         close_timeout: seconds that closing may take altogether. What still runs then is
-            cancelled, and reported as `CloseTimeoutError`. A scope within another closes within
-            what is left to the outer one.
+            cancelled, and reported as `CloseTimeoutError`; what has yet to close gets a last
+            call, of a quarter of a second and a moment for each that is stuck. A scope within
+            another closes within what is left to the outer one.
         open_grace: seconds that openings in flight get to finish, and are then closed, when they
             are given up: because the caller is cancelled, another resource of the same
             `enter_all` has failed, or the scope closes. Afterwards they are cancelled.
