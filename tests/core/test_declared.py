@@ -425,3 +425,33 @@ async def test_a_deadline_cuts_a_graph_and_closes_the_rest_of_it_in_order() -> N
             await scope.open(app)
     assert caught.value.resources == ("stuck",)
     assert log.names("closed") == ["app", "stuck", "settings"]
+
+
+async def test_a_graph_whose_resource_another_task_fails_to_release_is_closed_all_the_same() -> (
+    None
+):
+    from withal import CloseTimeoutError
+
+    log = Log()
+    released = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+
+    settings = declare(log, "settings")
+    stuck = declare(log, "stuck", settings, closing=stubborn)
+    with pytest.raises(CloseTimeoutError) as caught:
+        async with Scope(close_timeout=0.01) as scope:
+            value = await scope.open(stuck)
+            release = asyncio.create_task(scope.release(value))
+            await turns(3)
+    assert caught.value.abandoned == ("stuck",)
+    assert log.names("closed") == ["settings"]
+    released.set()
+    await asyncio.gather(release, return_exceptions=True)
+    await turns(3)
+    assert log.names("closed") == ["settings", "stuck"]

@@ -132,18 +132,27 @@ class Closing:
         users = dict.fromkeys(resources, 0)
         for need in (need for each in resources for need in each.needs if need in users):
             users[need] += 1
-        arrivals = Arrivals(self._loop, len(resources))
+        arrivals = Arrivals(self._loop, 2 * len(resources))  # one that was abandoned may come later
         ready = [each for each in resources if not users[each]]
-        ours = set[Resource]()
-        while arrivals.missing > 0:
+        ours, left = set[Resource](), set(resources)
+        while left:
             ours.update(await self._ask(ready, arrivals))
-            if arrivals.is_shut():
-                await self.join(arrivals, self._until())
-            if arrivals.is_shut():
-                await self._cut([each for each in resources if each.phase is CLOSING])
-            closed = cast("list[Resource]", arrivals.take())
+            closed = await self._next_closed(left, arrivals)
+            left.difference_update(closed)
             self._collect([each for each in closed if each in ours])
             ready = _released(closed, users)
+
+    async def _next_closed(self, left: set[Resource], arrivals: Arrivals) -> list[Resource]:
+        """Wait until some of these have closed, or are abandoned, and return them."""
+        if arrivals.is_shut():
+            await self.join(arrivals, self._until())
+        abandoned: list[Resource] = []
+        if arrivals.is_shut():
+            late = [each for each in left if each.phase is CLOSING]
+            await self._cut(late)
+            abandoned = [each for each in late if each.phase is not CLOSED]
+        arrived = cast("list[Resource]", arrivals.take())
+        return list(dict.fromkeys(each for each in (*arrived, *abandoned) if each in left))
 
     @types.coroutine
     def _ask(
