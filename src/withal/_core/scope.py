@@ -1,4 +1,8 @@
-"""Scopes: the regions of a program that own resources."""
+"""Scopes: the regions of a program that own resources.
+
+Long for its contracts and overloads, which are best read in one place; what they promise is kept
+by `Holdings` and `Declared`.
+"""
 
 from __future__ import annotations
 

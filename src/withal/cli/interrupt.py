@@ -12,13 +12,13 @@ from withal.cli.complaint import complain
 
 
 def run(command: Coroutine[Any, Any, int]) -> int:
-    """Run a command as `withal.run` does, and return the status to exit with.
+    """Run a command as `withal.run` does, on uvloop if there is one, and return its status.
 
     After a signal that is 128 and the signal's number, as shells have it. What a scope has to say
     of its closing is told in a line, and the status is then 1.
     """
     try:
-        return withal.run(command)
+        return withal.run(command, uvloop=True)
     except SystemExit as stopped:
         status = int(str(stopped.code))
         complain(f"stopped by {signal.Signals(status - 128).name}; what was open is closed")
