@@ -33,6 +33,27 @@ one that does not end closing, which is given 0.02 s
   AsyncExitStack: still waiting after five times as long
   Scope: CloseTimeoutError
 """,
+    "declared": r"""
+the plan:
+application
+├─ database
+│  └─ settings
+└─ cache
+   └─ settings
+the program:
+  the cache is open
+  the database is open
+  application with database 'main' and cache 'local'
+  what held it up: settings > database > application
+  the application has stopped
+  the (cache|database) is closed
+  the (cache|database) is closed
+a test:
+  the cache is open
+  application with a fake and cache 'local'
+  the application has stopped
+  the cache is closed
+""",
     "enter_and_exit": r"""
 a plain async with:
   enter db
