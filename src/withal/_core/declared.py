@@ -9,7 +9,12 @@ from typing import Any, final
 
 from withal._core import graph
 from withal._core.declare import Declaration
-from withal._core.errors import AlreadyOpenError, DeclarationError, DependencyCycleError
+from withal._core.errors import (
+    AlreadyOpenError,
+    DeclarationError,
+    DependencyCycleError,
+    ScopeClosedError,
+)
 from withal._core.graph import Node, Plan
 from withal._core.holdings import Holdings
 from withal._core.host import Host
@@ -54,18 +59,22 @@ class Declared:
 
     async def open(self, wanted: Sequence[Node]) -> tuple[Any, ...]:
         """Open these and all that they need, or nothing, and return their values."""
-        self._check_loop(wanted)
         while True:
+            self._check(wanted)
             plan = self.plan(wanted)
             in_flight = self._in_flight(plan)
             if in_flight is None:
-                break
-            # Another task opens some of it, and may fail: wait, and look again.
-            done = Latch(self._held.loop, 1)
-            in_flight.append(done)
-            await done.wait()
-        await self._open_missing(plan)
-        return tuple(self._host(node).value for node in plan.wanted)
+                await self._open_missing(plan)
+                found = [self._find(node) for node in plan.wanted]
+                values = tuple(host.value for host in found if host is not None)
+                if len(values) == len(found):
+                    return values
+                # One that was to be used again has been released meanwhile.
+            else:
+                # Another task opens some of it, and may fail: wait, and look again.
+                done = Latch(self._held.loop, 1)
+                in_flight.append(done)
+                await done.wait()
 
     async def _open_missing(self, plan: Plan) -> None:
         hosts: dict[Node, Host] = {}
@@ -83,14 +92,16 @@ class Declared:
             await self._held.open_in_order(list(hosts.values()))
             self._open.update(hosts)
         finally:
-            for node in hosts:
+            for node, host in hosts.items():
                 del self._opening[node]
+                if host.task is None:
+                    host.forget_needs()  # it was never started
             for watcher in watchers:
                 watcher.arrive()
 
     def _new_host(self, node: Node, sources: dict[str, Host]) -> Host:
         host = Host(self._held, _Declared(node, sources), node.name, node.name)
-        host.needs = tuple(sources.values())
+        host.use(tuple(sources.values()))
         return host
 
     def _in_flight(self, plan: Plan) -> list[Latch] | None:
@@ -141,10 +152,13 @@ class Declared:
                 names, sites = ([getattr(n, a) for n in path] for a in ("name", "site"))
                 raise DependencyCycleError(tuple(names), tuple(sites))
 
-    def _check_loop(self, wanted: Sequence[Node]) -> None:
-        if get_running_loop() is not self._held.loop:
+    def _check(self, wanted: Sequence[Node]) -> None:
+        held = self._held
+        if wanted and held.phase is not OPEN:
+            raise ScopeClosedError(held.path, held.phase.value, wanted[0].name)
+        if wanted and get_running_loop() is not held.loop:
             raise RuntimeError(
-                f"cannot open {wanted[0].name!r} ({wanted[0].site}): scope {self._held.path!r} "
+                f"cannot open {wanted[0].name!r} ({wanted[0].site}): scope {held.path!r} "
                 "belongs to another event loop; open it in the loop that entered the scope"
             )
 

@@ -51,6 +51,12 @@ class Ending:
         return self.seen is None and self.cancellation is None and not self.errors
 
     @property
+    def was_cancelled(self) -> bool:
+        """Whether a cancellation is among what happened, even if it has been translated since."""
+        known = (self.cancellation, self._translated, self.seen)
+        return any(isinstance(each, CancelledError) for each in known)
+
+    @property
     def outcome(self) -> Outcome:
         """How it would end, were it to end now."""
         if self.errors:

@@ -319,18 +319,19 @@ class Holdings:
         )
         error, again = ending.conclude(self.path, requested=requested, own=own)
         if again is not None and closer is not None:
-            deliver_again(closer, again)
+            floor = self._baseline if closer is self.owner else closer.cancelling() - 1
+            deliver_again(closer, again, floor)
         return error
 
     def _settle(self, closing: Closing) -> None:
         """End a closing that was not the whole scope's: raise what is to be raised."""
         ending = closing.ending
         self._report(closing)
-        requested = isinstance(ending.cancellation or ending.seen, CancelledError)
-        error, again = ending.conclude(self.path, requested=requested, own=False)
+        error, again = ending.conclude(self.path, requested=ending.was_cancelled, own=False)
         task = current_task()
         if again is not None and task is not None:
-            deliver_again(task, again)
+            floor = self._baseline if task is self.owner else task.cancelling() - 1
+            deliver_again(task, again, floor)
         if error is not None:
             raise_unchanged(error)
 

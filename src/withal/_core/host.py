@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import CancelledError, Future, Task
+from collections.abc import Sequence
 from typing import Any, final
 
 from withal._core.events import Step
@@ -41,8 +42,6 @@ class Host(Managed):
         """Begin to open it, and have `latch` told when it is open or has failed."""
         self._latch = latch
         keeper = self.keeper
-        if self.needs:
-            self._note_use()
         if self.observers:
             self.tell(Step.OPENING)
         # A copy each: what is set in one host is not seen, or reset, in the one beside it.
@@ -59,8 +58,10 @@ class Host(Managed):
             live.close()
             self._fail(exc)
 
-    def _note_use(self) -> None:
-        for need in self.needs:
+    def use(self, needs: Sequence[Host]) -> None:
+        """Depend on these, which cannot be released from now on until this has closed."""
+        self.needs = needs
+        for need in needs:
             if need.users is None:
                 need.users = {}
             need.users[self] = None

@@ -203,11 +203,15 @@ class Resource:
             self.error = self._explain(error)
         self.phase = CLOSED
         if self.needs:
-            for need in self.needs:
-                if need.users:
-                    need.users.pop(self, None)
+            self.forget_needs()
         if self._latch is not None:
             self._latch.arrive(self)
+
+    def forget_needs(self) -> None:
+        """Let what it depended on be released."""
+        for need in self.needs:
+            if need.users:
+                need.users.pop(self, None)
 
     def _explain(self, error: BaseException) -> BaseException | None:
         """Say of an error what it befell, and of a cancellation that it is a loss.

@@ -264,19 +264,20 @@ def take_back(task: Task[Any], baseline: int, *, own: bool) -> bool:
     return (task.uncancel() if own else task.cancelling()) > baseline
 
 
-def deliver_again(task: Task[Any], cancellation: CancelledError) -> None:
+def deliver_again(task: Task[Any], cancellation: CancelledError, floor: int) -> None:
     """Have a cancellation that an error displaced delivered at the task's next await (law 6).
 
     The number of requests stays what it is, and so does the message, by which anyio knows its own.
     A timeout on the way out may take its request back first. On 3.11 and 3.12 that would not undo
-    a ``Task.cancel`` made now, so the next turn of the loop is waited for to find out.
+    a ``Task.cancel`` made now, so the next turn of the loop is waited for to find out whether
+    more requests than `floor` are left.
     """
     _owed.add(task)
-    task.get_loop().call_soon(_request_again, task, task.cancelling(), cancellation.args)
+    task.get_loop().call_soon(_request_again, task, floor, cancellation.args)
 
 
-def _request_again(task: Task[Any], requests: int, args: tuple[Any, ...]) -> None:
+def _request_again(task: Task[Any], floor: int, args: tuple[Any, ...]) -> None:
     _owed.discard(task)
-    if not task.done() and task.cancelling() >= requests:
+    if not task.done() and task.cancelling() > floor:
         task.uncancel()
         task.cancel(*args)
