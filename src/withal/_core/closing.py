@@ -116,6 +116,9 @@ class Closing:
         self._collect((resource,))
 
     async def _hosted(self, resources: Sequence[Resource]) -> None:
+        for each in resources:
+            if each.users:
+                await self._wait_for_users(each)
         if len(resources) > 1 and any(each.needs for each in resources):
             await self._in_order(resources)
             return
@@ -126,6 +129,17 @@ class Closing:
             if latch.missing > 0:
                 await self._cut(resources)
         self._collect(ours)
+
+    async def _wait_for_users(self, need: Resource) -> None:
+        """Have scopes of other tasks that use this close first (law 3), if they can in time."""
+        users = [each for each in need.users or () if each.keeper is not need.keeper]
+        ended = Latch(self._loop, len(users))
+        for each in users:
+            if each.task is not None:
+                each.task.add_done_callback(ended.arrive)
+                each.keeper.leave(need)
+        if users:
+            await self.join(ended, self._until())
 
     async def _in_order(self, resources: Sequence[Resource]) -> None:
         """Close each as soon as all of these that need it have closed."""

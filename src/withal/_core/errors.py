@@ -17,10 +17,12 @@ class WithalError(Exception):
 class ScopeClosedError(WithalError):
     """Something was asked of a scope that is not open: not yet, no longer, or only until now.
 
+    Also raised by a scope of another task that uses a resource of a scope which closes.
+
     Attributes:
         scope: the scope's path, such as ``"app > request"``.
         state: ``"new"``, ``"closing"`` or ``"closed"``.
-        resource: the name of what was to be opened.
+        resource: the name of what was to be opened, or was in use.
     """
 
     def __init__(self, scope: str, state: str, resource: str) -> None:
@@ -36,8 +38,8 @@ class ScopeClosedError(WithalError):
                 "enter it first, with `async with scope:`"
             )
         return (
-            f"cannot open {self.resource!r}: scope {self.scope!r} is {self.state}; "
-            "open it before the scope's body ends, or in a scope that lives longer"
+            f"{self.resource!r} cannot be opened or used: scope {self.scope!r} is {self.state}; "
+            "do so before the scope's body ends, or in a scope that lives longer"
         )
 
 

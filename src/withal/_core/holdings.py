@@ -60,6 +60,7 @@ class Holdings:
     phase: Phase = OPEN
     _own_cancel = False
     _own_closing: Task[None] | None = None
+    _lost_need: ScopeClosedError | None = None
     error_left: BaseException | None = None
     _deadline: float | None = None
     _id = 0  # none: nobody observes, or its host tells of it
@@ -233,9 +234,20 @@ class Holdings:
             if resource in hosts:
                 latch.open()
                 return
-        if self.phase is OPEN and not self._own_cancel:
+        if self.phase is OPEN:
+            self._cancel_body(f"{resource.name!r} in scope {self.path!r} has died")
+
+    def leave(self, need: Resource) -> None:
+        """Have the body leave, since the scope around closes what is used in this one (law 3)."""
+        if self.phase is OPEN:
+            error = ScopeClosedError(need.keeper.path, CLOSING.value, need.name)
+            self._lost_need = self._lost_need or error
+            self._cancel_body(f"{need.name!r} in scope {need.keeper.path!r} is closing")
+
+    def _cancel_body(self, why: str) -> None:
+        if not self._own_cancel:
             self._own_cancel = True
-            self.owner.cancel(f"{resource.name!r} in scope {self.path!r} has died")
+            self.owner.cancel(why)
             # A body without its task will not leave by itself: a generator that was suspended in
             # it, or a scope entered by hand. A loop that shuts down waits for the hosts.
             self.owner.add_done_callback(self._close_without_owner)
@@ -270,6 +282,8 @@ class Holdings:
         del self.context
         if self.parent is not None:
             del self.parent._children[self]
+        if self._lost_need is not None:
+            closing.ending.fail(self._lost_need)
         self._report(closing)
         self.phase = CLOSED
         if self._id:

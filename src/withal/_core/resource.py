@@ -63,6 +63,9 @@ class Keeper(Protocol):
         """The names of the scopes, outermost first."""
         ...
 
+    def leave(self, need: Resource, /) -> None:
+        """Have the body leave, since what is used in this scope is about to close."""
+
     def lost(self, resource: Resource, /) -> None:
         """Hear of a death (law 8): the body is to leave."""
 

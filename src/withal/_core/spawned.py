@@ -38,7 +38,7 @@ class Spawned(Resource):
         early = self.phase is OPEN
         error = None if task.cancelled() else task.exception()
         if isinstance(error, ScopeClosedError) and error.scope == self.keeper.path:
-            error = None  # it was opening something when the scope closed, and was turned away
+            error = None  # it was opening or using something when the scope closed
         if early and self.observers:
             self.tell(Step.CLOSING if error is None else Step.LOST)
         self.has_closed(error)

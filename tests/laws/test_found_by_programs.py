@@ -1,0 +1,112 @@
+"""Ways in which random programs have broken the laws, made as small as can be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from tests.core.test_declared import declare
+from tests.laws.probes import Log, Probe, turns
+from withal import Scope, testing
+
+
+@asynccontextmanager
+async def translating() -> AsyncGenerator[None]:
+    await turns(2)
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        raise ConnectionError("aborted") from error
+
+
+async def enter_one(scope: Scope) -> None:
+    await scope.enter(translating())
+
+
+async def enter_two(scope: Scope) -> None:
+    await scope.enter_all(translating(), Probe(Log(), "a"))
+
+
+@pytest.mark.parametrize("opening", [enter_one, enter_two])
+async def test_law_6_a_cancellation_that_is_translated_while_it_gives_up_is_still_delivered(
+    opening: Callable[[Scope], Coroutine[Any, Any, None]],
+) -> None:
+    async def main() -> None:
+        async with Scope() as scope:
+            with suppress(ConnectionError):
+                await opening(scope)
+            await turns(5)
+
+    task = asyncio.create_task(main())
+    await turns(2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_law_9_an_open_that_waits_for_another_opens_nothing_in_a_scope_that_closes() -> None:
+    log = Log()
+    a = declare(log, "a")
+
+    async def opening() -> None:
+        await scope.open(a)  # waits for the body to open it, which then leaves
+
+    async with Scope() as scope:
+        scope.spawn(opening())
+        await scope.open(a)
+    assert log.names("opening") == ["a"]
+
+
+async def test_law_2_one_that_is_used_again_is_released_while_the_rest_opens() -> None:
+    log = Log()
+    a, b = declare(log, "a"), declare(log, "b", turns=4)
+    async with Scope() as scope:
+        value = await scope.open(a)
+        opening = asyncio.create_task(scope.open(a, b))
+        await turns(2)
+        await scope.release(value)
+        assert await opening == ("a()", "b()")
+        assert log.names("opened") == ["a", "b", "a"]
+    assert sorted(log.names("closed")) == ["a", "a", "b"]
+
+
+def test_law_6_a_timeout_that_also_expires_takes_back_its_own_request_only() -> None:
+    async def closing() -> None:
+        await asyncio.sleep(2)
+        raise ConnectionError("closing")
+
+    async def main() -> None:
+        with suppress(ConnectionError):
+            async with asyncio.timeout(1), Scope() as scope:
+                await scope.enter(Probe(Log(), "a", closing=closing))
+        await turns(5)
+
+    async def cancel_it() -> None:
+        task = asyncio.create_task(main())
+        await turns(4)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    testing.run(cancel_it())
+
+
+async def test_law_3_what_a_scope_of_a_task_needs_of_the_one_around_closes_after_it() -> None:
+    log = Log()
+    a = declare(log, "a")
+    b = declare(log, "b", a)
+
+    async def work() -> None:
+        async with Scope("inner") as inner:
+            await inner.open(b)
+            await asyncio.Event().wait()
+
+    async with Scope("app") as app:
+        app.spawn(work())
+        await app.open(a)
+        await turns(8)
+    log.check_closed_before("b", "a")
