@@ -212,3 +212,72 @@ def test_what_cannot_be_run() -> None:
         run(main)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="seconds, zero or more"):
         run(main(), close_timeout=-1)
+
+
+def test_handlers_are_as_they_were_afterwards() -> None:
+    async def main() -> None: ...
+
+    def handler(*_: object) -> None: ...
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        run(main())
+        assert signal.getsignal(signal.SIGTERM) is handler
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.slow
+def test_the_first_signal_bounds_what_closes_already() -> None:
+    closing = (
+        "async def main():\n"
+        "    async with Scope('app', close_timeout=60) as scope:\n"
+        "        await scope.enter(held('slow', 60))\n"
+        "        say('ready')\n"
+    )
+    with program(closing, timeout=0.05) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closing slow\n"
+        process.send_signal(signal.SIGTERM)
+        status, _, err = end(process)
+    assert "CloseTimeoutError" in err
+    assert status == 1
+
+
+@pytest.mark.slow
+def test_tasks_that_main_has_left_are_closed_under_signals_too() -> None:
+    left = (
+        "async def forgotten():\n"
+        "    async with Scope('forgotten') as scope:\n"
+        "        await scope.enter(held('a', 0.05))\n"
+        "        await asyncio.sleep(60)\n"
+        "async def main():\n"
+        "    global task\n"
+        "    task = asyncio.create_task(forgotten())\n"
+        "    await asyncio.sleep(0.01)\n"
+        "    say('ready')\n"
+    )
+    with program(left) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closing a\n"
+        process.send_signal(signal.SIGTERM)
+        status, out, err = end(process)
+    assert (status, out, err) == (0, ["closed a"], "")
+
+
+@pytest.mark.slow
+def test_a_blocked_thread_does_not_keep_the_process_when_time_is_up() -> None:
+    blocked = (
+        "import time\n"
+        "async def body(scope):\n"
+        "    say('ready')\n"
+        "    await asyncio.to_thread(time.sleep, 30)\n"
+    )
+    with program(blocked, timeout=0.1) as process:
+        started = monotonic()
+        process.send_signal(signal.SIGINT)
+        status, out, _ = end(process)
+    assert monotonic() - started < 15
+    assert status == 130
+    assert out[-1] == "closed a"

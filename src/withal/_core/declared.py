@@ -123,7 +123,8 @@ class Declared:
         around: Declared | None = self
         while around is not None:
             host = around._open.get(node)
-            if host is not None and host.phase is OPEN:
+            # What closes or has died is not built upon.
+            if host is not None and host.phase is around._held.phase is OPEN and not host.lost:
                 return host
             around = around._around
         return None

@@ -56,10 +56,12 @@ class Inline(Managed):
     ) -> None:
         """Exit to the end, or until a moment after the limit, which has not been entered yet."""
         try:
-            done, self.overdue, left = await in_time(*rest, limit, moment)
+            done, left, self.error = await in_time(*rest, limit, moment)
         except BaseException as exc:
+            self.overdue = limit.expired()
             self._has_failed(exc)
         else:
+            self.overdue = limit.expired()
             if left is None:
                 self.suppressed = bool(done)
                 self.has_closed(None)

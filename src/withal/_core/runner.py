@@ -19,8 +19,9 @@ T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# After a second signal the process is gone within a second, whatever a finalizer does.
+# After a second signal the process is gone within a second, whatever a finalizer waits for.
 _PATIENCE = 0.75
+_LOOK = 0.1  # seconds between two looks whether time is up
 
 
 def run(
@@ -36,9 +37,9 @@ def run(
     `close_timeout` seconds to close, however long they were given themselves. A second signal has
     them close without waiting: what still closes is cancelled. What does not end even so is named
     on standard error, with the place where it was opened, and left behind: within a second the
-    process is gone. That is also how a program ends whose time has run out.
-
-    In a thread other than the main one no signals are handled.
+    process is gone. That is also how a program ends whose time has run out with tasks or threads
+    left. Signals are heard by the loop: not while something blocks it, and not in a thread other
+    than the main one.
 
     Args:
         main: the program.
@@ -104,59 +105,73 @@ class _Program:
         limit_in_force.set(self._limit)
         with observing(self._opened):
             task = asyncio.create_task(main, name="main")
+        # The error of main is raised by `run`, also where it is one that ends the loop at once.
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         with self._handling_signals(task):
             await asyncio.wait((task,))
-            if self.received:
-                await self._end_the_rest()
+            await self._end_the_rest()
         return task
 
     @contextmanager
     def _handling_signals(self, task: asyncio.Task[Any]) -> Generator[None]:
         loop = asyncio.get_running_loop()
-        handled: list[signal.Signals] = []
+        before: dict[signal.Signals, Any] = {}
         try:
             for each in _SIGNALS:
+                before[each] = signal.getsignal(each)
                 loop.add_signal_handler(each, self._receive, each, task)
-                handled.append(each)
         except (ValueError, RuntimeError, NotImplementedError):
             pass  # not the main thread, or a system without
         try:
             yield
         finally:
-            for each in handled:
-                loop.remove_signal_handler(each)
+            for each, handler in before.items():
+                if loop.remove_signal_handler(each) and handler is not None:
+                    signal.signal(each, handler)
 
     def _receive(self, number: signal.Signals, task: asyncio.Task[Any]) -> None:
         loop = asyncio.get_running_loop()
         self.received.append(number)
         if len(self.received) == 1:
-            self._limit.when = loop.time() + self._close_timeout
+            self._limit.when = when = loop.time() + self._close_timeout
+            loop.call_at(when, self._limit.hurry, when)  # what closes already has its own deadline
             task.cancel()
         elif len(self.received) == 2:
             self._limit.hurry(loop.time())
             loop.call_later(_PATIENCE, self._exit_at_once)
 
     async def _end_the_rest(self) -> None:
-        """Cancel what runs still; if it does not end in time, end the process without it.
+        """Cancel what runs still, and wait for it, as `asyncio.run` does, but not without end.
 
-        `asyncio.run` would wait for it without end.
+        When a signal has come and time is up, the process ends without it.
         """
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for each in rest:
             each.cancel()
-        if rest:
-            assert self._limit.when is not None
-            left = self._limit.when - asyncio.get_running_loop().time()
-            _, pending = await asyncio.wait(rest, timeout=max(left, 0.1))
-            if pending:
+        while rest:
+            _, rest = await asyncio.wait(rest, timeout=_LOOK)
+            if rest and self._is_over():
                 self._exit_at_once()
+        if self.received:
+            # Its threads are waited for when the loop closes, and when the interpreter ends.
+            ended = asyncio.create_task(asyncio.get_running_loop().shutdown_default_executor())
+            while not ended.done():
+                await asyncio.wait((ended,), timeout=_LOOK)
+                if not ended.done() and self._is_over():
+                    self._exit_at_once()
+
+    def _is_over(self) -> bool:
+        when = self._limit.when
+        return when is not None and asyncio.get_running_loop().time() > when
 
     def _exit_at_once(self) -> NoReturn:
-        for line in self._opened.told():
-            print(f"withal: {line}", file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(self.status)
+        try:
+            for line in self._opened.told():
+                print(f"withal: {line}", file=sys.stderr)
+            sys.stderr.flush()
+            sys.stdout.flush()
+        finally:
+            os._exit(self.status)
 
 
 @final

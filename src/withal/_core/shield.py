@@ -149,20 +149,20 @@ def turn() -> Generator[None, None, None]:
 
 async def in_time(
     step: Coroutine[Any, Any, T], awaited: Any, limit: Timeout, moment: float
-) -> tuple[T | None, bool, Task[T | None] | None]:
+) -> tuple[T | None, Task[T | None] | None, CancelledError | None]:
     """Finish a step of the calling task itself, and cancel it when it is not done by the limit.
 
     The step has been started already and has yielded `awaited`: a timer costs more than the whole
     of a step that does not wait. The caller's own cancellations reach the step: what runs in a
     task cannot be kept from them.
 
-    Returns its result, whether it was late, and, if its cancellation has not ended it a `moment`
-    later, a task in which it goes on without the caller.
+    Returns its result; if its cancellation has not ended it a `moment` later, a task in which it
+    goes on without the caller; and in that case the caller's own cancellation, if there is one.
     """
     rest = _Rest(step, awaited)
     task = current_task()
     assert task is not None
-    result = None
+    result = cancellation = None
     try:
         async with limit:
             insistence = _Insistence(rest, task, limit, moment)
@@ -173,8 +173,12 @@ async def in_time(
     except TimeoutError:
         if not limit.expired():
             raise
+    except CancelledError as exc:
+        if not rest.is_left:
+            raise
+        cancellation = exc
     left = task.get_loop().create_task(_cancel(step)) if rest.is_left else None
-    return result, limit.expired(), left
+    return result, left, cancellation
 
 
 @final
