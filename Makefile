@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench compare clean
+.PHONY: help demo test test-all test-nightly check format bench compare clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -39,6 +39,9 @@ test: $(VENV)/.installed-test ## run the tests
 
 test-all: ## run the tests on each CPython 3.11, 3.12 and 3.13 that this machine has
 	@PYTEST_ARGS='$(PYTEST_ARGS)' ./tests/on_each_python
+
+test-nightly: $(VENV)/.installed-test ## run 20000 random programs against every law
+	WITHAL_PROGRAMS=20000 $(BIN)/python -m pytest tests/laws/test_random_programs.py $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev ## lint and type-check
 	$(BIN)/ruff check .

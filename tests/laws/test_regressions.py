@@ -12,8 +12,18 @@ from dataclasses import dataclass
 import anyio
 import pytest
 
+from tests.core.test_declared import declare
 from tests.laws.probes import Log, Probe, failing, forever, turns
-from withal import Event, ResourceLostError, Scope, ScopeClosedError, Step, observing
+from withal import (
+    CloseTimeoutError,
+    Event,
+    ResourceLostError,
+    Scope,
+    ScopeClosedError,
+    Step,
+    StillNeededError,
+    observing,
+)
 
 
 async def test_law_2_a_suppressing_finalizer_cannot_make_a_cancelled_enter_return() -> None:
@@ -249,8 +259,6 @@ async def test_law_6_a_death_before_an_anyio_deadline_stays_inside_the_anyio_sco
 
 
 async def test_law_5_past_the_deadline_what_another_is_releasing_is_cut_and_named_too() -> None:
-    from withal import CloseTimeoutError
-
     log = Log()
     with pytest.raises((CloseTimeoutError, ExceptionGroup)) as caught:
         async with Scope("outer", close_timeout=0.05) as outer:
@@ -324,3 +332,41 @@ async def test_law_10_the_task_is_named_from_the_first_event_on() -> None:
 def test_a_time_that_is_no_number() -> None:
     with pytest.raises(ValueError, match="seconds, zero or more"):
         Scope(close_timeout=float("nan"))
+
+
+async def test_law_5_an_inline_exit_cut_off_while_its_owner_is_cancelled_is_reported() -> None:
+    released = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+
+    async def main() -> None:
+        async with Scope(close_timeout=0.05) as scope:
+            await scope.enter(Probe(Log(), "a", closing=stubborn), name="stuck", inline=True)
+
+    task = asyncio.create_task(main())
+    await turns(8)
+    task.cancel()
+    with pytest.raises(CloseTimeoutError) as caught:
+        await task
+    assert caught.value.abandoned == ("stuck",)
+    released.set()
+    await turns(3)
+
+
+async def test_law_3_what_is_needed_by_what_opens_cannot_be_released_meanwhile() -> None:
+    log = Log()
+    a, slow = declare(log, "a"), declare(log, "slow", turns=6)
+    b = declare(log, "b", a, slow)
+    async with Scope() as scope:
+        value = await scope.open(a)
+        opening = asyncio.create_task(scope.open(b))
+        await turns(3)
+        with pytest.raises(StillNeededError, match="'b'"):
+            await scope.release(value)
+        await opening
+    log.check_closed_before("b", "a")
