@@ -11,7 +11,7 @@ import pytest
 
 from tests.core.test_declared import declare
 from tests.laws.probes import Log, Probe, turns
-from withal import Scope, testing
+from withal import CloseTimeoutError, Scope, testing
 
 
 @asynccontextmanager
@@ -110,3 +110,14 @@ async def test_law_3_what_a_scope_of_a_task_needs_of_the_one_around_closes_after
         await app.open(a)
         await turns(8)
     log.check_closed_before("b", "a")
+
+
+async def test_law_5_a_scope_that_is_released_closes_within_that_release() -> None:
+    log = Log()
+    async with Scope("outer", close_timeout=0.01) as outer:
+        inner = await outer.enter(Scope("inner", close_timeout=60))
+        await inner.enter(Probe(log, "a", closing=lambda: asyncio.sleep(60)), name="slow")
+        with pytest.raises(CloseTimeoutError) as caught:
+            await outer.release(inner)
+        assert caught.value.resources == ("slow",)
+        assert log.names("closed") == ["a"]

@@ -63,6 +63,7 @@ class Holdings:
     _lost_need: ScopeClosedError | None = None
     error_left: BaseException | None = None
     _deadline: float | None = None
+    _bound: float | None = None  # when the release of this scope as a resource has to be done
     _id = 0  # none: nobody observes, or its host tells of it
     _idle: Latch | None = None
     _by_value: dict[int, Resource] | None = None  # made by the first early release
@@ -198,6 +199,10 @@ class Holdings:
                 "can be released by that task only"
             )
         closing = self._closing(None)
+        if resource.kind == "scope":
+            for child in self._children:
+                if child.owner is resource.task:
+                    child._bound = closing.deadline  # it closes within this release
         rest = closing.stage((resource,))
         if rest is not None:
             await rest
@@ -310,10 +315,12 @@ class Holdings:
         around: Holdings | None = self
         while around is not None and around._deadline is None:
             around = around.parent
-        outer = None if around is None else around._deadline
         limit = self._limit
-        if limit is not None and limit.when is not None:
-            outer = limit.when if outer is None else min(outer, limit.when)
+        outer = self._bound
+        if around is not None:
+            outer = _sooner(outer, around._deadline)
+        if limit is not None:
+            outer = _sooner(outer, limit.when)
         closing = Closing(self.loop, self._close_timeout, outer, body)
         if limit is not None:
             limit.watch(closing)
@@ -373,6 +380,12 @@ class Holdings:
         task = self.owner.get_name()
         event = Event(step, time, self._id, self.name, "scope", around, task, outcome)
         emit(self.observers, event)
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _clock_of(loop: AbstractEventLoop) -> Callable[[], float]:
