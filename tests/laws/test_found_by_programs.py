@@ -121,3 +121,27 @@ async def test_law_5_a_scope_that_is_released_closes_within_that_release() -> No
             await outer.release(inner)
         assert caught.value.resources == ("slow",)
         assert log.names("closed") == ["a"]
+
+
+async def test_law_3_what_a_scope_entered_before_it_needs_closes_after_that_scope() -> None:
+    log = Log()
+    a = declare(log, "a")
+    b = declare(log, "b", a)
+    async with Scope("app") as app:
+        inner = await app.enter(Scope("inner"))
+        await app.open(a)
+        await inner.open(b)
+    log.check_all_closed()
+    log.check_closed_before("b", "a")
+
+
+async def test_law_3_what_is_opening_past_the_deadline_goes_before_what_is_open() -> None:
+    log = Log()
+    async with Scope("app", close_timeout=0) as app:
+        inner = await app.enter(Scope("inner"))
+        inner.defer(log, "closing", "callback")
+        opening = asyncio.create_task(inner.enter(Probe(log, "a")))
+        await turns(2)
+        await asyncio.gather(app.release(inner), return_exceptions=True)
+        await asyncio.gather(opening, return_exceptions=True)
+    assert log.index("closed", "a") < log.index("closing", "callback")

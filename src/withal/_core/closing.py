@@ -133,6 +133,11 @@ class Closing:
     async def _wait_for_users(self, need: Resource) -> None:
         """Have scopes of other tasks that use this close first (law 3), if they can in time."""
         users = [each for each in need.users or () if each.keeper is not need.keeper]
+        holders = {need.keeper.holder_of(each.keeper): None for each in users}
+        for holder in holders:
+            if holder is not None:
+                await self._hosted((holder,))
+        users = [each for each in users if each.phase is not CLOSED]
         ended = Latch(self._loop, len(users))
         for each in users:
             if each.task is not None:

@@ -20,7 +20,7 @@ from contextvars import Context
 from time import monotonic
 from typing import NoReturn, final
 
-from withal._core.closing import Closing
+from withal._core.closing import MOMENT, Closing
 from withal._core.ending import Ending, raise_unchanged
 from withal._core.errors import (
     CloseTimeoutError,
@@ -35,7 +35,7 @@ from withal._core.inline import Inline
 from withal._core.limit import limit_in_force
 from withal._core.opening import start, start_in_order
 from withal._core.order import Order
-from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Phase, Resource
+from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Keeper, Phase, Resource
 from withal._core.shield import Arrivals, Latch, deliver_again, requests_delivered, take_back
 from withal._core.snapshot import ResourceSnapshot, ScopeSnapshot
 
@@ -242,6 +242,16 @@ class Holdings:
         if self.phase is OPEN:
             self._cancel_body(f"{resource.name!r} in scope {self.path!r} has died")
 
+    def holder_of(self, within: Keeper) -> Resource | None:
+        """Return the resource, a scope or a task, in which a scope within this one was entered."""
+        around = within if isinstance(within, Holdings) else None
+        while around is not None and around is not self:
+            for each in self._order:
+                if each.task is around.owner and each.phase is not CLOSED:
+                    return each
+            around = around.parent
+        return None
+
     def leave(self, need: Resource) -> None:
         """Have the body leave, since the scope around closes what is used in this one (law 3)."""
         if self.phase is OPEN:
@@ -300,7 +310,8 @@ class Holdings:
         self._idle = Latch(self.loop, len(self._in_flight))
         for latch in self._in_flight:
             latch.open()
-        await closing.join(self._idle, closing.last_call)
+        until = max(closing.last_call, self.loop.time() + MOMENT)
+        await closing.join(self._idle, until)
 
     def _report(self, closing: Closing) -> None:
         """Add an error that names what had not closed in time, if anything."""

@@ -63,6 +63,9 @@ class Keeper(Protocol):
         """The names of the scopes, outermost first."""
         ...
 
+    def holder_of(self, within: Keeper, /) -> Resource | None:
+        """Return the resource of this scope in whose task another scope is held, if one is."""
+
     def leave(self, need: Resource, /) -> None:
         """Have the body leave, since what is used in this scope is about to close."""
 
