@@ -350,20 +350,22 @@ class Holdings:
             else ending.cancellation is not None
         )
         error, again = ending.conclude(self.path, requested=requested, own=own)
-        if again is not None and closer is not None:
-            floor = self._baseline if closer is self.owner else closer.cancelling() - 1
-            deliver_again(closer, again, floor)
+        self._deliver_again(again)
         return error
+
+    def _deliver_again(self, cancellation: CancelledError | None) -> None:
+        """Have the calling task cancelled again by what an error has displaced, if anything."""
+        task = current_task()
+        if cancellation is not None and task is not None:
+            floor = self._baseline if task is self.owner else task.cancelling() - 1
+            deliver_again(task, cancellation, floor)
 
     def _settle(self, closing: Closing) -> None:
         """End a closing that was not the whole scope's: raise what is to be raised."""
         ending = closing.ending
         self._report(closing)
         error, again = ending.conclude(self.path, requested=ending.was_cancelled, own=False)
-        task = current_task()
-        if again is not None and task is not None:
-            floor = self._baseline if task is self.owner else task.cancelling() - 1
-            deliver_again(task, again, floor)
+        self._deliver_again(again)
         if error is not None:
             raise_unchanged(error)
 
