@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from threading import Lock
+from typing import Any, Generic, TypeVar, TypeVarTuple, final
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
-def hop(function: Callable[[], T]) -> asyncio.Future[T]:
-    """Start `function` in a thread of the loop's executor, and return the future of its result.
+def hop(function: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+    """Start ``function(*args)`` in a thread, and return the future of its result.
 
     Await that future with `landed`, never by itself: a cancellation would pass on to it. An error
     that nobody asks for is not reported; `function` must keep what it has to say.
     """
-    flight = asyncio.get_running_loop().run_in_executor(None, function)
+    flight = asyncio.get_running_loop().run_in_executor(None, function, *args)
     flight.add_done_callback(_mark_retrieved)
     return flight
 
@@ -35,6 +37,68 @@ async def landed(flight: asyncio.Future[T]) -> T:
     return flight.result()
 
 
-def _mark_retrieved(flight: asyncio.Future[T]) -> None:
+async def call(function: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Return what ``function(*args)`` returns in a thread; for what needs no undoing.
+
+    A cancellation ends the wait at once. The call is made all the same.
+    """
+    return await landed(hop(function, *args))
+
+
+async def obtain(function: Callable[[*Ts], T], *args: *Ts, give_back: Callable[[T], object]) -> T:
+    """Return what ``function(*args)`` returns in a thread; for what must not be lost.
+
+    When the wait is cancelled, ``give_back(result)`` is called in a thread as soon as there is a
+    result, even if the loop is closed by then. An error of `give_back` is dropped.
+    """
+    handover = _Handover(function, args, give_back)
+    flight = hop(handover.fetch)
+    try:
+        return await landed(flight)
+    except asyncio.CancelledError:
+        if handover.refuse():
+            hop(handover.dispose)
+        raise
+
+
+@final
+class _Handover(Generic[T, *Ts]):
+    """A result on its way from a thread to whoever waits; who comes second sees to it."""
+
+    __slots__ = ("_args", "_function", "_give_back", "_lock", "_refused", "_results")
+
+    def __init__(
+        self, function: Callable[[*Ts], T], args: tuple[*Ts], give_back: Callable[[T], object]
+    ) -> None:
+        self._function = function
+        self._args = args
+        self._give_back = give_back
+        self._lock = Lock()
+        self._refused = False
+        self._results: list[T] = []  # at most one
+
+    def fetch(self) -> T:
+        """Get the result, in a thread, and give it back if nobody waits for it any more."""
+        result = self._function(*self._args)
+        with self._lock:
+            self._results.append(result)
+            refused = self._refused
+        if refused:
+            self.dispose()
+        return result
+
+    def refuse(self) -> bool:
+        """Say that nobody waits any more. Returns whether the result is there to be disposed of."""
+        with self._lock:
+            self._refused = True
+            return bool(self._results)
+
+    def dispose(self) -> None:
+        """Give the result back, in a thread."""
+        while self._results:
+            self._give_back(self._results.pop())
+
+
+def _mark_retrieved(flight: asyncio.Future[Any]) -> None:  # of any: only its error is looked at
     if not flight.cancelled():
         flight.exception()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import final
 
 from withal.files.disk import PartOnDisk
-from withal.files.hop import hop, landed
+from withal.files.hop import call, hop, landed
 
 BATCH_BYTES = 512 * 1024
 """How much is gathered before a thread is asked to write it.
@@ -142,9 +142,9 @@ class PartFile:
 
     async def _publish(self) -> None:
         self._ended = True
-        await landed(hop(self._hand_over().publish))
+        await call(self._hand_over().publish)
         self._sha256 = self._disk.sha256
 
     async def _discard(self) -> None:
         self._ended = True
-        await landed(hop(self._disk.discard))
+        await call(self._disk.discard)

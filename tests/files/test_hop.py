@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from withal.files.hop import call, hop, landed, obtain
+
+
+async def test_a_call_returns_what_the_function_returns() -> None:
+    assert await call(divmod, 7, 3) == (2, 1)
+
+
+async def test_a_call_raises_what_the_function_raises() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await call(divmod, 7, 0)
+
+
+async def test_a_cancelled_wait_does_not_take_back_the_call() -> None:
+    may_go_on, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        may_go_on.wait()
+        done.set()
+
+    flight = hop(work)
+    waiting = asyncio.create_task(landed(flight))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    may_go_on.set()
+    await landed(flight)
+    assert done.is_set()
+
+
+async def test_what_nobody_waits_for_any_more_is_given_back_when_it_comes() -> None:
+    may_go_on, given_back = threading.Event(), threading.Event()
+    returned: list[int] = []
+
+    def make() -> int:
+        may_go_on.wait()
+        return 7
+
+    def give_back(value: int) -> None:
+        returned.append(value)
+        given_back.set()
+
+    waiting = asyncio.create_task(obtain(make, give_back=give_back))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    may_go_on.set()
+    await asyncio.to_thread(given_back.wait)
+    assert returned == [7]
+
+
+async def test_what_has_come_when_the_wait_is_cancelled_is_given_back_once() -> None:
+    made, given_back = threading.Event(), threading.Event()
+    returned: list[int] = []
+
+    def make() -> int:
+        made.set()
+        return 7
+
+    def give_back(value: int) -> None:
+        returned.append(value)
+        given_back.set()
+
+    waiting = asyncio.create_task(obtain(make, give_back=give_back))
+    await asyncio.sleep(0)
+    made.wait()  # and the loop has not heard of it
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.to_thread(given_back.wait)
+    assert returned == [7]
