@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
@@ -17,7 +17,7 @@ from tests.laws.probes import Log, Probe
 from withal import Scope, run
 
 PROGRAM = """
-import asyncio, contextlib, sys
+import asyncio, contextlib, sys, time
 import anyio
 from withal import Scope, run
 
@@ -150,6 +150,23 @@ def test_a_second_signal_leaves_a_finalizer_that_never_ends_and_says_which(
     assert err.startswith("withal: abandoned 'stuck' (held) in scope 'app', opened at <string>:")
     if not inline:  # what was opened earlier has had its turn
         assert "closed a" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("uvloop", [False, True])
+def test_a_second_signal_ends_a_finalizer_that_blocks_the_loop(uvloop: bool) -> None:
+    blocked = BODY.replace("held({})", "held('late')").replace(
+        "say", "scope.defer(time.sleep, 60); say"
+    )
+    with program(blocked, uvloop=uvloop) as process:
+        process.send_signal(signal.SIGINT)
+        sleep(0.2)  # into the block, which nothing shows from outside
+        process.send_signal(signal.SIGTERM)
+        started = monotonic()
+        status, _, err = end(process)
+    assert monotonic() - started < 5  # a bound on hanging; it is to be one second
+    assert status == 130
+    assert "abandoned 'sleep' (callback) in scope 'app'" in err
 
 
 @pytest.mark.slow

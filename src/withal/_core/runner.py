@@ -6,9 +6,11 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from inspect import iscoroutine
+from types import FrameType
 from typing import Any, NoReturn, TypeVar, final
 
 from withal._core.events import Event, Step, observing
@@ -38,8 +40,8 @@ def run(
     them close without waiting: what still closes is cancelled. What does not end even so is named
     on standard error, with the place where it was opened, and left behind: within a second the
     process is gone. That is also how a program ends whose time has run out with tasks or threads
-    left. Signals are heard by the loop: not while something blocks it, and not in a thread other
-    than the main one.
+    left. A finalizer that blocks the loop in Python code or a system call does not prevent that.
+    Signals are not heard in a thread other than the main one.
 
     Args:
         main: the program.
@@ -94,6 +96,9 @@ class _Program:
         self._close_timeout = close_timeout
         self._limit = Limit()
         self._opened = _Opened()
+        # In a thread, since a finalizer that blocks keeps the loop's own timers from ringing.
+        self._doom = threading.Timer(_PATIENCE, self._exit_at_once)
+        self._doom.daemon = True
 
     @property
     def status(self) -> int:
@@ -110,35 +115,40 @@ class _Program:
         with self._handling_signals(task):
             await asyncio.wait((task,))
             await self._end_the_rest()
+        self._doom.cancel()
         return task
 
     @contextmanager
     def _handling_signals(self, task: asyncio.Task[Any]) -> Generator[None]:
+        """Hear the signals in the interpreter, not in the loop, which something may block."""
         loop = asyncio.get_running_loop()
+
+        def hear(number: int, _: FrameType | None) -> None:
+            self.received.append(signal.Signals(number))
+            if len(self.received) == 2:
+                self._doom.start()
+            loop.call_soon_threadsafe(self._receive, len(self.received), task)
+
         before: dict[signal.Signals, Any] = {}
         try:
             for each in _SIGNALS:
-                before[each] = signal.getsignal(each)
-                loop.add_signal_handler(each, self._receive, each, task)
-        except (ValueError, RuntimeError, NotImplementedError):
-            pass  # not the main thread, or a system without
+                before[each] = signal.signal(each, hear)
+        except ValueError:
+            pass  # not the main thread
         try:
             yield
         finally:
             for each, handler in before.items():
-                if loop.remove_signal_handler(each) and handler is not None:
-                    signal.signal(each, handler)
+                signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
-    def _receive(self, number: signal.Signals, task: asyncio.Task[Any]) -> None:
+    def _receive(self, count: int, task: asyncio.Task[Any]) -> None:
         loop = asyncio.get_running_loop()
-        self.received.append(number)
-        if len(self.received) == 1:
+        if count == 1:
             self._limit.when = when = loop.time() + self._close_timeout
             loop.call_at(when, self._limit.hurry, when)  # what closes already has its own deadline
             task.cancel()
-        elif len(self.received) == 2:
+        elif count == 2:
             self._limit.hurry(loop.time())
-            loop.call_later(_PATIENCE, self._exit_at_once)
 
     async def _end_the_rest(self) -> None:
         """Cancel what runs still, and wait for it, as `asyncio.run` does, but not without end.
@@ -194,7 +204,7 @@ class _Opened:
 
     def told(self) -> list[str]:
         """Tell of each resource whose finalizer has not ended."""
-        stuck = [self._sites[each] for each in self._closing if each in self._sites]
+        stuck = [self._sites[each] for each in list(self._closing) if each in self._sites]
         return [
             f"abandoned {event.name!r} ({event.kind}) in scope {' > '.join(event.scope)!r}, "
             f"opened at {site}: its finalizer did not end"
