@@ -204,3 +204,13 @@ async def test_a_scope_given_as_its_class() -> None:
     async with Scope() as scope:
         with pytest.raises(TypeError, match=r"the class Scope; call it: Scope\(\)"):
             await scope.enter(Scope)  # type: ignore[call-overload]
+
+
+async def test_a_task_that_releases_itself() -> None:
+    async def work() -> None:
+        await scope.release(task)
+
+    with pytest.raises(RuntimeError, match="by the task that it runs in"):
+        async with Scope() as scope:
+            task = scope.spawn(work())
+            await asyncio.sleep(60)

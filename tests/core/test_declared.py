@@ -14,6 +14,7 @@ import pytest
 from tests.laws.probes import Log, Probe, failing, forever, turns
 from withal import (
     AlreadyOpenError,
+    CloseTimeoutError,
     Declaration,
     DeclarationError,
     DependencyCycleError,
@@ -414,8 +415,6 @@ async def test_10_000_resources_are_planned_however_deep() -> None:
 
 
 async def test_a_deadline_cuts_a_graph_and_closes_the_rest_of_it_in_order() -> None:
-    from withal import CloseTimeoutError
-
     log = Log()
     settings = declare(log, "settings")
     stuck = declare(log, "stuck", settings, closing=forever)
@@ -430,8 +429,6 @@ async def test_a_deadline_cuts_a_graph_and_closes_the_rest_of_it_in_order() -> N
 async def test_a_graph_whose_resource_another_task_fails_to_release_is_closed_all_the_same() -> (
     None
 ):
-    from withal import CloseTimeoutError
-
     log = Log()
     released = asyncio.Event()
 
@@ -455,3 +452,73 @@ async def test_a_graph_whose_resource_another_task_fails_to_release_is_closed_al
     await asyncio.gather(release, return_exceptions=True)
     await turns(3)
     assert log.names("closed") == ["settings", "stuck"]
+
+
+async def test_what_is_being_released_is_opened_again_only_when_it_has_closed() -> None:
+    log = Log()
+    a = declare(log, "a", turns=4)
+    async with Scope() as scope:
+        value = await scope.open(a)
+        release = asyncio.create_task(scope.release(value))
+        await turns(2)
+        assert await scope.open(a) == "a()"
+        steps = ["opening", "opened", "closing", "closed", "opening", "opened"]
+        assert [step for step, _ in log.steps] == steps
+        await release
+
+
+async def test_what_is_released_and_abandoned_is_opened_again_after_that() -> None:
+    log = Log()
+    released = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+
+    a = declare(log, "a", closing=stubborn)
+    async with Scope(close_timeout=0.01) as scope:
+        value = await scope.open(a)
+        release = asyncio.create_task(scope.release(value))
+        await turns(3)
+        assert await scope.open(a) == "a()"
+        released.set()
+        with pytest.raises(CloseTimeoutError):
+            await release
+
+
+async def test_a_resource_that_opens_what_opens_beside_it_is_told_to_need_it() -> None:
+    log = Log()
+    a = declare(log, "a", turns=4)
+
+    async def open_beside() -> None:
+        await scope.open(a)
+
+    b = declare(log, "b", opening=open_beside)
+    async with Scope() as scope:
+        with pytest.raises(DeclarationError, match=r"'b' opens it by scope\.open\(\).* needs\(a\)"):
+            await scope.open(a, b)
+    assert log.names("closed") == log.names("opened")
+
+
+async def test_a_resource_that_opens_itself_is_an_error() -> None:
+    async def open_itself() -> None:
+        await scope.open(a)
+
+    a = declare(Log(), "a", opening=open_itself)
+    async with Scope() as scope:
+        with pytest.raises(DeclarationError, match="opens itself"):
+            await scope.open(a)
+
+
+async def test_a_resource_that_opens_itself_while_closing_is_an_error() -> None:
+    async def open_itself() -> None:
+        await scope.open(a)
+
+    a = declare(Log(), "a", closing=open_itself)
+    async with Scope() as scope:
+        value = await scope.open(a)
+        with pytest.raises(DeclarationError, match="would wait for itself"):
+            await scope.release(value)

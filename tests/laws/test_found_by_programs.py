@@ -145,3 +145,52 @@ async def test_law_3_what_is_opening_past_the_deadline_goes_before_what_is_open(
         await asyncio.gather(app.release(inner), return_exceptions=True)
         await asyncio.gather(opening, return_exceptions=True)
     assert log.index("closed", "a") < log.index("closing", "callback")
+
+
+async def test_law_2_what_an_opening_opened_before_it_had_to_look_again_is_closed_if_it_fails() -> (
+    None
+):
+    log = Log()
+    attempts = iter([None, ConnectionError("second")])
+
+    async def fail_again() -> None:
+        if (error := next(attempts)) is not None:
+            raise error
+
+    a, b = declare(log, "a", opening=fail_again), declare(log, "b", turns=4)
+    async with Scope() as scope:
+        value = await scope.open(a)
+        opening = asyncio.create_task(scope.open(a, b))
+        await turns(2)
+        await scope.release(value)
+        with pytest.raises(ConnectionError, match="second"):
+            await opening
+        assert log.names("closed") == ["a", "b"]
+
+
+async def test_law_7_what_fails_after_it_was_abandoned_is_told_to_the_loop() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    released = asyncio.Event()
+
+    async def release_itself(scope: Scope, task: asyncio.Task[None]) -> None:
+        try:
+            await scope.release(task)
+        finally:
+            released.set()
+
+    async def work(scope: Scope) -> None:
+        me: Any = asyncio.current_task()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(release_itself(scope, me))
+
+    async with Scope("app", close_timeout=0.01) as scope:
+        task = scope.spawn(work(scope), name="work")
+        await released.wait()
+        await asyncio.wait((task,))
+    assert [each["message"] for each in told] == [
+        "'work' in scope 'app' was abandoned, and has failed"
+    ]
+    error = told[0]["exception"]
+    assert isinstance(error, ExceptionGroup)
+    assert isinstance(error.exceptions[0], CloseTimeoutError)

@@ -197,7 +197,8 @@ class Witness:
                 each.overlaps |= len(self._open_calls) > 1
         try:
             yield operation
-        except BaseException:
+        except BaseException as error:
+            self.saw(error)
             self._has_raised(operation)
             raise
         finally:
@@ -211,6 +212,8 @@ class Witness:
         self._check_not_late(operation)
 
     def _has_raised(self, operation: Operation) -> None:
+        if operation.is_open_call and not self._is_open(operation.record):
+            return  # what an earlier round of it had opened is for the scope that closes
         opened = operation.held
         if operation.is_open_call and not operation.overlaps:
             opened = [
@@ -241,7 +244,8 @@ class Witness:
         except (NotOpenError, StillNeededError):
             held.released = was_released
             return
-        except BaseException:
+        except BaseException as error:
+            self.saw(error)
             self._check_released(held)
             raise
         self._check_released(held)
@@ -279,7 +283,7 @@ class Witness:
         """Check all the laws that are about the whole."""
         if left and not self._abandons():
             self.violations.append(f"tasks are left: {sorted(each.get_name() for each in left)}")
-        if self.unhandled:
+        if self.unhandled and not self._abandons():
             self.violations.append(f"the loop's exception handler was called: {self.unhandled}")
         if not task.cancelled() and (error := task.exception()) is not None:
             self._seen.append(error)
@@ -329,8 +333,14 @@ class Witness:
                     and first.returned is not None
                     and second.opening is not None
                     and first.returned < second.opening
+                    and not self._uses(first, second)
                 )
         return False
+
+    def _uses(self, first: Held, second: Held) -> bool:
+        """Tell whether something in a scope needs what was opened later in the scope around."""
+        inside = (each for each in self.all_held if first in each.chain)
+        return any(second in need.chain for each in inside for need in each.needs)
 
     def _check_cancelled(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled() and not self.accepted:

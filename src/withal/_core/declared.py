@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import get_running_loop
+from asyncio import current_task, get_running_loop
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, final
@@ -19,7 +19,7 @@ from withal._core.graph import Node, Plan
 from withal._core.holdings import Holdings
 from withal._core.host import Host
 from withal._core.managers import protocol_of
-from withal._core.resource import OPEN
+from withal._core.resource import CLOSING, OPEN
 from withal._core.shield import Latch
 
 
@@ -38,15 +38,14 @@ class Declared:
         self._held = held
         self._around = around
         self._open: dict[Node, Host] = {}
-        # By what is in flight: who waits for the opening that it is part of.
-        self._opening: dict[Node, list[Latch]] = {}
+        self._opening: dict[Node, _Flight] = {}
         self._overrides: dict[Node, Node] = {}
 
     def override(self, real: Node, fake: Node) -> None:
         """Have `fake` opened wherever `real` is asked for, here and in scopes within."""
         current = self._overriding(real)
         found = self._find(current)
-        if found is not None or self._watchers(current) is not None:
+        if found is not None or self._flight_of(current) is not None:
             where = self._held.path if found is None else found.keeper.path
             raise AlreadyOpenError(where, real.name, real.site)
         self._overrides[real] = fake
@@ -59,24 +58,27 @@ class Declared:
 
     async def open(self, wanted: Sequence[Node]) -> tuple[Any, ...]:
         """Open these and all that they need, or nothing, and return their values."""
-        while True:
-            self._check(wanted)
-            plan = self.plan(wanted)
-            in_flight = self._in_flight(plan)
-            if in_flight is None:
-                await self._open_missing(plan)
+        opened: list[Host] = []
+        try:
+            while True:
+                self._check(wanted)
+                plan = self.plan(wanted)
+                in_the_way = self._in_the_way(plan)
+                if in_the_way is not None:
+                    await in_the_way.wait()
+                    continue
+                opened += await self._open_missing(plan)
                 found = [self._find(node) for node in plan.wanted]
                 values = tuple(host.value for host in found if host is not None)
                 if len(values) == len(found):
                     return values
                 # One that was to be used again has been released meanwhile.
-            else:
-                # Another task opens some of it, and may fail: wait, and look again.
-                done = Latch(self._held.loop, 1)
-                in_flight.append(done)
-                await done.wait()
+        except BaseException as error:
+            if opened:
+                await self._held.give_back(opened, error)
+            raise
 
-    async def _open_missing(self, plan: Plan) -> None:
+    async def _open_missing(self, plan: Plan) -> list[Host]:
         hosts: dict[Node, Host] = {}
         for each in plan.resources:
             if not each.reused:
@@ -85,32 +87,58 @@ class Declared:
                 }
                 hosts[each.declaration] = self._new_host(each.declaration, sources)
         if not hosts:
-            return
-        watchers: list[Latch] = []
-        self._opening.update(dict.fromkeys(hosts, watchers))
+            return []
+        flight = _Flight(tuple(hosts.values()))
+        self._opening.update(dict.fromkeys(hosts, flight))
         try:
-            await self._held.open_in_order(list(hosts.values()))
+            await self._held.open_in_order(flight.hosts)
             self._open.update(hosts)
         finally:
             for node, host in hosts.items():
                 del self._opening[node]
                 if host.task is None:
                     host.forget_needs()  # it was never started
-            for watcher in watchers:
+            for watcher in flight.watchers:
                 watcher.arrive()
+        return list(flight.hosts)
 
     def _new_host(self, node: Node, sources: dict[str, Host]) -> Host:
         host = Host(self._held, _Declared(node, sources), node.name, node.name)
         host.use(tuple(sources.values()))
         return host
 
-    def _in_flight(self, plan: Plan) -> list[Latch] | None:
-        """Return who waits for an opening that has to end before this plan can be carried out."""
-        if not any(each._opening for each in self._scopes()):
-            return None
-        missing = (each.declaration for each in plan.resources if not each.reused)
-        flights = (self._watchers(node) for node in missing)
-        return next((each for each in flights if each is not None), None)
+    def _in_the_way(self, plan: Plan) -> Latch | None:
+        """Return what is to be waited for before this plan can be carried out, or is made again.
+
+        That is what another task opens, which may fail, or closes.
+
+        Raises:
+            DeclarationError: what would be waited for waits for this very call.
+        """
+        for each in plan.resources:
+            if each.reused:
+                continue
+            latch = Latch(self._held.loop, 1)
+            flight = self._flight_of(each.declaration)
+            if flight is not None:
+                _refuse_own(each.declaration, flight.hosts)
+                flight.watchers.append(latch)
+                return latch
+            released = self._released(each.declaration)
+            if released is not None:
+                keeper, host = released
+                _refuse_own(each.declaration, (host,))
+                keeper.watch_release(host, latch)
+                return latch
+        return None
+
+    def _released(self, node: Node) -> tuple[Holdings, Host] | None:
+        """Return the host that is being released, and has not closed yet, and whose it is."""
+        for around in self._scopes():
+            host = around._open.get(node)
+            if host is not None and around._held.is_releasing(host):
+                return around._held, host
+        return None
 
     def _scopes(self) -> Iterator[Declared]:
         around: Declared | None = self
@@ -134,7 +162,7 @@ class Declared:
         assert host is not None, f"{node} was planned as open and is not"
         return host
 
-    def _watchers(self, node: Node) -> list[Latch] | None:
+    def _flight_of(self, node: Node) -> _Flight | None:
         found = (each._opening.get(node) for each in self._scopes())
         return next((each for each in found if each is not None), None)
 
@@ -162,6 +190,36 @@ class Declared:
                 f"cannot open {wanted[0].name!r} ({wanted[0].site}): scope {held.path!r} "
                 "belongs to another event loop; open it in the loop that entered the scope"
             )
+
+
+@final
+class _Flight:
+    """Declared resources that open together, and who waits for them."""
+
+    __slots__ = ("hosts", "watchers")
+
+    def __init__(self, hosts: tuple[Host, ...]) -> None:
+        self.hosts = hosts
+        self.watchers: list[Latch] = []
+
+
+def _refuse_own(node: Node, hosts: Sequence[Host]) -> None:
+    """Refuse to wait for what cannot go on before the calling task does."""
+    caller = next((host for host in hosts if host.task is current_task()), None)
+    if caller is None:
+        return
+    if caller.phase is CLOSING:
+        problem = (
+            f"{caller.name!r} opens it while closing, and would wait for itself; open it before"
+        )
+    elif caller.name == node.name:
+        problem = "it opens itself, and would wait without end"
+    else:
+        problem = (
+            f"{caller.name!r} opens it by scope.open() while both are opening, and would wait "
+            f"without end; declare it as a parameter of {caller.name!r}: = needs({node.name})"
+        )
+    raise DeclarationError(node.name, node.site, problem)
 
 
 @final

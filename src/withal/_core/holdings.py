@@ -67,6 +67,7 @@ class Holdings:
     _id = 0  # none: nobody observes, or its host tells of it
     _idle: Latch | None = None
     _by_value: dict[int, Resource] | None = None  # made by the first early release
+    _releasing: dict[Resource, list[Latch]] | None = None  # and who waits until it is gone
 
     def __init__(
         self, name: str, close_timeout: float, open_grace: float, parent: Holdings | None
@@ -193,6 +194,11 @@ class Holdings:
         if resource.users:
             users = tuple(user.name for user in resource.users)
             raise StillNeededError(self.path, resource.name, users)
+        if resource.task is current_task():
+            raise RuntimeError(
+                f"{resource.name!r} in scope {self.path!r} cannot be released by the task that it "
+                "runs in, which would wait for itself; release it from another task, or return"
+            )
         if isinstance(resource, Inline) and current_task() is not self.owner:
             raise RuntimeError(
                 f"{resource.name!r} was entered inline, by the task of scope {self.path!r}, and "
@@ -203,11 +209,44 @@ class Holdings:
             for child in self._children:
                 if child.owner is resource.task:
                     child._bound = closing.deadline  # it closes within this release
-        rest = closing.stage((resource,))
+        await self._close_early((resource,), closing)
+
+    async def give_back(self, hosts: Sequence[Host], error: BaseException) -> None:
+        """Close what an opening has opened that fails after all, unless it is used (law 2).
+
+        The hosts come in the order of their needs. When the scope closes, that closes them.
+        """
+        going = list[Host]()
+        for host in reversed(hosts):
+            if host.phase is OPEN and set(host.users or ()) <= set(going):
+                going.append(host)
+        if self.phase is OPEN and going:
+            closing = self._closing(error)
+            closing.ending.insists = True
+            await self._close_early(going, closing)
+
+    async def _close_early(self, resources: Sequence[Resource], closing: Closing) -> None:
+        """Close some of what is open, side by side, and raise what is to be raised."""
+        if self._releasing is None:
+            self._releasing = {}
+        self._releasing.update((each, []) for each in resources)
+        rest = closing.stage(resources)
         if rest is not None:
             await rest
-        self.ended(resource)
+        for each in resources:
+            self.ended(each)
+            for watcher in self._releasing.pop(each):
+                watcher.arrive()
         self._settle(closing)
+
+    def is_releasing(self, resource: Resource) -> bool:
+        """Tell whether it is being closed while the scope stays open."""
+        return self._releasing is not None and resource in self._releasing
+
+    def watch_release(self, resource: Resource, latch: Latch) -> None:
+        """Have a latch told when what is being released is gone, or was abandoned."""
+        assert self._releasing is not None
+        self._releasing[resource].append(latch)
 
     def _find(self, value: object) -> Resource | None:
         """Return the open resource that the body holds as `value`, the newest first."""

@@ -100,6 +100,7 @@ class Resource:
     cut = False
     overdue = False
     opened_at: float | None = None
+    _abandoned = False
     _claimed = False  # somebody has asked for closing, and hears of the result
     _id = 0
     _latch: Latch | None = None
@@ -164,7 +165,12 @@ class Resource:
                 self.task.add_done_callback(ended.arrive)
 
     def abandon(self) -> None:
-        """Let whoever waits for it go on, though it has not closed."""
+        """Let whoever waits for it go on, though it has not closed.
+
+        What it fails with after that goes to the loop's exception handler: nobody is there to
+        raise it (law 7).
+        """
+        self._abandoned = True
         latch, self._latch = self._latch, None
         if latch is not None:
             latch.arrive(self)
@@ -212,6 +218,10 @@ class Resource:
             self.forget_needs()
         if self._latch is not None:
             self._latch.arrive(self)
+        if self._abandoned and self.error is not None:
+            message = f"{self.name!r} in scope {self.keeper.path!r} was abandoned, and has failed"
+            context = {"message": message, "exception": self.error, "task": self.task}
+            self.keeper.loop.call_exception_handler(context)
 
     def forget_needs(self) -> None:
         """Let what it depended on be released."""
