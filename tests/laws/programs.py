@@ -756,7 +756,9 @@ class _Run:
 
     def _record(self, scope: Scope, here: _Here | None, element: Held | None) -> ScopeRecord:
         around = None if here is None else here.record
-        record = ScopeRecord(scope.name, scope.close_timeout, around, element)
+        record = ScopeRecord(
+            scope.name, scope.close_timeout, around, element, asyncio.current_task()
+        )
         self._records[id(scope)] = record
         self._witness.keep(record, scope)
         return record

@@ -147,6 +147,24 @@ async def test_law_3_what_is_opening_past_the_deadline_goes_before_what_is_open(
     assert log.index("closed", "a") < log.index("closing", "callback")
 
 
+def test_law_3_what_is_given_up_past_the_deadline_has_closed_before_what_is_open_closes() -> None:
+    log = Log()
+
+    async def main() -> None:
+        opened = asyncio.Event()
+        b = Probe(log, "b", opening=opened.wait, closing=lambda: asyncio.sleep(0.1))
+        async with Scope("app", close_timeout=0) as app:
+            inner = await app.enter(Scope("inner"))
+            await inner.enter(Probe(log, "a"))
+            opening = asyncio.create_task(inner.enter(b))
+            await turns(4)
+            asyncio.get_running_loop().call_soon(opened.set)
+        assert isinstance(opening.exception(), ExceptionGroup)
+
+    testing.run(main())
+    log.check_closed_before("b", "a")
+
+
 async def test_law_2_what_an_opening_opened_before_it_had_to_look_again_is_closed_if_it_fails() -> (
     None
 ):

@@ -49,6 +49,7 @@ class ScopeRecord:
     close_timeout: float
     around: ScopeRecord | None
     element: Held | None  # what it is in the scope around, where it was entered into that
+    task: asyncio.Task[Any] | None  # in which it was made
     leaves: int | None = None
     left: int | None = None
     leaves_at: float = 0
@@ -338,8 +339,13 @@ class Witness:
         return False
 
     def _uses(self, first: Held, second: Held) -> bool:
-        """Tell whether something in a scope needs what was opened later in the scope around."""
-        inside = (each for each in self.all_held if first in each.chain)
+        """Tell whether something in a scope, or a task, needs what was opened later around it."""
+        inside = (
+            each
+            for each in self.all_held
+            if first in each.chain
+            or (first.is_task and any(record.task is first.task for record in each.record))
+        )
         return any(second in need.chain for each in inside for need in each.needs)
 
     def _check_cancelled(self, task: asyncio.Task[Any]) -> None:

@@ -349,7 +349,9 @@ class Holdings:
         self._idle = Latch(self.loop, len(self._in_flight))
         for latch in self._in_flight:
             latch.open()
-        until = max(closing.last_call, self.loop.time() + MOMENT)
+        # They have until the same time, and then a moment each to see whether what opens late ends
+        # by itself, when cancelled, and when cut off while closing: it goes before what is open.
+        until = max(closing.last_call, self.loop.time()) + 4 * MOMENT
         await closing.join(self._idle, until)
 
     def _report(self, closing: Closing) -> None:

@@ -218,7 +218,7 @@ class Resource:
             self.forget_needs()
         if self._latch is not None:
             self._latch.arrive(self)
-        if self._abandoned and self.error is not None:
+        if self._abandoned and isinstance(self.error, Exception):
             message = f"{self.name!r} in scope {self.keeper.path!r} was abandoned, and has failed"
             context = {"message": message, "exception": self.error, "task": self.task}
             self.keeper.loop.call_exception_handler(context)

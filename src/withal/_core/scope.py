@@ -441,6 +441,9 @@ class Scope:
 
         Raises:
             NotOpenError: it is not open in this scope.
+            StillNeededError: a declared resource that is open needs it.
+            RuntimeError: the calling task is the one that it runs in, or it was entered inline by
+                another task.
             CloseTimeoutError: its finalizer did not end in time.
             BaseException: what its finalizer raises.
         """
