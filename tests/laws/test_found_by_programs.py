@@ -212,3 +212,27 @@ async def test_law_7_what_fails_after_it_was_abandoned_is_told_to_the_loop() -> 
     error = told[0]["exception"]
     assert isinstance(error, ExceptionGroup)
     assert isinstance(error.exceptions[0], CloseTimeoutError)
+
+
+def test_law_6_a_timeout_takes_back_its_own_request_only_of_an_opening_by_another_task() -> None:
+    async def fail() -> None:
+        await asyncio.sleep(1)  # until the timeout expires as well
+        raise ConnectionError("closing")
+
+    async def main() -> None:
+        with suppress(ConnectionError):
+            async with Scope("app") as app:
+                inner = await app.enter(Scope("inner"))
+                async with asyncio.timeout(1):
+                    await inner.enter(Probe(Log(), "a", closing=fail))
+        await turns(5)
+
+    async def cancel_twice() -> None:
+        task = asyncio.create_task(main())
+        await turns(4)
+        task.cancel()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    testing.run(cancel_twice())

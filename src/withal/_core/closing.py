@@ -45,11 +45,13 @@ class Closing:
     Attributes:
         timeout: the seconds that it was given, which may be fewer than were asked for.
         deadline: when it has to be done, in seconds of the loop's clock.
+        floor: how many requests to cancel the task that closes had seen before.
         ending: gathers what fails, and says what finalizers see.
         overdue: what had not closed by the deadline, in order of closing.
         abandoned: what of that a cancellation did not end.
     """
 
+    floor = 0
     _waiting: Latch | None = None
     _inline_limit: Timeout | None = None
     overdue: tuple[Resource, ...] = ()

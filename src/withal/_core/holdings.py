@@ -21,7 +21,7 @@ from time import monotonic
 from typing import NoReturn, final
 
 from withal._core.closing import MOMENT, Closing
-from withal._core.ending import Ending, raise_unchanged
+from withal._core.ending import raise_unchanged
 from withal._core.errors import (
     CloseTimeoutError,
     NotOpenError,
@@ -125,6 +125,7 @@ class Holdings:
         if latch is None:
             latch = Latch(self.loop, len(hosts))
         self._in_flight[latch] = hosts
+        floor = self._floor()
         failure: BaseException | None = None
         try:
             if isinstance(latch, Arrivals):
@@ -137,7 +138,7 @@ class Holdings:
             del self._in_flight[latch]
             return
         try:
-            await self._give_up(hosts, failure)
+            await self._give_up(hosts, failure, floor)
         finally:
             del self._in_flight[latch]
             if self._idle is not None:
@@ -155,7 +156,9 @@ class Holdings:
             self._by_value.update((id(host.value), host) for host in hosts)
         return True
 
-    async def _give_up(self, hosts: Sequence[Host], failure: BaseException | None) -> NoReturn:
+    async def _give_up(
+        self, hosts: Sequence[Host], failure: BaseException | None, floor: int
+    ) -> NoReturn:
         """Close again what of these has opened, and raise why they are not all open."""
         name = hosts[0].name
         hosts = [host for host in hosts if host.task is not None or host.phase is CLOSED]
@@ -166,6 +169,7 @@ class Holdings:
             cause = ScopeClosedError(self.path, self.phase.value, name)
         lost = next((host for host in hosts if host.lost), None)
         closing = self._closing(cause)
+        closing.floor = floor
         await closing.give_up(hosts, self._open_grace)
         if lost is not None and closing.ending.is_ok:
             # It died and has suppressed its own death, as an expired anyio scope does.
@@ -342,7 +346,7 @@ class Holdings:
         self.phase = CLOSED
         if self._id:
             self._tell(Step.CLOSED, closing.ending.outcome)
-        return self._conclude(closing.ending)
+        return self._conclude(closing)
 
     async def _turn_away(self, closing: Closing) -> None:
         """Have other tasks' openings in flight given up, by the tasks that wait for them."""
@@ -374,11 +378,13 @@ class Holdings:
         if limit is not None:
             outer = _sooner(outer, limit.when)
         closing = Closing(self.loop, self._close_timeout, outer, body)
+        closing.floor = self._floor(body)
         if limit is not None:
             limit.watch(closing)
         return closing
 
-    def _conclude(self, ending: Ending) -> BaseException | None:
+    def _conclude(self, closing: Closing) -> BaseException | None:
+        ending = closing.ending
         if ending.is_ok and not self._own_cancel:
             return None
         closer = current_task()
@@ -391,22 +397,28 @@ class Holdings:
             else ending.cancellation is not None
         )
         error, again = ending.conclude(self.path, requested=requested, own=own)
-        self._deliver_again(again)
+        self._deliver_again(again, closing.floor)
         return error
 
-    def _deliver_again(self, cancellation: CancelledError | None) -> None:
+    def _deliver_again(self, cancellation: CancelledError | None, floor: int) -> None:
         """Have the calling task cancelled again by what an error has displaced, if anything."""
         task = current_task()
         if cancellation is not None and task is not None:
-            floor = self._baseline if task is self.owner else task.cancelling() - 1
             deliver_again(task, cancellation, floor)
+
+    def _floor(self, delivered: BaseException | None = None) -> int:
+        """Return how many requests to cancel the calling task had seen before this one."""
+        task = current_task()
+        if task is self.owner or task is None:
+            return self._baseline
+        return requests_delivered(task) - isinstance(delivered, CancelledError)
 
     def _settle(self, closing: Closing) -> None:
         """End a closing that was not the whole scope's: raise what is to be raised."""
         ending = closing.ending
         self._report(closing)
         error, again = ending.conclude(self.path, requested=ending.was_cancelled, own=False)
-        self._deliver_again(again)
+        self._deliver_again(again, closing.floor)
         if error is not None:
             raise_unchanged(error)
 
