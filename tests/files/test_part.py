@@ -9,17 +9,18 @@ import os
 import resource
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.files.threads import all_threads_busy
 from withal import Scope
 from withal.files import PartFile, part_file
 from withal.files.part import BATCH_BYTES
+from withal.files.pool import wait_idle
 
 MEGABYTE = 1024 * 1024
 CONTENT = os.urandom(2 * MEGABYTE + 1)
@@ -392,18 +393,6 @@ async def write_all(part: PartFile) -> None:
 Use = Callable[[Path], Coroutine[Any, Any, None]]
 
 
-@asynccontextmanager
-async def one_thread() -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Let the loop have one thread, and yield how to wait for all that it was given so far."""
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-
-    async def settled() -> None:
-        await asyncio.to_thread(lambda: None)
-
-    await settled()
-    yield settled
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("late", [False, True], ids=["early", "late"])
 @pytest.mark.parametrize("use", [use_directly, use_in_a_scope])
@@ -411,23 +400,23 @@ async def one_thread() -> AsyncIterator[Callable[[], Awaitable[None]]]:
 async def test_cancelled_anywhere_it_leaves_a_complete_file_or_nothing(
     tmp_path: Path, use: Use, late: bool, again: int | None
 ) -> None:
-    async with one_thread() as settled:
-        before = open_descriptors()
-        for point in range(1000):
-            folder = tmp_path / str(point)
-            folder.mkdir()
-            points = {point} if again is None else {point, point + again}
-            run = Cancelling(use(folder / "file"), points, late=late)
-            task = asyncio.create_task(as_coroutine(run))
-            await asyncio.wait([task])
-            await settled()
-            assert_complete_or_absent(folder)
-            assert open_descriptors() == before
-            if run.suspensions <= point:
-                break
-        assert not task.cancelled()
-        assert point > 10
-        assert os.listdir(folder) == ["file"]
+    await wait_idle()
+    before = open_descriptors()
+    for point in range(1000):
+        folder = tmp_path / str(point)
+        folder.mkdir()
+        points = {point} if again is None else {point, point + again}
+        run = Cancelling(use(folder / "file"), points, late=late)
+        task = asyncio.create_task(as_coroutine(run))
+        await asyncio.wait([task])
+        await wait_idle()
+        assert_complete_or_absent(folder)
+        assert open_descriptors() == before
+        if run.suspensions <= point:
+            break
+    assert not task.cancelled()
+    assert point > 8
+    assert os.listdir(folder) == ["file"]
 
 
 async def as_coroutine(work: Awaitable[None]) -> None:
@@ -442,9 +431,7 @@ def assert_complete_or_absent(folder: Path) -> None:
 
 
 async def test_cancelled_before_a_thread_is_free_it_leaves_nothing(tmp_path: Path) -> None:
-    async with one_thread() as settled:
-        busy = threading.Event()
-        asyncio.get_running_loop().run_in_executor(None, busy.wait)
+    with all_threads_busy():
         task = asyncio.create_task(use_directly(tmp_path / "file"))
         for _ in range(20):
             await asyncio.sleep(0)
@@ -453,6 +440,5 @@ async def test_cancelled_before_a_thread_is_free_it_leaves_nothing(tmp_path: Pat
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
-        busy.set()
-        await settled()
+    await wait_idle()
     assert os.listdir(tmp_path) == []

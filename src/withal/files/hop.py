@@ -1,8 +1,8 @@
 """Calls in a thread that nothing takes back.
 
 Cancelling the future of ``loop.run_in_executor`` also takes a call that has not started out of the
-executor's queue. For a call that closes a file that would be a leak. So a call is started in one
-step and awaited in another, and whoever is cancelled while waiting only stops waiting.
+executor's queue. For a call that closes a file that would be a leak. Here whoever is cancelled
+while waiting only stops waiting.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, Generic, TypeVar, TypeVarTuple, final
+from typing import Generic, TypeVar, TypeVarTuple, final
+
+from withal.files.pool import submit
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -19,12 +21,11 @@ Ts = TypeVarTuple("Ts")
 def hop(function: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
     """Start ``function(*args)`` in a thread, and return the future of its result.
 
-    Await that future with `landed`, never by itself: a cancellation would pass on to it. An error
-    that nobody asks for is not reported; `function` must keep what it has to say.
+    A cancellation of whoever awaits the future by itself passes on to it, but not to the call; use
+    `landed` where others wait for it too. An error that nobody asks for is not reported;
+    `function` must keep what it has to say.
     """
-    flight = asyncio.get_running_loop().run_in_executor(None, function, *args)
-    flight.add_done_callback(_mark_retrieved)
-    return flight
+    return submit(function, args)
 
 
 async def landed(flight: asyncio.Future[T]) -> T:
@@ -42,7 +43,7 @@ async def call(function: Callable[[*Ts], T], *args: *Ts) -> T:
 
     A cancellation ends the wait at once. The call is made all the same.
     """
-    return await landed(hop(function, *args))
+    return await submit(function, args)
 
 
 async def obtain(function: Callable[[*Ts], T], *args: *Ts, give_back: Callable[[T], object]) -> T:
@@ -52,9 +53,8 @@ async def obtain(function: Callable[[*Ts], T], *args: *Ts, give_back: Callable[[
     result, even if the loop is closed by then. An error of `give_back` is dropped.
     """
     handover = _Handover(function, args, give_back)
-    flight = hop(handover.fetch)
     try:
-        return await landed(flight)
+        return await submit(handover.fetch, ())
     except asyncio.CancelledError:
         if handover.refuse():
             hop(handover.dispose)
@@ -97,8 +97,3 @@ class _Handover(Generic[T, *Ts]):
         """Give the result back, in a thread."""
         while self._results:
             self._give_back(self._results.pop())
-
-
-def _mark_retrieved(flight: asyncio.Future[Any]) -> None:  # of any: only its error is looked at
-    if not flight.cancelled():
-        flight.exception()

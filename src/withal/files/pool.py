@@ -1,0 +1,202 @@
+"""The threads in which blocking calls are made: one pool for each event loop.
+
+asyncio's executor takes 45 to 70 microseconds for a call, most of it to make two futures, chain
+them, and wake the loop once for each. Here a call is a future of the loop's own and a place in a
+queue; results gather in a second queue, and one wake-up has the loop take all that have come.
+
+The threads are daemons, so that a disk that hangs does not keep the interpreter from ending. They
+end with their loop: each pool leaves an asynchronous generator suspended, which
+``loop.shutdown_asyncgens()``, and so `asyncio.run`, finishes. Where nobody calls that, they end
+when they have been idle for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread, current_thread
+from typing import Any, TypeAlias, TypeVar, TypeVarTuple, final
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+# What passes through is of any type; `submit` is where it is typed.
+_Job: TypeAlias = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+_Result: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
+
+WORKERS = 16
+"""How many calls are made at once, at most: enough to keep a fast disk busy, and few enough that
+the threads do not spend their time waiting for the interpreter's lock."""
+
+_IDLE = 10.0  # seconds that a thread stays without work
+
+
+@final
+class Pool:
+    """The threads of one loop. `submit` is for the thread that runs that loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._results: deque[_Result] = deque()
+        self._threads = set[Thread]()
+        self._lock = Lock()  # for a change of the threads
+        self._in_flight = 0
+        self._is_told = False  # the loop is about to take the results
+        self._all_landed: asyncio.Future[None] | None = None
+        self._end = self._end_with_loop()
+        with suppress(StopIteration):  # its first value
+            self._end.asend(None).send(None)
+
+    def submit(self, function: Callable[[*Ts], T], args: tuple[*Ts]) -> asyncio.Future[T]:
+        """Have a call made, and return the future of its result.
+
+        The call is made even if the future is cancelled. An error that nobody asks for is not
+        reported.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._in_flight += 1
+        with self._lock:
+            self._jobs.put((future, function, args))
+            if len(self._threads) < WORKERS and len(self._threads) < self._in_flight:
+                thread = Thread(target=self._work, name="withal-files", daemon=True)
+                self._threads.add(thread)
+                thread.start()
+        return future
+
+    async def wait_idle(self) -> None:
+        """Wait until all that was submitted has landed."""
+        while self._in_flight:
+            if self._all_landed is None:
+                self._all_landed = self._loop.create_future()
+            await asyncio.wait((self._all_landed,))
+
+    def _work(self) -> None:
+        """Make calls, in a thread, until told to end or idle for long."""
+        while True:
+            try:
+                job = self._jobs.get(timeout=_IDLE)
+            except Empty:
+                with self._lock:
+                    if self._jobs.empty():
+                        self._threads.discard(current_thread())
+                        return
+                continue
+            if job is None:
+                self._jobs.put(None)  # for the next
+                return
+            self._make_call(*job)
+            del job  # lest an idle thread keep alive what it was last given
+
+    def _make_call(
+        self, future: asyncio.Future[Any], function: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
+        try:
+            result: _Result = future, function(*args), None
+        except BaseException as error:
+            result = future, None, error
+        self._results.append(result)
+        # Appended first: whoever finds this set knows that the loop has yet to look.
+        if not self._is_told:
+            self._is_told = True
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits
+                self._loop.call_soon_threadsafe(self._land)
+
+    def _land(self) -> None:
+        """Take all results that have come."""
+        self._is_told = False
+        results = self._results
+        while results:
+            future, value, error = results.popleft()
+            self._in_flight -= 1
+            if future.cancelled():
+                continue
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+                future.exception()  # nobody need ask for it
+        if not self._in_flight and self._all_landed is not None:
+            self._all_landed.set_result(None)
+            self._all_landed = None
+
+    async def _end_with_loop(self) -> AsyncGenerator[None]:
+        """Wait, when the loop shuts down, until all calls are made, and end the threads."""
+        try:
+            yield
+        finally:
+            await self.wait_idle()
+            with self._lock:
+                threads = tuple(self._threads)
+                self._threads.clear()
+            self._jobs.put(None)
+            for each in threads:
+                each.join()
+            self._jobs.get_nowait()  # that None
+
+
+_pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+
+
+def submit(function: Callable[[*Ts], T], args: tuple[*Ts]) -> asyncio.Future[T]:
+    """Have a call made in a thread of the running loop's pool, as `Pool.submit` does."""
+    loop = asyncio.get_running_loop()
+    pool = _pools.get(loop) or _new_pool(loop)
+    if pool is None:
+        return _submit_to_executor(loop, function, args)
+    return pool.submit(function, args)
+
+
+async def wait_idle() -> None:
+    """Wait until all calls of the running loop's pool have been made, whoever waits for them."""
+    pool = _pools.get(asyncio.get_running_loop())
+    if pool is not None:
+        await pool.wait_idle()
+
+
+def _new_pool(loop: asyncio.AbstractEventLoop) -> Pool | None:
+    if not _is_plain(loop):
+        return None
+    for closed in [each for each in _pools if each.is_closed()]:
+        del _pools[closed]
+    _pools[loop] = Pool(loop)
+    return _pools[loop]
+
+
+def _is_plain(loop: asyncio.AbstractEventLoop) -> bool:
+    """Tell whether a loop is asyncio's or uvloop's own.
+
+    Another one, of virtual time perhaps, wants to know of calls in threads: it is asked to make
+    them.
+    """
+    cls = type(loop)
+    return cls.__module__ == "uvloop" or (
+        getattr(cls, "run_in_executor", None) is asyncio.BaseEventLoop.run_in_executor
+    )
+
+
+def _submit_to_executor(
+    loop: asyncio.AbstractEventLoop, function: Callable[[*Ts], T], args: tuple[*Ts]
+) -> asyncio.Future[T]:
+    call = loop.run_in_executor(None, function, *args)
+    future: asyncio.Future[T] = loop.create_future()
+
+    def land(done: asyncio.Future[T]) -> None:
+        if future.cancelled() or done.cancelled():
+            future.cancel()
+        elif (error := done.exception()) is None:
+            future.set_result(done.result())
+        else:
+            future.set_exception(error)
+            future.exception()
+
+    call.add_done_callback(land)
+    return future
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)  # the child has none of the threads

@@ -1,0 +1,22 @@
+"""The threads of `withal.files` in tests: all of them busy, or none."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from withal.files.hop import hop
+from withal.files.pool import WORKERS
+
+
+@contextmanager
+def all_threads_busy() -> Generator[None]:
+    """Keep every thread of the running loop's pool busy, so that each new call has to wait."""
+    may_go_on = threading.Event()
+    for _ in range(WORKERS):
+        hop(may_go_on.wait)
+    try:
+        yield
+    finally:
+        may_go_on.set()
