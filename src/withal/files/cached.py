@@ -1,0 +1,230 @@
+"""What the kernel has in memory, read in the event loop's own thread without ever waiting.
+
+Three calls make that possible, all Linux's own: ``openat2(2)`` with ``RESOLVE_CACHED`` opens a file
+only if no lookup has to go to the disk, ``preadv2(2)`` with ``RWF_NOWAIT`` reads only what is in
+the page cache, and both fail at once otherwise. A failure is never reported from here: the caller
+does the same in a thread, and what goes wrong there is the error.
+
+Which is why this need not be exact about *why* something failed, only about what succeeded:
+
+* A partly cached range is a short read, so a short read is the end of the file only if it reaches
+  ``st_size``. Before Linux 5.11 not even that held (a miss could be a 0), so older ones are out.
+* ``RESOLVE_CACHED`` covers the lookup of the path only. Opening a FIFO waits for its other end, so
+  the descriptor is made with ``O_NONBLOCK``; what is no regular file is not read here.
+* tmpfs, overlay, and file systems over a network refuse ``RWF_NOWAIT``. A device that has refused
+  is remembered, and so are the folders of the files that were opened in vain: opening by itself
+  may wait for a server, so that is tried once for each folder.
+
+Set ``WITHAL_FILES_INLINE=0`` in the environment to have everything done in threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import select
+import sys
+from collections.abc import Callable
+from ctypes import c_long, c_size_t, c_uint64, c_void_p
+from stat import S_ISFIFO, S_ISREG
+
+MOST = 256 * 1024
+"""How many bytes are read inline at most: some 60 us of copying."""
+
+_NEWEST_BAD_KERNEL = (5, 10)
+_OPENAT2 = c_long(437)  # the same on every architecture of Linux but alpha
+_AT_FDCWD = -100
+_RESOLVE_CACHED = 0x20
+_RWF_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+_FLAGS: int = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+_NOCTTY: int = getattr(os, "O_NOCTTY", 0)  # reading a file must not take a terminal over
+
+# The file system cannot tell what it has in memory, or a sandbox does not know the flag.
+_REFUSALS = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM})
+
+_FOLDERS = 1024
+"""How many folders are remembered before all are forgotten."""
+
+
+class _OpenHow(ctypes.Structure):
+    """``struct open_how`` of linux/openat2.h."""
+
+    _fields_ = (("flags", c_uint64), ("mode", c_uint64), ("resolve", c_uint64))
+
+
+# Made once: converting the arguments would cost a sixth of the call. They stay alive as long as
+# the module does, and the kernel only reads them.
+_how = _OpenHow(_FLAGS | _NOCTTY, 0, _RESOLVE_CACHED)
+_HOW = c_void_p(ctypes.addressof(_how))
+_HOW_SIZE = c_size_t(ctypes.sizeof(_how))
+
+
+def _is_wanted() -> bool:
+    return os.environ.get("WITHAL_FILES_INLINE", "1") != "0" and sys.platform == "linux"
+
+
+def _reads_cached() -> bool:
+    """Tell whether this kernel can be asked for cached pages, and believed."""
+    release = os.uname().release.split(".")[:2]
+    try:
+        version = tuple(int(part) for part in release)
+    except ValueError:
+        return False
+    return bool(_RWF_NOWAIT) and hasattr(os, "preadv") and version > _NEWEST_BAD_KERNEL
+
+
+def _find_syscall() -> Callable[..., int] | None:  # of anything: C's variable arguments
+    """Return ``syscall(2)`` if ``openat2`` with the flag works, as it does since Linux 5.12."""
+    try:
+        syscall = ctypes.CDLL(None).syscall
+    except (AttributeError, OSError, TypeError):
+        return None
+    root: int = syscall(_OPENAT2, _AT_FDCWD, b"/", _HOW, _HOW_SIZE)
+    if root < 0:  # an older kernel, or a sandbox that does not know the call
+        return None
+    os.close(root)
+    return syscall
+
+
+def _missing(*_: object) -> int:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+READS_CACHED: bool = _is_wanted() and _reads_cached()
+"""Whether `read_cached` can succeed at all."""
+
+_syscall = _find_syscall() if READS_CACHED else None
+_encoding, _encode_errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+
+_refusing_devices = set[int]()
+_refusing_folders = set[str]()
+_buffers = list[memoryview]()  # that no thread is using
+
+_preadv: Callable[..., int] = getattr(os, "preadv", _missing)  # of what the platform has
+
+
+def open_cached(path: str) -> int | None:
+    """Open a file for reading without waiting for a disk. Returns None if that cannot be done.
+
+    The descriptor is non-blocking, which makes no difference to a regular file. Anything else is to
+    be read by `read_opened` in a thread. To close a FIFO and open it again in a thread would not
+    do: its writer would have been woken, and would be killed when it writes.
+
+    Raises:
+        UnicodeEncodeError: no file can have this name, as `open` says too.
+    """
+    # ctypes would take a NUL for the end of the path; the builtin raises ValueError.
+    if _syscall is None or "\0" in path:
+        return None
+    if _refusing_folders and path.rpartition("/")[0] in _refusing_folders:
+        return None
+    name = path.encode(_encoding, _encode_errors)
+    fd = _syscall(_OPENAT2, _AT_FDCWD, name, _HOW, _HOW_SIZE)
+    if fd < 0:
+        return None
+    try:
+        sys.audit("open", path, None, _FLAGS)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_cached(fd: int, size: int, offset: int) -> bytes | None:
+    """Read up to `size` bytes at `offset` that are in memory; None if the first one is not.
+
+    Fewer than `size` (at most `MOST` are tried) may mean that the file ends there, or that the
+    rest is not in memory; ``b""`` is the end of the file only where `offset` is at or after its
+    size. A miss has the kernel read ahead, so that the same read may succeed some milliseconds
+    later. A device that refuses is remembered: see `refuses`.
+    """
+    if not READS_CACHED:
+        return None
+    try:
+        buffer = _buffers.pop()
+    except IndexError:
+        buffer = memoryview(bytearray(MOST))
+    try:
+        part = buffer[:size]
+        count = _preadv(fd, (part,), offset, _RWF_NOWAIT)
+        return part.tobytes() if count == size else part[:count].tobytes()
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        _note_refusal(fd, error)
+        return None
+    finally:
+        _buffers.append(buffer)
+
+
+def refuses(device: int) -> bool:
+    """Tell whether the device (``st_dev``) is known to refuse cached reads."""
+    return device in _refusing_devices or not READS_CACHED
+
+
+def read_whole_cached(path: str) -> bytes | int | None:
+    """Open, read and close a regular file that is all in memory and no longer than `MOST`.
+
+    Returns:
+        The bytes of the file; or a descriptor of the file, with nothing read, for `read_opened` to
+        read and close in a thread; or None if not even that could be had.
+    """
+    fd = open_cached(path)
+    if fd is None:
+        return None
+    try:
+        status = os.fstat(fd)
+        size = status.st_size
+        if size > MOST or not S_ISREG(status.st_mode):
+            return fd
+        if status.st_dev in _refusing_devices:
+            _note_folder(path)
+            return fd
+        data = read_cached(fd, size or 1, 0)  # /proc has files without a size, and refuses
+    except BaseException:
+        os.close(fd)
+        raise
+    if data is None or len(data) < size:
+        return fd
+    os.close(fd)
+    return data
+
+
+def read_opened(fd: int) -> bytes:
+    """Read all of what `open_cached` has opened, and close it. Blocks.
+
+    A FIFO waits for a writer first, as opening it would have done.
+    """
+    try:
+        mode = os.fstat(fd).st_mode
+        if S_ISFIFO(mode):
+            _wait_writer(fd)
+        if not S_ISREG(mode):
+            os.set_blocking(fd, True)
+        with open(fd, "rb", 0, closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(fd)
+
+
+def _wait_writer(fd: int) -> None:
+    """Wait for the first writer of a FIFO that was opened without one.
+
+    Linux does not report the hang-up of a FIFO that this descriptor has seen no writer of, so that
+    this waits for data or for a writer that has come and gone.
+    """
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    poll.poll()
+
+
+def _note_refusal(fd: int, error: OSError) -> None:
+    if error.errno in _REFUSALS:
+        _refusing_devices.add(os.fstat(fd).st_dev)
+
+
+def _note_folder(path: str) -> None:
+    if len(_refusing_folders) >= _FOLDERS:
+        _refusing_folders.clear()
+    _refusing_folders.add(path.rpartition("/")[0])
