@@ -236,3 +236,17 @@ def test_law_6_a_timeout_takes_back_its_own_request_only_of_an_opening_by_anothe
             await task
 
     testing.run(cancel_twice())
+
+
+async def test_law_6_what_an_inline_scope_asks_while_the_one_around_closes_is_taken_back() -> None:
+    log = Log()
+    async with Scope("app") as app:
+        inner = await app.enter(Scope("inner"), inline=True)
+        dying = Probe(log, "dying", suppress=True)
+        await inner.enter(dying)
+        host = dying.tasks[0]
+        assert host is not None
+        await app.enter(Probe(log, "last", closing=lambda: turns(4)))
+        asyncio.get_running_loop().call_soon(host.cancel)
+    await turns(5)
+    log.check_all_closed()

@@ -192,7 +192,7 @@ class Closing:
                 try:
                     yield
                 except CancelledError as exc:
-                    self.ending.cancelled(exc)
+                    self.ending.interrupted(exc)
         return ours
 
     async def give_up(self, openings: Sequence[Resource], grace: float) -> None:
@@ -222,7 +222,7 @@ class Closing:
     async def join(self, latch: Latch, until: float) -> None:
         """Wait through cancellations, and keep the first for the end."""
         self._waiting = latch
-        self.ending.cancelled(await latch.join(until))
+        self.ending.interrupted(await latch.join(until))
         self._waiting = None
 
     def _until(self) -> float:

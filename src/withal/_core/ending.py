@@ -8,7 +8,8 @@ what is to be raised, so that the rules stand in one place:
   reported once.
 * One error is raised bare, several in a group, the body's first.
 * Errors win over a cancellation, as in `asyncio.TaskGroup`; the cancellation stays requested.
-* A cancellation that the scope itself caused, to have its body leave, is not reported.
+* A cancellation that the scope itself caused, to have its body leave, is not reported, nor is one
+  that came while it closed and has been taken back since.
 * Where the owner is cancelled too, that a resource was is no news: a loop that shuts down cancels
   all of its tasks.
 """
@@ -41,6 +42,7 @@ class Ending:
     cancellation: CancelledError | None = None
     insists = False
     _translated: CancelledError | None = None
+    _arrived: CancelledError | None = None
 
     def __init__(self, body: BaseException | None) -> None:
         self.seen = body
@@ -67,6 +69,15 @@ class Ending:
         """Keep the first cancellation for when closing is done (law 6)."""
         if self.cancellation is None and cancellation is not self.seen:
             self.cancellation = cancellation
+
+    def interrupted(self, cancellation: CancelledError | None) -> None:
+        """Keep a cancellation of the task that closes, unless the request is taken back by then.
+
+        An inline scope or timeout that is yet to close may have made it, and takes it back.
+        """
+        self.cancelled(cancellation)
+        if cancellation is self.cancellation:
+            self._arrived = cancellation
 
     def suppress(self) -> None:
         """Drop the body's exception: a finalizer returned true."""
@@ -108,7 +119,7 @@ class Ending:
             failures.insert(0, self.seen)
         if cancellation is None and requested:
             cancellation = self._translated  # into an error: it is owed all the same
-        if own and not requested:
+        if not requested and (own or cancellation is self._arrived):
             cancellation = None
         elif requested and cancellation is not None:
             lost = [each for each in failures if isinstance(each, ResourceLostError)]
