@@ -43,6 +43,20 @@ class SyncManager(Protocol[T_co]):
 
 Manager: TypeAlias = AsyncManager[T_co] | SyncManager[T_co]
 
+
+class Telling:
+    """A manager that sends events of its own, as a scope or a file does.
+
+    Where a scope enters it, that scope sends them in its place, since it knows where that was.
+    """
+
+    __slots__ = ()
+
+    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+        """Leave telling to the scope that enters it, by the name and kind that are returned."""
+        raise NotImplementedError
+
+
 # The methods as the type has them. The values that pass through are the user's own and of any
 # type; the signatures of Scope are where they are typed.
 Enter: TypeAlias = Callable[[Any], Any]

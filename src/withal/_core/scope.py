@@ -28,6 +28,7 @@ from withal._core.managers import (
     AsyncManager,
     Manager,
     SyncManager,
+    Telling,
     check_callable,
     check_together,
     name_of,
@@ -50,7 +51,7 @@ _current: ContextVar[Scope | None] = ContextVar("withal_scope", default=None)
 
 
 @final
-class Scope:
+class Scope(Telling):
     """A region of a program that owns resources: ``async with Scope("app") as scope: ...``.
 
     What was opened in it is closed exactly once when the body ends, however it ends: in reverse
@@ -231,8 +232,8 @@ class Scope:
         if held is None or held.phase is not OPEN:
             raise self._not_open(manager)
         kind = None
-        if type(manager) is _SCOPE:
-            name, kind = cast("Scope", manager)._tell_through_its_holder(name)
+        if isinstance(manager, Telling):
+            name, kind = manager.tell_through_its_holder(name)
         if not inline:
             host = Host(held, manager, name, kind)
             await held.open_together((host,))
@@ -322,8 +323,8 @@ class Scope:
         held = self._holdings("resources")
         check_together(managers)
         hosts = [
-            Host(held, manager, *manager._tell_through_its_holder(None))
-            if isinstance(manager, Scope)
+            Host(held, manager, *manager.tell_through_its_holder(None))
+            if isinstance(manager, Telling)
             else Host(held, manager, None)
             for manager in managers
         ]
@@ -479,7 +480,7 @@ class Scope:
             self._declared = Declared(self._held, around)
         return self._declared
 
-    def _tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
         """Leave it to what is to hold this scope to tell of it, by the name and kind returned.
 
         That knows where the scope was entered, as of any resource.
@@ -498,7 +499,6 @@ class Scope:
 
 
 _PARENTS = (Scope, NoneType)
-_SCOPE: type = Scope  # a type checker holds that no Scope is passed where any manager may be
 
 
 def _holdings_around(scope: Scope) -> Holdings | None:
