@@ -501,6 +501,12 @@ class Scope(Telling):
 _PARENTS = (Scope, NoneType)
 
 
+def current_names() -> tuple[str, ...]:
+    """Return the names of the scopes that are current here, outermost first."""
+    scope = _current.get()
+    return () if scope is None or scope._held is None else scope._held.names
+
+
 def _holdings_around(scope: Scope) -> Holdings | None:
     """Return what the parent of a scope about to be entered holds."""
     parent = scope.parent

@@ -1,0 +1,95 @@
+"""What was read ahead: bytes or characters, how far they are used, and their lines.
+
+``async for`` takes lines from an iterator over a list, which costs nothing a line. How far the
+buffer is used is then worked out only when somebody asks, from how many lines are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from operator import length_hint
+from typing import AnyStr, Generic, final
+
+
+@final
+class Buffer(Generic[AnyStr]):
+    """A text or bytes, of which the part from `at` is unread.
+
+    Attributes:
+        data: what was read ahead.
+        at: how much of it is used. True only while no lines are iterated: see `settle`.
+    """
+
+    __slots__ = ("_empty", "_iterator", "_left", "_lines", "at", "data")
+
+    def __init__(self, empty: AnyStr) -> None:
+        self._empty: AnyStr = empty
+        self.data: AnyStr = empty
+        self.at = 0
+        self._lines: Sequence[AnyStr] = ()
+        self._left = 0  # of the lines, when `at` was worked out
+        self._iterator: Iterator[AnyStr] | None = None
+
+    def __len__(self) -> int:
+        """Return how much is unread."""
+        self.settle()
+        return len(self.data) - self.at
+
+    def set(self, data: AnyStr, at: int = 0) -> None:
+        """Replace all."""
+        self.forget_lines()
+        self.data = data
+        self.at = at
+
+    def add(self, more: AnyStr) -> None:
+        """Put more behind what is unread."""
+        self.forget_lines()
+        self.data = self.data[self.at :] + more if self.at < len(self.data) else more
+        self.at = 0
+
+    def take(self, size: int) -> AnyStr:
+        """Return so much of what is unread, or all there is."""
+        self.forget_lines()
+        at = self.at
+        part = self.data[at : at + size]
+        self.at = at + len(part)
+        if self.at == len(self.data):
+            self.set(self._empty)
+        return part
+
+    def take_all(self) -> AnyStr:
+        """Return all that is unread."""
+        return self.take(len(self.data))
+
+    @property
+    def lines(self) -> Iterator[AnyStr] | None:
+        """The lines that are being iterated, if any are."""
+        return self._iterator
+
+    def iterate(self, lines: Sequence[AnyStr]) -> Iterator[AnyStr]:
+        """Begin to take these lines, which are the next unread, one by one.
+
+        The iterator ends early when something else is done with the buffer.
+        """
+        self.forget_lines()
+        self._lines = lines
+        self._left = len(lines)
+        self._iterator = iter(lines)
+        return self._iterator
+
+    def settle(self) -> None:
+        """Work out how far the lines have been iterated."""
+        if self._iterator is not None:
+            left = length_hint(self._iterator)
+            start = len(self._lines) - self._left
+            self.at += sum(map(len, self._lines[start : start + self._left - left]))
+            self._left = left
+
+    def forget_lines(self) -> None:
+        """End the iteration of lines; what is left of them stays unread."""
+        if self._iterator is not None:
+            self.settle()
+            for _ in self._iterator:
+                pass
+            self._iterator = None
+            self._lines = ()

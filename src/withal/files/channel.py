@@ -1,0 +1,199 @@
+"""How bytes get from and to a descriptor: by position where there are positions, else in turn.
+
+`Positional` is for regular files. Each read names its place, so that a cancelled one has changed
+nothing, and what the page cache has is read without a thread. `Sequential` is for all else: pipes,
+terminals, devices. What a cancelled read has taken out of one of these is kept for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import TypeAlias, final
+
+from withal.files.cached import read_cached, refuses
+from withal.files.descriptor import Descriptor
+from withal.files.hop import call, hop, landed
+from withal.files.readiness import wait_readable
+from withal.files.statistics import Counters
+
+_MOST_AT_ONCE = 1 << 30  # a system call takes 2 GiB at most
+_CHUNK = 64 * 1024  # what is asked of a pipe at once, which holds as much
+
+
+@final
+class Positional:
+    """A regular file.
+
+    Args:
+        descriptor: what it is read and written by.
+        device: the ``st_dev`` of its file system.
+    """
+
+    __slots__ = ("_device", "counters", "descriptor", "reads_inline")
+
+    is_positional = True
+
+    def __init__(self, descriptor: Descriptor, device: int) -> None:
+        self.descriptor = descriptor
+        self.counters = Counters()
+        self.reads_inline = not refuses(device)
+        self._device = device
+
+    def read_now(self, size: int, offset: int) -> bytes | None:
+        """Read up to `size` bytes out of the page cache; None if that has not even the first.
+
+        Fewer than `size` may be the end of the file, or all that the cache has.
+        """
+        if not self.reads_inline:
+            return None
+        counters = self.counters
+        data = read_cached(self.descriptor.number, size, offset)
+        if data is None:
+            counters.misses += 1
+            self.reads_inline = not refuses(self._device)
+            return None
+        counters.hits += 1
+        counters.bytes_read += len(data)
+        return data
+
+    async def read(self, size: int, offset: int) -> bytes:
+        """Read `size` bytes, or to the end if that is -1; fewer are the end of the file."""
+        self.counters.hops += 1
+        data = await call(self.descriptor.use, _read_fully, size, offset)
+        self.counters.bytes_read += len(data)
+        return data
+
+    def size(self) -> int:
+        """Return how long the file is now, as the inode in memory has it."""
+        return os.fstat(self.descriptor.number).st_size
+
+
+@final
+class Sequential:
+    """A pipe, a terminal, a device: what has no positions.
+
+    Args:
+        descriptor: what it is read and written by.
+        is_nonblocking: its calls never wait.
+    """
+
+    __slots__ = (
+        "_can_watch",
+        "_flight",
+        "_has_begun",
+        "_kept",
+        "counters",
+        "descriptor",
+        "is_nonblocking",
+    )
+
+    is_positional = False
+    reads_inline = False
+
+    def __init__(self, descriptor: Descriptor, *, is_nonblocking: bool) -> None:
+        self.descriptor = descriptor
+        self.counters = Counters()
+        self.is_nonblocking = is_nonblocking
+        self._can_watch = True
+        self._has_begun = False
+        self._flight: asyncio.Future[bytes] | None = None
+        self._kept = b""
+
+    def read_now(self, _size: int, _offset: int) -> bytes | None:
+        """Return None: it is not known what is there."""
+        return None
+
+    async def read(self, size: int, _offset: int) -> bytes:
+        """Read what there is, up to `size` bytes, or a chunk if that is -1; none are the end."""
+        size = _CHUNK if size < 0 else size
+        data = self._kept or await self._receive(size)
+        self._kept = data[size:]
+        self._has_begun = True
+        return data[:size]
+
+    async def _receive(self, size: int) -> bytes:
+        if self.is_nonblocking:
+            return await self._receive_nonblocking(size)
+        if self._flight is None:
+            await self._wait_readable()
+            self.counters.hops += 1
+            self._flight = hop(self.descriptor.use, os.read, size)
+        # Of a wait that was cancelled the flight is still there, with what it has read.
+        data = await landed(self._flight)
+        self._flight = None
+        self.counters.bytes_read += len(data)
+        return data
+
+    async def _receive_nonblocking(self, size: int) -> bytes:
+        number = self.descriptor.number
+        while True:
+            if not self._has_begun:
+                # A FIFO that nobody has opened for writing yet looks as if it had ended.
+                await self._wait_readable()
+            try:
+                data = os.read(number, size)
+            except BlockingIOError:
+                self._has_begun = False
+                continue
+            self.counters.bytes_read += len(data)
+            return data
+
+    async def _wait_readable(self) -> None:
+        """Wait without a thread, which could not be had back, where the loop can do that."""
+        if not self._can_watch:
+            return
+        # A copy, since the loop keeps one callback a descriptor, and the user may have his own.
+        copy = os.dup(self.descriptor.number)
+        try:
+            await wait_readable(copy)
+        except (OSError, NotImplementedError):
+            self._can_watch = False  # a device that always has something
+        finally:
+            os.close(copy)
+
+    def size(self) -> int:
+        """Return 0: it has none."""
+        return 0
+
+
+Channel: TypeAlias = Positional | Sequential
+
+
+def write_fully(
+    number: int, parts: Sequence[bytes], offset: int | None
+) -> tuple[int, OSError | None]:
+    """Write all of this at a position, or without one. Blocks.
+
+    Returns:
+        How many bytes were written, and what prevented the rest.
+    """
+    data = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
+    done = 0
+    while done < len(data):
+        part = data[done : done + _MOST_AT_ONCE]
+        try:
+            count = (
+                os.write(number, part) if offset is None else os.pwrite(number, part, offset + done)
+            )
+        except OSError as error:
+            return done, error
+        done += count
+    return done, None
+
+
+def _read_fully(number: int, size: int, offset: int) -> bytes:
+    """Read `size` bytes at a position, or all from there on if that is negative. Blocks."""
+    parts: list[bytes] = []
+    while size:
+        # No more than there is: the buffer is made before it is known what comes.
+        there = max(os.fstat(number).st_size - offset, 0) + 1
+        most = min(there if size < 0 else min(size, max(there, _CHUNK)), _MOST_AT_ONCE)
+        data = os.pread(number, most, offset)
+        parts.append(data)
+        if not data:
+            break
+        offset += len(data)
+        size = size if size < 0 else size - len(data)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

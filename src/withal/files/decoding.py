@@ -1,0 +1,138 @@
+"""Decoding what comes in chunks, and telling where in the file a character is.
+
+A text position is what the standard library calls an opaque number: where to begin reading, the
+decoder's state there, and how many characters to skip. It is worked out here by the standard
+library itself, from the chunk that the character is in, so that the numbers are the same.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+from typing import Any, NamedTuple, final
+
+_FIELD = 64  # bits of each number in a position
+_MASK = (1 << _FIELD) - 1
+
+
+@final
+class Place(NamedTuple):
+    """What a text position says."""
+
+    start: int
+    flags: int
+    feed: int
+    skip: int
+    at_end: bool
+
+
+def unpack(position: int) -> Place:
+    """Return what a text position says."""
+    start, flags, feed, skip = (position >> n * _FIELD & _MASK for n in range(4))
+    return Place(start, flags, feed, skip, bool(position >> 4 * _FIELD))
+
+
+@final
+class Chunk(NamedTuple):
+    """Bytes that were decoded together."""
+
+    start: int  # in the file
+    flags: int  # the decoder's state at the start
+    data: bytes
+    characters: int
+
+
+@final
+class Decoding:
+    """A decoder, and the chunks that it made the unread text of.
+
+    Args:
+        encoding: the name of the encoding.
+        errors: what to do about bytes that cannot be decoded.
+        newline: how lines end, as for the builtin `open`.
+    """
+
+    def __init__(self, encoding: str, errors: str, newline: str | None) -> None:
+        self._encoding = encoding
+        self._errors = errors
+        self._newline = newline
+        self._universal = not newline
+        made = codecs.getincrementaldecoder(encoding)(errors)
+        # Of one of two types, with the same methods; typeshed has them apart.
+        self._decoder: Any = (
+            io.IncrementalNewlineDecoder(made, translate=newline is None)
+            if self._universal
+            else made
+        )
+        self._chunks: list[Chunk] = []
+
+    @property
+    def newlines(self) -> str | tuple[str, ...] | None:
+        """The line endings that were met so far, where any will do."""
+        return self._decoder.newlines if self._universal else None
+
+    def feed(self, data: bytes, end: int, *, unread: int, at_end: bool) -> str:
+        """Decode the next bytes.
+
+        Args:
+            data: the bytes.
+            end: where in the file they end.
+            unread: how many characters of earlier chunks are unread.
+            at_end: the file ends here.
+
+        Raises:
+            UnicodeDecodeError: nothing has changed.
+        """
+        pending, flags = before = self._decoder.getstate()
+        try:
+            text: str = self._decoder.decode(data, at_end)
+        except UnicodeDecodeError:
+            self._decoder.setstate(before)
+            raise
+        while self._chunks and sum(each.characters for each in self._chunks[1:]) >= unread:
+            del self._chunks[0]
+        if unread == 0:
+            self._chunks.clear()
+        start = end - len(data) - len(pending)
+        self._chunks.append(Chunk(start, flags, pending + data, len(text)))
+        return text
+
+    def forget(self) -> None:
+        """Forget the chunks: what was read ahead is dropped."""
+        self._chunks.clear()
+
+    def position(self, unread: int) -> int | None:
+        """Return the position that is so many characters before the last one that was decoded.
+
+        None is the position where the file itself is.
+        """
+        if not self._chunks:
+            return None
+        for chunk in reversed(self._chunks):
+            if unread <= chunk.characters:
+                return self._position_in(chunk, chunk.characters - unread)
+            unread -= chunk.characters
+        raise AssertionError("more is unread than was decoded")
+
+    def _position_in(self, chunk: Chunk, characters: int) -> int:
+        if len(chunk.data) == chunk.characters and not chunk.flags and chunk.data.isascii():
+            return chunk.start + characters
+        file = io.TextIOWrapper(
+            io.BytesIO(chunk.data), self._encoding, self._errors, newline=self._newline
+        )
+        file.seek(chunk.flags << _FIELD)
+        file.read(characters)
+        return file.tell() + chunk.start
+
+    def restore(self, place: Place) -> None:
+        """Go on from a position, of which the bytes and characters to skip are still to be read."""
+        self._chunks.clear()
+        if place.start == 0 and place.flags == 0:
+            self._decoder.reset()
+        else:
+            self._decoder.setstate((b"", place.flags))
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self._chunks.clear()
+        self._decoder.reset()

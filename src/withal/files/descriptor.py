@@ -1,0 +1,86 @@
+"""A descriptor that is closed once, and not while a thread uses it.
+
+When an operation is cancelled its call goes on in a thread. To close the descriptor then would let
+the number go to another file, which that call would read from or write to. So each call in a
+thread counts itself in and out, and if the file is closed meanwhile, the last one out closes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import warnings
+from collections.abc import Callable
+from threading import Lock
+from typing import Concatenate, ParamSpec, TypeVar, final
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@final
+class Descriptor:
+    """An open descriptor.
+
+    Args:
+        number: the descriptor.
+        name: what it is of, for messages.
+        is_ours: it is to be closed with the file.
+    """
+
+    __slots__ = ("__weakref__", "_is_closing", "_is_ours", "_lock", "_name", "_users", "number")
+
+    def __init__(self, number: int, name: object, *, is_ours: bool) -> None:
+        self.number = number
+        self._name = name
+        self._is_ours = is_ours
+        self._is_closing = False
+        self._lock = Lock()
+        self._users = 0
+
+    def use(
+        self, function: Callable[Concatenate[int, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return ``function(number, *args)``, in a thread.
+
+        Raises:
+            OSError: EBADF: it has been closed.
+        """
+        with self._lock:
+            if self._is_closing:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF), self._name)
+            self._users += 1
+        try:
+            return function(self.number, *args, **kwargs)
+        finally:
+            if self._is_last_out():
+                self._close()
+
+    def close(self) -> None:
+        """Close it, now or when the last call that uses it has ended. May block.
+
+        Raises:
+            OSError: as ``close(2)`` reports, if it is closed now.
+        """
+        with self._lock:
+            is_free = not self._is_closing and not self._users
+            self._is_closing = True
+        if is_free:
+            self._close()
+
+    def _is_last_out(self) -> bool:
+        with self._lock:
+            self._users -= 1
+            return self._is_closing and not self._users
+
+    def _close(self) -> None:
+        if self._is_ours:
+            os.close(self.number)
+
+    def __del__(self) -> None:
+        if not self._is_closing and self._is_ours:
+            # As the standard library's files do: the number cannot be had back in any other way.
+            warnings.warn(
+                f"unclosed file {self._name!r}", ResourceWarning, stacklevel=2, source=self
+            )
+            self.close()

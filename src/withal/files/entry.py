@@ -1,0 +1,65 @@
+"""An open file as the ledger has it: the events of its opening and closing."""
+
+from __future__ import annotations
+
+from asyncio import Future, current_task, get_running_loop
+from typing import Any, final
+
+from withal._core.ending import outcome_of
+from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
+from withal._core.scope import current_names
+
+
+@final
+class Entry:
+    """What observers are told of one file. Made only where there are any.
+
+    Args:
+        name: the file's name.
+        observers: who is told.
+    """
+
+    __slots__ = ("_id", "_name", "_names", "_observers")
+
+    def __init__(self, name: str, observers: Observers) -> None:
+        self._id = next_id()
+        self._name = name
+        self._names = current_names()
+        self._observers = observers
+        self._tell(Step.OPENING)
+
+    @classmethod
+    def begin(cls, name: object) -> Entry | None:
+        """Tell that a file opens, if anybody listens."""
+        observers = current_observers()
+        return cls(str(name), observers) if observers else None
+
+    def opened(self) -> None:
+        """Tell that it is open."""
+        self._tell(Step.OPENED)
+
+    def failed(self, error: BaseException) -> None:
+        """Tell that it could not be opened."""
+        self._tell(Step.FAILED, outcome_of(error))
+
+    def closing(self) -> None:
+        """Tell that it is about to close."""
+        self._tell(Step.CLOSING)
+
+    def closed(self, closing: Future[Any]) -> None:
+        """Tell that it is closed, and how that went."""
+        self._tell(Step.CLOSED, outcome_of(closing.exception()))
+
+    def _tell(self, step: Step, outcome: Outcome | None = None) -> None:
+        task = current_task()
+        event = Event(
+            step,
+            get_running_loop().time(),
+            self._id,
+            self._name,
+            "file",
+            self._names,
+            "" if task is None else task.get_name(),
+            outcome,
+        )
+        emit(self._observers, event)

@@ -1,0 +1,136 @@
+"""What the arguments of `open` ask for, checked as the builtin does, before anything is opened."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import locale
+import os
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import final
+
+_NEWLINES = (None, "", "\n", "\r", "\r\n")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A mode, taken apart.
+
+    Attributes:
+        text: as it was given.
+        is_text: characters are read and written, not bytes.
+        kind: ``"r"``, ``"w"``, ``"a"`` or ``"x"``.
+        updates: it has a ``"+"``.
+    """
+
+    text: str
+    is_text: bool
+    kind: str
+    updates: bool
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the file can be read."""
+        return self.updates or self.kind == "r"
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the file can be written."""
+        return self.updates or self.kind != "r"
+
+    @property
+    def flags(self) -> int:
+        """What ``open(2)`` is given."""
+        flags = os.O_RDONLY if self.kind == "r" else os.O_WRONLY
+        if self.updates:
+            flags = os.O_RDWR
+        more = {
+            "r": 0,
+            "w": os.O_CREAT | os.O_TRUNC,
+            "a": os.O_CREAT | os.O_APPEND,
+            "x": os.O_CREAT | os.O_EXCL,
+        }
+        binary = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+        return flags | more[self.kind] | binary | getattr(os, "O_CLOEXEC", 0)
+
+    @property
+    def of_binary(self) -> str:
+        """The mode of the binary file, as the standard library's objects say it."""
+        if self.kind in "ax":
+            return f"{self.kind}b+" if self.updates else f"{self.kind}b"
+        return "rb+" if self.updates else f"{self.kind}b"
+
+
+def parse(mode: object) -> Mode:
+    """Take a mode apart.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it is no mode.
+    """
+    if not isinstance(mode, str):
+        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
+    letters = set(mode)
+    if letters - set("axrwb+t") or len(mode) > len(letters):
+        raise ValueError(f"invalid mode: {mode!r}")
+    if {"t", "b"} <= letters:
+        raise ValueError("can't have text and binary mode at once")
+    kinds = letters & set("axrw")
+    if len(kinds) != 1:
+        raise ValueError(
+            "must have exactly one of create/read/write/append mode"
+            if kinds
+            else "Must have exactly one of create/read/write/append mode and at most one plus"
+        )
+    return Mode(mode, "b" not in letters, kinds.pop(), "+" in letters)
+
+
+def check_options(
+    mode: Mode, buffering: object, encoding: object, errors: object, newline: object
+) -> None:
+    """Check that the options are of use in this mode.
+
+    Raises:
+        TypeError: one is of the wrong type.
+        ValueError: one is of no use, or no value.
+    """
+    if not isinstance(buffering, int):
+        name = type(buffering).__name__
+        raise TypeError(f"{name!r} object cannot be interpreted as an integer")
+    for what, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
+        if value is not None and not isinstance(value, str):
+            name = type(value).__name__
+            raise TypeError(f"open() argument {what!r} must be str or None, not {name}")
+        if value is not None and not mode.is_text:
+            article = "an" if what != "newline" else "a"
+            raise ValueError(f"binary mode doesn't take {article} {what} argument")
+    if mode.is_text and not buffering:
+        raise ValueError("can't have unbuffered text I/O")
+    if newline not in _NEWLINES:
+        raise ValueError(f"illegal newline value: {newline!r}")
+    if not mode.is_text and buffering == 1:
+        warnings.warn(
+            "line buffering (buffering=1) isn't supported in binary mode, the default buffer size "
+            "will be used",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def text_encoding(encoding: str | None) -> str:
+    """Return the encoding to use: the locale's, if none is given.
+
+    Raises:
+        LookupError: there is none of this name, or it is not of text.
+    """
+    name = io.text_encoding(encoding, 4)
+    if name == "locale":
+        name = "utf-8" if sys.flags.utf8_mode else locale.getencoding()
+    if not codecs.lookup(name)._is_text_encoding:  # as io asks it
+        raise LookupError(
+            f"{name!r} is not a text encoding; use codecs.open() to handle arbitrary codecs"
+        )
+    return name

@@ -1,0 +1,372 @@
+"""Opening a file: without a thread where no disk is needed, and never for ever in one.
+
+Opening a FIFO waits for its other end, in a thread that nobody could have back. So whatever is
+opened by name is opened not to block. That makes no difference to a regular file. A FIFO opens for
+reading at once, and its first read waits for a writer; for writing it is tried again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final, overload
+
+from withal._core.managers import Telling
+from withal.files.binary import BinaryFile
+from withal.files.cached import open_cached
+from withal.files.channel import Channel, Positional, Sequential
+from withal.files.descriptor import Descriptor
+from withal.files.entry import Entry
+from withal.files.fairness import OPERATION, turns_here
+from withal.files.hop import obtain
+from withal.files.mode import Mode, check_options, parse, text_encoding
+from withal.files.text import TextFile
+
+if TYPE_CHECKING:
+    from _typeshed import OpenBinaryMode, OpenTextMode
+
+FileName: TypeAlias = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
+Opener: TypeAlias = Callable[[Any, int], int]  # of what was given: a name or a descriptor
+
+F_co = TypeVar("F_co", covariant=True)
+
+_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
+
+_FIRST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.05  # seconds between two looks whether a FIFO is read
+
+
+@overload
+def open(  # noqa: A001 - the name of the builtin, which it stands for
+    file: FileName,
+    mode: OpenTextMode = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Opening[TextFile]: ...
+@overload
+def open(  # noqa: A001
+    file: FileName,
+    mode: OpenBinaryMode,
+    buffering: int = -1,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Opening[BinaryFile]: ...
+@overload
+def open(  # noqa: A001
+    file: FileName,
+    mode: str,
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Opening[Any]: ...  # which of the two is known when it runs
+def open(  # noqa: A001
+    file: FileName,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Opening[Any]:
+    """Open a file, as the builtin `open` does, without blocking the event loop.
+
+    ``async with files.open(path) as file: ...`` closes it; ``file = await files.open(path)`` leaves
+    that to ``await file.close()``. The file is a `TextFile`, or in a binary mode a `BinaryFile`.
+    The arguments are those of the builtin; `opener` is called in a thread.
+
+    A cancelled opening leaves nothing open. With observers in place the file is in their ledger as
+    a resource of kind ``"file"``; it is safe to be entered ``inline`` in a scope.
+
+    A FIFO opens for reading at once, and the first read waits until there is a writer.
+
+    Raises:
+        OSError: it cannot be opened; the same as the builtin raises. Now or when it is awaited:
+        TypeError, ValueError, LookupError: an argument is of no use, as for the builtin.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> from withal import files
+        >>> async def main(folder: str) -> None:
+        ...     async with files.open(f"{folder}/greeting.txt", "w") as file:
+        ...         await file.write("hello\\nworld\\n")
+        ...     async with files.open(f"{folder}/greeting.txt") as file:
+        ...         async for line in file:
+        ...             print(line.strip())
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(folder))
+        hello
+        world
+    """
+    if not isinstance(file, int):
+        os.fspath(file)  # a TypeError, if it is nothing of the kind
+    parsed = parse(mode)
+    check_options(parsed, buffering, encoding, errors, newline)
+    if not closefd and not isinstance(file, int):
+        raise ValueError("Cannot use closefd=False with file name")
+    source = _Source(file, parsed, closefd, opener)
+    if not parsed.is_text:
+        size = -1 if buffering == 1 else buffering
+        return Opening(source, lambda found, entry: _binary(source, found, size, entry))
+    made = _Text(text_encoding(encoding), errors or "strict", newline, buffering)
+    return Opening(source, lambda found, entry: made.file(source, found, entry))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What is to be opened, and how."""
+
+    file: FileName
+    mode: Mode
+    closefd: bool
+    opener: Opener | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A descriptor, and what is to be known of it.
+
+    Attributes:
+        is_nonblocking: its calls never wait.
+        is_ours: it was opened for the file, and nobody else has it.
+    """
+
+    number: int
+    status: os.stat_result
+    position: int
+    is_nonblocking: bool
+    is_ours: bool
+
+    @property
+    def is_positional(self) -> bool:
+        """Whether it has positions, as a regular file and a disk have."""
+        return S_ISREG(self.status.st_mode) or S_ISBLK(self.status.st_mode)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """How a text file is made of a binary one."""
+
+    encoding: str
+    errors: str
+    newline: str | None
+    buffering: int
+
+    def file(self, source: _Source, found: Found, entry: Entry | None) -> TextFile:
+        is_terminal = not found.is_positional and os.isatty(found.number)
+        return TextFile(
+            _binary(source, found, -1 if self.buffering == 1 else self.buffering, entry),
+            source.mode.text,
+            encoding=self.encoding,
+            errors=self.errors,
+            newline=self.newline,
+            line_buffering=self.buffering == 1 or (self.buffering < 0 and is_terminal),
+        )
+
+
+@final
+class Opening(Telling, Generic[F_co]):
+    """A file about to be opened, by ``await`` or ``async with``; made by `open`."""
+
+    __slots__ = ("_file", "_is_held", "_make", "_source")
+
+    def __init__(self, source: _Source, make: Callable[[Found, Entry | None], F_co]) -> None:
+        self._source = source
+        self._make = make
+        self._is_held = False
+        self._file: Any = None  # F_co; a covariant type may not be stored
+
+    def __repr__(self) -> str:
+        return f"<withal.files.Opening {self._source.file!r} mode={self._source.mode.text!r}>"
+
+    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+        """Leave telling to the scope that enters it."""
+        self._is_held = True
+        return name or str(self._source.file), "file"
+
+    def __await__(self) -> Generator[Any, Any, F_co]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> F_co:
+        self._file = await self._open()
+        return self._file  # type: ignore[no-any-return]  # F_co
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._file.close()
+
+    async def _open(self) -> F_co:
+        entry = None if self._is_held else Entry.begin(self._source.file)
+        try:
+            found = _find_now(self._source)
+            if found is None:
+                found = await _find(self._source)
+            file = self._make(found, entry)
+        except BaseException as error:
+            if entry is not None:
+                entry.failed(error)
+            raise
+        if entry is not None:
+            entry.opened()
+        return file
+
+
+def _binary(source: _Source, found: Found, buffering: int, entry: Entry | None) -> BinaryFile:
+    return binary_file(
+        found,
+        source.file,
+        source.mode.of_binary,
+        readable=source.mode.is_readable,
+        writable=source.mode.is_writable,
+        closefd=source.closefd,
+        buffering=buffering,
+        entry=entry,
+    )
+
+
+def binary_file(
+    found: Found,
+    name: object,
+    mode: str,
+    *,
+    readable: bool,
+    writable: bool,
+    closefd: bool,
+    buffering: int = -1,
+    entry: Entry | None = None,
+) -> BinaryFile:
+    """Return a file of a descriptor."""
+    descriptor = Descriptor(found.number, name, is_ours=closefd)
+    channel: Channel = (
+        Positional(descriptor, found.status.st_dev)
+        if found.is_positional
+        else Sequential(descriptor, is_nonblocking=found.is_nonblocking)
+    )
+    return BinaryFile(
+        channel,
+        name,
+        mode,
+        position=found.position,
+        readable=readable,
+        writable=writable,
+        appends="a" in mode,
+        buffering=buffering,
+        is_shared=not found.is_ours,
+        entry=entry,
+    )
+
+
+def _find_now(source: _Source) -> Found | None:
+    """Open a file that is in memory; None if that cannot be done without waiting."""
+    path = source.file
+    mode = source.mode
+    if mode.kind != "r" or mode.updates or source.opener is not None or isinstance(path, int):
+        return None
+    path = os.fspath(path)
+    if not isinstance(path, str):
+        return None
+    number = open_cached(path)
+    if number is None:
+        return None
+    turns_here().left -= OPERATION
+    return _looked_at(number, source)
+
+
+async def _find(source: _Source) -> Found:
+    """Open it in a thread; wait for a FIFO to be read, without one."""
+    pause = _FIRST_PAUSE
+    while True:
+        found = await obtain(_find_blocking, source, give_back=_give_back)
+        if found is not None:
+            return found
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _find_blocking(source: _Source) -> Found | None:
+    """Open it, or return None if it is a FIFO that nobody reads."""
+    file, flags = source.file, source.mode.flags
+    if isinstance(file, int) and source.opener is None:
+        return _looked_at(file, source)
+    if source.opener is not None:
+        return _looked_at(_by_opener(source.opener, file, flags), source)
+    assert not isinstance(file, int)
+    try:
+        return _looked_at(os.open(file, flags | _NONBLOCK, 0o666), source)
+    except OSError as error:
+        if error.errno == errno.ENXIO and S_ISFIFO(os.stat(file).st_mode):
+            return None
+        raise
+
+
+def _by_opener(opener: Opener, file: FileName, flags: int) -> int:
+    number = opener(file, flags)
+    if not isinstance(number, int):
+        raise TypeError("expected integer from opener")
+    if number < 0:
+        raise ValueError(f"opener returned {number}")
+    os.set_inheritable(number, False)
+    return number
+
+
+def _looked_at(number: int, source: _Source) -> Found:
+    """Return what is to be known of a descriptor; close it if it cannot be used."""
+    file = source.file
+    is_ours = source.opener is not None or not isinstance(file, int)
+    try:
+        found = look_at(number, is_ours=is_ours, appends=source.mode.kind == "a")
+    except BaseException:
+        if is_ours:
+            os.close(number)
+        raise
+    if S_ISDIR(found.status.st_mode):
+        _give_back(found)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
+    return found
+
+
+def look_at(number: int, *, is_ours: bool, appends: bool = False) -> Found:
+    """Return what is to be known of a descriptor.
+
+    Args:
+        number: the descriptor.
+        is_ours: nobody else has it.
+        appends: its position is to be the end.
+    """
+    status = os.fstat(number)
+    kind = status.st_mode
+    if S_ISREG(kind) or S_ISBLK(kind):
+        position = os.lseek(number, 0, os.SEEK_END if appends else os.SEEK_CUR)
+        return Found(number, status, position, is_nonblocking=False, is_ours=is_ours)
+    # A device may have no notion of not blocking; a terminal has.
+    if is_ours and S_ISCHR(kind) and not os.isatty(number):
+        os.set_blocking(number, True)
+    is_nonblocking = hasattr(os, "get_blocking") and not os.get_blocking(number)
+    return Found(number, status, 0, is_nonblocking=is_nonblocking, is_ours=is_ours)
+
+
+def _give_back(found: Found | None) -> None:
+    if found is not None and found.is_ours:
+        os.close(found.number)

@@ -1,0 +1,449 @@
+"""Text files: characters and lines on top of a binary file."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import re
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from operator import length_hint
+from types import TracebackType
+from typing import Self, final
+
+from withal.files.binary import BinaryFile
+from withal.files.buffer import Buffer
+from withal.files.decoding import Decoding, unpack
+from withal.files.statistics import Statistics
+
+_ANY_NEWLINE = re.compile("\r\n|\r|\n")
+
+# A text is cut into lines by the standard library: `str.splitlines` splits at more than newlines.
+_AS_BYTES = ("utf-8", "surrogatepass")
+
+
+@final
+class TextFile:
+    """A file opened in a text mode; made by `withal.files.open`.
+
+    Its methods are those of the standard library's `io.TextIOWrapper`, with their arguments,
+    results and errors; those that may wait are to be awaited. Several tasks may use one file: each
+    operation is done as a whole, in turn.
+
+    A cancelled read has read nothing, and a cancelled write has queued nothing, as it is for
+    `BinaryFile`. Bytes that cannot be decoded are an error of the operation that comes upon them
+    with what it reads ahead, and of each one after that, until a `seek`.
+
+    Attributes:
+        buffer: the binary file below.
+        mode: what was given to `open`.
+        encoding: the encoding.
+        errors: what to do about what cannot be decoded or encoded.
+        line_buffering: what is written is flushed at each line's end.
+    """
+
+    def __init__(
+        self,
+        buffer: BinaryFile,
+        mode: str,
+        *,
+        encoding: str,
+        errors: str,
+        newline: str | None,
+        line_buffering: bool,
+    ) -> None:
+        self.buffer = buffer
+        self.mode = mode
+        self.encoding = encoding
+        self.errors = errors
+        self.line_buffering = line_buffering
+        self._newline = newline
+        self._unread: Buffer[str] = Buffer("")
+        self._decoding = Decoding(encoding, errors, newline)
+        self._encoder = codecs.getincrementalencoder(encoding)(errors)
+        self._line_end = os.linesep if newline is None else newline or "\n"
+        # An encoding without states can be left to str.encode, which is faster.
+        self._is_stateless = codecs.lookup(encoding).name in ("utf-8", "ascii", "iso8859-1")
+        self._is_detached = False
+        if buffer._writable and buffer._channel.is_positional and buffer._position():
+            self._go_on_encoding(buffer._position())
+
+    # What it is
+
+    @property
+    def name(self) -> object:
+        """What was given to `open`."""
+        return self._binary.name
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._binary.closed
+
+    @property
+    def newlines(self) -> str | tuple[str, ...] | None:
+        """The line endings met so far, where any will do: one, several, or None yet."""
+        return self._decoding.newlines
+
+    @property
+    def write_through(self) -> bool:
+        """Always false: what is written is queued."""
+        return False
+
+    @property
+    def _binary(self) -> BinaryFile:
+        if self._is_detached:
+            raise ValueError("underlying buffer has been detached")
+        return self.buffer
+
+    def __repr__(self) -> str:
+        return (
+            f"<withal.files.TextFile name={self.buffer.name!r} mode={self.mode!r} "
+            f"encoding={self.encoding!r}>"
+        )
+
+    def fileno(self) -> int:
+        """Return the descriptor; see `BinaryFile.fileno`."""
+        return self._binary.fileno()
+
+    def readable(self) -> bool:
+        """Tell whether it can be read."""
+        return self._binary.readable()
+
+    async def writable(self) -> bool:
+        """Tell whether it can be written."""
+        return await self._binary.writable()
+
+    async def seekable(self) -> bool:
+        """Tell whether it has positions."""
+        return await self._binary.seekable()
+
+    async def isatty(self) -> bool:
+        """Tell whether it is a terminal."""
+        return await self._binary.isatty()
+
+    def statistics(self) -> Statistics:
+        """Return what its operations have cost so far."""
+        return self._binary.statistics()
+
+    # Reading
+
+    async def read(self, size: int | None = -1, /) -> str:
+        """Read `size` characters, or to the end of the file; fewer only at its end."""
+        unread = self._unread
+        if size is not None and size >= 0 and unread.lines is None:
+            end = unread.at + size
+            if end <= len(unread.data) and size:
+                part = unread.data[unread.at : end]
+                unread.at = end
+                return part
+        self._check_readable()
+        async with self._binary._lock:
+            await self._begin_reading()
+            if size is None or size < 0:
+                return await self._read_all()
+            while len(unread) < size and await self._fetch():
+                pass
+            return unread.take(size)
+
+    async def readline(self, size: int | None = -1, /) -> str:
+        """Read to the end of the line, or `size` characters of it."""
+        unread = self._unread
+        if size is None or size < 0:
+            size = -1
+            if unread.lines is not None:
+                line = next(unread.lines, None)
+                if line is not None:
+                    return line
+            unread.forget_lines()
+            end = self._line_end_after(unread.data, unread.at)
+            if end:
+                line = unread.data[unread.at : end]
+                unread.at = end
+                return line
+        self._check_readable()
+        async with self._binary._lock:
+            await self._begin_reading()
+            return unread.take(await self._find_line(size))
+
+    async def readlines(self, hint: int | None = -1, /) -> list[str]:
+        """Read all lines, or as many as it takes to have `hint` characters."""
+        self._check_readable()
+        hint = -1 if hint is None or hint <= 0 else hint
+        lines: list[str] = []
+        if hint < 0:
+            while (more := await self._next_lines()) is not None:
+                lines += more
+        while hint > 0 and (line := await self.readline()):
+            lines.append(line)
+            hint -= len(line)
+        return lines
+
+    async def __aiter__(self) -> AsyncGenerator[str]:
+        while (lines := await self._next_lines()) is not None:
+            for line in lines:
+                yield line
+
+    async def __anext__(self) -> str:
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+    async def batches(self) -> AsyncGenerator[list[str]]:
+        """Iterate over the lines in lists, of some hundred lines each."""
+        while (lines := await self._next_lines()) is not None:
+            yield list(lines)
+
+    async def _begin_reading(self) -> None:
+        await self._binary._begin_reading()
+
+    async def _fetch(self) -> bool:
+        """Read ahead and decode. Returns whether there was anything."""
+        binary, unread = self._binary, self._unread
+        while True:
+            if not len(binary._unread):
+                await binary._fetch(1)
+            data = binary._unread.data[binary._unread.at :]
+            text = self._decoding.feed(data, binary._end, unread=len(unread), at_end=not data)
+            binary._unread.set(b"")
+            unread.add(text)
+            if text or not data:
+                return bool(text)
+
+    async def _read_all(self) -> str:
+        binary, unread = self._binary, self._unread
+        rest = await binary._read_rest()
+        try:
+            text = self._decoding.feed(rest, binary._end, unread=len(unread), at_end=True)
+        except UnicodeDecodeError:
+            binary._unread.set(rest)
+            raise
+        self._decoding.forget()
+        return unread.take_all() + text
+
+    def _line_end_after(self, text: str, at: int) -> int:
+        """Return where the line ends that begins at `at`; 0 if it does not end in this text."""
+        newline = self._newline
+        if newline:
+            found = text.find(newline, at)
+            return found + len(newline) if found >= 0 else 0
+        if newline is None:
+            return text.find("\n", at) + 1
+        match = _ANY_NEWLINE.search(text, at)
+        return match.end() if match else 0
+
+    async def _find_line(self, limit: int) -> int:
+        """Have a whole line at hand, or as much of it as there is, and return how long it is."""
+        unread = self._unread
+        unread.forget_lines()
+        looked = 0  # no need to look again at what has no end of a line
+        while True:
+            at = unread.at
+            end = self._line_end_after(unread.data, at + looked)
+            if end:
+                size = end - at
+                return size if limit < 0 else min(size, limit)
+            size = len(unread.data) - at
+            if 0 <= limit <= size:
+                return limit
+            looked = max(size - 1, 0)  # a newline of two characters may be cut
+            if not await self._fetch():
+                return len(unread)
+
+    async def _next_lines(self) -> Iterator[str] | None:
+        """Return lines that are at hand, after reading some ahead if none are; None at the end."""
+        unread = self._unread
+        if unread.lines is not None and length_hint(unread.lines):
+            return unread.lines
+        self._check_readable()
+        async with self._binary._lock:
+            await self._begin_reading()
+            size = await self._find_line(-1)
+            if not size:
+                return None
+            text = unread.data[unread.at :]
+            lines = self._split(text)
+            if len(lines) > 1 and not self._ends_line(lines[-1]):
+                del lines[-1]
+            return unread.iterate(lines)
+
+    def _split(self, text: str) -> list[str]:
+        newline = self._newline
+        data = io.BytesIO(text.encode(*_AS_BYTES))
+        # What any newline was translated to is one already.
+        file = io.TextIOWrapper(data, *_AS_BYTES, newline="\n" if newline is None else newline)
+        return file.readlines()
+
+    def _ends_line(self, line: str) -> bool:
+        return self._line_end_after(line, 0) == len(line)
+
+    # Writing
+
+    async def write(self, text: str, /) -> int:
+        """Queue characters to be written, and return how many they are.
+
+        Waits only where much is queued that the disk has not taken yet. If it is cancelled then,
+        nothing is queued.
+
+        Raises:
+            UnicodeEncodeError: nothing is queued.
+            OSError: what was queued earlier could not be written; of `text`, nothing is queued.
+        """
+        binary = self.buffer
+        writer = binary._writer
+        if writer.room > 0 and not self.line_buffering and not self._is_detached:
+            data = self._encode(text)
+            room = writer.room - len(data)
+            if room >= 0:
+                writer.room = room
+                writer.parts.append(data)
+                return len(text)
+            await self._write(data)
+            return len(text)
+        self._check_writable()
+        self._stop_reading()
+        await self._write(self._encode(text))
+        if self.line_buffering and ("\n" in text or "\r" in text):
+            await binary.flush()
+        return len(text)
+
+    async def writelines(self, lines: Iterable[str], /) -> None:
+        """Write each of these; no newlines are added.
+
+        A cancelled call has queued some of them, each whole.
+        """
+        self._check_writable()
+        for line in lines:
+            await self.write(line)
+
+    async def flush(self) -> None:
+        """Wait until all that was queued is written, as `BinaryFile.flush` does."""
+        await self._binary.flush()
+
+    async def truncate(self, position: int | None = None, /) -> int:
+        """Make the file so long, in bytes; by default, up to where reading ahead has come."""
+        await self.flush()
+        return await self._binary.truncate(position)
+
+    def _encode(self, text: object) -> bytes:
+        if not isinstance(text, str):
+            name = type(text).__name__
+            raise TypeError(f"write() argument must be str, not {name}")
+        if self._line_end != "\n" and "\n" in text:
+            text = text.replace("\n", self._line_end)
+        if self._is_stateless:
+            return text.encode(self.encoding, self.errors)
+        return self._encoder.encode(text)
+
+    async def _write(self, data: bytes) -> None:
+        await self._binary.write(data)
+
+    def _stop_reading(self) -> None:
+        """Drop what was read ahead: writing goes on where the binary file is."""
+        self._unread.set("")
+        self._decoding.reset()
+
+    # Positions
+
+    async def seek(self, position: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a position that `tell` has returned, or to the start, here or the end."""
+        self._check_open()
+        if not await self.seekable():
+            raise io.UnsupportedOperation("underlying stream is not seekable")
+        if whence == os.SEEK_CUR:
+            if position:
+                raise io.UnsupportedOperation("can't do nonzero cur-relative seeks")
+            position = await self.tell()
+        elif whence == os.SEEK_END:
+            if position:
+                raise io.UnsupportedOperation("can't do nonzero end-relative seeks")
+            return await self._seek_end()
+        elif whence != os.SEEK_SET:
+            raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
+        if position < 0:
+            raise ValueError(f"negative seek position {position}")
+        await self._restore(position)
+        self._go_on_encoding(position)
+        return position
+
+    async def tell(self) -> int:
+        """Return the position, an opaque number for `seek`; for most encodings, in bytes."""
+        self._check_open()
+        binary = self._binary
+        if not await self.seekable():
+            raise io.UnsupportedOperation("underlying stream is not seekable")
+        if binary._is_writing:
+            async with binary._lock:
+                await binary._flush()
+            return binary._position()
+        position = self._decoding.position(len(self._unread))
+        return binary._position() if position is None else position
+
+    async def _seek_end(self) -> int:
+        end = await self._binary.seek(0, os.SEEK_END)
+        self._unread.set("")
+        self._decoding.reset()
+        self._go_on_encoding(end)
+        return end
+
+    async def _restore(self, position: int) -> None:
+        place = unpack(position)
+        binary = self._binary
+        await binary.seek(place.start)
+        self._unread.set("")
+        self._decoding.restore(place)
+        if place.skip:
+            data = await binary.read(place.feed)
+            text = self._decoding.feed(data, place.start + len(data), unread=0, at_end=place.at_end)
+            if len(text) < place.skip:
+                raise OSError("can't restore logical file position")
+            self._unread.set(text, place.skip)
+
+    def _go_on_encoding(self, position: int) -> None:
+        """Have a byte order mark written at the start of the file only."""
+        if position:
+            self._encoder.setstate(0)
+        else:
+            self._encoder.reset()
+
+    # Closing
+
+    async def close(self) -> None:
+        """Write what is queued, and close the file, as `BinaryFile.close` does."""
+        await self._binary.close()
+
+    def detach(self) -> BinaryFile:
+        """Return the binary file below, and be of no use from then on."""
+        binary = self._binary
+        self._unread.set("")
+        self._is_detached = True
+        return binary
+
+    async def __aenter__(self) -> Self:
+        self._check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # What is refused
+
+    def _check_open(self) -> None:
+        if self._binary.closed:
+            raise ValueError("I/O operation on closed file.")
+
+    def _check_readable(self) -> None:
+        self._check_open()
+        if not self._binary.readable():
+            raise io.UnsupportedOperation("not readable")
+
+    def _check_writable(self) -> None:
+        self._check_open()
+        if not self._binary._writable:
+            raise io.UnsupportedOperation("not writable")
