@@ -1,0 +1,70 @@
+"""A line of tasks for one name: first come, first served, those that share together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, final
+
+
+@final
+@dataclass(eq=False, slots=True)
+class Place:
+    """A place in a line: one task's, from joining to leaving.
+
+    Attributes:
+        shared: it may be served together with others that share.
+        turn: done when it is served.
+    """
+
+    shared: bool
+    turn: asyncio.Future[None]
+
+
+@final
+class Line:
+    """Who is served now, and who waits. Every method is called in the thread of one loop.
+
+    A place that shares does not pass one that waits and does not share, so neither kind starves.
+    """
+
+    __slots__ = ("_served", "_waiting")
+
+    def __init__(self) -> None:
+        self._served: Final = set[Place]()
+        self._waiting: Final = deque[Place]()
+
+    def __bool__(self) -> bool:
+        return bool(self._served or self._waiting)
+
+    def join(self, *, shared: bool, at_once: bool = False) -> Place:
+        """Take a place; served at once if it need not wait, or is to pass everybody."""
+        place = Place(shared, asyncio.get_running_loop().create_future())
+        if at_once:
+            self._serve(place)
+        else:
+            self._waiting.append(place)
+            self._advance()
+        return place
+
+    def leave(self, place: Place) -> None:
+        """Give the place up, served or not; whoever can be served then is."""
+        if place in self._served:
+            self._served.remove(place)
+        else:
+            self._waiting.remove(place)
+            place.turn.cancel()
+        self._advance()
+
+    def _advance(self) -> None:
+        while self._waiting and self._fits(self._waiting[0]):
+            self._serve(self._waiting.popleft())
+
+    def _fits(self, place: Place) -> bool:
+        return not self._served or (place.shared and all(each.shared for each in self._served))
+
+    def _serve(self, place: Place) -> None:
+        self._served.add(place)
+        if not place.turn.done():  # else the task that waits for it is being cancelled, and leaves
+            place.turn.set_result(None)
