@@ -1,0 +1,390 @@
+"""Many whole files, read ahead side by side, many in one call to a thread.
+
+A call to a thread costs more than reading a small file, so a thread reads a batch of them and hands
+over what it has. How much that may be is an allowance of bytes, checked before each file is read:
+what would exceed it is left for a later call, and a file larger than all that may be ahead is read
+only when it is the next one wanted. So the memory is bounded, save for that one file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from threading import Event
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, final, overload
+
+from withal.files.fairness import turns_here
+from withal.files.hop import hop
+
+AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+Outcome: TypeAlias = bytes | OSError | ValueError
+
+P = TypeVar("P", bound=AnyPath)
+
+AHEAD_BYTES = 16 * 1024 * 1024
+"""How much is in memory that nobody has taken yet, the one file that is next not counted."""
+
+HOP_BYTES = 1024 * 1024
+"""How much one call to a thread reads before it hands over."""
+
+HOP_FILES = 64
+"""How many files one call to a thread reads at most: with small ones, some 30 us of loop time."""
+
+FIRST_FILES = 4
+"""How many files the first calls read, so that a few files are read side by side too."""
+
+ENDING = 1.0
+"""Seconds that closing waits for the calls under way, each of which ends after one file."""
+
+_CHUNK = 256 * 1024
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY"))
+_YIELDED = 4 * 1024  # what handing over one file takes of the loop's turn, see `fairness`
+
+
+@overload
+def read_many(
+    paths: Iterable[P] | AsyncIterable[P],
+    *,
+    workers: int = 4,
+    return_exceptions: Literal[False] = False,
+) -> AsyncGenerator[tuple[P, bytes], None]: ...
+
+
+@overload
+def read_many(
+    paths: Iterable[P] | AsyncIterable[P], *, workers: int = 4, return_exceptions: Literal[True]
+) -> AsyncGenerator[tuple[P, Outcome], None]: ...
+
+
+def read_many(
+    paths: Iterable[P] | AsyncIterable[P], *, workers: int = 4, return_exceptions: bool = False
+) -> AsyncGenerator[tuple[P, Outcome], None]:
+    """Read many files whole, in the order given: ``async for path, data in read_many(paths)``.
+
+    It is the quick way to read thousands of small files. While one is being used, the next are
+    read: up to 16 MiB, and `workers` files at the same instant, each with one descriptor, which is
+    closed by the thread that opened it. A file that is larger is read when it is its turn. Nothing
+    is read before the iteration begins, nor faster than it goes on.
+
+    An iteration that is cancelled or closed stops the threads, after the file that each is at, and
+    waits for them up to a second. One that is left by ``break`` is closed when Python collects it;
+    use `contextlib.aclosing` to have it closed at once. At no time is a descriptor lost.
+
+    Args:
+        paths: what to read. They are taken as far ahead as files are read; from an asynchronous
+            iterable in a task of its own.
+        workers: how many threads are used at most. More of them read a disk faster, and keep the
+            event loop waiting longer for the interpreter's lock: on 2 cores up to 2.5 ms with 4,
+            and 3.7 to 12 ms with 6 or 8, which read 1.0 to 1.4 times as fast.
+        return_exceptions: yield the error of a file in place of its bytes and go on, as
+            `asyncio.gather` does, in place of raising it, which ends the iteration.
+
+    Raises:
+        OSError: a file cannot be opened or read; raised in its turn, its ``filename`` is the path.
+        ValueError: a path has a null character in it; or `workers` is less than 1.
+        BaseException: what iterating `paths` raises, after what was given before.
+
+    Example:
+        >>> import asyncio
+        >>> async def main() -> None:
+        ...     paths = ["/dev/null", "/missing"]
+        ...     async for path, data in read_many(paths, return_exceptions=True):
+        ...         print(path, data)
+        >>> asyncio.run(main())
+        /dev/null b''
+        /missing [Errno 2] No such file or directory: '/missing'
+    """
+    if workers < 1:
+        raise ValueError(f"workers is how many threads to use, 1 or more; got {workers!r}")
+    return _read_many(paths, workers, return_exceptions)
+
+
+async def _read_many(
+    paths: Iterable[P] | AsyncIterable[P], workers: int, return_exceptions: bool
+) -> AsyncGenerator[tuple[P, Outcome], None]:
+    source = _Pump(paths) if isinstance(paths, AsyncIterable) else _Given(paths)
+    reading = _Reading(source, workers)
+    turns = turns_here()
+    try:
+        while (batch := await reading.next_batch()) is not None:
+            for path, outcome in batch.handed_over():
+                if not (return_exceptions or isinstance(outcome, bytes)):
+                    raise outcome
+                yield path, outcome
+                turns.left -= _YIELDED
+                if turns.left < 0:
+                    await turns.settle()
+            reading.release(batch)
+    finally:
+        await reading.stop()
+
+
+@final
+class _Given(Generic[P]):
+    """Paths that are to be had without waiting."""
+
+    def __init__(self, paths: Iterable[P]) -> None:
+        self._paths = iter(paths)
+        self.error: Exception | None = None
+        self.ended = False
+
+    def take(self, most: int) -> list[P]:
+        """Return the next paths; none at the end, and after an error, which is kept."""
+        taken: list[P] = []
+        try:
+            taken.extend(islice(self._paths, most))
+        except Exception as error:
+            self.error = error
+        self.ended = len(taken) < most
+        return taken
+
+    def wait_more(self) -> asyncio.Future[None] | None:
+        """Return nothing to wait for: they are all there."""
+        return None
+
+    def stop(self) -> asyncio.Task[None] | None:
+        """Do nothing: there is no task."""
+        return None
+
+
+@final
+class _Pump(Generic[P]):
+    """Paths of an asynchronous iterable, taken ahead by one task from its beginning to its end."""
+
+    def __init__(self, paths: AsyncIterable[P]) -> None:
+        self._waiting = deque[P]()
+        self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._room = asyncio.Event()
+        self._task = asyncio.create_task(self._pump(paths), name="read_many's paths")
+        self.error: Exception | None = None
+        self.ended = False
+
+    async def _pump(self, paths: AsyncIterable[P]) -> None:
+        try:
+            async for path in paths:
+                self._waiting.append(path)
+                self._tell()
+                self._room.clear()
+                if len(self._waiting) >= HOP_FILES:
+                    await self._room.wait()
+        except Exception as error:
+            self.error = error
+        finally:
+            self.ended = True
+            self._tell()
+
+    def _tell(self) -> None:
+        if not self._news.done():
+            self._news.set_result(None)
+
+    def take(self, most: int) -> list[P]:
+        """Return the paths that have come; none if there are none yet."""
+        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        self._room.set()
+        if not self._waiting and not self.ended and self._news.done():
+            self._news = asyncio.get_running_loop().create_future()
+        return taken
+
+    def wait_more(self) -> asyncio.Future[None] | None:
+        """Return what is done when a path, or the end, has come."""
+        return self._news
+
+    def stop(self) -> asyncio.Task[None] | None:
+        """Have the task end, and return it."""
+        self._task.cancel()
+        return self._task
+
+
+@final
+@dataclass(eq=False, slots=True)
+class _Batch(Generic[P]):
+    """Some of the paths: not read yet, being read, or read.
+
+    Attributes:
+        needs: the size of the first file, if it is known to exceed what one call may read.
+        flight: the call that reads it.
+        reserved: how many bytes it may have in memory.
+        outcomes: of each path, once the call has landed.
+    """
+
+    paths: list[P]
+    needs: int = 0
+    flight: asyncio.Future[_Landing] | None = None
+    reserved: int = 0
+    outcomes: list[Outcome] | None = None
+
+    @property
+    def is_flying(self) -> bool:
+        return self.flight is not None and not self.flight.done()
+
+    def handed_over(self) -> Iterator[tuple[P, Outcome]]:
+        """Return what was read, path by path, and keep none of it."""
+        assert self.outcomes is not None
+        self.outcomes.reverse()
+        for path in self.paths:
+            yield path, self.outcomes.pop()
+
+
+@final
+class _Reading(Generic[P]):
+    """The batches that are ahead, in order, and the calls that read them."""
+
+    def __init__(self, source: _Given[P] | _Pump[P], workers: int) -> None:
+        self._source: Final = source
+        self._workers: Final = workers
+        self._batches: Final[list[_Batch[P]]] = []
+        self._held = 0  # bytes reserved
+        self._started = 0  # batches
+        self._stop: Final = Event()
+
+    async def next_batch(self) -> _Batch[P] | None:
+        """Return the next batch that has been read, or None at the end.
+
+        Raises:
+            Exception: what getting the paths raised, when all before it has been returned.
+        """
+        while True:
+            self._land()
+            self._start()
+            if self._batches and self._batches[0].outcomes is not None:
+                return self._batches.pop(0)
+            waited_for = self._waited_for()
+            if waited_for:
+                await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+            elif self._source.error is not None:
+                raise self._source.error
+            else:
+                return None
+
+    def release(self, batch: _Batch[P]) -> None:
+        """Take it that nobody has the batch any more."""
+        self._held -= batch.reserved
+
+    async def stop(self) -> None:
+        """Have the calls under way end, and wait for them, but not for long."""
+        self._stop.set()
+        ending: set[asyncio.Future[Any]] = set(self._flights())
+        if (task := self._source.stop()) is not None:
+            ending.add(task)
+        if ending:
+            await asyncio.wait(ending, timeout=ENDING)
+
+    def _flights(self) -> list[asyncio.Future[_Landing]]:
+        return [each.flight for each in self._batches if each.flight and each.is_flying]
+
+    def _waited_for(self) -> set[asyncio.Future[Any]]:
+        """Return what can bring the next batch nearer: a call, or more paths to be called for."""
+        flights = self._flights()
+        first = self._batches[0].flight if self._batches else None
+        waited_for: set[asyncio.Future[Any]] = {first} if first else set(flights)
+        more = self._source.wait_more()
+        if more is not None and not self._source.ended and self._has_room(len(flights)):
+            waited_for.add(more)
+        return waited_for
+
+    def _land(self) -> None:
+        """Note what has been read; what a call has left is to be read by another."""
+        for index, batch in reversed(list(enumerate(self._batches))):
+            if batch.flight is None or not batch.flight.done() or batch.outcomes is not None:
+                continue
+            landing = batch.flight.result()
+            batch.outcomes = landing.outcomes
+            rest = batch.paths[len(landing.outcomes) :]
+            del batch.paths[len(landing.outcomes) :]
+            if rest:
+                self._batches.insert(index + 1, _Batch(rest, landing.needs))
+            if not batch.paths:
+                self.release(self._batches.pop(index))
+
+    def _start(self) -> None:
+        """Start as many calls as may be, the first batches first."""
+        flying = len(self._flights())
+        for index, batch in enumerate(self._batches):
+            if flying < self._workers and batch.flight is None:
+                flying += self._started_flight(batch, is_next=not index)
+        while self._has_room(flying) and (paths := self._source.take(self._size())):
+            batch = _Batch(paths)
+            self._batches.append(batch)
+            flying += self._started_flight(batch, is_next=len(self._batches) == 1)
+
+    def _has_room(self, flying: int) -> bool:
+        return (
+            flying < self._workers
+            and len(self._batches) < 2 * self._workers
+            and (self._held + HOP_BYTES <= AHEAD_BYTES or not self._batches)
+        )
+
+    def _size(self) -> int:
+        """Return how many files the next call reads: few at first, for the threads to share."""
+        doublings = min(self._started // self._workers, 16)
+        return min(HOP_FILES, FIRST_FILES << doublings)
+
+    def _started_flight(self, batch: _Batch[P], *, is_next: bool) -> bool:
+        allowance = max(HOP_BYTES, batch.needs)
+        if self._held + allowance > AHEAD_BYTES and not is_next:
+            return False
+        batch.flight = hop(_read_batch, batch.paths.copy(), allowance, is_next, self._stop)
+        batch.reserved = allowance
+        self._held += allowance
+        self._started += 1
+        return True
+
+
+# From here on in threads
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Landing:
+    """What a call has read of its paths: so many of the first, and how large the next one is."""
+
+    outcomes: list[Outcome]
+    needs: int = 0
+
+
+def _read_batch(paths: Sequence[AnyPath], allowance: int, is_next: bool, stop: Event) -> _Landing:
+    """Read the files, as far as the allowance goes; the first one whatever its size, if next."""
+    outcomes: list[Outcome] = []
+    for path in paths:
+        if stop.is_set():
+            break
+        limit = sys.maxsize if is_next and not outcomes else allowance
+        outcome = _outcome(path, limit)
+        if isinstance(outcome, int):
+            return _Landing(outcomes, outcome)
+        outcomes.append(outcome)
+        if isinstance(outcome, bytes):
+            allowance -= len(outcome)
+    return _Landing(outcomes)
+
+
+def _outcome(path: AnyPath, limit: int) -> Outcome | int:
+    """Return the content of a file, or the error, or its size if that exceeds the limit."""
+    try:
+        fd = os.open(path, _FLAGS)
+        try:
+            size = os.fstat(fd).st_size
+            return size if size > max(limit, 0) else _content(fd, size)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        error.filename = os.fspath(path)
+        return error
+    except ValueError as error:
+        return error
+
+
+def _content(fd: int, size: int) -> bytes:
+    """Read until the end. Fewer bytes than were asked for, and all there were, are the end."""
+    data = os.read(fd, size + 1)
+    if 0 < len(data) == size:
+        return data
+    parts = [data]
+    while part := os.read(fd, _CHUNK):
+        parts.append(part)
+    return b"".join(parts)
