@@ -11,8 +11,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,6 +22,8 @@ from withal import Scope, testing
 from withal.files import locking
 from withal.files.hop import hop, landed
 from withal.files.locking import lock
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -307,6 +311,19 @@ async def test_a_second_cancellation_does_not_keep_the_lock(path: Path, crowded:
     assert is_free(path)
 
 
+async def test_a_try_that_no_thread_has_begun_when_it_is_cancelled_is_not_made(path: Path) -> None:
+    gate = threading.Event()
+    for _ in range(64):
+        hop(gate.wait)
+    waiting = asyncio.create_task(use(path))
+    await turns()
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    gate.set()
+    await landed(hop(int))
+    assert not path.exists()
+
+
 async def test_a_cancelled_waiter_in_line_holds_nobody_up(path: Path) -> None:
     async with lock(path):
         waiting = [asyncio.create_task(use(path)) for _ in range(3)]
@@ -354,7 +371,20 @@ async def test_it_is_a_resource_like_any_other(path: Path) -> None:
     assert is_free(path)
 
 
+class AtOnce(ThreadPoolExecutor):
+    """An executor that has done each call when it is submitted, so that none is under way."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future = Future[T]()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
 async def test_it_holds_what_is_expected_of_a_manager(path: Path) -> None:
+    asyncio.get_running_loop().set_default_executor(AtOnce())
     numbers = iter(range(10_000))
     # Two are open at the same time, so they are of two files.
     await testing.check_manager(lambda: lock(path.with_name(f"lock{next(numbers) % 2}")))

@@ -237,7 +237,7 @@ async def test_an_iteration_that_is_left_by_break_can_be_forgotten(tmp_path: Pat
 
 
 async def test_a_consumer_that_never_waits_does_not_starve_the_loop(tmp_path: Path) -> None:
-    files = make(tmp_path, [10] * 2000)
+    files = [*make(tmp_path, [10])] * 2000
     turns, ended = 0, False
 
     def count() -> None:

@@ -76,6 +76,8 @@ def _reads_cached() -> bool:
 
 def _find_syscall() -> Callable[..., int] | None:  # of anything: C's variable arguments
     """Return ``syscall(2)`` if ``openat2`` with the flag works, as it does since Linux 5.12."""
+    if os.uname().machine == "alpha":
+        return None
     try:
         syscall = ctypes.CDLL(None).syscall
     except (AttributeError, OSError, TypeError):

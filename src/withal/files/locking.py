@@ -82,6 +82,7 @@ def lock(
     time up to 50 ms. So it is got up to 50 ms after they have let go, in no order.
 
     **A waiter that is cancelled never holds it**, however early or late, and leaves no descriptor.
+    A try that a thread is making at that moment ends first: if it gets the lock, it lets go again.
     Letting go is handed to a thread before anything is awaited: a cancellation while the block ends
     only ends the wait for it. A process that dies has let go.
 
@@ -213,11 +214,13 @@ class _Request:
             _release(self._taken)
             flight = self._loop.create_future()
             flight.set_result(None)
+            self._leave()
+        else:
+            flight.add_done_callback(lambda _: self._leave())
         held = _holdings[self._task]
         held.remove(self._holding)
         if not held:
             del _holdings[self._task]
-        flight.add_done_callback(lambda _: self._leave())
         return flight
 
     async def _shares_already(self) -> bool:
@@ -269,17 +272,18 @@ class _Request:
             delay = min(2 * delay, LONGEST_DELAY)
 
     async def _try(self) -> _Taken | None:
-        if self._timeout == math.inf:
-            return await obtain(_try_to_take, self._name, self._shared, give_back=_give_back)
+        attempt = _Attempt(self._name, self._shared)
         until = max(self._deadline, self._loop.time() + LAST_TRY)
-        limit = asyncio.timeout_at(until)
+        limit = asyncio.timeout_at(None if until == math.inf else until)
         try:
             async with limit:
-                return await obtain(_try_to_take, self._name, self._shared, give_back=_give_back)
+                return await obtain(attempt.make, give_back=_give_back)
         except TimeoutError:
             if limit.expired():
                 raise self._late("no thread was free, or the disk did not answer") from None
             raise
+        finally:
+            attempt.is_wanted = False
 
     def _late(self, why: str = "another task or process has it") -> TimeoutError:
         waited = self._loop.time() - self._since
@@ -292,25 +296,37 @@ class _Request:
 # From here on in threads
 
 
-def _try_to_take(name: str | bytes, shared: bool) -> _Taken | None:
-    """Take the lock if it is free now; None if somebody has it."""
-    while True:
-        fd = _open(name)
-        taken = None
-        try:
-            if not _flock(fd, shared):
-                return None
-            status = os.fstat(fd)
-            inode = status.st_dev, status.st_ino
-            if _inode_of(name) == inode:  # else it was deleted or replaced before it was locked
-                taken = _Taken(fd, os.getpid(), inode)
-                return taken
-        except OSError as error:
-            error.filename = name
-            raise
-        finally:
-            if taken is None:
-                os.close(fd)
+@final
+class _Attempt:
+    """One try to take a lock, which comes to nothing if nobody wants it when its time comes."""
+
+    __slots__ = ("_name", "_shared", "is_wanted")
+
+    def __init__(self, name: str | bytes, shared: bool) -> None:
+        self._name = name
+        self._shared = shared
+        self.is_wanted = True
+
+    def make(self) -> _Taken | None:
+        """Take the lock if it is free now; None if somebody has it."""
+        while self.is_wanted:
+            fd = _open(self._name)
+            taken = None
+            try:
+                if not _flock(fd, self._shared):
+                    return None
+                status = os.fstat(fd)
+                inode = status.st_dev, status.st_ino
+                if _inode_of(self._name) == inode:  # else it was deleted before it was locked
+                    taken = _Taken(fd, os.getpid(), inode)
+                    return taken
+            except OSError as error:
+                error.filename = self._name
+                raise
+            finally:
+                if taken is None:
+                    os.close(fd)
+        return None
 
 
 def _open(name: str | bytes) -> int:

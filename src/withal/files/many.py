@@ -73,7 +73,8 @@ def read_many(
 
     An iteration that is cancelled or closed stops the threads, after the file that each is at, and
     waits for them up to a second. One that is left by ``break`` is closed when Python collects it;
-    use `contextlib.aclosing` to have it closed at once. At no time is a descriptor lost.
+    use `contextlib.aclosing` to have it closed at once. At no time is a descriptor lost. A FIFO
+    holds its thread until a writer has come and gone, as with `read_bytes`.
 
     Args:
         paths: what to read. They are taken as far ahead as files are read; from an asynchronous

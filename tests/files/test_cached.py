@@ -1,0 +1,87 @@
+"""What is in memory is read at once, and what is not, or might wait, is left to a thread."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from withal.files import cached
+from withal.files.cached import open_cached, read_cached, read_opened, read_whole_cached, refuses
+
+pytestmark = pytest.mark.skipif(
+    not cached.READS_CACHED, reason="cached reads are switched off, or not to be had here"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(200)))
+    if refuses(path.stat().st_dev) or not isinstance(read_whole_cached(str(path)), bytes):
+        pytest.skip("the file system of the temporary files refuses")
+    return str(path)
+
+
+def test_a_range_is_read_and_the_end_is_short(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        assert read_cached(fd, 3, 10) == b"\x0a\x0b\x0c"
+        assert read_cached(fd, 100, 195) == bytes(range(195, 200))
+        assert read_cached(fd, 100, 200) == b""
+        assert read_cached(fd, cached.MOST + 1, 0) == bytes(range(200))
+    finally:
+        os.close(fd)
+
+
+def test_what_is_not_in_memory_is_not_read(path: str) -> None:
+    fd = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        assert read_cached(fd, 200, 0) in (None, bytes(range(200)))  # a disk may be this quick
+    finally:
+        os.close(fd)
+
+
+def test_a_descriptor_is_closed_in_programs_that_are_started_and_does_not_wait(path: str) -> None:
+    fd = open_cached(path)
+    assert fd is not None
+    assert not os.get_inheritable(fd)
+    assert not os.get_blocking(fd)
+    assert read_opened(fd) == bytes(range(200))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
+@pytest.mark.parametrize("name", ["missing", "file/below", "nul\0", "x" * 300])
+def test_what_cannot_be_opened_is_left_to_a_thread_to_say_why(path: str, name: str) -> None:
+    assert open_cached(f"{os.path.dirname(path)}/{name}") is None
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="there is no /dev/shm")
+def test_a_file_system_that_refuses_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached, "_refusing_devices", set[int]())
+    monkeypatch.setattr(cached, "_refusing_folders", set[str]())
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = f"{folder}/file"
+        Path(path).write_bytes(b"x")
+        for opened in (True, True, False):  # learnt of the device, then of the folder
+            fd = read_whole_cached(path)
+            assert isinstance(fd, int) is opened
+            if isinstance(fd, int):
+                assert read_opened(fd) == b"x"
+                assert refuses(os.stat(path).st_dev)
+
+
+def test_a_fifo_is_opened_without_waiting_and_left_to_a_thread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    fd = read_whole_cached(str(tmp_path / "fifo"))
+    if fd is None:
+        pytest.skip("this file system refuses")
+    assert isinstance(fd, int)
+    assert stat.S_ISFIFO(os.fstat(fd).st_mode)
+    os.close(fd)
