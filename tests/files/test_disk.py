@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from withal.files.disk import NAME_BYTES, PartOnDisk, part_name
+from withal.files.disk import PartOnDisk
+from withal.files.draft import NAME_BYTES
 
 
 def new_part(folder: Path) -> PartOnDisk:
@@ -85,11 +84,3 @@ def test_the_longest_name_has_a_part_file(tmp_path: Path, length: int) -> None:
     part = PartOnDisk(tmp_path / ("x" * length), overwrite=False, durable=False)
     part.publish()
     assert os.listdir(tmp_path) == ["x" * length]
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_a_part_files_name_is_hidden_and_fits(name: str) -> None:
-    part = part_name(name, "0123456789abcdef")
-    assert part.startswith(".")
-    assert part.endswith(".0123456789abcdef.part")
-    assert len(part.encode()) <= NAME_BYTES
