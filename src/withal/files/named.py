@@ -1,0 +1,103 @@
+"""Temporary files with a name: a file object that removes its file when it is closed."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, AnyStr, final
+
+from withal.files.forwarding import Forwarding
+from withal.files.hop import call
+from withal.files.temporary import NamedOnDisk, Options
+
+
+@final
+class NamedFile(Forwarding[AnyStr]):
+    """What `NamedTemporaryFile` yields: a file object with a name, and an end.
+
+    One that is dropped without being closed is removed all the same, by the garbage collector or
+    when the interpreter ends.
+
+    Attributes:
+        file: the file object of `withal.files.open` that does the work.
+        name: the path, str or bytes.
+        delete: whether the file is removed in the end.
+    """
+
+    __slots__ = ("_delete_on_close", "_on_disk", "delete", "file", "name")
+
+    def __init__(
+        self, file: Any, on_disk: NamedOnDisk, *, delete: bool, delete_on_close: bool
+    ) -> None:
+        self.file = file
+        self.name = on_disk.path
+        self.delete = delete
+        self._delete_on_close = delete and delete_on_close
+        self._on_disk = on_disk
+        if delete:
+            weakref.finalize(self, on_disk.remove)
+
+    def __repr__(self) -> str:
+        return f"<NamedFile {self.name!r}>"
+
+    @property
+    def _target(self) -> Any:  # as `file`
+        return self.file
+
+    async def _perform(self, method: str, *args: object) -> Any:  # what that method returns
+        return await getattr(self.file, method)(*args)
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self.file.fileno()  # type: ignore[no-any-return]
+
+    def statistics(self) -> Any:  # as that of `file`
+        """Return how the calls of the file went."""
+        return self.file.statistics()
+
+    async def close(self) -> None:
+        """Close the file, and remove it unless that was to wait or not to be.
+
+        A cancellation ends the wait: the file is closed and removed a moment later.
+
+        Raises:
+            OSError: what was buffered could not be written, or the file not be removed.
+        """
+        await self._end(remove=self._delete_on_close)
+
+    async def _end(self, *, remove: bool) -> None:
+        try:
+            await self.file.close()
+        finally:  # also after a cancellation; the call is on its way before this waits again
+            if remove:
+                await call(self._on_disk.remove)
+
+    def __aiter__(self) -> Any:  # the file's own iterator, at its own speed
+        return self.file.__aiter__()
+
+    def batches(self) -> AsyncIterator[list[AnyStr]]:
+        """Iterate over lists of lines."""
+        return self.file.batches()  # type: ignore[no-any-return]
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._end(remove=self.delete)
+
+
+async def open_named(options: Options, *, delete: bool, delete_on_close: bool) -> NamedFile[Any]:
+    """Make a temporary file and open it. A cancelled call leaves none."""
+    on_disk = NamedOnDisk(options)
+    try:
+        file = await options.open(on_disk.make)
+    except BaseException as error:
+        try:
+            await call(on_disk.remove)
+        except OSError as left:
+            error.add_note(f"and the temporary file is still there: {left}")
+        raise
+    return NamedFile(file, on_disk, delete=delete, delete_on_close=delete_on_close)

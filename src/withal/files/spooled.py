@@ -1,0 +1,188 @@
+"""Spooled temporary files: in memory while they are small, and then on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import os
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, AnyStr, final
+
+from withal.files.disk import write_all
+from withal.files.forwarding import Forwarding
+from withal.files.temporary import Options
+
+
+@final
+class _Memory(io.BytesIO):
+    """Bytes in memory, with the methods of a file object that `io.BytesIO` has not got."""
+
+    def readall(self) -> bytes:
+        return self.read()
+
+    def peek(self, size: int = 0, /) -> bytes:
+        return self.pread(max(size, io.DEFAULT_BUFFER_SIZE), self.tell())
+
+    def pread(self, size: int, offset: int, /) -> bytes:
+        _refuse_negative(offset)
+        with self.getbuffer() as content:
+            return bytes(content[offset : offset + size])
+
+    def pwrite(self, data: bytes | bytearray | memoryview, offset: int, /) -> int:
+        _refuse_negative(offset)
+        position = self.tell()
+        try:
+            self.seek(offset)
+            return self.write(data)
+        finally:
+            self.seek(position)
+
+
+def _refuse_negative(offset: int) -> None:
+    """Raise what the system does for an offset before the beginning."""
+    if offset < 0:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+@final
+class SpooledFile(Forwarding[AnyStr]):
+    """What `SpooledTemporaryFile` yields: a file object that may become a file.
+
+    Until it does, nothing waits and there is no descriptor. Calls that arrive while the content is
+    on its way to the disk wait for that.
+    """
+
+    __slots__ = ("_bytes", "_max_size", "_memory", "_options", "_rolled", "_rolling")
+
+    def __init__(self, max_size: int, options: Options) -> None:
+        self._max_size = max_size
+        self._options = options
+        self._rolling = asyncio.Lock()
+        self._rolled: Any = None  # a file object of `withal.files.open`, once there is one
+        self._bytes = _Memory()
+        self._memory: Any = self._bytes
+        if "b" not in options.mode:
+            self._memory = io.TextIOWrapper(
+                self._bytes, options.encoding, options.errors, options.newline
+            )
+
+    def __repr__(self) -> str:
+        place = "in memory" if self._rolled is None else "on disk"
+        return f"<SpooledFile {place}, at most {self._max_size} bytes in memory>"
+
+    @property
+    def _target(self) -> Any:  # ours or the standard library's
+        return self._memory if self._rolled is None else self._rolled
+
+    async def _perform(self, method: str, *args: object) -> Any:  # what that method returns
+        while self._rolling.locked():  # what came now would be left behind
+            async with self._rolling:
+                pass
+        if self._rolled is None:
+            return getattr(self._memory, method)(*args)
+        return await getattr(self._rolled, method)(*args)
+
+    @property
+    def name(self) -> str | None:
+        """None while it is in memory, and no path afterwards."""
+        return None if self._rolled is None else self._rolled.name
+
+    @property
+    def mode(self) -> str:
+        """How it was opened."""
+        return self._options.mode if self._rolled is None else self._rolled.mode
+
+    async def fileno(self) -> int:
+        """Return the descriptor; have one, on the disk, if there is none."""
+        await self.rollover()
+        return self._rolled.fileno()  # type: ignore[no-any-return]
+
+    async def write(self, data: AnyStr, /) -> int:
+        """Write, and move to the disk if that was too much for the memory.
+
+        When a cancellation ends the wait for the move, or the move fails, the data is written all
+        the same, in memory; the next write tries again.
+        """
+        written: int = await self._perform("write", data)
+        await self._leave_memory_if_too_large()
+        return written
+
+    async def writelines(self, lines: Iterable[AnyStr], /) -> None:
+        """Write each of the strings, and then do as `write` does."""
+        await self._perform("writelines", lines)
+        await self._leave_memory_if_too_large()
+
+    async def pwrite(self, data: bytes | bytearray | memoryview, offset: int, /) -> int:
+        """Write bytes at an offset, and then do as `write` does."""
+        written: int = await self._perform("pwrite", data, offset)
+        await self._leave_memory_if_too_large(offset + written)
+        return written
+
+    async def truncate(self, size: int | None = None, /) -> int:
+        """Change the file's size in bytes, to the position by default, and return it.
+
+        As in the standard library, a size over `max_size` moves it to the disk, even if `max_size`
+        is 0, which is no limit otherwise.
+        """
+        if size is not None and size > self._max_size:
+            await self.rollover()
+        args = () if size is None else (size,)
+        return await self._perform("truncate", *args)  # type: ignore[no-any-return]
+
+    async def _leave_memory_if_too_large(self, end: int | None = None) -> None:
+        if self._rolled is not None or not self._max_size:
+            return
+        if (self._memory.tell() if end is None else end) > self._max_size:
+            await self.rollover()
+
+    async def rollover(self) -> None:
+        """Move the content to a file on the disk, at the same position; once.
+
+        When it is cancelled or fails, all is in memory as before.
+
+        Raises:
+            OSError: the file could not be made or written.
+            ValueError: the file is closed, or was closed meanwhile.
+        """
+        async with self._rolling:
+            if self._rolled is not None:
+                return
+            position = self._memory.tell()  # which has a text file pass on what it holds back
+            content = self._bytes.getvalue()
+            file = await self._options.open(partial(_make_filled, self._options, content))
+            try:
+                await file.seek(position)
+                self._memory.tell()  # raises if it has been closed meanwhile
+            except BaseException:
+                await file.close()
+                raise
+            self._rolled = file
+            self._memory.close()  # which frees it
+
+    async def close(self) -> None:
+        """Close the file, and with that remove it. Closing twice is harmless.
+
+        A cancellation ends the wait; the file is closed all the same.
+        """
+        self._memory.close()  # a move to the disk that is under way finds this, and gives up
+        if self._rolled is not None:
+            await self._rolled.close()
+
+
+def _make_filled(options: Options, content: bytes, _path: str, _flags: int) -> int:
+    """Make a file with a content, and return a descriptor at its beginning; an opener."""
+    descriptor = options.make_nameless()
+    try:
+        write_all(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+async def open_spooled(max_size: int, options: Options) -> SpooledFile[Any]:
+    """Return an empty spooled file. Does not wait."""
+    return SpooledFile(max_size, options)
