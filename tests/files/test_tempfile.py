@@ -643,6 +643,23 @@ async def test_a_cancelled_move_loses_nothing() -> None:
     await file.close()
 
 
+async def test_a_write_cancelled_during_anothers_move_has_written_nothing() -> None:
+    file: SpooledFile[bytes] = await ours.SpooledTemporaryFile(3)
+    async with full_pool() as let_go:
+        moving = asyncio.create_task(file.write(b"hello"))
+        await turns(3)
+        waiting = asyncio.create_task(file.write(b"lost"))
+        await turns(3)
+        waiting.cancel()
+        await turns(3)
+        assert waiting.cancelled()
+        let_go()
+        assert await moving == 5
+    await file.seek(0)
+    assert await file.read() == b"hello"
+    await file.close()
+
+
 def test_memory_and_files_share_their_words() -> None:
     """A method that `io.BytesIO` has got is not to be forgotten here."""
     known = {name for name in dir(io.BufferedIOBase) if not name.startswith("_")}

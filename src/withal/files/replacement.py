@@ -176,13 +176,15 @@ def _resemble(draft: Draft, old: os.stat_result | None) -> None:
     """
     if old is None or not hasattr(os, "fchown"):
         return
+    made = os.fstat(draft.descriptor)
     mode = old.st_mode & PERMISSIONS
-    with suppress(OSError):  # only root may give a file away, and only to those that it knows
-        if os.fstat(draft.descriptor).st_uid != old.st_uid:
+    if made.st_uid != old.st_uid:
+        with suppress(OSError):  # only root may give a file away, and only to those that it knows
             os.fchown(draft.descriptor, old.st_uid, -1)
-    try:
-        if os.fstat(draft.descriptor).st_gid != old.st_gid:
+    if made.st_gid != old.st_gid:
+        try:
             os.fchown(draft.descriptor, -1, old.st_gid)
-    except OSError:
-        mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
-    os.fchmod(draft.descriptor, mode)
+        except OSError:
+            mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
+    if stat.S_IMODE(made.st_mode) != mode:  # a file system without permissions may refuse to try
+        os.fchmod(draft.descriptor, mode)

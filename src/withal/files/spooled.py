@@ -102,8 +102,9 @@ class SpooledFile(Forwarding[AnyStr]):
     async def write(self, data: AnyStr, /) -> int:
         """Write, and move to the disk if that was too much for the memory.
 
-        When a cancellation ends the wait for the move, or the move fails, the data is written all
-        the same, in memory; the next write tries again.
+        When a cancellation ends the wait for that move, or the move fails, the data is written all
+        the same, in memory; the next write tries again. A call that is cancelled while it waits for
+        a move that another task has begun has written nothing.
         """
         written: int = await self._perform("write", data)
         await self._leave_memory_if_too_large()
