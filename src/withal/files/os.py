@@ -1,0 +1,477 @@
+"""What `os` and `shutil` do on the disk, without blocking the event loop.
+
+The names, signatures, results and errors are those of the standard library: here stands what holds
+for all of them. Each call is one hop to a thread. A cancellation ends the wait at once, and the
+call is made all the same; so a cancelled `rename` may or may not have happened. Those that may take
+long (`copyfile`, `copy`, `copy2`, `copytree`, `move`, `rmtree`, `walk`, `scandir`) stop soon after
+they are cancelled, and say what they leave.
+
+A call that was cancelled may still be waiting for its thread, so a descriptor that was given to it
+(as the path, or as ``dir_fd``) must not be closed at once: by then its number may be another
+file's. `sendfile` holds its descriptors itself.
+
+`chown`, `link`, `sendfile` and `statvfs` are there where `os` has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import shutil
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import aclosing, suppress
+from functools import partial
+from typing import Any, AnyStr, Generic, Self, TypeVar, cast, final, overload
+
+from withal.files import ospath as path
+from withal.files import tree
+from withal.files.hop import call
+from withal.files.iterate import ThreadedIterator
+from withal.files.stop import Stop, stoppable
+from withal.files.threaded import threaded
+from withal.files.tree import AnyPath, CopyFunction, Ignore, OnError, OnExc, StrPath
+from withal.files.walking import Links, walk_down, walk_up
+
+__all__ = [
+    "Scan",
+    "Scandir",
+    "access",
+    "chmod",
+    "copy",
+    "copy2",
+    "copyfile",
+    "copytree",
+    "disk_usage",
+    "getcwd",
+    "getcwdb",
+    "listdir",
+    "lstat",
+    "makedirs",
+    "mkdir",
+    "move",
+    "path",
+    "readlink",
+    "remove",
+    "removedirs",
+    "rename",
+    "renames",
+    "replace",
+    "rmdir",
+    "rmtree",
+    "scandir",
+    "stat",
+    "symlink",
+    "truncate",
+    "unlink",
+    "utime",
+    "walk",
+]
+
+D = TypeVar("D", bound=AnyPath)
+S = TypeVar("S", bound=StrPath)
+B = TypeVar("B", bound="bytes | os.PathLike[bytes]")
+
+access = threaded(os.access)
+"""Whether this process may use the path in that way."""
+
+chmod = threaded(os.chmod)
+"""Change the permissions."""
+
+getcwd = threaded(os.getcwd)
+"""The current folder."""
+
+getcwdb = threaded(os.getcwdb)
+"""The current folder, as bytes."""
+
+listdir = threaded(os.listdir)
+"""The names in a folder, all at once."""
+
+lstat = threaded(os.lstat)
+"""What `stat` returns, of a link itself."""
+
+makedirs = threaded(os.makedirs)
+"""Make a folder and those above it."""
+
+mkdir = threaded(os.mkdir)
+"""Make a folder."""
+
+readlink = threaded(os.readlink)
+"""Where a symbolic link points."""
+
+remove = threaded(os.remove)
+"""Remove a file."""
+
+removedirs = threaded(os.removedirs)
+"""Remove an empty folder, and then those above it while they are empty."""
+
+rename = threaded(os.rename)
+"""Rename a file or folder. On Unix a file of the new name is replaced."""
+
+renames = threaded(os.renames)
+"""Rename, making the folders that are needed and removing those that become empty."""
+
+replace = threaded(os.replace)
+"""Rename a file or folder. A file of the new name is replaced."""
+
+rmdir = threaded(os.rmdir)
+"""Remove an empty folder."""
+
+stat = threaded(os.stat)
+"""The size, times, permissions and so on of what the path leads to."""
+
+symlink = threaded(os.symlink)
+"""Make a symbolic link."""
+
+truncate = threaded(os.truncate)
+"""Cut a file off, or fill it up with zeros, to be so many bytes long."""
+
+unlink = threaded(os.unlink)
+"""Remove a file."""
+
+utime = threaded(os.utime)
+"""Set when a file was last read and written."""
+
+disk_usage = threaded(shutil.disk_usage)
+"""How many bytes the file system has: total, used, free."""
+
+if hasattr(os, "chown"):
+    __all__ += ["chown"]
+    chown = threaded(os.chown)
+    """Change the owner and the group, by their numbers; -1 leaves one as it is."""
+
+if hasattr(os, "link"):
+    __all__ += ["link"]
+    link = threaded(os.link)
+    """Make a hard link."""
+
+if hasattr(os, "statvfs"):
+    __all__ += ["statvfs"]
+    statvfs = threaded(os.statvfs)
+    """What the file system under a path is like."""
+
+if hasattr(os, "sendfile"):
+    __all__ += ["sendfile"]
+
+    async def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
+        """Copy up to `count` bytes from one descriptor to another inside the kernel.
+
+        Returns how many bytes were copied, 0 at the end of the file. A non-blocking socket that
+        takes nothing now is waited for, by the event loop, instead of a `BlockingIOError`. A
+        blocking one holds a thread until it takes all: prefer a non-blocking one.
+
+        A cancellation while the socket is waited for means that nothing was sent; later, the bytes
+        may or may not be. The descriptors may be closed at once.
+
+        Raises:
+            OSError: as `os.sendfile`.
+        """
+        while True:
+            try:
+                return await call(_Sending(out_fd, in_fd).send, offset, count)
+            except BlockingIOError:
+                await _wait_writable(out_fd)
+
+
+@final
+class _Sending:
+    """Two descriptors of its own, so that it does not matter when the caller closes his."""
+
+    __slots__ = ("_in", "_out")
+
+    def __init__(self, out_fd: int, in_fd: int) -> None:
+        self._out = os.dup(out_fd)
+        try:
+            self._in = os.dup(in_fd)
+        except OSError:
+            os.close(self._out)
+            raise
+
+    def send(self, offset: int | None, count: int) -> int:
+        try:
+            return os.sendfile(self._out, self._in, offset, count)
+        finally:
+            os.close(self._out)
+            os.close(self._in)
+
+
+async def _wait_writable(fd: int) -> None:
+    loop = asyncio.get_running_loop()
+    writable = loop.create_future()
+    own = os.dup(fd)  # the loop knows one waiter for each number
+    try:
+        loop.add_writer(own, _resolve, writable)
+        await writable
+    finally:
+        loop.remove_writer(own)
+        os.close(own)
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+@overload
+def scandir(path: None = None) -> Scandir[str]: ...
+@overload
+def scandir(path: int) -> Scandir[str]: ...
+@overload
+def scandir(path: AnyStr | os.PathLike[AnyStr]) -> Scandir[AnyStr]: ...
+def scandir(path: int | str | bytes | os.PathLike[Any] | None = None) -> Scandir[Any]:
+    """List a folder by its entries, found some hundreds a hop.
+
+    ``async for entry in scandir(path)`` does not block, and holds one batch in memory. Leave early
+    inside of ``async with scandir(path) as entries`` and the folder's descriptor is closed at once;
+    it is also closed at the end, and when a wait is cancelled, which ends the iteration.
+
+    ``await scandir(path)`` returns what aiofiles' does, an iterator for a plain ``for`` and
+    ``with``: it reads the whole folder in one hop, so that neither of them blocks.
+
+    An entry's ``is_dir``, ``is_file`` and ``is_symlink`` do not ask the disk: what they need to
+    know of a link's target, or on a file system that does not say what an entry is, has been asked
+    in the thread. (They do for a link that leads nowhere, or out of reach.) ``entry.stat()`` does
+    block, for one look at the disk; ``await stat(entry)`` does not.
+
+    Raises:
+        OSError: as `os.scandir`, when the first entry is asked for, or the block is entered.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> async def main(folder: str) -> None:
+        ...     await mkdir(f"{folder}/photos")
+        ...     async with scandir(folder) as entries:
+        ...         async for entry in entries:
+        ...             print(entry.name, entry.is_dir())
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(folder))
+        photos True
+    """
+    return Scandir(path)
+
+
+@final
+class Scandir(ThreadedIterator["os.DirEntry[AnyStr]"]):
+    """What `scandir` returns: an asynchronous iterator and context manager, and awaitable."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Any) -> None:  # any that os.scandir takes
+        self._path = path
+        super().__init__(partial(_find_entries, path))
+
+    def __await__(self) -> Generator[Any, None, Scan[AnyStr]]:
+        return self._whole().__await__()
+
+    async def _whole(self) -> Scan[AnyStr]:
+        return Scan(await stoppable(self._list_entries))
+
+    def _list_entries(self, stop: Stop) -> list[os.DirEntry[AnyStr]]:
+        return list(_find_entries(self._path, stop))
+
+
+# Of any: the overloads of os.scandir do not cover their own union.
+def _find_entries(path: Any, stop: Stop) -> Generator[os.DirEntry[Any], None, None]:
+    with os.scandir(path) as entries:
+        for entry in entries:
+            stop.check()
+            with suppress(OSError):
+                entry.is_dir()  # it remembers what it was told
+            yield entry
+
+
+@final
+class Scan(Generic[AnyStr]):
+    """What ``await scandir(path)`` returns: the entries of a folder, all in memory."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: list[os.DirEntry[AnyStr]]) -> None:
+        self._entries: Iterator[os.DirEntry[AnyStr]] = iter(entries)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> os.DirEntry[AnyStr]:
+        return next(self._entries)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the iteration. There is nothing to close: the folder was closed when it was read."""
+        self._entries = iter([])
+
+
+async def walk(
+    top: AnyStr | os.PathLike[AnyStr],
+    topdown: bool = True,
+    onerror: Callable[[OSError], object] | None = None,
+    followlinks: bool = False,
+) -> AsyncGenerator[tuple[AnyStr, list[AnyStr], list[AnyStr]], None]:
+    """Go through a tree of folders: yields each one's path, subfolders and other names.
+
+    Folders are listed whole, in threads, and no descriptor is open while the caller has the turn.
+    Top-down, `dirnames` may be edited as with `os.walk`, and what was struck out is never read.
+    What is read ahead, up to 64 folders and about 10,000 names a hop, are folders that will be
+    visited: subfolders of those already gone on from. So a change made on the disk in the meantime
+    may go unseen in a folder that has been read ahead. Bottom-up the walk runs ahead by up to 256
+    folders.
+
+    `onerror` is called in the event loop's thread, in its turn, and may raise to end the walk. A
+    cancellation ends the wait at once, and the thread at its next entry.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> async def main(folder: str) -> None:
+        ...     await makedirs(f"{folder}/a/b")
+        ...     await makedirs(f"{folder}/.git/objects")
+        ...     async for place, dirnames, filenames in walk(folder):
+        ...         dirnames[:] = [name for name in dirnames if name != ".git"]
+        ...         print(os.path.relpath(place, folder), dirnames)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(folder))
+        . ['a']
+        a ['b']
+        a/b []
+    """
+    links = Links(are_files=False, are_walked=followlinks)
+    start = cast("AnyStr", os.fspath(cast("Any", top)))  # pyright finds no overload for it
+    async with aclosing((walk_down if topdown else walk_up)(start, links)) as folders:
+        async for found in folders:
+            if not isinstance(found, OSError):
+                yield found.path, found.folders, found.files
+            elif onerror is not None:
+                onerror(found)
+
+
+async def copyfile(src: AnyPath, dst: D, *, follow_symlinks: bool = True) -> D:
+    """Copy the content of a file, and return `dst`.
+
+    A file of more than 8 MiB (`withal.files.tree.LARGE`) is copied by pieces. Cancelled, the thread
+    stops after the piece at hand, and a target that it has made is removed. One that was there
+    before keeps what has been written. A smaller file is copied whole or not at all.
+
+    Raises:
+        shutil.SameFileError: both are the same file.
+        shutil.SpecialFileError: one of them is a named pipe.
+        OSError: as `shutil.copyfile`.
+    """
+    return await stoppable(tree.copyfile, src, dst, follow_symlinks=follow_symlinks)
+
+
+@overload
+async def copy(src: StrPath, dst: S, *, follow_symlinks: bool = True) -> S | str: ...
+@overload
+async def copy(
+    src: bytes | os.PathLike[bytes], dst: B, *, follow_symlinks: bool = True
+) -> B | bytes: ...
+async def copy(src: AnyPath, dst: AnyPath, *, follow_symlinks: bool = True) -> AnyPath:
+    """Copy a file's content and permissions, into `dst` if that is a folder; return the new path.
+
+    What a cancellation leaves and what errors there are: as for `copyfile`.
+    """
+    return await stoppable(tree.copy, src, dst, follow_symlinks=follow_symlinks)
+
+
+@overload
+async def copy2(src: StrPath, dst: S, *, follow_symlinks: bool = True) -> S | str: ...
+@overload
+async def copy2(
+    src: bytes | os.PathLike[bytes], dst: B, *, follow_symlinks: bool = True
+) -> B | bytes: ...
+async def copy2(src: AnyPath, dst: AnyPath, *, follow_symlinks: bool = True) -> AnyPath:
+    """Copy a file's content, permissions and times, into `dst` if that is a folder.
+
+    Returns the new path. What a cancellation leaves and what errors there are: as for `copyfile`.
+    """
+    return await stoppable(tree.copy2, src, dst, follow_symlinks=follow_symlinks)
+
+
+async def copytree(
+    src: StrPath,
+    dst: S,
+    symlinks: bool = False,
+    ignore: Ignore | None = None,
+    copy_function: CopyFunction = shutil.copy2,
+    ignore_dangling_symlinks: bool = False,
+    dirs_exist_ok: bool = False,
+) -> S:
+    """Copy a folder and all that is in it, in one hop, and return `dst`.
+
+    `ignore` and `copy_function` are plain functions, and are called in the thread. Cancelled, the
+    thread stops before the next file (within a large one, if `copy_function` is one of `shutil`'s),
+    and what has been copied is left.
+
+    Raises:
+        TypeError: `copy_function` is a coroutine function; name the one of `shutil` instead.
+        shutil.Error: what could not be copied, as ``[(src, dst, why), ...]``; the rest was.
+        OSError: as `shutil.copytree`.
+    """
+    _check_plain(copy_function)
+    return await stoppable(
+        tree.copytree,
+        src,
+        dst,
+        symlinks,
+        ignore,
+        copy_function,
+        ignore_dangling_symlinks=ignore_dangling_symlinks,
+        dirs_exist_ok=dirs_exist_ok,
+    )
+
+
+async def move(src: StrPath, dst: S, copy_function: CopyFunction = shutil.copy2) -> S | str | Any:
+    """Move a file or folder, into `dst` if that is a folder, and return what `shutil.move` does.
+
+    On one file system that is a `rename`; to another it is a copy, in the same hop. Cancelled while
+    copying, the thread stops as for `copytree`: the source is whole, and what has been copied is
+    left. Once all is copied, the source is removed, whatever is cancelled.
+
+    Raises:
+        TypeError: `copy_function` is a coroutine function; name the one of `shutil` instead.
+        OSError: as `shutil.move`.
+    """
+    _check_plain(copy_function)
+    return await stoppable(tree.move, src, dst, copy_function)
+
+
+async def rmtree(
+    path: AnyPath,
+    ignore_errors: bool = False,
+    onerror: OnError | None = None,
+    *,
+    onexc: OnExc | None = None,
+    dir_fd: int | None = None,
+) -> None:
+    """Remove a folder and all that is in it, in one hop.
+
+    `onexc`, or in the older form `onerror`, is called in the thread for each thing that could not
+    be removed. Cancelled, the thread stops before the next entry, and what is left is left.
+    (On Windows it goes on to the end.)
+
+    Raises:
+        OSError: as `shutil.rmtree`; it is not said how much is left.
+    """
+    if onexc is None and onerror is not None:
+        onexc = _onexc_from(onerror)
+    await stoppable(tree.rmtree, path, ignore_errors, onexc, dir_fd)
+
+
+def _onexc_from(onerror: OnError) -> OnExc:
+    def onexc(function: Callable[..., Any], name: str, error: BaseException) -> None:
+        onerror(function, name, (type(error), error, error.__traceback__))
+
+    return onexc
+
+
+def _check_plain(copy_function: CopyFunction) -> None:
+    if inspect.iscoroutinefunction(copy_function):
+        name = getattr(copy_function, "__name__", copy_function)
+        raise TypeError(
+            f"copy_function is called in a thread, and {name} is a coroutine function: pass a plain"
+            " function, such as shutil.copy2"
+        )
