@@ -1,0 +1,343 @@
+"""`Path`: a pure path of the standard library whose methods that use the disk are awaited."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeAlias, final
+
+from withal.files import globbing
+from withal.files.globbing import Matching
+from withal.files.hop import call
+from withal.files.iterate import ThreadedIterator
+from withal.files.stop import Stop
+from withal.files.walking import Links, walk_down, walk_up
+
+if sys.platform == "win32":
+    from pathlib import PureWindowsPath as PurePathHere
+else:
+    from pathlib import PurePosixPath as PurePathHere
+
+StrPath: TypeAlias = "str | os.PathLike[str]"
+AnyPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
+
+
+@final
+class Path(PurePathHere):
+    """A `pathlib.PurePath` that can use the disk without blocking the event loop.
+
+    What a pure path does, it does too, and gives a `Path` back: ``/``, ``parent``, ``with_name``.
+    It equals a pure path of the standard library that is spelt the same, and goes wherever an
+    `os.PathLike` does. The other methods are those of `pathlib.Path`, with its signatures, results
+    and errors. Each is a coroutine of one hop to a thread, where the `pathlib.Path` is asked. A
+    cancellation ends the wait at once, and what was to be done is done all the same.
+
+    Keyword arguments that `pathlib.Path` got after Python 3.11 work on 3.11 too, except those of
+    `glob` and `rglob`.
+
+    `iterdir`, `glob` and `rglob` return asynchronous iterators, which raise what is wrong when the
+    first path is asked for. To leave one early and have the thread stop at once, use
+    ``async with path.iterdir() as paths``; a cancelled wait stops it too.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> async def main(folder: str) -> None:
+        ...     notes = Path(folder) / "notes"
+        ...     await notes.mkdir()
+        ...     await (notes / "one.txt").write_text("hello")
+        ...     async for path in notes.glob("*.txt"):
+        ...         print(path.name, await path.read_text())
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(folder))
+        one.txt hello
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    async def cwd(cls) -> Path:
+        """Return the current folder."""
+        return cls(await call(pathlib.Path.cwd))
+
+    @classmethod
+    async def home(cls) -> Path:
+        """Return the user's home folder."""
+        return cls(await call(pathlib.Path.home))
+
+    if sys.version_info >= (3, 13):
+
+        @classmethod
+        def from_uri(cls, uri: str) -> Path:
+            """Return the path that a ``file:`` URI names. Does not use the disk."""
+            return cls(pathlib.Path.from_uri(uri))
+
+    async def absolute(self) -> Path:
+        """Make the path absolute; neither normalises it nor follows links."""
+        return Path(await call(pathlib.Path(self).absolute))
+
+    async def expanduser(self) -> Path:
+        """Replace a leading ``~`` or ``~user`` by the home folder."""
+        return Path(await call(pathlib.Path(self).expanduser))
+
+    async def readlink(self) -> Path:
+        """Return where a symbolic link points."""
+        return Path(await call(pathlib.Path(self).readlink))
+
+    async def resolve(self, strict: bool = False) -> Path:
+        """Make the path absolute, following links; if `strict`, it must exist."""
+        return Path(await call(pathlib.Path(self).resolve, strict))
+
+    async def rename(self, target: StrPath) -> Path:
+        """Rename, and return the new path. On Unix a file of that name is replaced."""
+        return Path(await call(pathlib.Path(self).rename, os.fspath(target)))
+
+    async def replace(self, target: StrPath) -> Path:
+        """Rename, and return the new path. A file of that name is replaced."""
+        return Path(await call(pathlib.Path(self).replace, os.fspath(target)))
+
+    async def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        """Return the size, times, permissions and so on."""
+        return await call(partial(pathlib.Path(self).stat, follow_symlinks=follow_symlinks))
+
+    async def lstat(self) -> os.stat_result:
+        """Return what `stat` does, of a link itself."""
+        return await call(pathlib.Path(self).lstat)
+
+    async def exists(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether there is something here."""
+        return await call(_exists, pathlib.Path(self), follow_symlinks)
+
+    async def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether this is a folder."""
+        path = pathlib.Path(self)
+        return await call(_is, path, path.is_dir, follow_symlinks)
+
+    async def is_file(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether this is a regular file."""
+        path = pathlib.Path(self)
+        return await call(_is, path, path.is_file, follow_symlinks)
+
+    async def is_symlink(self) -> bool:
+        """Whether this is a symbolic link, dangling or not."""
+        return await call(pathlib.Path(self).is_symlink)
+
+    async def is_mount(self) -> bool:
+        """Whether a file system is mounted here."""
+        return await call(pathlib.Path(self).is_mount)
+
+    async def is_socket(self) -> bool:
+        """Whether this is a Unix socket."""
+        return await call(pathlib.Path(self).is_socket)
+
+    async def is_fifo(self) -> bool:
+        """Whether this is a named pipe."""
+        return await call(pathlib.Path(self).is_fifo)
+
+    async def is_block_device(self) -> bool:
+        """Whether this is a block device."""
+        return await call(pathlib.Path(self).is_block_device)
+
+    async def is_char_device(self) -> bool:
+        """Whether this is a character device."""
+        return await call(pathlib.Path(self).is_char_device)
+
+    async def is_junction(self) -> bool:
+        """Whether this is a junction, which only Windows has (and Python knows since 3.12)."""
+        return await call(_is_junction, pathlib.Path(self))
+
+    async def samefile(self, other_path: StrPath) -> bool:
+        """Whether this and the other path lead to the same file."""
+        return await call(pathlib.Path(self).samefile, os.fspath(other_path))
+
+    async def owner(self, *, follow_symlinks: bool = True) -> str:
+        """Return the name of the user who owns the file."""
+        return await call(_owner, pathlib.Path(self), follow_symlinks)
+
+    async def group(self, *, follow_symlinks: bool = True) -> str:
+        """Return the name of the group that the file belongs to."""
+        return await call(_group, pathlib.Path(self), follow_symlinks)
+
+    async def chmod(self, mode: int, *, follow_symlinks: bool = True) -> None:
+        """Change the permissions."""
+        await call(partial(pathlib.Path(self).chmod, mode, follow_symlinks=follow_symlinks))
+
+    async def lchmod(self, mode: int) -> None:
+        """Change the permissions of a link itself, where that can be done."""
+        await call(pathlib.Path(self).lchmod, mode)
+
+    async def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        """Make a folder."""
+        await call(pathlib.Path(self).mkdir, mode, parents, exist_ok)
+
+    async def rmdir(self) -> None:
+        """Remove an empty folder."""
+        await call(pathlib.Path(self).rmdir)
+
+    async def touch(self, mode: int = 0o666, exist_ok: bool = True) -> None:
+        """Make an empty file, or say that the file that is there was written now."""
+        await call(pathlib.Path(self).touch, mode, exist_ok)
+
+    async def unlink(self, missing_ok: bool = False) -> None:
+        """Remove a file."""
+        await call(pathlib.Path(self).unlink, missing_ok)
+
+    async def symlink_to(self, target: AnyPath, target_is_directory: bool = False) -> None:
+        """Make this a symbolic link to `target`."""
+        await call(pathlib.Path(self).symlink_to, target, target_is_directory)
+
+    async def hardlink_to(self, target: AnyPath) -> None:
+        """Make this a hard link to `target`."""
+        await call(pathlib.Path(self).hardlink_to, target)
+
+    # Of any: what it returns is awaited, or entered by ``async with``.
+    def open(
+        self,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> Any:
+        """Open the file as `withal.files.open` does: ``async with path.open() as file``."""
+        from withal.files import opening
+
+        return opening.open(self, mode, buffering, encoding, errors, newline)
+
+    async def read_bytes(self) -> bytes:
+        """Return the whole content."""
+        return await call(pathlib.Path(self).read_bytes)
+
+    async def read_text(
+        self, encoding: str | None = None, errors: str | None = None, newline: str | None = None
+    ) -> str:
+        """Return the whole content, decoded."""
+        return await call(_read_text, pathlib.Path(self), encoding, errors, newline)
+
+    async def write_bytes(self, data: bytes | bytearray | memoryview) -> int:
+        """Write a new file, or over the one that is there. Returns the number of bytes.
+
+        `data` must not change before this returns, or, if it is cancelled, thereafter.
+        """
+        return await call(pathlib.Path(self).write_bytes, data)
+
+    async def write_text(
+        self,
+        data: str,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> int:
+        """Write a new file, or over the one that is there. Returns the number of characters."""
+        return await call(pathlib.Path(self).write_text, data, encoding, errors, newline)
+
+    def iterdir(self) -> ThreadedIterator[Path]:
+        """Iterate over what is in the folder, in no certain order."""
+        return ThreadedIterator(self._entries)
+
+    def glob(
+        self,
+        pattern: StrPath,
+        *,
+        case_sensitive: bool | None = None,
+        recurse_symlinks: bool = False,
+    ) -> ThreadedIterator[Path]:
+        """Iterate over what matches the pattern here, in no certain order.
+
+        What matches, and what is no pattern, is as for the `pathlib` of the running Python: before
+        3.13 a ``**`` at the end matches folders only.
+
+        Raises:
+            TypeError: before Python 3.12 there is no `case_sensitive`, before 3.13 no
+                `recurse_symlinks`.
+        """
+        matching = Matching(case_sensitive, recurse_symlinks)
+        return ThreadedIterator(partial(self._matches, os.fspath(pattern), matching))
+
+    def rglob(
+        self,
+        pattern: StrPath,
+        *,
+        case_sensitive: bool | None = None,
+        recurse_symlinks: bool = False,
+    ) -> ThreadedIterator[Path]:
+        """Iterate over what matches the pattern here or anywhere below; otherwise as `glob`."""
+        matching = Matching(case_sensitive, recurse_symlinks)
+        anywhere = os.path.join("**", pattern)
+        return ThreadedIterator(partial(self._matches, anywhere, matching))
+
+    async def walk(
+        self,
+        top_down: bool = True,
+        on_error: Callable[[OSError], object] | None = None,
+        follow_symlinks: bool = False,
+    ) -> AsyncGenerator[tuple[Path, list[str], list[str]], None]:
+        """Go through a tree of folders: yields each one, its subfolders' and other names.
+
+        Links to folders are among the other names, unless they are followed. What is read ahead,
+        and when `on_error` is called, is as for `withal.files.os.walk`.
+        """
+        links = Links(are_files=not follow_symlinks, are_walked=True)
+        async with aclosing((walk_down if top_down else walk_up)(str(self), links)) as folders:
+            async for found in folders:
+                if not isinstance(found, OSError):
+                    yield Path(found.path), found.folders, found.files
+                elif on_error is not None:
+                    on_error(found)
+
+    def _entries(self, stop: Stop) -> Generator[Path, None, None]:
+        with os.scandir(self) as entries:
+            for entry in entries:
+                stop.check()
+                yield self / entry.name
+
+    def _matches(self, pattern: str, matching: Matching, stop: Stop) -> Generator[Path, None, None]:
+        for path in globbing.find(pathlib.Path(self), pattern, matching, stop):
+            yield Path(path)
+
+
+# What follows is called in threads.
+
+
+def _exists(path: pathlib.Path, follow_symlinks: bool) -> bool:
+    return (not follow_symlinks and path.is_symlink()) or path.exists()
+
+
+def _is(path: pathlib.Path, test: Callable[[], bool], follow_symlinks: bool) -> bool:
+    return (follow_symlinks or not path.is_symlink()) and test()
+
+
+def _is_junction(path: pathlib.Path) -> bool:
+    if sys.version_info >= (3, 12):
+        return path.is_junction()
+    return False
+
+
+def _owner(path: pathlib.Path, follow_symlinks: bool) -> str:
+    if sys.version_info >= (3, 13):
+        return path.owner(follow_symlinks=follow_symlinks)
+    if follow_symlinks:
+        return path.owner()
+    import pwd
+
+    return pwd.getpwuid(path.lstat().st_uid).pw_name
+
+
+def _group(path: pathlib.Path, follow_symlinks: bool) -> str:
+    if sys.version_info >= (3, 13):
+        return path.group(follow_symlinks=follow_symlinks)
+    if follow_symlinks:
+        return path.group()
+    import grp
+
+    return grp.getgrgid(path.lstat().st_gid).gr_name
+
+
+def _read_text(
+    path: pathlib.Path, encoding: str | None, errors: str | None, newline: str | None
+) -> str:
+    with path.open(encoding=encoding, errors=errors, newline=newline) as file:
+        return file.read()
