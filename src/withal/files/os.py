@@ -318,8 +318,8 @@ async def walk(
     Top-down, `dirnames` may be edited as with `os.walk`, and what was struck out is never read.
     What is read ahead, up to 64 folders and about 10,000 names a hop, are folders that will be
     visited: subfolders of those already gone on from. So a change made on the disk in the meantime
-    may go unseen in a folder that has been read ahead. Bottom-up the walk runs ahead by up to 256
-    folders.
+    may go unseen in a folder that has been read ahead. That is about a hop for each folder that
+    has subfolders; bottom-up, where nothing can be edited, it is a hop for up to 256 folders.
 
     `onerror` is called in the event loop's thread, in its turn, and may raise to end the walk. A
     cancellation ends the wait at once, and the thread at its next entry.
