@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-nightly check format bench compare clean
+.PHONY: help demo test test-all test-nightly check format bench bench-files compare clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -55,6 +55,9 @@ format: $(VENV)/.installed-dev ## format the code and mend what the linter can
 
 bench: $(VENV)/.installed-test ## measure what scopes cost, as ratios against the standard library
 	$(BIN)/python -m benchmarks.scopes
+
+bench-files: $(VENV)/.installed-compare ## measure files against aiofiles, anyio, aiofile, trio and blocking calls
+	$(BIN)/python -m benchmarks.files $(BENCH_ARGS)
 
 compare: $(VENV)/.installed-compare ## put withal and others through the same cancellations, side by side
 	$(BIN)/python -m benchmarks.closing

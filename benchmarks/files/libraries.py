@@ -1,0 +1,125 @@
+"""The libraries that are put side by side, each behind the same few calls.
+
+Each is used as its own documentation says. aiofile has a position of its own, so its ``seek`` is
+no coroutine. trio needs a loop of its own, and is given one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiofile
+import aiofiles
+import anyio
+import trio
+
+from withal import files
+from withal.files import opening
+
+File = Any  # of any: the libraries' files have no type in common
+Open = Callable[[Path, str], AbstractAsyncContextManager[File]]
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """One of them.
+
+    Attributes:
+        open: opens a file as a context manager.
+        read_whole: reads a whole file, in the shortest way that the library has.
+        run: runs a coroutine in a loop of its own.
+        together: awaits many side by side.
+    """
+
+    name: str
+    open: Open
+    read_whole: Callable[[Path], Awaitable[bytes]]
+    run: Callable[[Coroutine[Any, Any, float]], float]
+    together: Callable[[Sequence[Coroutine[Any, Any, Any]]], Awaitable[object]]
+
+
+def _whole(open_file: Open) -> Callable[[Path], Awaitable[bytes]]:
+    async def read_whole(path: Path) -> bytes:
+        async with open_file(path, "rb") as file:
+            content: bytes = await file.read()
+            return content
+
+    return read_whole
+
+
+@asynccontextmanager
+async def _open_anyio(path: Path, mode: str) -> AsyncIterator[File]:
+    async with await anyio.open_file(path, mode) as file:  # type: ignore[call-overload]
+        yield file
+
+
+@asynccontextmanager
+async def _open_trio(path: Path, mode: str) -> AsyncIterator[File]:
+    async with await trio.open_file(path, mode) as file:
+        yield file
+
+
+class _AwaitedSeek:
+    """aiofile's file, with a ``seek`` that can be awaited as that of the others."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self.read = file.read
+        self.write = file.write
+
+    async def seek(self, offset: int) -> None:
+        self._file.seek(offset)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        lines: AsyncIterator[Any] = aiter(self._file)
+        return lines
+
+
+@asynccontextmanager
+async def _open_aiofile(path: Path, mode: str) -> AsyncIterator[File]:
+    async with aiofile.async_open(path, mode) as file:
+        yield _AwaitedSeek(file)
+
+
+async def _gather(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> None:
+    await asyncio.gather(*coroutines)
+
+
+async def _nursery(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> None:
+    async def wait(coroutine: Coroutine[Any, Any, Any]) -> None:
+        await coroutine
+
+    async with trio.open_nursery() as nursery:
+        for coroutine in coroutines:
+            nursery.start_soon(wait, coroutine)
+
+
+def _run_trio(coroutine: Coroutine[Any, Any, float]) -> float:
+    async def main() -> float:
+        return await coroutine
+
+    return trio.run(main)
+
+
+_open_withal: Open = opening.open
+_open_aiofiles: Open = aiofiles.open  # type: ignore[assignment]
+
+WITHAL = Library(
+    "withal",
+    _open_withal,
+    getattr(files, "read_bytes", _whole(_open_withal)),
+    asyncio.run,
+    _gather,
+)
+AIOFILES = Library("aiofiles", _open_aiofiles, _whole(_open_aiofiles), asyncio.run, _gather)
+ANYIO = Library(
+    "anyio", _open_anyio, lambda path: anyio.Path(path).read_bytes(), asyncio.run, _gather
+)
+AIOFILE = Library("aiofile", _open_aiofile, _whole(_open_aiofile), asyncio.run, _gather)
+TRIO = Library("trio", _open_trio, lambda path: trio.Path(path).read_bytes(), _run_trio, _nursery)
+PEERS = (AIOFILES, ANYIO, AIOFILE, TRIO)

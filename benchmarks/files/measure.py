@@ -1,0 +1,100 @@
+"""One row measured: everybody in turn, several rounds, medians for each operation."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from time import monotonic
+
+from benchmarks.files.ground import Ground
+from benchmarks.files.lateness import lateness_while
+from benchmarks.files.libraries import AIOFILES, PEERS, WITHAL, Library
+from benchmarks.files.rows import Row
+
+BLOCKING = "blocking"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was found: seconds for one operation by name, and how late a ticker was."""
+
+    row: Row
+    seconds: dict[str, float]
+    late: float
+    late_aiofiles: float
+
+    @property
+    def faster(self) -> float:
+        """How many times faster than aiofiles."""
+        return self.seconds[AIOFILES.name] / self.seconds[WITHAL.name]
+
+    @property
+    def slower(self) -> float | None:
+        """How many times as long as the blocking calls."""
+        theirs = self.seconds.get(BLOCKING)
+        return None if theirs is None else self.seconds[WITHAL.name] / theirs
+
+
+def measure(row: Row, ground: Ground, limit: float, say: Callable[[str], None]) -> Measured:
+    """Measure a row. After `limit` seconds no further round is begun. The first one warms up."""
+    found: dict[str, list[float]] = {}
+    deadline = monotonic() + limit
+    for number in range(row.rounds):
+        if number and monotonic() > deadline:
+            break
+        say(f"{row.name}: round {number + 1} of {row.rounds}")
+        if row.blocking is not None:
+            _prepare(row, ground)
+            seconds = row.blocking(ground, row.count) / row.count
+            found.setdefault(BLOCKING, []).append(seconds)
+        for library in (WITHAL, *PEERS):
+            seconds = _time(row, ground, library)
+            found.setdefault(library.name, []).append(seconds)
+    say(f"{row.name}: lateness")
+    return Measured(
+        row,
+        {name: median(times[1:] or times) for name, times in found.items()},
+        _lateness(row, ground, WITHAL),
+        _lateness(row, ground, AIOFILES),
+    )
+
+
+def _count(row: Row, library: Library) -> int:
+    return row.count if library is WITHAL else row.peer_count
+
+
+def _prepare(row: Row, ground: Ground) -> None:
+    gc.collect()
+    if row.prepare is not None:
+        row.prepare(ground)
+
+
+def _time(row: Row, ground: Ground, library: Library) -> float:
+    count = _count(row, library)
+    _prepare(row, ground)
+
+    async def main() -> float:
+        return await row.job(library, ground, count)
+
+    return library.run(main()) / count
+
+
+def _lateness(row: Row, ground: Ground, library: Library) -> float:
+    _prepare(row, ground)
+
+    async def main() -> float:
+        return await lateness_while(row.job(library, ground, _count(row, library)))
+
+    return asyncio.run(main())
+
+
+def lateness_of_an_idle_loop() -> float:
+    """Return the machine's own noise."""
+
+    async def main() -> float:
+        return await lateness_while(asyncio.sleep(1))
+
+    return asyncio.run(main())
