@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from tests.conftest import open_descriptors
+from withal.files import opening
 from withal.files.hop import hop, landed
 
 T = TypeVar("T")
+
+open_any: Any = opening.open  # of any: one test for the files of all modes
 
 TICK = 0.001
 _WAITING_FOR_WORK = {"x86_64": "202", "aarch64": "98"}  # the number of futex(2)
@@ -152,7 +155,7 @@ class FullPool:
 PRELUDE = """
 import asyncio, errno, os, resource, sys
 from pathlib import Path
-from withal.files import opening
+from withal.files.opening import open as open_any
 """
 
 

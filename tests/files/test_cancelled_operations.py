@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.files.strain import FullPool, Outcome, cancelled_at, nothing_left, ticks
-from withal.files import opening
+from tests.files.strain import FullPool, Outcome, cancelled_at, nothing_left, open_any, ticks
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -25,12 +24,12 @@ Operation = Callable[[Any], Awaitable[Any]]  # of any: a file of any kind
 
 
 async def open_file(path: Path, mode: str, buffering: int = -1) -> Any:
-    return await opening.open(path, mode, buffering)
+    return await open_any(path, mode, buffering)
 
 
 async def use(path: Path, mode: str) -> None:
     """Open, use and close a file in the usual way."""
-    async with opening.open(path, mode) as file:
+    async with open_any(path, mode) as file:
         if "r" in mode:
             await file.read(10)
             await file.readline()
@@ -158,7 +157,7 @@ async def test_a_cancelled_read_loses_no_data(
     operation = (READS | BYTE_READS)[name]
 
     async def scenario(at: int) -> Outcome | None:
-        async with nothing_left(), opening.open(path, mode, buffering) as file:
+        async with nothing_left(), open_any(path, mode, buffering) as file:
             await file.readline()
             done = False
 
@@ -188,7 +187,7 @@ async def test_an_iteration_that_is_cancelled_goes_on_with_the_next_line(tmp_pat
                 assert line == f"line {len(numbers)}\n"
                 numbers.append(len(numbers))
 
-        async with opening.open(path) as file:
+        async with open_any(path) as file:
             await cancelled_at(count(file), at, late=False)
             rest = await file.readlines()
         assert "".join(rest).encode() == b"".join(LINES[len(numbers) :])
@@ -224,7 +223,7 @@ async def test_a_cancelled_write_is_whole_or_not_at_all(
             await operation(file)
             done = True
 
-        async with nothing_left(), opening.open(path, "wb", buffering) as file:
+        async with nothing_left(), open_any(path, "wb", buffering) as file:
             await file.write(b"<")
             outcome = await cancelled_at(operate(file), at, late=late)
             await file.write(b">")
@@ -250,7 +249,7 @@ async def test_many_writes_of_which_one_is_cancelled_stay_in_order(
                 await file.write(piece)
                 returned.append(number)
 
-        async with nothing_left(), opening.open(path, "wb") as file:
+        async with nothing_left(), open_any(path, "wb") as file:
             outcome = await cancelled_at(write(file), at, late=late)
         whole = b"".join(pieces[: len(returned)])
         written = path.read_bytes()
@@ -278,7 +277,7 @@ async def test_a_cancelled_pwrite_or_truncate_is_whole_or_not_at_all(
             async def operate(file: Any) -> None:
                 await operation(file)
 
-            async with nothing_left(), opening.open(path, "r+b") as file:
+            async with nothing_left(), open_any(path, "r+b") as file:
                 outcome = await cancelled_at(operate(file), at, late=late)
                 assert await file.tell() == 0
             assert path.read_bytes() in (CONTENT, after)
@@ -327,7 +326,7 @@ async def test_a_body_that_is_cancelled_while_all_threads_are_taken_closes_its_f
     files: list[Any] = []
 
     async def body() -> None:
-        async with opening.open(path, mode) as file:
+        async with open_any(path, mode) as file:
             files.append(file)
             if "w" in mode:
                 await file.write("text" if mode == "w" else b"text")
@@ -356,7 +355,7 @@ async def test_a_read_that_waits_for_a_thread_and_is_cancelled_loses_no_data(
     path = tmp_path / "file"
     path.write_bytes(CONTENT)
     operation = (READS | BYTE_READS)[name]
-    async with nothing_left(), opening.open(path, mode, buffering) as file:
+    async with nothing_left(), open_any(path, mode, buffering) as file:
         async with FullPool() as pool:
             done = await cancelled_in_vain(pool, operation(file))
         if not done:
@@ -371,7 +370,7 @@ async def test_a_write_that_waits_for_a_thread_and_is_cancelled_is_whole_or_not_
 ) -> None:
     path = tmp_path / "file"
     operation, adds = WRITES[name]
-    async with nothing_left(), opening.open(path, "wb", buffering) as file:
+    async with nothing_left(), open_any(path, "wb", buffering) as file:
         await file.write(b"<")
         async with FullPool() as pool:
             done = await cancelled_in_vain(pool, operation(file))
@@ -391,7 +390,7 @@ async def test_a_writer_whose_disk_is_slow_waits_for_it(tmp_path: Path) -> None:
             queued += 10_000
 
     path = tmp_path / "file"
-    async with nothing_left(), opening.open(path, "wb") as file, FullPool() as pool:
+    async with nothing_left(), open_any(path, "wb") as file, FullPool() as pool:
         task = asyncio.create_task(write(file))
         seen = -1
         while seen != queued:

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import LOOPS
 from tests.files.content import ENCODINGS, MARKED, TEXTS, Content, Fill, contents
+from tests.files.strain import open_any
 from tests.files.twins import Raised, Setup, Step, agree, compare, open_ours, outcome
-from withal.files import opening
 
 ASKED = int(os.environ.get("WITHAL_FILES_EXAMPLES", "0"))
 MADE = settings(
@@ -375,7 +375,7 @@ async def test_an_opening_that_fails_fails_the_same(tmp_path: Path, args: tuple[
 async def test_any_kind_of_path_will_do_and_is_the_name(tmp_path: Path, kind: Any) -> None:
     (tmp_path / "file").write_bytes(b"content")
     path = kind(str(tmp_path / "file"))
-    async with opening.open(path, "rb") as file:
+    async with open_any(path, "rb") as file:
         assert file.name == os.fspath(path)
         assert await file.read() == b"content"
 
@@ -384,13 +384,13 @@ async def test_a_descriptor_is_opened_and_left_open_if_asked(tmp_path: Path) -> 
     (tmp_path / "file").write_bytes(b"one\ntwo\n")
     fd = os.open(tmp_path / "file", os.O_RDONLY)
     os.lseek(fd, 4, os.SEEK_SET)
-    async with opening.open(fd, "rb", closefd=False) as file:
+    async with open_any(fd, "rb", closefd=False) as file:
         assert file.name == fd
         assert file.fileno() == fd
         assert await file.tell() == 4
         assert await file.read() == b"two\n"
     assert os.fstat(fd).st_size == 8
-    async with opening.open(fd, "r") as text:
+    async with open_any(fd, "r") as text:
         await text.seek(0)
         assert await text.readline() == "one\n"
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -405,7 +405,7 @@ async def test_an_opener_is_asked_in_a_thread_with_the_flags_of_the_mode(tmp_pat
         asked.append((path, flags, threading.get_ident() == loops_thread))
         return os.open(tmp_path / "elsewhere", flags, 0o600)
 
-    async with opening.open("nowhere", "w", opener=opener) as file:
+    async with open_any("nowhere", "w", opener=opener) as file:
         await file.write("text")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     assert asked == [("nowhere", flags, False)]
@@ -434,10 +434,10 @@ async def test_the_newlines_that_were_met_are_known_at_the_end(
     path.write_bytes(data)
     with open(path, newline=newline) as theirs:
         theirs.read()
-        async with opening.open(path, newline=newline) as ours:
+        async with open_any(path, newline=newline) as ours:
             await ours.read()
             assert ours.newlines == theirs.newlines
-        async with opening.open(path, newline=newline) as ours:
+        async with open_any(path, newline=newline) as ours:
             async for _ in ours:
                 pass
             assert ours.newlines == theirs.newlines
@@ -449,7 +449,7 @@ async def test_positions_are_told_while_lines_are_iterated(tmp_path: Path, mode:
     path = tmp_path / "file"
     path.write_bytes(b"".join(lines))
     at = 0
-    async with opening.open(path, mode) as file:
+    async with open_any(path, mode) as file:
         number = 0
         async for line in file:
             assert len(line) == len(lines[number])
@@ -463,7 +463,7 @@ async def test_positions_are_told_while_lines_are_iterated(tmp_path: Path, mode:
 async def test_a_loop_over_lines_that_is_left_loses_none(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("".join(f"{number}\n" for number in range(100_000)))
-    async with opening.open(path) as file:
+    async with open_any(path) as file:
         async for line in file:
             if line == "4999\n":
                 break
@@ -476,7 +476,7 @@ async def test_a_loop_over_lines_that_is_left_loses_none(tmp_path: Path) -> None
 
 
 async def test_what_is_written_after_the_file_was_closed_is_refused(tmp_path: Path) -> None:
-    async with opening.open(tmp_path / "file", "w") as file:
+    async with open_any(tmp_path / "file", "w") as file:
         await file.write("kept")
     with pytest.raises(ValueError, match="I/O operation on closed file"):
         await file.write("lost")

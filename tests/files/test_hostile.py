@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.files.strain import PRELUDE, child, nothing_left, ticks
-from withal.files import opening
+from tests.files.strain import PRELUDE, child, nothing_left, open_any, ticks
 
 pytestmark = pytest.mark.timeout(30)  # what blocks the loop hangs
 
@@ -42,7 +41,7 @@ async def cancel(task: asyncio.Task[Any]) -> None:
 
 
 async def opened(*args: Any) -> Any:
-    return await opening.open(*args)
+    return await open_any(*args)
 
 
 # -- FIFOs ---------------------------------------------------------------------------------------
@@ -104,7 +103,7 @@ async def test_a_line_of_a_pipe_is_there_when_it_is_complete(
     pipe: tuple[int, int], mode: str
 ) -> None:
     reader, writer = pipe
-    async with nothing_left(), opening.open(reader, mode, closefd=False) as file:
+    async with nothing_left(), open_any(reader, mode, closefd=False) as file:
         os.write(writer, b"one\ntw")
         assert len(await asyncio.wait_for(_line(file), 5)) == 4
         waiting = asyncio.create_task(_line(file))
@@ -123,7 +122,7 @@ async def _line(file: Any) -> Any:
 @pytest.mark.parametrize("mode", ["r", "rb"])
 async def test_a_cancelled_read_of_a_pipe_loses_nothing(pipe: tuple[int, int], mode: str) -> None:
     reader, writer = pipe
-    async with nothing_left(), opening.open(reader, mode, closefd=False) as file:
+    async with nothing_left(), open_any(reader, mode, closefd=False) as file:
         async with nothing_left():
             for piece in (b"", b"o", b"ne"):
                 os.write(writer, piece)
@@ -142,10 +141,10 @@ async def test_a_cancelled_read_of_a_pipe_loses_nothing(pipe: tuple[int, int], m
 
 async def test_what_a_pipe_has_is_read_without_waiting_for_more(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
-    async with opening.open(reader, "rb") as file:
+    async with open_any(reader, "rb") as file:
         os.write(writer, b"some")
         assert await asyncio.wait_for(file.read1(100), 5) == b"some"
-    async with opening.open(writer, "wb", 0) as raw:
+    async with open_any(writer, "wb", 0) as raw:
         with pytest.raises(BrokenPipeError):
             await raw.write(b"nobody reads this")
 
@@ -210,7 +209,7 @@ async def test_a_reader_that_has_gone_is_an_error_of_the_writer(pipe: tuple[int,
 async def test_a_terminal_is_waited_for_outside_of_the_loop() -> None:
     master, slave = os.openpty()
     try:
-        async with nothing_left(), opening.open(os.ttyname(slave), "rb") as file:
+        async with nothing_left(), open_any(os.ttyname(slave), "rb") as file:
             assert await file.isatty()
             waiting = asyncio.create_task(file.readline())
             await ticks()
@@ -226,7 +225,7 @@ async def test_a_terminal_is_waited_for_outside_of_the_loop() -> None:
 @pytest.mark.slow
 def test_the_standard_input_of_a_process_is_waited_for_outside_of_the_loop() -> None:
     body = """
-    async with opening.open("/dev/stdin") as file:
+    async with open_any("/dev/stdin") as file:
         waiting = asyncio.ensure_future(file.readline())
         for _ in range(20):
             await asyncio.sleep(0.001)
@@ -262,7 +261,7 @@ async def test_files_of_proc_are_read_though_their_size_is_nought(path: str, mod
     first = Path(path).read_bytes().split()[0]
     async with nothing_left():
         for way in ("read", "iterate", "batches"):
-            async with opening.open(path, mode) as file:
+            async with open_any(path, mode) as file:
                 whole = await _all_of(file, way)
                 assert whole.startswith(first if mode == "rb" else first.decode()), way
                 assert len(whole.splitlines()) > 5, way
@@ -281,13 +280,13 @@ async def _all_of(file: Any, way: str) -> Any:
 
 async def test_devices_without_end_and_without_content() -> None:
     async with nothing_left():
-        async with opening.open("/dev/zero", "rb") as file:
+        async with open_any("/dev/zero", "rb") as file:
             assert await file.read(300_000) == bytes(300_000)
             assert await file.read(0) == b""
-        async with opening.open("/dev/null", "r+b", 0) as file:
+        async with open_any("/dev/null", "r+b", 0) as file:
             assert await file.read() == b""
             assert await file.write(b"gone") == 4
-        async with opening.open("/dev/null", "w") as text:
+        async with open_any("/dev/null", "w") as text:
             assert await text.write("gone") == 4
 
 
@@ -306,7 +305,7 @@ def no_space() -> Any:
 
 
 async def test_a_full_disk_is_an_error_of_an_unbuffered_write(full_device: str) -> None:
-    async with nothing_left(), opening.open(full_device, "wb", 0) as file:
+    async with nothing_left(), open_any(full_device, "wb", 0) as file:
         with no_space():
             await file.write(b"data")
 
@@ -337,7 +336,7 @@ async def test_a_full_disk_is_an_error_of_the_close_at_the_latest(
         assert file.closed
         await file.close()
         with no_space():
-            async with opening.open(full_device, mode) as file:
+            async with open_any(full_device, mode) as file:
                 await file.write("data" if mode == "w" else b"data")
         assert file.closed
 
@@ -397,7 +396,7 @@ async def test_what_fits_a_small_disk_is_there_when_it_is_full(
 def test_a_limit_of_file_size_is_an_error(tmp_path: Path, buffering: int) -> None:
     code = """
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-    file = await opening.open(args[0], "wb", int(args[1]))
+    file = await open_any(args[0], "wb", int(args[1]))
     try:
         for _ in range(10):
             await file.write(bytes(1000))
@@ -419,17 +418,17 @@ def test_a_limit_of_descriptors_is_an_error_that_names_the_file(tmp_path: Path) 
     (tmp_path / "file").write_bytes(b"content")
     code = """
     path, opened = args[0], []
-    async with opening.open(path, "rb") as file:  # whatever is opened once, is opened now
+    async with open_any(path, "rb") as file:  # whatever is opened once, is opened now
         await file.read()
     resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
     try:
         while True:
-            opened.append(await opening.open(path, "rb"))
+            opened.append(await open_any(path, "rb"))
     except OSError as error:
         print(errno.errorcode[error.errno], error.filename == path)
     for file in opened:
         await file.close()
-    async with opening.open(path) as file:
+    async with open_any(path) as file:
         print(await file.read(), len(opened) > 10)
     """
     assert child(code, tmp_path / "file") == "EMFILE True\ncontent True"
@@ -439,7 +438,7 @@ def test_a_limit_of_descriptors_is_an_error_that_names_the_file(tmp_path: Path) 
 def test_a_directory_without_permission_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     code = """
     import tempfile
-    async with opening.open(os.devnull) as file:  # what is imported late is imported now
+    async with open_any(os.devnull) as file:  # what is imported late is imported now
         await file.read()
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "closed", "file")
@@ -452,7 +451,7 @@ def test_a_directory_without_permission_is_an_error_that_names_the_file(tmp_path
             os.seteuid(before or 65534)
             for mode in ("r", "rb", "w", "ab", "r+"):
                 try:
-                    await opening.open(path, mode)
+                    await open_any(path, mode)
                 except PermissionError as error:
                     print(errno.errorcode[error.errno], error.filename == path)
         finally:
@@ -473,7 +472,7 @@ async def test_a_file_that_is_cut_while_it_is_read_ends_earlier(
     content = b"".join(b"%d\n" % number for number in range(200_000))
     path = tmp_path / "file"
     path.write_bytes(content)
-    async with nothing_left(), opening.open(path, mode) as file:
+    async with nothing_left(), open_any(path, mode) as file:
         assert len(await file.read(10)) == 10
         os.truncate(path, 100)
         rest = await _all_of(file, way)
@@ -493,7 +492,7 @@ async def test_what_a_file_grows_by_is_read_after_its_end(
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one\ntwo\n")
-    async with nothing_left(), opening.open(path, mode) as file:
+    async with nothing_left(), open_any(path, mode) as file:
         assert len(await _all_of(file, "read")) == 8
         for _ in range(2):
             with path.open("ab") as other:
@@ -508,7 +507,7 @@ async def test_a_file_that_is_removed_while_it_is_open_goes_on(
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * 300_000)
-    async with nothing_left(), opening.open(path, "r+b", buffering) as file:
+    async with nothing_left(), open_any(path, "r+b", buffering) as file:
         assert await file.read(10) == b"x" * 10
         path.unlink()
         assert await file.write(b"written") == 7
@@ -539,7 +538,7 @@ async def test_a_descriptor_that_others_have_closed_is_an_error(tmp_path: Path, 
 
 async def test_what_cannot_be_positioned_says_so(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
-    async with opening.open(reader, "rb") as file, opening.open(writer, "wb") as other:
+    async with open_any(reader, "rb") as file, open_any(writer, "wb") as other:
         for each in (file, other):
             assert not await each.seekable()
             for call in (each.tell, lambda each=each: each.seek(0)):
