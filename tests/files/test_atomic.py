@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.files.cancelling import cancel_everywhere, full_pool, turns, wait_until
 from tests.files.killed_writer import content, is_whole
 from tests.files.test_part import file_size_limit
-
 from withal import Scope
 from withal.files.atomic import atomic_write
 from withal.files.replacement import MOST_LINKS, Replacement
@@ -41,7 +41,7 @@ def target(tmp_path: Path) -> Path:
 
 async def replace(path: Path | str, data: bytes = NEW, mode: str = "wb") -> None:
     async with atomic_write(path, mode) as file:
-        await file.write(data)
+        await file.write(data)  # type: ignore[arg-type]  # every mode here is binary
 
 
 def mode_of(path: Path) -> int:

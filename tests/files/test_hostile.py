@@ -47,12 +47,23 @@ async def opened(*args: Any) -> Any:
 # -- FIFOs ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["r", "rb", "w", "wb"])
-async def test_a_fifo_that_nobody_else_has_open_does_not_block_the_loop(
+@pytest.mark.parametrize("mode", ["w", "wb"])
+async def test_opening_a_fifo_that_nobody_reads_waits_and_does_not_block_the_loop(
     tmp_path: Path, mode: str
 ) -> None:
     async with fifo(tmp_path / "fifo") as path, nothing_left():
         waiting = asyncio.create_task(opened(path, mode))
+        await ticks()
+        assert not waiting.done()
+        await cancel(waiting)
+
+
+@pytest.mark.parametrize("mode", ["r", "rb"])
+async def test_reading_a_fifo_that_nobody_writes_waits_and_does_not_block_the_loop(
+    tmp_path: Path, mode: str
+) -> None:
+    async with fifo(tmp_path / "fifo") as path, nothing_left(), open_any(path, mode) as file:
+        waiting = asyncio.create_task(file.read())
         await ticks()
         assert not waiting.done()
         await cancel(waiting)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.files.threads import all_threads_busy
 
+from tests.files.threads import all_threads_busy
 from withal import Scope
 from withal.files import PartFile, part_file
 from withal.files.part import BATCH_BYTES

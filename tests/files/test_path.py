@@ -17,6 +17,7 @@ import anyio
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from tests.files.test_os import (
     Halt,
     Listing,
@@ -35,7 +36,6 @@ from tests.files.test_os import (
     snapshot,
     twins,
 )
-
 from withal.files import globbing
 from withal.files.path import Path
 

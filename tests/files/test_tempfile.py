@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.files.cancelling import cancel_everywhere, full_pool, turns, wait_until
 from tests.files.test_part import file_size_limit, open_descriptors
-
 from withal import Scope
 from withal.files import tempfile as ours
 from withal.files.spooled import SpooledFile

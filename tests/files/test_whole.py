@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.files.test_part import file_size_limit
 
+from tests.files.test_part import file_size_limit
 from withal.files import cached
 from withal.files.cached import MOST
 from withal.files.hop import hop, landed

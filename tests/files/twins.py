@@ -437,7 +437,7 @@ class Twins:
 
 
 def _undecodable(result: Any) -> bool:
-    return isinstance(result, Raised) and isinstance(result.error, UnicodeDecodeError)
+    return isinstance(result, Raised) and isinstance(result.error, UnicodeError)
 
 
 def _short(value: object) -> str:

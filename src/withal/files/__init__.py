@@ -1,7 +1,49 @@
-"""Files: written whole or not at all, without blocking the event loop."""
+"""Files, opened, read and written without blocking the event loop.
+
+What `aiofiles` offers has the same names here, so that a program moves by its import:
+``from withal import files as aiofiles``.
+"""
 
 from __future__ import annotations
 
+from withal.files import os, tempfile
+from withal.files.atomic import atomic_write
+from withal.files.binary import BinaryFile
+from withal.files.locking import FileLock, lock
+from withal.files.many import read_many
+from withal.files.opening import Opening, open  # noqa: A004 - it stands for the builtin
 from withal.files.part import PartFile, part_file
+from withal.files.path import Path
+from withal.files.statistics import Statistics
+from withal.files.text import TextFile
+from withal.files.whole import (
+    append_bytes,
+    append_text,
+    read_bytes,
+    read_text,
+    write_bytes,
+    write_text,
+)
 
-__all__ = ["PartFile", "part_file"]
+__all__ = [
+    "BinaryFile",
+    "FileLock",
+    "Opening",
+    "PartFile",
+    "Path",
+    "Statistics",
+    "TextFile",
+    "append_bytes",
+    "append_text",
+    "atomic_write",
+    "lock",
+    "open",
+    "os",
+    "part_file",
+    "read_bytes",
+    "read_many",
+    "read_text",
+    "tempfile",
+    "write_bytes",
+    "write_text",
+]

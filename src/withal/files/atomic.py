@@ -12,7 +12,8 @@ from withal.files.hop import call, hop, landed
 from withal.files.replacement import Replacement
 
 if TYPE_CHECKING:
-    from withal.files.opening import BinaryFile, TextFile
+    from withal.files.binary import BinaryFile
+    from withal.files.text import TextFile
 
 StrOrBytesPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 

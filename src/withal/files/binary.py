@@ -12,7 +12,7 @@ import os
 from asyncio import CancelledError, Future, Lock, get_running_loop, wait
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from io import BytesIO
-from operator import length_hint
+from operator import index, length_hint
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
 
@@ -79,6 +79,7 @@ class BinaryFile:
         self._unread: Buffer[bytes] = Buffer(b"")
         self._end = position  # of what was read ahead, in the file
         self._is_raw = not buffering
+        self._has_no_write = not writable and bool(buffering)  # as a BufferedReader has none
         self._first_ahead = min(FIRST, buffering) if buffering >= 0 else FIRST
         self._most_ahead = min(buffering, MOST) if buffering >= 0 else AHEAD
         self._ahead = self._first_ahead
@@ -150,7 +151,7 @@ class BinaryFile:
     async def read(self, size: int | None = -1, /) -> bytes:
         """Read `size` bytes, or to the end of the file; fewer only at its end."""
         unread = self._unread
-        if size is not None and size > 0 and unread.lines is None:
+        if type(size) is int and size > 0 and unread.lines is None:
             at = unread.at
             end = at + size
             if end <= len(unread.data):
@@ -162,9 +163,12 @@ class BinaryFile:
                 data = self._read_now(size)
                 if data is not None:
                     return data
+        if not self._is_raw:
+            self._check_readable("read")
+        size = size_of(size)
         self._check_readable("read")
-        if size is None or size < 0:
-            if size is not None and size < -1:
+        if size < 0:
+            if size < -1 and not self._is_raw:
                 raise ValueError("read length must be non-negative or -1")
             return await self._read_all()
         async with self._lock:
@@ -233,18 +237,23 @@ class BinaryFile:
         self._check_readable("read")
         async with self._lock:
             await self._begin_reading()
-            return unread.take(await self._find_line(-1 if size is None else size))
+            line = unread.take(await self._find_line(-1 if size is None else size))
+            if self._is_raw:
+                self._drop_ahead()
+            return line
 
     async def readlines(self, hint: int | None = -1, /) -> list[bytes]:
         """Read all lines, or as many as it takes to have `hint` bytes."""
         self._check_readable("read")
         if hint is None or hint <= 0:
             return BytesIO(await self._read_all()).readlines()
-        lines: list[bytes] = []
-        while hint > 0 and (line := await self.readline()):
-            lines.append(line)
-            hint -= len(line)
-        return lines
+        async with self._lock:
+            await self._begin_reading()
+            size = await self._find_line(-1, beyond=hint - 1)
+            lines = BytesIO(self._unread.take(size)).readlines()
+            if self._is_raw:
+                self._drop_ahead()
+            return lines
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
         while (lines := await self._next_lines()) is not None:
@@ -271,7 +280,7 @@ class BinaryFile:
         if self._turns.left < 0:
             await self._turns.settle()
         channel = self._channel
-        if self._writer.is_idle and not self._is_closed and channel.reads_inline:
+        if self._writer.is_idle and self._readable and channel.reads_inline:
             data = channel.read_now(size, offset)
             if data is not None and len(data) == size:
                 self._turns.left -= size + OPERATION
@@ -287,7 +296,7 @@ class BinaryFile:
     def _read_now(self, size: int) -> bytes | None:
         """Read more than is at hand, out of the page cache; None if that has not got it all."""
         channel, unread = self._channel, self._unread
-        if not channel.reads_inline or self._is_closed or not self._readable:
+        if not channel.reads_inline or not self._readable:
             return None
         have = len(unread.data) - unread.at
         missing = size - have
@@ -374,20 +383,25 @@ class BinaryFile:
             raise
         return b"".join(parts)
 
-    async def _find_line(self, limit: int) -> int:
-        """Have a whole line at hand, or as much of it as there is, and return how long it is."""
+    async def _find_line(self, limit: int, beyond: int = 0) -> int:
+        """Have a whole line at hand, or as much of it as there is, and return how long it is.
+
+        Lines that end before so many bytes are taken as one with the next.
+        """
         unread = self._unread
+        # An unbuffered file is read ahead of a line too, where it can go back.
+        step = AHEAD if self._is_raw and self._channel.is_positional else 1
         earlier: list[bytes] = []  # parts of a long line, which is put together once
         seen = 0
         try:
             while True:
                 unread.forget_lines()
-                end = unread.data.find(b"\n", unread.at) + 1
+                end = unread.data.find(b"\n", unread.at + max(beyond - seen, 0)) + 1
                 seen += (end or len(unread.data)) - unread.at
                 if end or 0 <= limit <= seen:
                     break
                 earlier.append(unread.take_all())
-                if not await self._fetch(1):
+                if not await self._fetch(step):
                     break
         finally:
             if earlier:
@@ -420,6 +434,8 @@ class BinaryFile:
         Raises:
             OSError: what was queued earlier could not be written; of `data`, nothing is queued.
         """
+        if self._has_no_write:
+            self._check_writable("write")
         part = data if type(data) is bytes else _bytes_of(data)
         writer = self._writer
         size = len(part)
@@ -447,9 +463,11 @@ class BinaryFile:
     async def writelines(self, lines: Iterable[ReadableBuffer], /) -> None:
         """Write each of these; nothing is put between them.
 
-        A cancelled call has queued some of them, each whole.
+        A cancelled call has queued some of them, each whole; an unbuffered file writes all at once.
         """
         self._check_open()
+        if self._is_raw:
+            lines = (b"".join(map(_bytes_of, lines)),)
         for line in lines:
             await self.write(line)
 
@@ -473,10 +491,9 @@ class BinaryFile:
             raise io.UnsupportedOperation("truncate")
         async with self._lock:
             await self._flush()
-            position = self._position()
-            size = position if size is None else size
+            size = self._position() if size is None else size
+            self._drop_ahead()
             await call(self._channel.descriptor.use, os.ftruncate, size)
-            self._go_to(position)
         return size
 
     async def pwrite(self, data: ReadableBuffer, offset: int, /) -> int:
@@ -490,13 +507,19 @@ class BinaryFile:
             await self._flush()
             if offset < 0 or not self._channel.is_positional:
                 os.pwrite(self._channel.descriptor.number, b"", offset)  # which says why not
-            self._go_to(self._position())
+            self._drop_ahead()
             done, error = await call(self._channel.descriptor.use, write_fully, [part], offset)
         if error is not None:
             raise error
         self._channel.counters.hops += 1
         self._channel.counters.bytes_written += done
         return done
+
+    def _drop_ahead(self) -> None:
+        """Forget what was read ahead: the file is about to change."""
+        if not self._is_writing:
+            self._end = self._position()
+            self._unread.set(b"")
 
     async def _flush(self) -> None:
         self._check_open()
@@ -523,6 +546,7 @@ class BinaryFile:
         self._check_open()
         if whence not in _WHENCES:
             raise ValueError(f"whence value {whence} unsupported")
+        offset = index(offset)
         if not whence and offset >= 0 and self._can_move_at_once():
             self._go_to(offset)
             return offset
@@ -607,7 +631,6 @@ class BinaryFile:
         if not self._is_detached:
             self._share_position()
         self._unread.set(b"")
-        self._ahead = 0
         closing: Future[None] = get_running_loop().create_future()
         if self._is_detached or writer.sends_itself:
             if self._is_detached or writer.is_idle:
@@ -618,6 +641,8 @@ class BinaryFile:
             closing.set_result(None)
         if closing.done() and not self._is_detached:
             channel.descriptor.close()
+        writer.pause()
+        self._readable = self._writable = False
         return closing
 
     async def _send_the_rest(self, closing: Future[None]) -> None:
@@ -660,6 +685,7 @@ class BinaryFile:
         self._unread.set(b"")
         self._writer.pause()
         self._is_detached = True
+        self._readable = self._writable = False
         self._entry = None
         return raw
 
@@ -700,6 +726,21 @@ class BinaryFile:
 
 def _bytes_of(data: ReadableBuffer) -> bytes:
     """Return a copy of what may change later."""
-    if isinstance(data, str):
-        raise TypeError("a bytes-like object is required, not 'str'")
-    return bytes(memoryview(data))
+    try:
+        return bytes(memoryview(data))
+    except TypeError:
+        name = type(data).__name__
+        raise TypeError(f"a bytes-like object is required, not {name!r}") from None
+
+
+def size_of(size: object) -> int:
+    """Return how much is to be read; -1 is all.
+
+    Raises:
+        TypeError: it is no number.
+    """
+    try:
+        return -1 if size is None else index(size)  # type: ignore[arg-type]  # or it raises
+    except TypeError:
+        name = type(size).__name__
+        raise TypeError(f"argument should be integer or None, not {name!r}") from None

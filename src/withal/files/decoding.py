@@ -11,7 +11,9 @@ import codecs
 import io
 from typing import Any, NamedTuple, final
 
-_FIELD = 64  # bits of each number in a position
+# Bits of the first number in a position, and of the others, as in CPython's Modules/_io/textio.c.
+_FIRST = 64
+_FIELD = 32
 _MASK = (1 << _FIELD) - 1
 
 
@@ -28,8 +30,9 @@ class Place(NamedTuple):
 
 def unpack(position: int) -> Place:
     """Return what a text position says."""
-    start, flags, feed, skip = (position >> n * _FIELD & _MASK for n in range(4))
-    return Place(start, flags, feed, skip, bool(position >> 4 * _FIELD))
+    start, rest = position & ((1 << _FIRST) - 1), position >> _FIRST
+    flags, feed, skip = (rest >> n * _FIELD & _MASK for n in range(3))
+    return Place(start, flags, feed, skip, bool(rest >> 3 * _FIELD))
 
 
 @final
@@ -117,12 +120,12 @@ class Decoding:
     def _position_in(self, chunk: Chunk, characters: int) -> int:
         if len(chunk.data) == chunk.characters and not chunk.flags and chunk.data.isascii():
             return chunk.start + characters
-        file = io.TextIOWrapper(
-            io.BytesIO(chunk.data), self._encoding, self._errors, newline=self._newline
-        )
-        file.seek(chunk.flags << _FIELD)
+        # One byte in front, since to go to 0 in state 0 is to begin anew, with a byte order mark.
+        data = io.BytesIO(b"." + chunk.data)
+        file = io.TextIOWrapper(data, self._encoding, self._errors, newline=self._newline)
+        file.seek(1 + (chunk.flags << _FIRST))
         file.read(characters)
-        return file.tell() + chunk.start
+        return file.tell() - 1 + chunk.start
 
     def restore(self, place: Place) -> None:
         """Go on from a position, of which the bytes and characters to skip are still to be read."""

@@ -110,7 +110,7 @@ def check_options(
     if mode.is_text and not buffering:
         raise ValueError("can't have unbuffered text I/O")
     if newline not in _NEWLINES:
-        raise ValueError(f"illegal newline value: {newline!r}")
+        raise ValueError(f"illegal newline value: {newline}")
     if not mode.is_text and buffering == 1:
         warnings.warn(
             "line buffering (buffering=1) isn't supported in binary mode, the default buffer size "

@@ -113,8 +113,13 @@ def open(  # noqa: A001
         hello
         world
     """
-    if not isinstance(file, int):
-        os.fspath(file)  # a TypeError, if it is nothing of the kind
+    if isinstance(file, int):
+        if file < 0:
+            raise ValueError("negative file descriptor")
+    else:
+        file = os.fspath(file)
+        if "\0" in file if isinstance(file, str) else b"\0" in file:
+            raise ValueError("embedded null byte")
     parsed = parse(mode)
     check_options(parsed, buffering, encoding, errors, newline)
     if not closefd and not isinstance(file, int):
@@ -280,11 +285,9 @@ def binary_file(
 
 def _find_now(source: _Source) -> Found | None:
     """Open a file that is in memory; None if that cannot be done without waiting."""
-    path = source.file
-    mode = source.mode
-    if mode.kind != "r" or mode.updates or source.opener is not None or isinstance(path, int):
+    path, mode = source.file, source.mode
+    if mode.kind != "r" or mode.updates or source.opener is not None:
         return None
-    path = os.fspath(path)
     if not isinstance(path, str):
         return None
     number = open_cached(path)

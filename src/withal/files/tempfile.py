@@ -22,7 +22,9 @@ from withal.files.spooled import SpooledFile, open_spooled
 from withal.files.temporary import BinaryMode, Folder, Options, Part, TextMode
 
 if TYPE_CHECKING:
-    from withal.files.opening import BinaryFile, Opening, TextFile
+    from withal.files.binary import BinaryFile
+    from withal.files.opening import Opening
+    from withal.files.text import TextFile
 
 __all__ = [
     "NamedTemporaryFile",

@@ -11,7 +11,7 @@ from operator import length_hint
 from types import TracebackType
 from typing import Self, final
 
-from withal.files.binary import BinaryFile
+from withal.files.binary import BinaryFile, size_of
 from withal.files.buffer import Buffer
 from withal.files.decoding import Decoding, unpack
 from withal.files.statistics import Statistics
@@ -131,16 +131,17 @@ class TextFile:
     async def read(self, size: int | None = -1, /) -> str:
         """Read `size` characters, or to the end of the file; fewer only at its end."""
         unread = self._unread
-        if size is not None and size >= 0 and unread.lines is None:
+        if type(size) is int and size > 0 and unread.lines is None:
             end = unread.at + size
-            if end <= len(unread.data) and size:
+            if end <= len(unread.data):
                 part = unread.data[unread.at : end]
                 unread.at = end
                 return part
+        size = size_of(size)
         self._check_readable()
         async with self._binary._lock:
             await self._begin_reading()
-            if size is None or size < 0:
+            if size < 0:
                 return await self._read_all()
             while len(unread) < size and await self._fetch():
                 pass
@@ -169,15 +170,11 @@ class TextFile:
     async def readlines(self, hint: int | None = -1, /) -> list[str]:
         """Read all lines, or as many as it takes to have `hint` characters."""
         self._check_readable()
-        hint = -1 if hint is None or hint <= 0 else hint
-        lines: list[str] = []
-        if hint < 0:
-            while (more := await self._next_lines()) is not None:
-                lines += more
-        while hint > 0 and (line := await self.readline()):
-            lines.append(line)
-            hint -= len(line)
-        return lines
+        async with self._binary._lock:
+            await self._begin_reading()
+            if hint is None or hint <= 0:
+                return self._split(await self._read_all())
+            return self._split(self._unread.take(await self._find_line(-1, beyond=hint - 1)))
 
     async def __aiter__(self) -> AsyncGenerator[str]:
         while (lines := await self._next_lines()) is not None:
@@ -233,11 +230,18 @@ class TextFile:
         match = _ANY_NEWLINE.search(text, at)
         return match.end() if match else 0
 
-    async def _find_line(self, limit: int) -> int:
-        """Have a whole line at hand, or as much of it as there is, and return how long it is."""
+    async def _find_line(self, limit: int, beyond: int = 0) -> int:
+        """Have a whole line at hand, or as much of it as there is, and return how long it is.
+
+        Lines that end before so many characters are taken as one with the next.
+        """
         unread = self._unread
         unread.forget_lines()
-        looked = 0  # no need to look again at what has no end of a line
+        # A newline of two characters may begin before that; and there is no need to look again at
+        # what has no end of a line.
+        looked = max(
+            beyond + 1 - len(self._newline or "."), 0
+        )  # no need to look again at what has no end of a line
         while True:
             at = unread.at
             end = self._line_end_after(unread.data, at + looked)
@@ -247,8 +251,9 @@ class TextFile:
             size = len(unread.data) - at
             if 0 <= limit <= size:
                 return limit
-            looked = max(size - 1, 0)  # a newline of two characters may be cut
+            looked = max(looked, size - 1)  # a newline of two characters may be cut
             if not await self._fetch():
+                self._decoding.forget()  # at the end the position is the file's own
                 return len(unread)
 
     async def _next_lines(self) -> Iterator[str] | None:
@@ -301,6 +306,7 @@ class TextFile:
                 return len(text)
             await self._write(data)
             return len(text)
+        self._check_text(text)
         self._check_writable()
         self._stop_reading()
         await self._write(self._encode(text))
@@ -313,7 +319,7 @@ class TextFile:
 
         A cancelled call has queued some of them, each whole.
         """
-        self._check_writable()
+        self._check_open()
         for line in lines:
             await self.write(line)
 
@@ -326,10 +332,14 @@ class TextFile:
         await self.flush()
         return await self._binary.truncate(position)
 
-    def _encode(self, text: object) -> bytes:
+    @staticmethod
+    def _check_text(text: object) -> None:
         if not isinstance(text, str):
-            name = type(text).__name__
+            name = "None" if text is None else type(text).__name__
             raise TypeError(f"write() argument must be str, not {name}")
+
+    def _encode(self, text: str) -> bytes:
+        self._check_text(text)
         if self._line_end != "\n" and "\n" in text:
             text = text.replace("\n", self._line_end)
         if self._is_stateless:
@@ -415,6 +425,7 @@ class TextFile:
 
     def detach(self) -> BinaryFile:
         """Return the binary file below, and be of no use from then on."""
+        self._check_open()
         binary = self._binary
         self._unread.set("")
         self._is_detached = True

@@ -128,6 +128,7 @@ class Writer:
         self._finished = asyncio.get_running_loop().create_future()
         if self._flight is None:
             self._start_last()
+        self.pause()
         return self._finished
 
     @property
@@ -181,9 +182,10 @@ class Writer:
         except OSError as closed:
             done, error, end = 0, closed, -1
         self._channel.counters.bytes_written += done
-        gathered = self.gathered
-        self._limit = self._batch
-        self.room = self._batch - gathered
+        if self._finished is None:
+            gathered = self.gathered
+            self._limit = self._batch
+            self.room = self._batch - gathered
         if error is not None:
             self._keep(parts, done, error)
         elif end >= 0 and self._appends:
@@ -194,12 +196,16 @@ class Writer:
             self._start()
 
     def _keep(self, parts: list[bytes], done: int, error: OSError) -> None:
-        """Put what was not written back in front of what has been gathered since."""
+        """Put what was not written back in front of what has been gathered since.
+
+        An unbuffered file has nowhere to keep it.
+        """
         rest = b"".join(parts)[done:]
-        self.parts.insert(0, rest)
         self._gathered_from -= len(rest)
-        self.room -= len(rest)
         self._error = error
+        if self._batch:
+            self.parts.insert(0, rest)
+            self.room -= len(rest)
 
     async def _send(self) -> None:
         """Write to a pipe that does not block, as much as it takes."""
@@ -212,6 +218,8 @@ class Writer:
             return
         except OSError as error:
             self._error = error
+            if not self._batch:
+                self.parts = []
             return
         self._channel.counters.bytes_written += done
         rest = data[done:]
