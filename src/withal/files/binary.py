@@ -79,6 +79,7 @@ class BinaryFile:
         self._unread: Buffer[bytes] = Buffer(b"")
         self._end = position  # of what was read ahead, in the file
         self._is_raw = not buffering
+        self._has_no_read = not readable and bool(buffering)
         self._has_no_write = not writable and bool(buffering)  # as a BufferedReader has none
         self._first_ahead = min(FIRST, buffering) if buffering >= 0 else FIRST
         self._most_ahead = min(buffering, MOST) if buffering >= 0 else AHEAD
@@ -124,11 +125,15 @@ class BinaryFile:
 
     def readable(self) -> bool:
         """Tell whether it can be read."""
+        if self._has_no_read:
+            return False
         self._check_open()
         return self._readable
 
     async def writable(self) -> bool:
         """Tell whether it can be written."""
+        if self._has_no_write:
+            return False
         self._check_open()
         return self._writable
 
@@ -710,6 +715,8 @@ class BinaryFile:
             raise ValueError("raw stream has been detached")
 
     def _check_readable(self, operation: str) -> None:
+        if self._has_no_read:
+            raise io.UnsupportedOperation(operation)
         self._check_open()
         if not self._readable:
             raise io.UnsupportedOperation(
@@ -717,6 +724,8 @@ class BinaryFile:
             )
 
     def _check_writable(self, operation: str) -> None:
+        if self._has_no_write:
+            raise io.UnsupportedOperation(operation)
         self._check_open()
         if not self._writable:
             raise io.UnsupportedOperation(
