@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import io
+from collections import deque
 from typing import Any, NamedTuple, final
 
 # Bits of the first number in a position, and of the others, as in CPython's Modules/_io/textio.c.
@@ -67,7 +68,8 @@ class Decoding:
             if self._universal
             else made
         )
-        self._chunks: list[Chunk] = []
+        self._chunks: deque[Chunk] = deque()  # of what is unread, and the last one
+        self._decoded = 0  # characters in these
 
     @property
     def newlines(self) -> str | tuple[str, ...] | None:
@@ -92,17 +94,18 @@ class Decoding:
         except UnicodeDecodeError:
             self._decoder.setstate(before)
             raise
-        while self._chunks and sum(each.characters for each in self._chunks[1:]) >= unread:
-            del self._chunks[0]
-        if unread == 0:
-            self._chunks.clear()
+        chunks = self._chunks
+        while chunks and self._decoded - chunks[0].characters >= unread:
+            self._decoded -= chunks.popleft().characters
         start = end - len(data) - len(pending)
-        self._chunks.append(Chunk(start, flags, pending + data, len(text)))
+        chunks.append(Chunk(start, flags, pending + data, len(text)))
+        self._decoded += len(text)
         return text
 
     def forget(self) -> None:
         """Forget the chunks: what was read ahead is dropped."""
         self._chunks.clear()
+        self._decoded = 0
 
     def position(self, unread: int) -> int | None:
         """Return the position that is so many characters before the last one that was decoded.
@@ -129,7 +132,7 @@ class Decoding:
 
     def restore(self, place: Place) -> None:
         """Go on from a position, of which the bytes and characters to skip are still to be read."""
-        self._chunks.clear()
+        self.forget()
         if place.start == 0 and place.flags == 0:
             self._decoder.reset()
         else:
@@ -137,5 +140,5 @@ class Decoding:
 
     def reset(self) -> None:
         """Begin anew."""
-        self._chunks.clear()
+        self.forget()
         self._decoder.reset()

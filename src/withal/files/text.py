@@ -18,6 +18,9 @@ from withal.files.statistics import Statistics
 
 _ANY_NEWLINE = re.compile("\r\n|\r|\n")
 
+# As the standard library, it decodes so many bytes at once, however small the buffer below.
+_CHUNK = 8 * 1024
+
 # A text is cut into lines by the standard library: `str.splitlines` splits at more than newlines.
 _AS_BYTES = ("utf-8", "surrogatepass")
 
@@ -200,7 +203,7 @@ class TextFile:
         binary, unread = self._binary, self._unread
         while True:
             if not len(binary._unread):
-                await binary._fetch(1)
+                await binary._fetch(_CHUNK)
             data = binary._unread.data[binary._unread.at :]
             text = self._decoding.feed(data, binary._end, unread=len(unread), at_end=not data)
             binary._unread.set(b"")
