@@ -20,8 +20,8 @@ from withal.files.buffer import Buffer
 from withal.files.cached import MOST
 from withal.files.channel import Channel, write_fully
 from withal.files.entry import Entry
-from withal.files.fairness import OPERATION, turns_here
-from withal.files.hop import call, landed
+from withal.files.fairness import READ, turns_here
+from withal.files.hop import landed
 from withal.files.statistics import Statistics
 from withal.files.writer import BATCH, LIMIT, Writer
 
@@ -87,6 +87,7 @@ class BinaryFile:
         batch = min(buffering, LIMIT) if buffering >= 0 else BATCH
         self._writer = Writer(channel, position, appends=appends, batch=batch)
         self._is_writing = not readable  # what was done last
+        self._is_reading = readable  # and it is open
         if readable or self._is_raw:
             self._writer.pause()
         self._is_shared = is_shared  # others use the descriptor, and its own position
@@ -164,7 +165,7 @@ class BinaryFile:
                 return unread.data[at:end]
             if self._turns.left < 0:
                 await self._turns.settle()
-            if not self._is_writing and not self._lock.locked():
+            if self._is_reading and not self._lock.locked():
                 data = self._read_now(size)
                 if data is not None:
                     return data
@@ -282,13 +283,14 @@ class BinaryFile:
         Raises:
             OSError: it has no positions (ESPIPE), or could not be read.
         """
-        if self._turns.left < 0:
-            await self._turns.settle()
+        turns = self._turns
+        if turns.left < 0:
+            await turns.settle()
         channel = self._channel
-        if self._writer.is_idle and self._readable and channel.reads_inline:
+        if self._readable and (not self._writable or self._writer.is_idle):
             data = channel.read_now(size, offset)
             if data is not None and len(data) == size:
-                self._turns.left -= size + OPERATION
+                turns.left -= size + READ
                 return data
         self._check_readable("pread")
         if not channel.is_positional:
@@ -301,8 +303,6 @@ class BinaryFile:
     def _read_now(self, size: int) -> bytes | None:
         """Read more than is at hand, out of the page cache; None if that has not got it all."""
         channel, unread = self._channel, self._unread
-        if not channel.reads_inline or not self._readable:
-            return None
         have = len(unread.data) - unread.at
         missing = size - have
         if missing > MOST:
@@ -312,12 +312,13 @@ class BinaryFile:
         data = channel.read_now(want, self._end)
         if data is None:
             return None
-        self._turns.left -= len(data) + OPERATION
+        self._turns.left -= len(data) + READ
         self._end += len(data)
         if ahead < self._most_ahead:
             self._ahead = min(2 * ahead, self._most_ahead)
         if not have and len(data) == size:
-            unread.set(b"")
+            if unread.data:
+                unread.set(b"")
             return data
         unread.add(data)
         if len(data) < missing and not self._is_at_end():
@@ -331,9 +332,10 @@ class BinaryFile:
     async def _begin_reading(self) -> None:
         """Write what is queued, and go on where that ends."""
         self._check_open()
-        if self._is_writing:
+        if self._is_writing or not self._writer.is_idle:
             await self._writer.drain()
-            self._is_writing = False
+        if self._is_writing:
+            self._is_writing, self._is_reading = False, True
             self._end = self._writer.position
             self._writer.pause()
 
@@ -344,7 +346,7 @@ class BinaryFile:
         self._ahead = min(2 * self._ahead, self._most_ahead)
         data = channel.read_now(min(size, MOST), self._end)
         if data:
-            self._turns.left -= len(data) + OPERATION
+            self._turns.left -= len(data) + READ
             if self._turns.left < 0:
                 await self._turns.settle()
         elif data is None or not self._is_at_end():
@@ -370,7 +372,7 @@ class BinaryFile:
                 break
             if not data:
                 return self._unread.take_all()
-            self._turns.left -= len(data) + OPERATION
+            self._turns.left -= len(data) + READ
             self._end += len(data)
             self._unread.add(data)
         data = await channel.read(-1, self._end)
@@ -397,21 +399,23 @@ class BinaryFile:
         # An unbuffered file is read ahead of a line too, where it can go back.
         step = AHEAD if self._is_raw and self._channel.is_positional else 1
         earlier: list[bytes] = []  # parts of a long line, which is put together once
-        seen = 0
+        kept = 0  # bytes in these
         try:
             while True:
                 unread.forget_lines()
-                end = unread.data.find(b"\n", unread.at + max(beyond - seen, 0)) + 1
-                seen += (end or len(unread.data)) - unread.at
-                if end or 0 <= limit <= seen:
+                end = unread.data.find(b"\n", unread.at + max(beyond - kept, 0)) + 1
+                size = kept + (end or len(unread.data)) - unread.at
+                if end or 0 <= limit <= size:
                     break
-                earlier.append(unread.take_all())
+                if len(unread) >= AHEAD:
+                    earlier.append(unread.take_all())
+                    kept = size
                 if not await self._fetch(step):
                     break
         finally:
             if earlier:
                 unread.set(b"".join((*earlier, unread.take_all())))
-        return seen if limit < 0 else min(seen, limit)
+        return size if limit < 0 else min(size, limit)
 
     async def _next_lines(self) -> Iterator[bytes] | None:
         """Return lines that are at hand, after reading some ahead if none are; None at the end."""
@@ -424,9 +428,11 @@ class BinaryFile:
             size = await self._find_line(-1)
             if not size:
                 return None
-            cut = unread.data.rfind(b"\n") + 1
-            cut = cut if cut > unread.at else unread.at + size
-            return unread.iterate(BytesIO(unread.data[unread.at : cut]).readlines())
+            lines = BytesIO(unread.data[unread.at :] if unread.at else unread.data).readlines()
+            end = len(unread.data)
+            if len(lines) > 1 and not unread.data.endswith(b"\n"):
+                end -= len(lines.pop())
+            return unread.iterate(lines, end)
 
     # Writing
 
@@ -498,7 +504,7 @@ class BinaryFile:
             await self._flush()
             size = self._position() if size is None else size
             self._drop_ahead()
-            await call(self._channel.descriptor.use, os.ftruncate, size)
+            await self._writer.call_alone(os.ftruncate, size)
         return size
 
     async def pwrite(self, data: ReadableBuffer, offset: int, /) -> int:
@@ -513,10 +519,9 @@ class BinaryFile:
             if offset < 0 or not self._channel.is_positional:
                 os.pwrite(self._channel.descriptor.number, b"", offset)  # which says why not
             self._drop_ahead()
-            done, error = await call(self._channel.descriptor.use, write_fully, [part], offset)
+            done, error = await self._writer.call_alone(write_fully, [part], offset)
         if error is not None:
             raise error
-        self._channel.counters.hops += 1
         self._channel.counters.bytes_written += done
         return done
 
@@ -537,7 +542,7 @@ class BinaryFile:
             position = self._end - len(self._unread)
             self._unread.set(b"")
             self._writer.move(position)
-            self._is_writing = True
+            self._is_writing, self._is_reading = True, False
             if not self._is_raw:
                 self._writer.resume()
 
@@ -548,13 +553,13 @@ class BinaryFile:
 
         What is queued is written first.
         """
-        self._check_open()
-        if whence not in _WHENCES:
-            raise ValueError(f"whence value {whence} unsupported")
-        offset = index(offset)
-        if not whence and offset >= 0 and self._can_move_at_once():
+        if not whence and type(offset) is int and offset >= 0 and self._can_move_at_once():
             self._go_to(offset)
             return offset
+        self._check_open()
+        offset = index(offset)
+        if whence not in _WHENCES:
+            raise ValueError(f"whence value {whence} unsupported")
         async with self._lock:
             await self._flush()
             if whence == os.SEEK_CUR:
@@ -571,7 +576,7 @@ class BinaryFile:
         return self._position()
 
     def _can_move_at_once(self) -> bool:
-        return not self._is_writing and not self._lock.locked() and self._channel.is_positional
+        return self._is_reading and not self._lock.locked() and self._channel.is_positional
 
     def _position(self) -> int:
         if not self._channel.is_positional:
@@ -583,11 +588,13 @@ class BinaryFile:
 
     def _go_to(self, position: int) -> None:
         """Go to a position; nothing is queued."""
-        unread = self._unread
-        start = self._end - len(unread.data)
         if self._is_writing:
             self._writer.move(position)
-        elif start <= position <= self._end and self._channel.is_positional:
+            self._share_position()
+            return
+        unread = self._unread
+        start = self._end - len(unread.data)
+        if start <= position <= self._end and self._channel.is_positional:
             unread.forget_lines()
             unread.at = position - start
         else:
@@ -647,7 +654,7 @@ class BinaryFile:
         if closing.done() and not self._is_detached:
             channel.descriptor.close()
         writer.pause()
-        self._readable = self._writable = False
+        self._readable = self._writable = self._is_reading = False
         return closing
 
     async def _send_the_rest(self, closing: Future[None]) -> None:
@@ -690,7 +697,7 @@ class BinaryFile:
         self._unread.set(b"")
         self._writer.pause()
         self._is_detached = True
-        self._readable = self._writable = False
+        self._readable = self._writable = self._is_reading = False
         self._entry = None
         return raw
 

@@ -20,7 +20,7 @@ class Buffer(Generic[AnyStr]):
         at: how much of it is used. True only while no lines are iterated: see `settle`.
     """
 
-    __slots__ = ("_empty", "_iterator", "_left", "_lines", "at", "data")
+    __slots__ = ("_empty", "_end", "_iterator", "_left", "_lines", "at", "data")
 
     def __init__(self, empty: AnyStr) -> None:
         self._empty: AnyStr = empty
@@ -28,6 +28,7 @@ class Buffer(Generic[AnyStr]):
         self.at = 0
         self._lines: Sequence[AnyStr] = ()
         self._left = 0  # of the lines, when `at` was worked out
+        self._end = 0  # of the lines, in the data
         self._iterator: Iterator[AnyStr] | None = None
 
     def __len__(self) -> int:
@@ -66,14 +67,15 @@ class Buffer(Generic[AnyStr]):
         """The lines that are being iterated, if any are."""
         return self._iterator
 
-    def iterate(self, lines: Sequence[AnyStr]) -> Iterator[AnyStr]:
-        """Begin to take these lines, which are the next unread, one by one.
+    def iterate(self, lines: Sequence[AnyStr], end: int) -> Iterator[AnyStr]:
+        """Begin to take these lines, which are the next unread up to `end`, one by one.
 
         The iterator ends early when something else is done with the buffer.
         """
         self.forget_lines()
         self._lines = lines
         self._left = len(lines)
+        self._end = end
         self._iterator = iter(lines)
         return self._iterator
 
@@ -81,6 +83,10 @@ class Buffer(Generic[AnyStr]):
         """Work out how far the lines have been iterated."""
         if self._iterator is not None:
             left = length_hint(self._iterator)
+            if not left:
+                self.at = self._end
+                self._left = 0
+                return
             start = len(self._lines) - self._left
             self.at += sum(map(len, self._lines[start : start + self._left - left]))
             self._left = left

@@ -36,7 +36,7 @@ _NEWEST_BAD_KERNEL = (5, 10)
 _OPENAT2 = c_long(437)  # the same on every architecture of Linux but alpha
 _AT_FDCWD = -100
 _RESOLVE_CACHED = 0x20
-_RWF_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 _FLAGS: int = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _NOCTTY: int = getattr(os, "O_NOCTTY", 0)  # reading a file must not take a terminal over
 
@@ -71,7 +71,7 @@ def _reads_cached() -> bool:
         version = tuple(int(part) for part in release)
     except ValueError:
         return False
-    return bool(_RWF_NOWAIT) and hasattr(os, "preadv") and version > _NEWEST_BAD_KERNEL
+    return bool(NOWAIT) and hasattr(os, "preadv") and version > _NEWEST_BAD_KERNEL
 
 
 def _find_syscall() -> Callable[..., int] | None:  # of anything: C's variable arguments
@@ -103,7 +103,7 @@ _refusing_devices = set[int]()
 _refusing_folders = set[str]()
 _buffers = list[memoryview]()  # that no thread is using
 
-_preadv: Callable[..., int] = getattr(os, "preadv", _missing)  # of what the platform has
+read_into: Callable[..., int] = getattr(os, "preadv", _missing)  # of what the platform has
 
 
 def open_cached(path: str) -> int | None:
@@ -143,21 +143,19 @@ def read_cached(fd: int, size: int, offset: int) -> bytes | None:
     """
     if not READS_CACHED:
         return None
+    buffer = _buffers.pop() if _buffers else memoryview(bytearray(MOST))
+    part = buffer[:size]
     try:
-        buffer = _buffers.pop()
-    except IndexError:
-        buffer = memoryview(bytearray(MOST))
-    try:
-        part = buffer[:size]
-        count = _preadv(fd, (part,), offset, _RWF_NOWAIT)
-        return part.tobytes() if count == size else part[:count].tobytes()
+        count = read_into(fd, (part,), offset, NOWAIT)
     except BlockingIOError:
         return None
     except OSError as error:
-        _note_refusal(fd, error)
+        note_refusal(fd, error)
         return None
-    finally:
-        _buffers.append(buffer)
+    # Any of these that raises costs a buffer, and no more.
+    data = part.tobytes() if count == size else part[:count].tobytes()
+    _buffers.append(buffer)
+    return data
 
 
 def refuses(device: int) -> bool:
@@ -221,7 +219,8 @@ def _wait_writer(fd: int) -> None:
     poll.poll()
 
 
-def _note_refusal(fd: int, error: OSError) -> None:
+def note_refusal(fd: int, error: OSError) -> None:
+    """Remember a device that has refused a cached read."""
     if error.errno in _REFUSALS:
         _refusing_devices.add(os.fstat(fd).st_dev)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Sequence
 from typing import TypeAlias, final
 
-from withal.files.cached import read_cached, refuses
+from withal.files.cached import MOST, NOWAIT, note_refusal, read_into, refuses
 from withal.files.descriptor import Descriptor
 from withal.files.hop import call, hop, landed
 from withal.files.readiness import wait_readable
@@ -31,7 +32,16 @@ class Positional:
         device: the ``st_dev`` of its file system.
     """
 
-    __slots__ = ("_device", "counters", "descriptor", "reads_inline")
+    __slots__ = (
+        "_device",
+        "_into",
+        "_memory",
+        "_number",
+        "_size",
+        "counters",
+        "descriptor",
+        "reads_inline",
+    )
 
     is_positional = True
 
@@ -40,6 +50,11 @@ class Positional:
         self.counters = Counters()
         self.reads_inline = not refuses(device)
         self._device = device
+        self._number = descriptor.number
+        # Reads of one size are often many: what they go through is cut once.
+        self._memory = memory_here()
+        self._size = 0
+        self._into = (self._memory[:0],)
 
     def read_now(self, size: int, offset: int) -> bytes | None:
         """Read up to `size` bytes out of the page cache; None if that has not even the first.
@@ -48,14 +63,21 @@ class Positional:
         """
         if not self.reads_inline:
             return None
+        if size != self._size:
+            self._size = size
+            self._into = (self._memory[:size],)
         counters = self.counters
-        data = read_cached(self.descriptor.number, size, offset)
-        if data is None:
+        try:
+            count = read_into(self._number, self._into, offset, NOWAIT)
+        except OSError as error:
+            note_refusal(self._number, error)
             counters.misses += 1
             self.reads_inline = not refuses(self._device)
             return None
+        view = self._into[0]
+        data = view.tobytes() if count == size else view[:count].tobytes()
         counters.hits += 1
-        counters.bytes_read += len(data)
+        counters.bytes_read += count
         return data
 
     async def read(self, size: int, offset: int) -> bytes:
@@ -156,6 +178,22 @@ class Sequential:
     def size(self) -> int:
         """Return 0: it has none."""
         return 0
+
+
+@final
+class _Memory(threading.local):
+    """What is read inline goes through here, in each thread, and never waits in between."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(MOST))
+
+
+_memory = _Memory()
+
+
+def memory_here() -> memoryview:
+    """Return this thread's memory for a read that does not wait."""
+    return _memory.view
 
 
 Channel: TypeAlias = Positional | Sequential

@@ -12,10 +12,10 @@ import os
 import warnings
 from collections.abc import Callable
 from threading import Lock
-from typing import Concatenate, ParamSpec, TypeVar, final
+from typing import TypeVar, TypeVarTuple, final
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 @final
@@ -38,9 +38,7 @@ class Descriptor:
         self._lock = Lock()
         self._users = 0
 
-    def use(
-        self, function: Callable[Concatenate[int, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    def use(self, function: Callable[[int, *Ts], T], *args: *Ts) -> T:
         """Return ``function(number, *args)``, in a thread.
 
         Raises:
@@ -51,7 +49,7 @@ class Descriptor:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF), self._name)
             self._users += 1
         try:
-            return function(self.number, *args, **kwargs)
+            return function(self.number, *args)
         finally:
             if self._is_last_out():
                 self._close()

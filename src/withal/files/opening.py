@@ -325,7 +325,7 @@ def _find_blocking(source: _Source) -> Found | None:
 
 
 def _by_opener(opener: Opener, file: FileName, flags: int) -> int:
-    number = opener(file, flags)
+    number: object = opener(file, flags)  # of the user, who may be mistaken
     if not isinstance(number, int):
         raise TypeError("expected integer from opener")
     if number < 0:

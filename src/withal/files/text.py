@@ -272,9 +272,10 @@ class TextFile:
                 return None
             text = unread.data[unread.at :]
             lines = self._split(text)
+            end = len(unread.data)
             if len(lines) > 1 and not self._ends_line(lines[-1]):
-                del lines[-1]
-            return unread.iterate(lines)
+                end -= len(lines.pop())
+            return unread.iterate(lines, end)
 
     def _split(self, text: str) -> list[str]:
         newline = self._newline

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import suppress
-from typing import final
+from typing import Any, TypeVar, TypeVarTuple, final
 
 from withal.files.channel import Channel, Sequential, write_fully
 from withal.files.hop import hop, landed
 from withal.files.readiness import wait_writable
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 BATCH = 128 * 1024
 """How many bytes are gathered before a thread is asked to write them: several times what it could
@@ -64,7 +68,7 @@ class Writer:
         self._channel = channel
         self._appends = appends
         self._gathered_from = offset
-        self._flight: asyncio.Future[tuple[int, OSError | None, int]] | None = None
+        self._flight: asyncio.Future[Any] | None = None  # only waited for
         self._error: OSError | None = None
         self._finished: asyncio.Future[None] | None = None
 
@@ -120,6 +124,21 @@ class Writer:
         while not self.is_idle:
             await self._advance()
 
+    async def call_alone(self, function: Callable[[int, *Ts], T], *args: *Ts) -> T:
+        """Make another call on the descriptor; all must have been written.
+
+        If it is cancelled the call goes on, and what is put meanwhile waits for it.
+        """
+        flight = hop(self._channel.descriptor.use, function, *args)
+        self._channel.counters.hops += 1
+        self._flight = flight
+        flight.add_done_callback(self._has_landed_alone)
+        return await landed(flight)
+
+    def _has_landed_alone(self, _: object) -> None:
+        self._flight = None
+        self._go_on()
+
     def finish(self) -> asyncio.Future[None]:
         """Write the rest and close the descriptor, whoever waits for it.
 
@@ -150,7 +169,7 @@ class Writer:
             else:
                 self._start()
                 if self._flight is not None:
-                    await landed(self._flight)
+                    await asyncio.wait((self._flight,))
         if self._error is not None:
             error, self._error = self._error, None
             raise error
@@ -190,6 +209,10 @@ class Writer:
             self._keep(parts, done, error)
         elif end >= 0 and self._appends:
             self._gathered_from = end
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Start what has waited for the last call to land."""
         if self._finished is not None:
             self._start_last()
         elif self.gathered >= self._batch:
