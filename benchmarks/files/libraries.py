@@ -34,6 +34,7 @@ class Library:
         read_whole: reads a whole file, in the shortest way that the library has.
         run: runs a coroutine in a loop of its own.
         together: awaits many side by side.
+        read_many: reads many whole files, where the library has a call for that.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Library:
     read_whole: Callable[[Path], Awaitable[bytes]]
     run: Callable[[Coroutine[Any, Any, float]], float]
     together: Callable[[Sequence[Coroutine[Any, Any, Any]]], Awaitable[object]]
+    read_many: Callable[[Sequence[Path]], Awaitable[object]] | None = None
 
 
 def _whole(open_file: Open) -> Callable[[Path], Awaitable[bytes]]:
@@ -90,6 +92,11 @@ async def _gather(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> None:
     await asyncio.gather(*coroutines)
 
 
+async def _read_many(paths: Sequence[Path]) -> None:
+    async for _ in files.read_many(paths):
+        pass
+
+
 async def _nursery(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> None:
     async def wait(coroutine: Coroutine[Any, Any, Any]) -> None:
         await coroutine
@@ -112,9 +119,10 @@ _open_aiofiles: Open = aiofiles.open  # type: ignore[assignment]
 WITHAL = Library(
     "withal",
     _open_withal,
-    getattr(files, "read_bytes", _whole(_open_withal)),
+    files.read_bytes,
     asyncio.run,
     _gather,
+    _read_many,
 )
 AIOFILES = Library("aiofiles", _open_aiofiles, _whole(_open_aiofiles), asyncio.run, _gather)
 ANYIO = Library(

@@ -141,6 +141,15 @@ def small_files_blocking(ground: Ground, count: int) -> float:
 
 
 async def small_files_together(library: Library, ground: Ground, count: int) -> float:
+    paths = ground.small_files[:count]
+    if library.read_many is None:
+        return await _together(library, paths)
+    start = perf_counter()
+    await library.read_many(paths)
+    return perf_counter() - start
+
+
+async def small_files_gathered(library: Library, ground: Ground, count: int) -> float:
     return await _together(library, ground.small_files[:count])
 
 
@@ -244,6 +253,8 @@ def rows(scale: float) -> list[Row]:
             prepare=_settle),
         Row("cold", "cold 4 KiB files, side by side", small_files_together,
             small_files_blocking, SMALL_FILES, SMALL_FILES, 4, 1, prepare=Ground.make_cold),
+        Row("gather", "the same by one call a file, gathered", small_files_gathered,
+            small_files_blocking, SMALL_FILES, SMALL_FILES, 1, None, prepare=Ground.make_cold),
         Row("memory", "64 files on tmpfs, side by side", small_files_in_memory_together,
             None, scaled(6400), scaled(6400), 5, None),
     ]  # fmt: skip

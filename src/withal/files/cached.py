@@ -43,6 +43,9 @@ _NOCTTY: int = getattr(os, "O_NOCTTY", 0)  # reading a file must not take a term
 # The file system cannot tell what it has in memory, or a sandbox does not know the flag.
 _REFUSALS = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM})
 
+_MOST_AT_ONCE = 1 << 30  # a call reads 2 GiB at most
+_CHUNK = 1 << 20
+
 _FOLDERS = 1024
 """How many folders are remembered before all are forgotten."""
 
@@ -202,10 +205,28 @@ def read_opened(fd: int) -> bytes:
             _wait_writer(fd)
         if not S_ISREG(mode):
             os.set_blocking(fd, True)
-        with open(fd, "rb", 0, closefd=False) as file:
-            return file.read()
+        return read_to_end(fd)
     finally:
         os.close(fd)
+
+
+def read_to_end(fd: int) -> bytes:
+    """Read all of a descriptor, in as few calls as that takes. Blocks.
+
+    One byte more than there is said to be is asked for: to get no more is the end of the file.
+
+    Raises:
+        IsADirectoryError: it is of a directory.
+    """
+    size = os.fstat(fd).st_size
+    data = os.read(fd, min(size, _MOST_AT_ONCE) + 1)
+    if 0 < len(data) <= size < _MOST_AT_ONCE:
+        return data
+    parts = [data]
+    while data:
+        data = os.read(fd, _CHUNK)
+        parts.append(data)
+    return b"".join(parts)
 
 
 def _wait_writer(fd: int) -> None:

@@ -8,14 +8,20 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from functools import partial
-from typing import Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final, overload
 
-from withal.files import globbing
+from withal.files import globbing, opening, whole
+from withal.files.binary import BinaryFile
 from withal.files.globbing import Matching
 from withal.files.hop import call
 from withal.files.iterate import ThreadedIterator
+from withal.files.opening import Opening
 from withal.files.stop import Stop
+from withal.files.text import TextFile
 from withal.files.walking import Links, walk_down, walk_up
+
+if TYPE_CHECKING:
+    from _typeshed import OpenBinaryMode, OpenTextMode
 
 if sys.platform == "win32":
     from pathlib import PureWindowsPath as PurePathHere
@@ -193,7 +199,33 @@ class Path(PurePathHere):
         """Make this a hard link to `target`."""
         await call(pathlib.Path(self).hardlink_to, target)
 
-    # Of any: what it returns is awaited, or entered by ``async with``.
+    @overload
+    def open(
+        self,
+        mode: OpenTextMode = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> Opening[TextFile]: ...
+    @overload
+    def open(
+        self,
+        mode: OpenBinaryMode,
+        buffering: int = -1,
+        encoding: None = None,
+        errors: None = None,
+        newline: None = None,
+    ) -> Opening[BinaryFile]: ...
+    @overload
+    def open(
+        self,
+        mode: str,
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> Opening[Any]: ...  # which of the two is known when it runs
     def open(
         self,
         mode: str = "r",
@@ -201,28 +233,26 @@ class Path(PurePathHere):
         encoding: str | None = None,
         errors: str | None = None,
         newline: str | None = None,
-    ) -> Any:
+    ) -> Opening[Any]:
         """Open the file as `withal.files.open` does: ``async with path.open() as file``."""
-        from withal.files import opening
-
         return opening.open(self, mode, buffering, encoding, errors, newline)
 
     async def read_bytes(self) -> bytes:
         """Return the whole content."""
-        return await call(pathlib.Path(self).read_bytes)
+        return await whole.read_bytes(self)
 
     async def read_text(
         self, encoding: str | None = None, errors: str | None = None, newline: str | None = None
     ) -> str:
         """Return the whole content, decoded."""
-        return await call(_read_text, pathlib.Path(self), encoding, errors, newline)
+        return await whole.read_text(self, encoding, errors, newline)
 
     async def write_bytes(self, data: bytes | bytearray | memoryview) -> int:
         """Write a new file, or over the one that is there. Returns the number of bytes.
 
         `data` must not change before this returns, or, if it is cancelled, thereafter.
         """
-        return await call(pathlib.Path(self).write_bytes, data)
+        return await whole.write_bytes(self, data)
 
     async def write_text(
         self,
@@ -232,7 +262,7 @@ class Path(PurePathHere):
         newline: str | None = None,
     ) -> int:
         """Write a new file, or over the one that is there. Returns the number of characters."""
-        return await call(pathlib.Path(self).write_text, data, encoding, errors, newline)
+        return await whole.write_text(self, data, encoding, errors, newline)
 
     def iterdir(self) -> ThreadedIterator[Path]:
         """Iterate over what is in the folder, in no certain order."""
@@ -334,10 +364,3 @@ def _group(path: pathlib.Path, follow_symlinks: bool) -> str:
     import grp
 
     return grp.getgrgid(path.lstat().st_gid).gr_name
-
-
-def _read_text(
-    path: pathlib.Path, encoding: str | None, errors: str | None, newline: str | None
-) -> str:
-    with path.open(encoding=encoding, errors=errors, newline=newline) as file:
-        return file.read()

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar, TypeVarTuple
 
-from withal.files.cached import read_opened, read_whole_cached
+from withal.files.cached import read_opened, read_to_end, read_whole_cached
 from withal.files.fairness import OPERATION, turns_here
 from withal.files.hop import call, hop, landed
 
@@ -244,8 +244,11 @@ def _naming(name: str | bytes, function: Callable[[*Ts], T], *args: *Ts) -> T:
 
 
 def _read(name: str | bytes) -> bytes:
-    with open(name, "rb", 0) as file:
-        return file.read()
+    fd = os.open(name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        return read_to_end(fd)
+    finally:
+        os.close(fd)
 
 
 def _write(name: str | bytes, mode: str, data: bytes) -> int:
