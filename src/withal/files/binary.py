@@ -11,6 +11,7 @@ import io
 import os
 from asyncio import CancelledError, Future, Lock, get_running_loop, wait
 from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import suppress
 from io import BytesIO
 from operator import index, length_hint
 from types import TracebackType
@@ -641,18 +642,19 @@ class BinaryFile:
         self._is_closed = True
         channel, writer = self._channel, self._writer
         if not self._is_detached:
-            self._share_position()
+            with suppress(OSError):  # it was closed by somebody else, which closing will tell
+                self._share_position()
         self._unread.set(b"")
         closing: Future[None] = get_running_loop().create_future()
         if self._is_detached or writer.sends_itself:
-            if self._is_detached or writer.is_idle:
+            if self._is_detached:
                 closing.set_result(None)
+            elif writer.is_idle:
+                _close_now(channel, closing)
         elif self._writable or not channel.reads_inline:
             closing = writer.finish()
         else:
-            closing.set_result(None)
-        if closing.done() and not self._is_detached:
-            channel.descriptor.close()
+            _close_now(channel, closing)
         writer.pause()
         self._readable = self._writable = self._is_reading = False
         return closing
@@ -738,6 +740,16 @@ class BinaryFile:
             raise io.UnsupportedOperation(
                 "File not open for writing" if self._is_raw else operation
             )
+
+
+def _close_now(channel: Channel, closing: Future[None]) -> None:
+    """Close what closes without waiting."""
+    try:
+        channel.descriptor.close()
+    except OSError as error:
+        closing.set_exception(error)
+    else:
+        closing.set_result(None)
 
 
 def _bytes_of(data: ReadableBuffer) -> bytes:

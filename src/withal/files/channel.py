@@ -20,6 +20,7 @@ from withal.files.readiness import wait_readable
 from withal.files.statistics import Counters
 
 _MOST_AT_ONCE = 1 << 30  # a system call takes 2 GiB at most
+_PAUSE = 0.01  # seconds between two looks at what the loop cannot watch
 _CHUNK = 64 * 1024  # what is asked of a pipe at once, which holds as much
 
 
@@ -158,6 +159,8 @@ class Sequential:
                 data = os.read(number, size)
             except BlockingIOError:
                 self._has_begun = False
+                if not self._can_watch:
+                    await asyncio.sleep(_PAUSE)
                 continue
             self.counters.bytes_read += len(data)
             return data

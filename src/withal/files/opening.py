@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast, final, overload
 
 from withal._core.managers import Telling
 from withal.files.binary import BinaryFile
@@ -325,7 +325,7 @@ def _find_blocking(source: _Source) -> Found | None:
 
 
 def _by_opener(opener: Opener, file: FileName, flags: int) -> int:
-    number: object = opener(file, flags)  # of the user, who may be mistaken
+    number = cast("object", opener(file, flags))  # the user may be mistaken
     if not isinstance(number, int):
         raise TypeError("expected integer from opener")
     if number < 0:
