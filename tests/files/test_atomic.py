@@ -591,7 +591,7 @@ async def test_a_file_that_the_block_has_detached_is_not_published(target: Path)
     with pytest.raises(ValueError, match="detached"):
         async with atomic_write(target) as file:
             raw: Any = file.detach()
-            await asyncio.to_thread(raw.close)
+            await raw.close()
     assert target.read_bytes() == OLD
     assert os.listdir(target.parent) == ["file"]
 

@@ -10,8 +10,7 @@ import socket
 import stat
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,10 +21,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.files.threads import all_threads_busy
 from withal.files import os as files_os
 from withal.files import ospath, tree, walking
-from withal.files.hop import call, hop, landed
 from withal.files.iterate import BATCH_ITEMS
+from withal.files.pool import Pool, wait_idle
 from withal.files.stop import Stop
 
 THIN = [name for name in files_os.__all__ if inspect.iscoroutinefunction(getattr(files_os, name))]
@@ -96,22 +96,15 @@ def populate(folder: Path) -> None:
 
 @contextmanager
 def blocked_pool() -> Generator[Callable[[], Awaitable[None]], None, None]:
-    """Give the loop one thread, which is held. Yields what lets it go and waits till it is idle."""
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(1))
-    gate = threading.Event()
-    flight = hop(gate.wait)
+    """Hold all threads. Yields what lets them go and waits till they are idle."""
+    with ExitStack() as stack:
+        stack.enter_context(all_threads_busy())
 
-    async def release() -> None:
-        gate.set()
-        await landed(flight)
-        for _ in range(3):  # what runs may have sent what closes
-            await call(int)
+        async def release() -> None:
+            stack.close()
+            await wait_idle()
 
-    try:
         yield release
-    finally:
-        gate.set()
 
 
 async def cancelled_while_blocked(operation: Callable[[], Awaitable[object]]) -> None:
@@ -475,7 +468,6 @@ class Halt:
 
 async def cancelled_at(halt: Halt, operation: Awaitable[object]) -> None:
     """Run until the thread has come to the halt, cancel, and have the thread go on to its end."""
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
 
     async def run() -> None:
         await operation
@@ -488,8 +480,7 @@ async def cancelled_at(halt: Halt, operation: Awaitable[object]) -> None:
         await task
     assert not halt.may_go_on.is_set()  # the wait ended at once
     halt.may_go_on.set()
-    for _ in range(3):
-        await call(int)
+    await wait_idle()
 
 
 @pytest.fixture
@@ -910,18 +901,16 @@ async def test_many_folders_are_listed_in_one_hop(
     for number in range(50):
         (tmp_path / f"folder{number}").mkdir()
     hops = 0
-    executor = ThreadPoolExecutor(1)
-    submit = executor.submit
+    submit = Pool.submit
 
-    def counting(*args: Any, **kwargs: Any) -> Any:
+    def counting(*args: Any) -> Any:
         nonlocal hops
         hops += 1
-        return submit(*args, **kwargs)
+        return submit(*args)
 
-    monkeypatch.setattr(executor, "submit", counting)
+    monkeypatch.setattr(Pool, "submit", counting)
     monkeypatch.setattr("withal.files.walking.BATCH_SECONDS", 60)
     monkeypatch.setattr("withal.files.iterate.BATCH_SECONDS", 60)
-    asyncio.get_running_loop().set_default_executor(executor)
     assert len([found async for found in files_os.walk(tmp_path, topdown)]) == 51
     assert hops == (2 if topdown else 1)
 

@@ -176,7 +176,7 @@ async def write_text(
         ...     asyncio.run(main(folder))
         b'h\xc3\xa9\r\n'
     """
-    _check_text(data, "write_text")
+    _check_text(data)
     name, encoding = os.fspath(path), io.text_encoding(encoding)
     return await call(_naming, name, lambda: _write_text(name, data, encoding, errors, newline))
 
@@ -210,7 +210,7 @@ async def append_text(
         ...     asyncio.run(main(folder))
         'started, ended'
     """
-    _check_text(data, "append_text")
+    _check_text(data)
     name, encoding = os.fspath(path), io.text_encoding(encoding)
     return await call(_naming, name, lambda: _append_text(name, data, encoding, errors, newline))
 
@@ -302,6 +302,6 @@ def _decoded(data: bytes, encoding: str, errors: str | None, newline: str | None
     return io.TextIOWrapper(io.BytesIO(data), encoding, errors, newline).read()
 
 
-def _check_text(data: object, function: str) -> None:
+def _check_text(data: object) -> None:
     if not isinstance(data, str):
-        raise TypeError(f"{function}() takes a string, not {type(data).__name__}: {data!r:.50}")
+        raise TypeError(f"data must be str, not {type(data).__name__}")  # as pathlib says
