@@ -24,6 +24,7 @@ from withal.files.whole import (
     write_bytes,
     write_text,
 )
+from withal.files.wrapping import WrappedFile, wrap
 
 __all__ = [
     "BinaryFile",
@@ -33,6 +34,7 @@ __all__ = [
     "Path",
     "Statistics",
     "TextFile",
+    "WrappedFile",
     "append_bytes",
     "append_text",
     "atomic_write",
@@ -44,6 +46,7 @@ __all__ = [
     "read_many",
     "read_text",
     "tempfile",
+    "wrap",
     "write_bytes",
     "write_text",
 ]
