@@ -14,6 +14,14 @@ from withal.files.many import read_many
 from withal.files.opening import Opening, open  # noqa: A004 - it stands for the builtin
 from withal.files.part import PartFile, part_file
 from withal.files.path import Path
+from withal.files.standard import (
+    stderr,
+    stderr_bytes,
+    stdin,
+    stdin_bytes,
+    stdout,
+    stdout_bytes,
+)
 from withal.files.statistics import Statistics
 from withal.files.text import TextFile
 from withal.files.whole import (
@@ -45,6 +53,12 @@ __all__ = [
     "read_bytes",
     "read_many",
     "read_text",
+    "stderr",
+    "stderr_bytes",
+    "stdin",
+    "stdin_bytes",
+    "stdout",
+    "stdout_bytes",
     "tempfile",
     "wrap",
     "write_bytes",
