@@ -1,8 +1,8 @@
 """Two files written without blocking the loop, one of which appears complete or not at all.
 
-aiofiles gives a file like any other, which is there from the first moment and holds whatever was
-written when something goes wrong. `withal.files.part_file` publishes the file when its block has
-ended well.
+`files.open` gives a file like any other, which is there from the first moment and holds whatever was
+written when something goes wrong. `files.part_file` publishes the file when its block has ended
+well.
 """
 
 from __future__ import annotations
@@ -12,16 +12,13 @@ import os
 import tempfile
 from pathlib import Path
 
-import aiofiles
-
-from withal import Scope
-from withal.files import part_file
+from withal import Scope, files
 
 
 async def write(folder: Path) -> None:
     async with Scope("write") as scope:
-        notes = await scope.enter(aiofiles.open(folder / "notes.txt", "w"), name="notes.txt")
-        report = await scope.enter(part_file(folder / "report.txt"), name="report.txt")
+        notes = await scope.enter(files.open(folder / "notes.txt", "w"), name="notes.txt")
+        report = await scope.enter(files.part_file(folder / "report.txt"), name="report.txt")
         await notes.write("begun\n")
         await report.write(b"all is well\n")
         print("while it is written:", listing(folder))
@@ -32,8 +29,8 @@ async def write(folder: Path) -> None:
 async def fail_to_write(folder: Path) -> None:
     try:
         async with Scope("fail to write") as scope:
-            notes = await scope.enter(aiofiles.open(folder / "notes.txt", "w"), name="notes.txt")
-            report = await scope.enter(part_file(folder / "report.txt"), name="report.txt")
+            notes = await scope.enter(files.open(folder / "notes.txt", "w"), name="notes.txt")
+            report = await scope.enter(files.part_file(folder / "report.txt"), name="report.txt")
             await notes.write("begun\n")
             await report.write(b"half of i")
             await report.write(await second_half())

@@ -33,6 +33,12 @@ one that does not end closing, which is given 0.02 s
   AsyncExitStack: still waiting after five times as long
   Scope: CloseTimeoutError
 """,
+    "count_under_a_lock": r"""
+20 visitors without a lock: counted \d+
+20 visitors under the lock: counted 20
+one who does not wait: somebody else has the counter
+one who is cancelled while waiting has left the lock free: True
+""",
     "declared": r"""
 the plan:
 application
@@ -76,6 +82,13 @@ a scope whose body fails:
 the server has stopped
 the response is closed: True
 the session is closed: True
+""",
+    "filter_a_log": r"""
+lines kept: 200 of 20000
+the first: 00000 ERROR disk full
+\d+ bytes read, by fewer than 30 calls for 20000 lines: True
+\d+ bytes written, of which the disk was asked \d times
+while it failed: errors.log is not there
 """,
     "graceful_close": r"""
 a flush that ends within the deadline:
@@ -135,7 +148,7 @@ failed: the source of the report has gone
 afterwards: notes.txt
 """,
 }
-NEEDS = {"fetch_a_page": "aiohttp", "write_a_file": "aiofiles"}
+NEEDS = {"fetch_a_page": "aiohttp"}
 
 
 def check_output(name: str, output: str) -> None:
