@@ -1,7 +1,7 @@
 """Two files written without blocking the loop, one of which appears complete or not at all.
 
-`files.open` gives a file like any other, which is there from the first moment and holds whatever was
-written when something goes wrong. `files.part_file` publishes the file when its block has ended
+`files.open` gives a file like any other, which is there from the first moment and holds whatever
+was written when something goes wrong. `files.part_file` publishes the file when its block has ended
 well.
 """
 
