@@ -19,7 +19,7 @@ import anyio
 import trio
 
 from withal import files
-from withal.files import opening
+from withal.files.objects import opening
 
 File = Any  # of any: the libraries' files have no type in common
 Open = Callable[[Path, str], AbstractAsyncContextManager[File]]

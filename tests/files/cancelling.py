@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from tests.files.test_part import Cancelling, as_coroutine, open_descriptors
-from withal.files.hop import call, hop
+from withal.files.calls.hop import call, hop
 
 BUSY = 64  # more calls than any pool makes at once
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from tests.conftest import open_descriptors
-from withal.files import opening
-from withal.files.hop import hop, landed
+from withal.files.calls.hop import hop, landed
+from withal.files.objects import opening
 
 T = TypeVar("T")
 
@@ -155,7 +155,7 @@ class FullPool:
 PRELUDE = """
 import asyncio, errno, os, resource, sys
 from pathlib import Path
-from withal.files.opening import open as open_any
+from withal.files.objects.opening import open as open_any
 """
 
 

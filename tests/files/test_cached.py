@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from withal.files import cached
-from withal.files.cached import open_cached, read_cached, read_opened, read_whole_cached, refuses
+from withal.files.calls import cached
+from withal.files.calls.cached import (
+    open_cached,
+    read_cached,
+    read_opened,
+    read_whole_cached,
+    refuses,
+)
 
 pytestmark = pytest.mark.skipif(
     not cached.READS_CACHED, reason="cached reads are switched off, or not to be had here"

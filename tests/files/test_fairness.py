@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from withal.files import fairness
-from withal.files.fairness import GLANCE, TURN, Turns
+from withal.files.calls import fairness
+from withal.files.calls.fairness import GLANCE, TURN, Turns
 
 
 @pytest.fixture

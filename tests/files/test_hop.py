@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from withal.files.hop import call, hop, landed, obtain
+from withal.files.calls.hop import call, hop, landed, obtain
 
 
 async def test_a_call_returns_what_the_function_returns() -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from withal import Scope, testing
 from withal.files import locking
-from withal.files.hop import hop, landed
+from withal.files.calls.hop import hop, landed
 from withal.files.locking import lock
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from withal.files import many
-from withal.files.hop import hop, landed
+from withal.files.calls.hop import hop, landed
 from withal.files.many import AHEAD_BYTES, HOP_BYTES, HOP_FILES, read_many
 
 

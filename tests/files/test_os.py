@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 
 from tests.files.threads import all_threads_busy
 from withal.files import os as files_os
-from withal.files import ospath, tree, walking
-from withal.files.iterate import BATCH_ITEMS
-from withal.files.pool import Pool, wait_idle
-from withal.files.stop import Stop
+from withal.files.calls.iterate import BATCH_ITEMS
+from withal.files.calls.pool import Pool, wait_idle
+from withal.files.calls.stop import Stop
+from withal.files.folders import ospath, tree, walking
 
 THIN = [name for name in files_os.__all__ if inspect.iscoroutinefunction(getattr(files_os, name))]
 OURS = {"copy", "copy2", "copyfile", "copytree", "move", "rmtree", "sendfile"}
@@ -558,7 +558,7 @@ async def test_a_cancelled_rmtree_leaves_the_rest(
         halt()
         unlink(*args, **kwargs)
 
-    monkeypatch.setattr("withal.files.tree.os.unlink", halting)
+    monkeypatch.setattr("withal.files.folders.tree.os.unlink", halting)
     await cancelled_at(halt, files_os.rmtree(tmp_path / "full"))
     monkeypatch.undo()
     assert len(os.listdir(tmp_path / "full" / "deep")) == 2
@@ -881,7 +881,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(os.path.basename(path))
         return scandir(path)
 
-    monkeypatch.setattr("withal.files.walking.os.scandir", noting)
+    monkeypatch.setattr("withal.files.folders.walking.os.scandir", noting)
     return names
 
 
@@ -909,8 +909,8 @@ async def test_many_folders_are_listed_in_one_hop(
         return submit(*args)
 
     monkeypatch.setattr(Pool, "submit", counting)
-    monkeypatch.setattr("withal.files.walking.BATCH_SECONDS", 60)
-    monkeypatch.setattr("withal.files.iterate.BATCH_SECONDS", 60)
+    monkeypatch.setattr("withal.files.folders.walking.BATCH_SECONDS", 60)
+    monkeypatch.setattr("withal.files.calls.iterate.BATCH_SECONDS", 60)
     assert len([found async for found in files_os.walk(tmp_path, topdown)]) == 51
     assert hops == (2 if topdown else 1)
 
@@ -951,7 +951,7 @@ async def test_a_walk_cancelled_while_it_reads_stops_and_closes(
 ) -> None:
     fill(tmp_path, 10)
     halt = Halt(5)
-    monkeypatch.setattr("withal.files.walking.os.scandir", Listing(halt))
+    monkeypatch.setattr("withal.files.folders.walking.os.scandir", Listing(halt))
     await cancelled_at(halt, anext(files_os.walk(tmp_path, topdown)))
     monkeypatch.undo()
     assert halt._left == 0

@@ -36,7 +36,7 @@ from tests.files.test_os import (
     snapshot,
     twins,
 )
-from withal.files import globbing
+from withal.files.folders import globbing
 from withal.files.path import Path
 
 __all__ = ["listed", "twins"]  # fixtures

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import LOOPS
-from withal.files.hop import call, hop, landed
-from withal.files.pool import WORKERS, wait_idle
+from withal.files.calls.hop import call, hop, landed
+from withal.files.calls.pool import WORKERS, wait_idle
 from withal.testing import VirtualTimeLoop
 
 

@@ -20,7 +20,7 @@ from tests.files.cancelling import cancel_everywhere, full_pool, turns, wait_unt
 from tests.files.test_part import file_size_limit, open_descriptors
 from withal import Scope
 from withal.files import tempfile as ours
-from withal.files.spooled import SpooledFile
+from withal.files.temporary.spooled import SpooledFile
 
 MODES = ["w+b", "wb", "r+b", "w", "w+", "r+", "a+", "a+b"]
 KINDS = ["TemporaryFile", "NamedTemporaryFile", "SpooledTemporaryFile"]
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path, N
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make files without a name in either of the two ways."""
     if not request.param:
-        monkeypatch.setattr("withal.files.temporary._TMPFILE", None)
+        monkeypatch.setattr("withal.files.temporary.kinds._TMPFILE", None)
 
 
 def is_empty(folder: Path) -> Callable[[int], bool]:

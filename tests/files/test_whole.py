@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.files.test_part import file_size_limit
-from withal.files import cached
-from withal.files.cached import MOST
-from withal.files.hop import hop, landed
+from withal.files.calls import cached
+from withal.files.calls.cached import MOST
+from withal.files.calls.hop import hop, landed
 from withal.files.whole import (
     append_bytes,
     append_text,

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from withal.files.hop import hop
-from withal.files.pool import WORKERS
+from withal.files.calls.hop import hop
+from withal.files.calls.pool import WORKERS
 
 
 @contextmanager

@@ -7,14 +7,11 @@ What `aiofiles` offers has the same names here, so that a program moves by its i
 from __future__ import annotations
 
 from withal.files import os, tempfile
-from withal.files.atomic import atomic_write
-from withal.files.binary import BinaryFile
 from withal.files.locking import FileLock, lock
 from withal.files.many import read_many
-from withal.files.opening import Opening, open  # noqa: A004 - it stands for the builtin
-from withal.files.part import PartFile, part_file
-from withal.files.path import Path
-from withal.files.standard import (
+from withal.files.objects.binary import BinaryFile
+from withal.files.objects.opening import Opening, open  # noqa: A004 - it stands for the builtin
+from withal.files.objects.standard import (
     stderr,
     stderr_bytes,
     stdin,
@@ -22,8 +19,12 @@ from withal.files.standard import (
     stdout,
     stdout_bytes,
 )
-from withal.files.statistics import Statistics
-from withal.files.text import TextFile
+from withal.files.objects.statistics import Statistics
+from withal.files.objects.text import TextFile
+from withal.files.objects.wrapping import WrappedFile, wrap
+from withal.files.path import Path
+from withal.files.publishing.atomic import atomic_write
+from withal.files.publishing.part import PartFile, part_file
 from withal.files.whole import (
     append_bytes,
     append_text,
@@ -32,7 +33,6 @@ from withal.files.whole import (
     write_bytes,
     write_text,
 )
-from withal.files.wrapping import WrappedFile, wrap
 
 __all__ = [
     "BinaryFile",

@@ -27,7 +27,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
-from withal.files.hop import call, hop, landed, obtain
+from withal.files.calls.hop import call, hop, landed, obtain
 from withal.files.line import Line
 
 if sys.platform != "win32":

@@ -18,8 +18,8 @@ from itertools import islice
 from threading import Event
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, final, overload
 
-from withal.files.fairness import turns_here
-from withal.files.hop import hop
+from withal.files.calls.fairness import turns_here
+from withal.files.calls.hop import hop
 
 AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Outcome: TypeAlias = bytes | OSError | ValueError

@@ -24,14 +24,14 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, AnyStr, Generic, Self, TypeVar, cast, final, overload
 
-from withal.files import ospath as path
-from withal.files import tree
-from withal.files.hop import call
-from withal.files.iterate import ThreadedIterator
-from withal.files.stop import Stop, stoppable
-from withal.files.threaded import threaded
-from withal.files.tree import AnyPath, CopyFunction, Ignore, OnError, OnExc, StrPath
-from withal.files.walking import Links, walk_down, walk_up
+from withal.files.calls.hop import call
+from withal.files.calls.iterate import ThreadedIterator
+from withal.files.calls.stop import Stop, stoppable
+from withal.files.calls.threaded import threaded
+from withal.files.folders import ospath as path
+from withal.files.folders import tree
+from withal.files.folders.tree import AnyPath, CopyFunction, Ignore, OnError, OnExc, StrPath
+from withal.files.folders.walking import Links, walk_down, walk_up
 
 __all__ = [
     "Scan",
@@ -351,9 +351,9 @@ async def walk(
 async def copyfile(src: AnyPath, dst: D, *, follow_symlinks: bool = True) -> D:
     """Copy the content of a file, and return `dst`.
 
-    A file of more than 8 MiB (`withal.files.tree.LARGE`) is copied by pieces. Cancelled, the thread
-    stops after the piece at hand, and a target that it has made is removed. One that was there
-    before keeps what has been written. A smaller file is copied whole or not at all.
+    A file of more than 8 MiB is copied by pieces. Cancelled, the thread stops after the piece at
+    hand, and a target that it has made is removed. One that was there before keeps what has been
+    written. A smaller file is copied whole or not at all.
 
     Raises:
         shutil.SameFileError: both are the same file.

@@ -10,15 +10,17 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, final, overload
 
-from withal.files import globbing, opening, whole
-from withal.files.binary import BinaryFile
-from withal.files.globbing import Matching
-from withal.files.hop import call
-from withal.files.iterate import ThreadedIterator
-from withal.files.opening import Opening
-from withal.files.stop import Stop
-from withal.files.text import TextFile
-from withal.files.walking import Links, walk_down, walk_up
+from withal.files import whole
+from withal.files.calls.hop import call
+from withal.files.calls.iterate import ThreadedIterator
+from withal.files.calls.stop import Stop
+from withal.files.folders import globbing
+from withal.files.folders.globbing import Matching
+from withal.files.folders.walking import Links, walk_down, walk_up
+from withal.files.objects import opening
+from withal.files.objects.binary import BinaryFile
+from withal.files.objects.opening import Opening
+from withal.files.objects.text import TextFile
 
 if TYPE_CHECKING:
     from _typeshed import OpenBinaryMode, OpenTextMode

@@ -15,16 +15,16 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, AnyStr, Generic, TypeVar, final, overload
 
-from withal.files.forwarding import Forwarding
-from withal.files.hop import call, obtain
-from withal.files.named import NamedFile, open_named
-from withal.files.spooled import SpooledFile, open_spooled
-from withal.files.temporary import BinaryMode, Folder, Options, Part, TextMode
+from withal.files.calls.hop import call, obtain
+from withal.files.objects.forwarding import Forwarding
+from withal.files.temporary.kinds import BinaryMode, Folder, Options, Part, TextMode
+from withal.files.temporary.named import NamedFile, open_named
+from withal.files.temporary.spooled import SpooledFile, open_spooled
 
 if TYPE_CHECKING:
-    from withal.files.binary import BinaryFile
-    from withal.files.opening import Opening
-    from withal.files.text import TextFile
+    from withal.files.objects.binary import BinaryFile
+    from withal.files.objects.opening import Opening
+    from withal.files.objects.text import TextFile
 
 __all__ = [
     "NamedTemporaryFile",

@@ -13,9 +13,9 @@ import os
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar, TypeVarTuple
 
-from withal.files.cached import read_opened, read_to_end, read_whole_cached
-from withal.files.fairness import OPERATION, turns_here
-from withal.files.hop import call, hop, landed
+from withal.files.calls.cached import read_opened, read_to_end, read_whole_cached
+from withal.files.calls.fairness import OPERATION, turns_here
+from withal.files.calls.hop import call, hop, landed
 
 StrPath: TypeAlias = str | os.PathLike[str]
 BytesPath: TypeAlias = bytes | os.PathLike[bytes]

@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
-from withal.files.stop import Stop, StoppedError
+from withal.files.calls.stop import Stop, StoppedError
 
 StrPath: TypeAlias = "str | os.PathLike[str]"
 AnyPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"

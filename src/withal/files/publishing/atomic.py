@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from withal.files import opening
-from withal.files.hop import call, hop, landed
-from withal.files.replacement import Replacement
+from withal.files.calls.hop import call, hop, landed
+from withal.files.objects import opening
+from withal.files.publishing.replacement import Replacement
 
 if TYPE_CHECKING:
-    from withal.files.binary import BinaryFile
-    from withal.files.text import TextFile
+    from withal.files.objects.binary import BinaryFile
+    from withal.files.objects.text import TextFile
 
 StrOrBytesPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 

@@ -15,14 +15,14 @@ import weakref
 from collections.abc import Callable
 from typing import Any, AnyStr, Final, final
 
-from withal.files.binary import BinaryFile
-from withal.files.fairness import turns_here
-from withal.files.forwarding import Forwarding
-from withal.files.hop import call
-from withal.files.opening import binary_file, look_at
-from withal.files.serial import Serial
-from withal.files.text import TextFile
-from withal.files.wrapping import perform
+from withal.files.calls.fairness import turns_here
+from withal.files.calls.hop import call
+from withal.files.calls.serial import Serial
+from withal.files.objects.binary import BinaryFile
+from withal.files.objects.forwarding import Forwarding
+from withal.files.objects.opening import binary_file, look_at
+from withal.files.objects.text import TextFile
+from withal.files.objects.wrapping import perform
 
 
 @final

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar, final
 
-from withal.files.hop import call
+from withal.files.calls.hop import call
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -182,7 +182,7 @@ def read_whole_cached(path: str) -> bytes | int | None:
         if size > MOST or not S_ISREG(status.st_mode):
             return fd
         if status.st_dev in _refusing_devices:
-            _note_folder(path)
+            note_folder(path)
             return fd
         data = read_cached(fd, size or 1, 0)  # /proc has files without a size, and refuses
     except BaseException:
@@ -246,7 +246,8 @@ def note_refusal(fd: int, error: OSError) -> None:
         _refusing_devices.add(os.fstat(fd).st_dev)
 
 
-def _note_folder(path: str) -> None:
+def note_folder(path: str) -> None:
+    """Remember a folder in which files are opened inline in vain."""
     if len(_refusing_folders) >= _FOLDERS:
         _refusing_folders.clear()
     _refusing_folders.add(path.rpartition("/")[0])

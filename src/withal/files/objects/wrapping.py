@@ -6,10 +6,10 @@ import io
 from functools import partial
 from typing import IO, Any, AnyStr, final, overload
 
-from withal.files.binary import BinaryFile
-from withal.files.forwarding import Forwarding
-from withal.files.serial import Request, Serial
-from withal.files.text import TextFile
+from withal.files.calls.serial import Request, Serial
+from withal.files.objects.binary import BinaryFile
+from withal.files.objects.forwarding import Forwarding
+from withal.files.objects.text import TextFile
 
 
 @overload

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Generic, TypeVar, TypeVarTuple, final
 
-from withal.files.pool import submit
+from withal.files.calls.pool import submit
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

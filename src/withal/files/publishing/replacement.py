@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import final
 
-from withal.files.draft import Draft, about
+from withal.files.publishing.draft import Draft, about
 
 MOST_LINKS = 40
 """How many symbolic links lead to a file at most: as many as Linux follows."""

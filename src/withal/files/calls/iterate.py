@@ -10,8 +10,8 @@ from threading import Lock
 from types import TracebackType
 from typing import Generic, Self, TypeVar, final
 
-from withal.files.hop import call, hop, landed
-from withal.files.stop import Stop, StoppedError
+from withal.files.calls.hop import call, hop, landed
+from withal.files.calls.stop import Stop, StoppedError
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import final
 
-from withal.files.draft import Draft, DraftState, about
+from withal.files.publishing.draft import Draft, DraftState, about
 
 
 @final

@@ -11,10 +11,12 @@ from operator import length_hint
 from types import TracebackType
 from typing import Self, final
 
-from withal.files.binary import BinaryFile, size_of
-from withal.files.buffer import Buffer
-from withal.files.decoding import Decoding, unpack
-from withal.files.statistics import Statistics
+from withal.files.calls.fairness import AT_HAND, turns_here
+from withal.files.objects.binary import FIRST_LINES, BinaryFile, lines_at_once, size_of
+from withal.files.objects.buffer import Buffer
+from withal.files.objects.decoding import Decoding, unpack
+from withal.files.objects.statistics import Statistics
+from withal.files.objects.writer import PART
 
 _ANY_NEWLINE = re.compile("\r\n|\r|\n")
 
@@ -61,6 +63,8 @@ class TextFile:
         self.errors = errors
         self.line_buffering = line_buffering
         self._newline = newline
+        self._turns = turns_here()
+        self._at_once = FIRST_LINES  # how many characters are cut into lines together
         self._unread: Buffer[str] = Buffer("")
         self._decoding = Decoding(encoding, errors, newline)
         self._encoder = codecs.getincrementalencoder(encoding)(errors)
@@ -68,6 +72,7 @@ class TextFile:
         # An encoding without states can be left to str.encode, which is faster.
         self._is_stateless = codecs.lookup(encoding).name in ("utf-8", "ascii", "iso8859-1")
         self._is_detached = False
+        self._writes_at_once = self._is_stateless and not line_buffering
         if buffer._writable and buffer._channel.is_positional and buffer._position():
             self._go_on_encoding(buffer._position())
 
@@ -109,7 +114,7 @@ class TextFile:
         """Return the descriptor; see `BinaryFile.fileno`."""
         return self._binary.fileno()
 
-    def readable(self) -> bool:
+    async def readable(self) -> bool:
         """Tell whether it can be read."""
         return self._binary.readable()
 
@@ -135,6 +140,10 @@ class TextFile:
         """Read `size` characters, or to the end of the file; fewer only at its end."""
         unread = self._unread
         if type(size) is int and size > 0 and unread.lines is None:
+            turns = self._turns
+            turns.left -= AT_HAND
+            if turns.left < 0:
+                await turns.settle()
             end = unread.at + size
             if end <= len(unread.data):
                 part = unread.data[unread.at : end]
@@ -155,6 +164,10 @@ class TextFile:
         unread = self._unread
         if size is None or size < 0:
             size = -1
+            turns = self._turns
+            turns.left -= AT_HAND
+            if turns.left < 0:
+                await turns.settle()
             if unread.lines is not None:
                 line = next(unread.lines, None)
                 if line is not None:
@@ -271,18 +284,20 @@ class TextFile:
             if not size:
                 return None
             text = unread.data[unread.at :]
-            lines = self._split(text)
-            end = len(unread.data)
+            lines = self._split(text, max(self._at_once, size))
             if len(lines) > 1 and not self._ends_line(lines[-1]):
-                end -= len(lines.pop())
-            return unread.iterate(lines, end)
+                lines.pop()
+            taken = sum(map(len, lines))
+            self._at_once = lines_at_once(self._at_once, len(lines), taken)
+            self._turns.left -= AT_HAND * len(lines)
+            return unread.iterate(lines, unread.at + taken)
 
-    def _split(self, text: str) -> list[str]:
+    def _split(self, text: str, hint: int = -1) -> list[str]:
         newline = self._newline
         data = io.BytesIO(text.encode(*_AS_BYTES))
         # What any newline was translated to is one already.
         file = io.TextIOWrapper(data, *_AS_BYTES, newline="\n" if newline is None else newline)
-        return file.readlines()
+        return file.readlines(hint)
 
     def _ends_line(self, line: str) -> bool:
         return self._line_end_after(line, 0) == len(line)
@@ -301,19 +316,20 @@ class TextFile:
         """
         binary = self.buffer
         writer = binary._writer
-        if writer.room > 0 and not self.line_buffering and not self._is_detached:
+        if writer.room > 0 and self._writes_at_once:
             data = self._encode(text)
-            room = writer.room - len(data)
+            room = writer.room - len(data) - PART
             if room >= 0:
                 writer.room = room
                 writer.parts.append(data)
                 return len(text)
-            await self._write(data)
-            return len(text)
         self._check_text(text)
         self._check_writable()
-        self._stop_reading()
-        await self._write(self._encode(text))
+        await binary._wait_to_write()
+        # Nothing is waited for from here on: the encoder's state is that of what is queued.
+        if len(self._unread) or self._decoding.has_decoded:
+            self._stop_reading()
+        writer.put(self._encode(text))
         if self.line_buffering and ("\n" in text or "\r" in text):
             await binary.flush()
         return len(text)
@@ -349,9 +365,6 @@ class TextFile:
         if self._is_stateless:
             return text.encode(self.encoding, self.errors)
         return self._encoder.encode(text)
-
-    async def _write(self, data: bytes) -> None:
-        await self._binary.write(data)
 
     def _stop_reading(self) -> None:
         """Drop what was read ahead: writing goes on where the binary file is."""
@@ -433,6 +446,7 @@ class TextFile:
         binary = self._binary
         self._unread.set("")
         self._is_detached = True
+        self._writes_at_once = False
         return binary
 
     async def __aenter__(self) -> Self:

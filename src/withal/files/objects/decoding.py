@@ -102,6 +102,11 @@ class Decoding:
         self._decoded += len(text)
         return text
 
+    @property
+    def has_decoded(self) -> bool:
+        """Whether it knows of anything that was read ahead."""
+        return bool(self._chunks)
+
     def forget(self) -> None:
         """Forget the chunks: what was read ahead is dropped."""
         self._chunks.clear()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Any, Literal, TypeAlias, final
 
-from withal.files import opening
+from withal.files.objects import opening
 
 # What the standard library takes: all three of one type, and the name is of that type too.
 Part: TypeAlias = str | bytes | None

@@ -17,20 +17,24 @@ from operator import index, length_hint
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
 
-from withal.files.buffer import Buffer
-from withal.files.cached import MOST
-from withal.files.channel import Channel, write_fully
-from withal.files.entry import Entry
-from withal.files.fairness import READ, turns_here
-from withal.files.hop import landed
-from withal.files.statistics import Statistics
-from withal.files.writer import BATCH, LIMIT, Writer
+from withal.files.calls.cached import MOST
+from withal.files.calls.fairness import AT_HAND, READ, turns_here
+from withal.files.calls.hop import landed
+from withal.files.objects.buffer import Buffer
+from withal.files.objects.channel import Channel, write_fully
+from withal.files.objects.entry import Entry
+from withal.files.objects.statistics import Statistics
+from withal.files.objects.writer import BATCH, LIMIT, PART, Writer
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 FIRST = 4 * 1024
 """How much is read ahead after a seek. It doubles with each read that goes on from there."""
+
+FIRST_LINES = 2 * 1024
+MOST_LINES = 1024
+"""How many lines are taken together at most: between two of these the loop may have a turn."""
 
 _WHENCES = {os.SEEK_SET, os.SEEK_CUR, os.SEEK_END} | {
     getattr(os, name) for name in ("SEEK_DATA", "SEEK_HOLE") if hasattr(os, name)
@@ -98,6 +102,7 @@ class BinaryFile:
         self._entry = entry
         self._lock = Lock()
         self._turns = turns_here()
+        self._at_once = FIRST_LINES  # how many bytes are cut into lines together
 
     # What it is
 
@@ -159,13 +164,15 @@ class BinaryFile:
         """Read `size` bytes, or to the end of the file; fewer only at its end."""
         unread = self._unread
         if type(size) is int and size > 0 and unread.lines is None:
+            turns = self._turns
+            turns.left -= AT_HAND
+            if turns.left < 0:
+                await turns.settle()
             at = unread.at
             end = at + size
             if end <= len(unread.data):
                 unread.at = end
                 return unread.data[at:end]
-            if self._turns.left < 0:
-                await self._turns.settle()
             if self._is_reading and not self._lock.locked():
                 data = self._read_now(size)
                 if data is not None:
@@ -181,7 +188,8 @@ class BinaryFile:
         async with self._lock:
             await self._begin_reading()
             while len(unread) < size and await self._fetch(size - len(unread)):
-                pass
+                if self._is_raw and not self._channel.is_positional:
+                    break  # what a pipe has is enough
             return unread.take(size)
 
     async def read1(self, size: int = -1, /) -> bytes:
@@ -231,6 +239,10 @@ class BinaryFile:
         """Read to the end of the line, or `size` bytes of it."""
         unread = self._unread
         if size is None or size < 0:
+            turns = self._turns
+            turns.left -= AT_HAND
+            if turns.left < 0:
+                await turns.settle()
             if unread.lines is not None:
                 line = next(unread.lines, None)
                 if line is not None:
@@ -288,7 +300,7 @@ class BinaryFile:
         if turns.left < 0:
             await turns.settle()
         channel = self._channel
-        if self._readable and (not self._writable or self._writer.is_idle):
+        if self._readable and offset >= 0 and (not self._writable or self._writer.is_idle):
             data = channel.read_now(size, offset)
             if data is not None and len(data) == size:
                 turns.left -= size + READ
@@ -429,11 +441,14 @@ class BinaryFile:
             size = await self._find_line(-1)
             if not size:
                 return None
-            lines = BytesIO(unread.data[unread.at :] if unread.at else unread.data).readlines()
-            end = len(unread.data)
-            if len(lines) > 1 and not unread.data.endswith(b"\n"):
-                end -= len(lines.pop())
-            return unread.iterate(lines, end)
+            ahead = BytesIO(unread.data[unread.at :] if unread.at else unread.data)
+            lines = ahead.readlines(max(self._at_once, size))
+            taken = ahead.tell()
+            if len(lines) > 1 and not lines[-1].endswith(b"\n"):
+                taken -= len(lines.pop())
+            self._at_once = lines_at_once(self._at_once, len(lines), taken)
+            self._turns.left -= AT_HAND * len(lines)
+            return unread.iterate(lines, unread.at + taken)
 
     # Writing
 
@@ -451,15 +466,14 @@ class BinaryFile:
         part = data if type(data) is bytes else _bytes_of(data)
         writer = self._writer
         size = len(part)
-        room = writer.room - size
+        room = writer.room - size - PART
         if room >= 0:
             writer.room = room
             writer.parts.append(part)
             return size
         self._check_writable("write")
-        if self._is_writing and not self._is_raw and not self._lock.locked():
-            await writer.wait_room()
-            self._check_open()
+        if not self._is_raw:
+            await self._wait_to_write()
             writer.put(part)
             return size
         async with self._lock:
@@ -468,9 +482,23 @@ class BinaryFile:
             await writer.wait_room()
             self._check_open()
             writer.put(part)
-            if self._is_raw:
-                await writer.drain()
+            await writer.drain()
         return size
+
+    async def _wait_to_write(self) -> None:
+        """Wait until something may be queued, at the position where the file is."""
+        turns, writer = self._turns, self._writer
+        turns.left -= AT_HAND * len(writer.parts)
+        if turns.left < 0:
+            await turns.settle()
+        if self._is_writing and not self._lock.locked():
+            await writer.wait_room()
+        else:
+            async with self._lock:
+                self._check_open()
+                self._begin_writing()
+                await writer.wait_room()
+        self._check_open()
 
     async def writelines(self, lines: Iterable[ReadableBuffer], /) -> None:
         """Write each of these; nothing is put between them.
@@ -621,6 +649,8 @@ class BinaryFile:
         Raises:
             OSError: what was queued could not be written; the file is closed all the same.
         """
+        if self._is_detached:
+            raise ValueError("raw stream has been detached")
         if self._closing is not None:
             if not self._closing.done():
                 await wait((self._closing,))
@@ -628,7 +658,10 @@ class BinaryFile:
         self._closing = closing = self._start_closing()
         if self._entry is not None:
             self._entry.closing()
-            closing.add_done_callback(self._entry.closed)
+            if closing.done():
+                self._entry.closed(closing)
+            else:
+                closing.add_done_callback(self._entry.closed)
         if not closing.done() and self._writer.sends_itself:
             await self._send_the_rest(closing)
         try:
@@ -641,15 +674,12 @@ class BinaryFile:
         """Have it closed, and return what tells of the end of that."""
         self._is_closed = True
         channel, writer = self._channel, self._writer
-        if not self._is_detached:
-            with suppress(OSError):  # it was closed by somebody else, which closing will tell
-                self._share_position()
+        with suppress(OSError):  # it was closed by somebody else, which closing will tell
+            self._share_position()
         self._unread.set(b"")
         closing: Future[None] = get_running_loop().create_future()
-        if self._is_detached or writer.sends_itself:
-            if self._is_detached:
-                closing.set_result(None)
-            elif writer.is_idle:
+        if writer.sends_itself:
+            if writer.is_idle:
                 _close_now(channel, closing)
         elif self._writable or not channel.reads_inline:
             closing = writer.finish()
@@ -759,6 +789,13 @@ def _bytes_of(data: ReadableBuffer) -> bytes:
     except TypeError:
         name = type(data).__name__
         raise TypeError(f"a bytes-like object is required, not {name!r}") from None
+
+
+def lines_at_once(size: int, count: int, taken: int) -> int:
+    """Return how much is to be cut into lines next, after `taken` of `size` were so many lines."""
+    if count > MOST_LINES:
+        return max(taken * MOST_LINES // count, 1)
+    return min(2 * size, AHEAD)
 
 
 def size_of(size: object) -> int:

@@ -16,8 +16,8 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, AnyStr, Generic, TypeAlias, final
 
-from withal.files.iterate import BATCH_SECONDS, ThreadedIterator
-from withal.files.stop import Stop, stoppable
+from withal.files.calls.iterate import BATCH_SECONDS, ThreadedIterator
+from withal.files.calls.stop import Stop, stoppable
 
 FOLDERS_AHEAD = 64
 """How many folders are listed in one hop, top-down; they are in memory until they are visited."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from withal.files.hop import call
+from withal.files.calls.hop import call
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import final
 
-from withal.files.disk import PartOnDisk
-from withal.files.hop import call, hop, landed
+from withal.files.calls.hop import call, hop, landed
+from withal.files.publishing.disk import PartOnDisk
 
 BATCH_BYTES = 512 * 1024
 """How much is gathered before a thread is asked to write it.

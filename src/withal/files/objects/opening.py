@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -16,16 +17,17 @@ from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast, final, overload
 
+from withal._core.errors import AlreadyEnteredError
 from withal._core.managers import Telling
-from withal.files.binary import BinaryFile
-from withal.files.cached import open_cached
-from withal.files.channel import Channel, Positional, Sequential
-from withal.files.descriptor import Descriptor
-from withal.files.entry import Entry
-from withal.files.fairness import OPERATION, turns_here
-from withal.files.hop import obtain
-from withal.files.mode import Mode, check_options, parse, text_encoding
-from withal.files.text import TextFile
+from withal.files.calls.cached import note_folder, open_cached, refuses
+from withal.files.calls.fairness import OPERATION, turns_here
+from withal.files.calls.hop import obtain
+from withal.files.objects.binary import BinaryFile
+from withal.files.objects.channel import Channel, Positional, Sequential
+from withal.files.objects.descriptor import Descriptor
+from withal.files.objects.entry import Entry
+from withal.files.objects.mode import Mode, check_options, parse, text_encoding
+from withal.files.objects.text import TextFile
 
 if TYPE_CHECKING:
     from _typeshed import OpenBinaryMode, OpenTextMode
@@ -124,7 +126,7 @@ def open(  # noqa: A001
     check_options(parsed, buffering, encoding, errors, newline)
     if not closefd and not isinstance(file, int):
         raise ValueError("Cannot use closefd=False with file name")
-    source = _Source(file, parsed, closefd, opener)
+    source = _Source(file, parsed, closefd, opener, bool(buffering))
     if not parsed.is_text:
         size = -1 if buffering == 1 else buffering
         return Opening(source, lambda found, entry: _binary(source, found, size, entry))
@@ -141,6 +143,7 @@ class _Source:
     mode: Mode
     closefd: bool
     opener: Opener | None
+    is_buffered: bool
 
 
 @final
@@ -211,6 +214,8 @@ class Opening(Telling, Generic[F_co]):
         return self._open().__await__()
 
     async def __aenter__(self) -> F_co:
+        if self._file is not None and not self._file.closed:
+            raise AlreadyEnteredError(str(self._source.file))
         self._file = await self._open()
         return self._file  # type: ignore[no-any-return]  # F_co
 
@@ -294,7 +299,10 @@ def _find_now(source: _Source) -> Found | None:
     if number is None:
         return None
     turns_here().left -= OPERATION
-    return _looked_at(number, source)
+    found = _looked_at(number, source)
+    if refuses(found.status.st_dev):
+        note_folder(path)
+    return found
 
 
 async def _find(source: _Source) -> Found:
@@ -347,6 +355,9 @@ def _looked_at(number: int, source: _Source) -> Found:
     if S_ISDIR(found.status.st_mode):
         _give_back(found)
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
+    if source.mode.updates and source.is_buffered and not _is_seekable(found):
+        _give_back(found)
+        raise io.UnsupportedOperation("File or stream is not seekable.")
     return found
 
 
@@ -368,6 +379,16 @@ def look_at(number: int, *, is_ours: bool, appends: bool = False) -> Found:
         os.set_blocking(number, True)
     is_nonblocking = hasattr(os, "get_blocking") and not os.get_blocking(number)
     return Found(number, status, 0, is_nonblocking=is_nonblocking, is_ours=is_ours)
+
+
+def _is_seekable(found: Found) -> bool:
+    if found.is_positional:
+        return True
+    try:
+        os.lseek(found.number, 0, os.SEEK_CUR)
+    except OSError:
+        return False
+    return True
 
 
 def _give_back(found: Found | None) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, AnyStr, final
 
-from withal.files.disk import write_all
-from withal.files.forwarding import Forwarding
-from withal.files.temporary import Options
+from withal.files.objects.forwarding import Forwarding
+from withal.files.publishing.disk import write_all
+from withal.files.temporary.kinds import Options
 
 
 @final

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar, TypeVarTuple, final
 
-from withal.files.channel import Channel, Sequential, write_fully
-from withal.files.hop import hop, landed
-from withal.files.readiness import wait_writable
+from withal.files.calls.hop import hop, landed
+from withal.files.calls.readiness import wait_writable
+from withal.files.objects.channel import Channel, Sequential, write_fully
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -26,6 +26,9 @@ Ts = TypeVarTuple("Ts")
 BATCH = 128 * 1024
 """How many bytes are gathered before a thread is asked to write them: several times what it could
 write while it is being asked."""
+
+PART = 64
+"""What each part counts besides its bytes: so a batch of the smallest is some thousand writes."""
 
 LIMIT = 512 * 1024
 """How many are gathered at most, while others are being written, before the caller has to wait."""
@@ -75,7 +78,7 @@ class Writer:
     @property
     def gathered(self) -> int:
         """How many bytes are gathered."""
-        return self._limit - self.room
+        return self._limit - self.room - PART * len(self.parts)
 
     @property
     def position(self) -> int:
@@ -102,8 +105,8 @@ class Writer:
     def put(self, data: bytes) -> None:
         """Add to the end, whether or not there is room, and start a batch that is full."""
         self.parts.append(data)
-        self.room -= len(data)
-        if self.gathered >= self._batch:
+        self.room -= len(data) + PART
+        if self._limit - self.room >= self._batch:
             self._start()
 
     async def wait_room(self) -> None:
@@ -112,7 +115,7 @@ class Writer:
         Raises:
             OSError: what was put earlier could not be written. It is kept, to be tried again.
         """
-        while self.gathered >= LIMIT or self._error is not None or self._is_slow_and_full:
+        while self._limit - self.room >= LIMIT or self._error is not None or self._is_slow_and_full:
             await self._advance()
 
     async def drain(self) -> None:
@@ -153,7 +156,7 @@ class Writer:
     @property
     def _is_slow_and_full(self) -> bool:
         """Whether the caller has to send by himself: a pipe is written to without a thread."""
-        return self.sends_itself and self.gathered >= self._batch
+        return self.sends_itself and self._limit - self.room >= self._batch
 
     @property
     def sends_itself(self) -> bool:
@@ -202,9 +205,8 @@ class Writer:
             done, error, end = 0, closed, -1
         self._channel.counters.bytes_written += done
         if self._finished is None:
-            gathered = self.gathered
+            self.room += self._batch - self._limit
             self._limit = self._batch
-            self.room = self._batch - gathered
         if error is not None:
             self._keep(parts, done, error)
         elif end >= 0 and self._appends:
@@ -215,7 +217,7 @@ class Writer:
         """Start what has waited for the last call to land."""
         if self._finished is not None:
             self._start_last()
-        elif self.gathered >= self._batch:
+        elif self._limit - self.room >= self._batch:
             self._start()
 
     def _keep(self, parts: list[bytes], done: int, error: OSError) -> None:
@@ -228,7 +230,7 @@ class Writer:
         self._error = error
         if self._batch:
             self.parts.insert(0, rest)
-            self.room -= len(rest)
+            self.room -= len(rest) + PART
 
     async def _send(self) -> None:
         """Write to a pipe that does not block, as much as it takes."""
@@ -242,13 +244,15 @@ class Writer:
         except OSError as error:
             self._error = error
             if not self._batch:
+                self.room += len(data) + PART * len(self.parts)
                 self.parts = []
             return
         self._channel.counters.bytes_written += done
         rest = data[done:]
-        self.parts = [rest] if rest else []
+        parts = [rest] if rest else []
+        self.room += done + PART * (len(self.parts) - len(parts))
+        self.parts = parts
         self._gathered_from += done
-        self.room += done
 
     def _start_last(self) -> None:
         """Write the rest and close, in one call."""

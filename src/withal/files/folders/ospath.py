@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from os import path
 
-from withal.files.threaded import threaded
+from withal.files.calls.threaded import threaded
 
 __all__ = [
     "abspath",

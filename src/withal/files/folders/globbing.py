@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import final
 
-from withal.files.stop import Stop
+from withal.files.calls.stop import Stop
 
 
 @final

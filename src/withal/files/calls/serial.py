@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, final
 
-from withal.files.hop import hop
+from withal.files.calls.hop import hop
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, AnyStr, final
 
-from withal.files.forwarding import Forwarding
-from withal.files.hop import call
-from withal.files.temporary import NamedOnDisk, Options
+from withal.files.calls.hop import call
+from withal.files.objects.forwarding import Forwarding
+from withal.files.temporary.kinds import NamedOnDisk, Options
 
 
 @final

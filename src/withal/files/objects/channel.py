@@ -13,11 +13,11 @@ import threading
 from collections.abc import Sequence
 from typing import TypeAlias, final
 
-from withal.files.cached import MOST, NOWAIT, note_refusal, read_into, refuses
-from withal.files.descriptor import Descriptor
-from withal.files.hop import call, hop, landed
-from withal.files.readiness import wait_readable
-from withal.files.statistics import Counters
+from withal.files.calls.cached import MOST, NOWAIT, note_refusal, read_into, refuses
+from withal.files.calls.hop import call, hop, landed
+from withal.files.calls.readiness import wait_readable
+from withal.files.objects.descriptor import Descriptor
+from withal.files.objects.statistics import Counters
 
 _MOST_AT_ONCE = 1 << 30  # a system call takes 2 GiB at most
 _PAUSE = 0.01  # seconds between two looks at what the loop cannot watch

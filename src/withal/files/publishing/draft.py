@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import final
 
-from withal.files.rename import rename_new
+from withal.files.publishing.rename import rename_new
 
 NAME_BYTES = 255
 """How long a file's name may be, in bytes, on the file systems of Linux and macOS."""

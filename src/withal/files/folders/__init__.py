@@ -1,0 +1,1 @@
+"""Work on folders and trees: walking, matching, copying, removing."""

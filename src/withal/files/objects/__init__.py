@@ -1,0 +1,1 @@
+"""File objects: opening, buffered binary files, text files, wrapped files and standard streams."""
