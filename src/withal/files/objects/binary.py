@@ -15,11 +15,11 @@ from contextlib import suppress
 from io import BytesIO
 from operator import index, length_hint
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, final
+from typing import IO, TYPE_CHECKING, AnyStr, Self, final
 
 from withal.files.calls.cached import MOST
 from withal.files.calls.fairness import AT_HAND, READ, turns_here
-from withal.files.calls.hop import landed
+from withal.files.calls.hop import call, landed
 from withal.files.objects.buffer import Buffer
 from withal.files.objects.channel import Channel, write_fully
 from withal.files.objects.entry import Entry
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 FIRST = 4 * 1024
 """How much is read ahead after a seek. It doubles with each read that goes on from there."""
+
+LONG = 128 * 1024
+"""From how many bytes on the rest of a file is decoded, or cut into lines, in a thread."""
 
 FIRST_LINES = 2 * 1024
 MOST_LINES = 1024
@@ -265,7 +268,7 @@ class BinaryFile:
         """Read all lines, or as many as it takes to have `hint` bytes."""
         self._check_readable("read")
         if hint is None or hint <= 0:
-            return BytesIO(await self._read_all()).readlines()
+            return await self._read_lines()
         async with self._lock:
             await self._begin_reading()
             size = await self._find_line(-1, beyond=hint - 1)
@@ -273,6 +276,18 @@ class BinaryFile:
             if self._is_raw:
                 self._drop_ahead()
             return lines
+
+    async def _read_lines(self) -> list[bytes]:
+        async with self._lock:
+            await self._begin_reading()
+            data = await self._read_rest()
+            if len(data) <= LONG:
+                return BytesIO(data).readlines()
+            try:
+                return await call(lines_of, BytesIO(data))
+            except BaseException:
+                self._unread.set(data)
+                raise
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
         while (lines := await self._next_lines()) is not None:
@@ -436,6 +451,8 @@ class BinaryFile:
         if unread.lines is not None and length_hint(unread.lines):
             return unread.lines
         self._check_readable("read")
+        if self._turns.left < 0:
+            await self._turns.settle()
         async with self._lock:
             await self._begin_reading()
             size = await self._find_line(-1)
@@ -789,6 +806,14 @@ def _bytes_of(data: ReadableBuffer) -> bytes:
     except TypeError:
         name = type(data).__name__
         raise TypeError(f"a bytes-like object is required, not {name!r}") from None
+
+
+def lines_of(file: IO[AnyStr]) -> list[AnyStr]:
+    """Return all lines, some at a time, so that other threads have their turn in between."""
+    lines: list[AnyStr] = []
+    while more := file.readlines(LONG):
+        lines += more
+    return lines
 
 
 def lines_at_once(size: int, count: int, taken: int) -> int:

@@ -18,6 +18,9 @@ _FIELD = 32
 _MASK = (1 << _FIELD) - 1
 
 
+_PIECE = 1 << 20
+
+
 @final
 class Place(NamedTuple):
     """What a text position says."""
@@ -70,11 +73,19 @@ class Decoding:
         )
         self._chunks: deque[Chunk] = deque()  # of what is unread, and the last one
         self._decoded = 0  # characters in these
+        self._earlier: tuple[str, ...] = ()  # line endings, of the decoder before this one
 
     @property
     def newlines(self) -> str | tuple[str, ...] | None:
         """The line endings that were met so far, where any will do."""
-        return self._decoder.newlines if self._universal else None
+        met = self._met()
+        if len(met) > 1:
+            return met
+        return met[0] if met else None
+
+    def _met(self) -> tuple[str, ...]:
+        now = self._decoder.newlines or () if self._universal else ()
+        return tuple(each for each in ("\r", "\n", "\r\n") if each in (*self._earlier, *_all(now)))
 
     def feed(self, data: bytes, end: int, *, unread: int, at_end: bool) -> str:
         """Decode the next bytes.
@@ -106,6 +117,20 @@ class Decoding:
     def has_decoded(self) -> bool:
         """Whether it knows of anything that was read ahead."""
         return bool(self._chunks)
+
+    def apart(self) -> Decoding:
+        """Return another in the same state, to decode in a thread what may not be wanted then."""
+        other = Decoding(self._encoding, self._errors, self._newline)
+        other._decoder.setstate(self._decoder.getstate())
+        other._earlier = self._met()
+        return other
+
+    def decode_to_end(self, data: bytes) -> str:
+        """Decode the rest of a file, by pieces: other threads have their turn in between."""
+        pieces = [
+            self._decoder.decode(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE)
+        ]
+        return "".join((*pieces, self._decoder.decode(b"", True)))
 
     def forget(self) -> None:
         """Forget the chunks: what was read ahead is dropped."""
@@ -147,3 +172,7 @@ class Decoding:
         """Begin anew."""
         self.forget()
         self._decoder.reset()
+
+
+def _all(newlines: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (newlines,) if isinstance(newlines, str) else newlines

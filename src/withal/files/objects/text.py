@@ -6,17 +6,27 @@ import codecs
 import io
 import os
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from operator import length_hint
 from types import TracebackType
-from typing import Self, final
+from typing import Self, TypeVar, final
 
 from withal.files.calls.fairness import AT_HAND, turns_here
-from withal.files.objects.binary import FIRST_LINES, BinaryFile, lines_at_once, size_of
+from withal.files.calls.hop import call
+from withal.files.objects.binary import (
+    FIRST_LINES,
+    LONG,
+    BinaryFile,
+    lines_at_once,
+    lines_of,
+    size_of,
+)
 from withal.files.objects.buffer import Buffer
 from withal.files.objects.decoding import Decoding, unpack
 from withal.files.objects.statistics import Statistics
 from withal.files.objects.writer import PART
+
+T = TypeVar("T")
 
 _ANY_NEWLINE = re.compile("\r\n|\r|\n")
 
@@ -154,7 +164,7 @@ class TextFile:
         async with self._binary._lock:
             await self._begin_reading()
             if size < 0:
-                return await self._read_all()
+                return await self._read_all(str)
             while len(unread) < size and await self._fetch():
                 pass
             return unread.take(size)
@@ -189,7 +199,7 @@ class TextFile:
         async with self._binary._lock:
             await self._begin_reading()
             if hint is None or hint <= 0:
-                return self._split(await self._read_all())
+                return await self._read_all(self._split)
             return self._split(self._unread.take(await self._find_line(-1, beyond=hint - 1)))
 
     async def __aiter__(self) -> AsyncGenerator[str]:
@@ -224,16 +234,24 @@ class TextFile:
             if text or not data:
                 return bool(text)
 
-    async def _read_all(self) -> str:
+    async def _read_all(self, made: Callable[[str], T]) -> T:
+        """Return what is made of the rest of the file; in a thread, if that is long."""
         binary, unread = self._binary, self._unread
         rest = await binary._read_rest()
+        decoding = self._decoding.apart()
+
+        def make() -> T:
+            return made(unread.data[unread.at :] + decoding.decode_to_end(rest))
+
+        unread.forget_lines()
         try:
-            text = self._decoding.feed(rest, binary._end, unread=len(unread), at_end=True)
-        except UnicodeDecodeError:
+            result = make() if len(rest) <= LONG else await call(make)
+        except BaseException:  # it cannot be decoded, or nobody waits any more
             binary._unread.set(rest)
             raise
-        self._decoding.forget()
-        return unread.take_all() + text
+        self._decoding = decoding
+        unread.set("")
+        return result
 
     def _line_end_after(self, text: str, at: int) -> int:
         """Return where the line ends that begins at `at`; 0 if it does not end in this text."""
@@ -278,6 +296,8 @@ class TextFile:
         if unread.lines is not None and length_hint(unread.lines):
             return unread.lines
         self._check_readable()
+        if self._turns.left < 0:
+            await self._turns.settle()
         async with self._binary._lock:
             await self._begin_reading()
             size = await self._find_line(-1)
@@ -297,7 +317,7 @@ class TextFile:
         data = io.BytesIO(text.encode(*_AS_BYTES))
         # What any newline was translated to is one already.
         file = io.TextIOWrapper(data, *_AS_BYTES, newline="\n" if newline is None else newline)
-        return file.readlines(hint)
+        return file.readlines(hint) if hint >= 0 else lines_of(file)
 
     def _ends_line(self, line: str) -> bool:
         return self._line_end_after(line, 0) == len(line)
