@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.files.cancelling import wait_until
 from tests.files.strain import FullPool, Outcome, cancelled_at, nothing_left, open_any, ticks
+from withal.files.calls.hop import call
+from withal.files.objects.channel import write_fully
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -402,3 +407,37 @@ async def test_a_writer_whose_disk_is_slow_waits_for_it(tmp_path: Path) -> None:
         pool.release()
         await asyncio.wait([task])
     assert path.stat().st_size in (queued, queued + 10_000)
+
+
+@pytest.mark.parametrize("way", ["truncate", "pwrite"])
+async def test_what_is_written_after_a_cancelled_change_stays(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def held(function: Callable[..., Any]) -> Callable[..., Any]:
+        def hold(*args: Any) -> Any:
+            begun.set()
+            may_go_on.wait()
+            return function(*args)
+
+        return hold
+
+    async with open_any(path, "wb") as file:
+        await file.write(b"12")
+        await file.flush()
+        monkeypatch.setattr("withal.files.objects.binary.os.ftruncate", held(os.ftruncate))
+        monkeypatch.setattr("withal.files.objects.binary.write_fully", held(write_fully))
+        change = file.truncate(2) if way == "truncate" else file.pwrite(b"ab", 1)
+        task = asyncio.create_task(change)
+        await wait_until(begun.is_set)
+        task.cancel()
+        await asyncio.wait([task])
+        await file.write(b"3")
+        closing = asyncio.create_task(file.close())
+        for _ in range(3):  # a thread that wrote now would be done by then
+            await call(int)
+        may_go_on.set()
+        await closing
+    assert path.read_bytes() == (b"123" if way == "truncate" else b"1a3")
