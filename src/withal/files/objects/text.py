@@ -13,15 +13,9 @@ from typing import Self, TypeVar, final
 
 from withal.files.calls.fairness import AT_HAND, turns_here
 from withal.files.calls.hop import call
-from withal.files.objects.binary import (
-    FIRST_LINES,
-    LONG,
-    BinaryFile,
-    lines_at_once,
-    lines_of,
-    size_of,
-)
+from withal.files.objects.binary import BinaryFile, size_of
 from withal.files.objects.buffer import Buffer
+from withal.files.objects.cursor import FIRST_LINES, LONG, lines_at_once, lines_of
 from withal.files.objects.decoding import Decoding, unpack
 from withal.files.objects.statistics import Statistics
 from withal.files.objects.writer import PART

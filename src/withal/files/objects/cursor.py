@@ -1,0 +1,401 @@
+"""Where a binary file stands: what was read ahead, what is queued, and what its methods share.
+
+What is at hand is served without suspending, and what the page cache has without a thread. All
+else goes through one lock, first come first served, so that tasks may share a file. Nothing is
+taken out of the buffer before all that was asked for is in it: a cancelled read has lost nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from asyncio import Future, Lock, get_running_loop
+from collections.abc import Iterator
+from contextlib import suppress
+from io import BytesIO
+from operator import length_hint
+from typing import IO, AnyStr
+
+from withal.files.calls.cached import MOST
+from withal.files.calls.fairness import AT_HAND, READ, turns_here
+from withal.files.calls.hop import call
+from withal.files.objects.buffer import Buffer
+from withal.files.objects.channel import Channel
+from withal.files.objects.entry import Entry
+from withal.files.objects.writer import BATCH, LIMIT, Writer
+
+FIRST = 4 * 1024
+"""How much is read ahead after a seek. It doubles with each read that goes on from there."""
+
+LONG = 128 * 1024
+"""From how many bytes on the rest of a file is decoded, or cut into lines, in a thread."""
+
+FIRST_LINES = 2 * 1024
+MOST_LINES = 1024
+"""How many lines are taken together at most: between two of these the loop may have a turn."""
+
+AHEAD = 64 * 1024
+"""How much is read ahead at most: what a reader holds, besides the lines that it is cut into."""
+
+
+class Cursor:
+    """The mechanics of a `BinaryFile`, which is its public face; a `TextFile` uses them too.
+
+    What waits here, all but `_wait_to_write` and `_read_all`, is for whoever has the lock.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        name: object,
+        mode: str,
+        *,
+        position: int,
+        readable: bool,
+        writable: bool,
+        appends: bool,
+        buffering: int,
+        is_shared: bool,
+        entry: Entry | None,
+    ) -> None:
+        self.name = name
+        self.mode = mode
+        self._channel = channel
+        self._readable = readable
+        self._writable = writable
+        self._appends = appends
+        self._unread: Buffer[bytes] = Buffer(b"")
+        self._end = position  # of what was read ahead, in the file
+        self._is_raw = not buffering
+        self._has_no_read = not readable and bool(buffering)
+        self._has_no_write = not writable and bool(buffering)  # as a BufferedReader has none
+        self._first_ahead = min(FIRST, buffering) if buffering >= 0 else FIRST
+        self._most_ahead = min(buffering, MOST) if buffering >= 0 else AHEAD
+        self._ahead = self._first_ahead
+        batch = min(buffering, LIMIT) if buffering >= 0 else BATCH
+        self._writer = Writer(channel, position, appends=appends, batch=batch)
+        self._is_writing = not readable  # what was done last
+        self._is_reading = readable  # and it is open
+        if readable or self._is_raw:
+            self._writer.pause()
+        self._is_shared = is_shared  # others use the descriptor, and its own position
+        self._is_closed = False
+        self._is_detached = False
+        self._closing: Future[None] | None = None
+        self._entry = entry
+        self._lock = Lock()
+        self._turns = turns_here()
+        self._at_once = FIRST_LINES  # how many bytes are cut into lines together
+
+    # Reading
+
+    async def _begin_reading(self) -> None:
+        """Write what is queued, and go on where that ends."""
+        self._check_open()
+        if self._is_writing or not self._writer.is_idle:
+            await self._writer.drain()
+        if self._is_writing:
+            self._is_writing, self._is_reading = False, True
+            self._end = self._writer.position
+            self._writer.pause()
+
+    def _read_now(self, size: int) -> bytes | None:
+        """Read more than is at hand, out of the page cache; None if that has not got it all."""
+        channel, unread = self._channel, self._unread
+        have = len(unread.data) - unread.at
+        missing = size - have
+        if missing > MOST:
+            return None
+        ahead = self._ahead
+        want = max(ahead, missing)
+        data = channel.read_now(want, self._end)
+        if data is None:
+            return None
+        self._turns.left -= len(data) + READ
+        self._end += len(data)
+        if ahead < self._most_ahead:
+            self._ahead = min(2 * ahead, self._most_ahead)
+        if not have and len(data) == size:
+            if unread.data:
+                unread.set(b"")
+            return data
+        unread.add(data)
+        if len(data) < missing and not self._is_at_end():
+            return None
+        return unread.take(size)
+
+    def _is_at_end(self) -> bool:
+        """Tell whether all that the file has was read ahead, as far as that is known."""
+        return self._end >= self._channel.size()
+
+    async def _fetch(self, size: int) -> int:
+        """Read ahead, by one call at most, at least so much if there is. Returns how much."""
+        channel = self._channel
+        size = max(size, self._ahead)
+        self._ahead = min(2 * self._ahead, self._most_ahead)
+        data = channel.read_now(min(size, MOST), self._end)
+        if data:
+            self._turns.left -= len(data) + READ
+            if self._turns.left < 0:
+                await self._turns.settle()
+        elif data is None or not self._is_at_end():
+            data = await channel.read(size, self._end)
+        self._check_open()  # it may have been closed meanwhile
+        self._end += len(data)
+        self._unread.add(data)
+        return len(data)
+
+    async def _read_all(self) -> bytes:
+        async with self._lock:
+            await self._begin_reading()
+            return await self._read_rest()
+
+    async def _read_rest(self) -> bytes:
+        if not self._channel.is_positional:
+            return await self._read_to_hangup()
+        channel = self._channel
+        while (left := channel.size() - self._end) <= MOST:
+            # A size of 0 may be that of a file in /proc, which has none before it is read.
+            data = channel.read_now(max(left, 1), self._end)
+            if data is None or (not data and left > 0):
+                break
+            if not data:
+                return self._unread.take_all()
+            self._turns.left -= len(data) + READ
+            self._end += len(data)
+            self._unread.add(data)
+        data = await channel.read(-1, self._end)
+        self._check_open()
+        self._end += len(data)
+        return self._unread.take_all() + data
+
+    async def _read_to_hangup(self) -> bytes:
+        parts = [self._unread.take_all()]
+        try:
+            while data := await self._channel.read(-1, 0):
+                parts.append(data)
+        except BaseException:
+            self._unread.set(b"".join(parts))
+            raise
+        return b"".join(parts)
+
+    async def _read_lines(self) -> list[bytes]:
+        async with self._lock:
+            await self._begin_reading()
+            data = await self._read_rest()
+            if len(data) <= LONG:
+                return BytesIO(data).readlines()
+            try:
+                return await call(lines_of, BytesIO(data))
+            except BaseException:
+                self._unread.set(data)
+                raise
+
+    async def _find_line(self, limit: int, beyond: int = 0) -> int:
+        """Have a whole line at hand, or as much of it as there is, and return how long it is.
+
+        Lines that end before so many bytes are taken as one with the next.
+        """
+        unread = self._unread
+        # An unbuffered file is read ahead of a line too, where it can go back.
+        step = AHEAD if self._is_raw and self._channel.is_positional else 1
+        earlier: list[bytes] = []  # parts of a long line, which is put together once
+        kept = 0  # bytes in these
+        try:
+            while True:
+                unread.forget_lines()
+                end = unread.data.find(b"\n", unread.at + max(beyond - kept, 0)) + 1
+                size = kept + (end or len(unread.data)) - unread.at
+                if end or 0 <= limit <= size:
+                    break
+                if len(unread) >= AHEAD:
+                    earlier.append(unread.take_all())
+                    kept = size
+                if not await self._fetch(step):
+                    break
+        finally:
+            if earlier:
+                unread.set(b"".join((*earlier, unread.take_all())))
+        return size if limit < 0 else min(size, limit)
+
+    async def _next_lines(self) -> Iterator[bytes] | None:
+        """Return lines that are at hand, after reading some ahead if none are; None at the end."""
+        unread = self._unread
+        if unread.lines is not None and length_hint(unread.lines):
+            return unread.lines
+        self._check_readable("read")
+        if self._turns.left < 0:
+            await self._turns.settle()
+        async with self._lock:
+            await self._begin_reading()
+            size = await self._find_line(-1)
+            if not size:
+                return None
+            ahead = BytesIO(unread.data[unread.at :] if unread.at else unread.data)
+            lines = ahead.readlines(max(self._at_once, size))
+            taken = ahead.tell()
+            if len(lines) > 1 and not lines[-1].endswith(b"\n"):
+                taken -= len(lines.pop())
+            self._at_once = lines_at_once(self._at_once, len(lines), taken)
+            self._turns.left -= AT_HAND * len(lines)
+            return unread.iterate(lines, unread.at + taken)
+
+    # Writing
+
+    async def _wait_to_write(self) -> None:
+        """Wait until something may be queued, at the position where the file is."""
+        turns, writer = self._turns, self._writer
+        turns.left -= AT_HAND * len(writer.parts)
+        if turns.left < 0:
+            await turns.settle()
+        if self._is_writing and not self._lock.locked():
+            await writer.wait_room()
+        else:
+            async with self._lock:
+                self._check_open()
+                self._begin_writing()
+                await writer.wait_room()
+        self._check_open()
+
+    def _begin_writing(self) -> None:
+        """Go on where reading has come to."""
+        if not self._is_writing:
+            position = self._end - len(self._unread)
+            self._unread.set(b"")
+            self._writer.move(position)
+            self._is_writing, self._is_reading = True, False
+            if not self._is_raw:
+                self._writer.resume()
+
+    async def _flush(self) -> None:
+        self._check_open()
+        await self._writer.drain()
+        self._share_position()
+
+    def _drop_ahead(self) -> None:
+        """Forget what was read ahead: the file is about to change."""
+        if not self._is_writing:
+            self._end = self._position()
+            self._unread.set(b"")
+
+    # Positions
+
+    def _can_move_at_once(self) -> bool:
+        return self._is_reading and not self._lock.locked() and self._channel.is_positional
+
+    def _position(self) -> int:
+        if not self._channel.is_positional:
+            here = os.lseek(self._channel.descriptor.number, 0, os.SEEK_CUR)
+            return here - len(self._unread) + self._writer.gathered
+        if self._is_writing:
+            return self._writer.position
+        return self._end - len(self._unread)
+
+    def _go_to(self, position: int) -> None:
+        """Go to a position; nothing is queued."""
+        if self._is_writing:
+            self._writer.move(position)
+            self._share_position()
+            return
+        unread = self._unread
+        start = self._end - len(unread.data)
+        if start <= position <= self._end and self._channel.is_positional:
+            unread.forget_lines()
+            unread.at = position - start
+        else:
+            unread.set(b"")
+            self._end = position
+            self._ahead = self._first_ahead
+        self._share_position()
+
+    def _share_position(self) -> None:
+        """Move the descriptor's own position to where the file is, for whoever uses that."""
+        if self._is_shared and self._channel.is_positional and not self._appends:
+            os.lseek(self._channel.descriptor.number, self._position(), os.SEEK_SET)
+
+    # Closing
+
+    def _start_closing(self) -> Future[None]:
+        """Have it closed, and return what tells of the end of that."""
+        self._is_closed = True
+        channel, writer = self._channel, self._writer
+        with suppress(OSError):  # it was closed by somebody else, which closing will tell
+            self._share_position()
+        self._unread.set(b"")
+        closing: Future[None] = get_running_loop().create_future()
+        if writer.sends_itself:
+            if writer.is_idle:
+                _close_now(channel, closing)
+        elif self._writable or not channel.reads_inline:
+            closing = writer.finish()
+        else:
+            _close_now(channel, closing)
+        writer.pause()
+        self._readable = self._writable = self._is_reading = False
+        return closing
+
+    async def _send_the_rest(self, closing: Future[None]) -> None:
+        """Write to a pipe that does not block what it has yet to take; drop it if cancelled."""
+        try:
+            await self._writer.drain()
+        finally:
+            self._channel.descriptor.close()
+            closing.set_result(None)
+
+    def _report(self, closing: Future[None]) -> None:
+        """Tell the loop of an error that nobody waits for any more."""
+        error = closing.exception()
+        if error is not None:
+            message = f"{self!r} was closed by a task that was cancelled, and could not be written"
+            closing.get_loop().call_exception_handler({"message": message, "exception": error})
+
+    # What is refused
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ValueError("I/O operation on closed file")
+        if self._is_detached:
+            raise ValueError("raw stream has been detached")
+
+    def _check_readable(self, operation: str) -> None:
+        if self._has_no_read:
+            raise io.UnsupportedOperation(operation)
+        self._check_open()
+        if not self._readable:
+            raise io.UnsupportedOperation(
+                "File not open for reading" if self._is_raw else operation
+            )
+
+    def _check_writable(self, operation: str) -> None:
+        if self._has_no_write:
+            raise io.UnsupportedOperation(operation)
+        self._check_open()
+        if not self._writable:
+            raise io.UnsupportedOperation(
+                "File not open for writing" if self._is_raw else operation
+            )
+
+
+def _close_now(channel: Channel, closing: Future[None]) -> None:
+    """Close what closes without waiting."""
+    try:
+        channel.descriptor.close()
+    except OSError as error:
+        closing.set_exception(error)
+    else:
+        closing.set_result(None)
+
+
+def lines_of(file: IO[AnyStr]) -> list[AnyStr]:
+    """Return all lines, some at a time, so that other threads have their turn in between."""
+    lines: list[AnyStr] = []
+    while more := file.readlines(LONG):
+        lines += more
+    return lines
+
+
+def lines_at_once(size: int, count: int, taken: int) -> int:
+    """Return how much is to be cut into lines next, after `taken` of `size` were so many lines."""
+    if count > MOST_LINES:
+        return max(taken * MOST_LINES // count, 1)
+    return min(2 * size, AHEAD)
