@@ -522,3 +522,25 @@ async def test_a_resource_that_opens_itself_while_closing_is_an_error() -> None:
         value = await scope.open(a)
         with pytest.raises(DeclarationError, match="would wait for itself"):
             await scope.release(value)
+
+
+async def test_what_another_task_has_got_is_not_given_back_by_an_opening_that_fails() -> None:
+    log = Log()
+    attempts = iter([None, ConnectionError("second")])
+
+    async def fail_again() -> None:
+        if (error := next(attempts)) is not None:
+            raise error
+
+    a, b = declare(log, "a", turns=4), declare(log, "b", opening=fail_again)
+    async with Scope() as scope:
+        value = await scope.open(b)
+        opening = asyncio.create_task(scope.open(a, b))
+        await turns(1)
+        other = asyncio.create_task(scope.open(a))
+        await turns(1)
+        await scope.release(value)
+        assert await other == "a()"
+        with pytest.raises(ConnectionError, match="second"):
+            await opening
+        assert log.names("closed") == ["b"]

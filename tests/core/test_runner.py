@@ -298,3 +298,37 @@ def test_a_blocked_thread_does_not_keep_the_process_when_time_is_up() -> None:
     assert monotonic() - started < 15
     assert status == 130
     assert out[-1] == "closed a"
+
+
+@pytest.mark.slow
+def test_a_signal_that_another_thread_receives_wakes_the_loop() -> None:
+    text = "threading.Timer(0.1, signal.raise_signal, [signal.SIGTERM]).start()"
+    body = BODY.replace("held({})", "held('late')").replace(
+        "await asyncio.sleep(60)", text + ("\n    await asyncio.sleep(60)")
+    )
+    with program("import signal, threading\n" + body) as process:
+        status, _, err = end(process)
+    assert (status, err) == (143, "")
+
+
+@pytest.mark.slow
+def test_what_comes_after_a_run_of_two_signals_goes_on() -> None:
+    code = """
+import asyncio, signal, sys, time
+from withal import run
+
+async def main():
+    for _ in range(2):
+        signal.raise_signal(signal.SIGTERM)
+    sys.exit(3)
+
+try:
+    run(main())
+except SystemExit as end:
+    time.sleep(1)
+    print("went on after", end)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (0, "went on after 3\n"), done.stderr

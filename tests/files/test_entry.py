@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from withal import Scope, observing
+from withal import Scope, observing, resource
+from withal.files import Opening, TextFile
 from withal.files import open as open_file
 from withal.ledger import Ledger
 
@@ -73,3 +74,16 @@ async def test_in_a_scope_that_is_cancelled_it_is_written_and_closed(tmp_path: P
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (tmp_path / "file").read_text() == "text"
+
+
+async def test_a_declared_file_is_recorded_once(tmp_path: Path) -> None:
+    ledger = Ledger()
+
+    @resource
+    def log() -> Opening[TextFile]:
+        return open_file(tmp_path / "file", "w")
+
+    with observing(ledger):
+        async with Scope("app") as scope:
+            await scope.open(log)
+    assert [each.name for each in ledger.records if each.kind != "scope"] == ["log"]

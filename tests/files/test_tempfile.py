@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import io
 import os
 import random
@@ -94,7 +95,10 @@ async def test_a_file_does_what_the_standard_librarys_does(kind: str, mode: str)
             for name, *args in calls:
                 expected = plain_outcome(getattr(theirs, name), *args)
                 assert await outcome(getattr(file, name)(*args)) == expected, name
-            assert file.readable() == theirs.readable()
+            readable: Any = file.readable()
+            if inspect.isawaitable(readable):  # as aiofiles has it for text
+                readable = await readable
+            assert readable == theirs.readable()
             assert file.mode == theirs.mode
             for name in ("encoding", "errors", "newlines", "line_buffering"):
                 if kind != "SpooledTemporaryFile" or hasattr(theirs, name):

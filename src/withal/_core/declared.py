@@ -6,6 +6,7 @@ from asyncio import current_task, get_running_loop
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, final
+from weakref import WeakSet
 
 from withal._core import graph
 from withal._core.declare import Declaration
@@ -18,7 +19,7 @@ from withal._core.errors import (
 from withal._core.graph import Node, Plan
 from withal._core.holdings import Holdings
 from withal._core.host import Host
-from withal._core.managers import protocol_of
+from withal._core.managers import Telling, protocol_of
 from withal._core.resource import CLOSING, OPEN
 from withal._core.shield import Latch
 
@@ -32,12 +33,13 @@ class Declared:
         around: the same of the scope around it.
     """
 
-    __slots__ = ("_around", "_held", "_open", "_opening", "_overrides")
+    __slots__ = ("_around", "_held", "_open", "_opening", "_overrides", "_returned")
 
     def __init__(self, held: Holdings, around: Declared | None) -> None:
         self._held = held
         self._around = around
         self._open: dict[Node, Host] = {}
+        self._returned: WeakSet[Host] = WeakSet()  # whose values somebody has
         self._opening: dict[Node, _Flight] = {}
         self._overrides: dict[Node, Node] = {}
 
@@ -71,11 +73,13 @@ class Declared:
                 found = [self._find(node) for node in plan.wanted]
                 values = tuple(host.value for host in found if host is not None)
                 if len(values) == len(found):
+                    self._returned.update(host for host in found if host is not None)
                     return values
                 # One that was to be used again has been released meanwhile.
         except BaseException as error:
-            if opened:
-                await self._held.give_back(opened, error)
+            mine = [host for host in opened if host not in self._returned]
+            if mine:
+                await self._held.give_back(mine, error)
             raise
 
     async def _open_missing(self, plan: Plan) -> list[Host]:
@@ -233,6 +237,8 @@ class _Declared:
     async def __aenter__(self) -> Any:
         values = {key: host.value for key, host in self._sources.items()}
         self._manager = manager = self._declaration(**values)
+        if isinstance(manager, Telling):
+            manager.tell_through_its_holder(None)  # it is told of by the name of the declaration
         try:
             enter, self._exit, self._is_async = protocol_of(manager)
         except TypeError as error:

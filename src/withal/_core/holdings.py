@@ -409,7 +409,7 @@ class Holdings:
     def _floor(self, delivered: BaseException | None = None) -> int:
         """Return how many requests to cancel the calling task had seen before this one."""
         task = current_task()
-        if task is self.owner or task is None:
+        if task is None or (task is self.owner and self.phase is not OPEN):
             return self._baseline
         return requests_delivered(task) - isinstance(delivered, CancelledError)
 

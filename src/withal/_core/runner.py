@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
@@ -115,7 +116,6 @@ class _Program:
         with self._handling_signals(task):
             await asyncio.wait((task,))
             await self._end_the_rest()
-        self._doom.cancel()
         return task
 
     @contextmanager
@@ -123,22 +123,31 @@ class _Program:
         """Hear the signals in the interpreter, not in the loop, which something may block."""
         loop = asyncio.get_running_loop()
 
+        counter = itertools.count(1)
+
         def hear(number: int, _: FrameType | None) -> None:
+            count = next(counter)  # at once: another signal may interrupt this
             self.received.append(signal.Signals(number))
-            if len(self.received) == 2:
+            if count == 2:
                 self._doom.start()
-            loop.call_soon_threadsafe(self._receive, len(self.received), task)
+            loop.call_soon_threadsafe(self._receive, count, task)
 
         before: dict[signal.Signals, Any] = {}
         try:
             for each in _SIGNALS:
-                before[each] = signal.signal(each, hear)
-        except ValueError:
-            pass  # not the main thread
+                handler = signal.getsignal(each)
+                # A signal that another thread receives is to wake the loop, too.
+                loop.add_signal_handler(each, int)
+                before[each] = handler
+                signal.signal(each, hear)
+        except (ValueError, RuntimeError, NotImplementedError):
+            pass  # not the main thread, or a system without
         try:
             yield
         finally:
+            self._doom.cancel()
             for each, handler in before.items():
+                loop.remove_signal_handler(each)
                 signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
     def _receive(self, count: int, task: asyncio.Task[Any]) -> None:
@@ -204,10 +213,10 @@ class _Opened:
 
     def told(self) -> list[str]:
         """Tell of each resource whose finalizer has not ended."""
-        stuck = [self._sites[each] for each in list(self._closing) if each in self._sites]
+        found = (self._sites.get(each) for each in list(self._closing))
         return [
             f"abandoned {event.name!r} ({event.kind}) in scope {' > '.join(event.scope)!r}, "
             f"opened at {site}: its finalizer did not end"
-            for event, site in stuck
+            for event, site in filter(None, found)
             if event.kind != "scope"
         ]

@@ -231,6 +231,11 @@ class Scope(Telling):
         held = self._held
         if held is None or held.phase is not OPEN:
             raise self._not_open(manager)
+        if inline and current_task(held.loop) is not held.owner:
+            raise RuntimeError(
+                f"{name or name_of(manager)!r} cannot be entered inline: only the task that "
+                f"entered scope {held.path!r} can do that; leave out inline=True"
+            )
         kind = None
         if isinstance(manager, Telling):
             name, kind = manager.tell_through_its_holder(name)
@@ -238,11 +243,6 @@ class Scope(Telling):
             host = Host(held, manager, name, kind)
             await held.open_together((host,))
             return host.value  # type: ignore[no-any-return]
-        if current_task(held.loop) is not held.owner:
-            raise RuntimeError(
-                f"{name or name_of(manager)!r} cannot be entered inline: only the task that "
-                f"entered scope {held.path!r} can do that; leave out inline=True"
-            )
         resource = Inline(held, manager, name, kind)
         if resource.observers:
             resource.tell(Step.OPENING)

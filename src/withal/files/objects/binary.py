@@ -103,7 +103,7 @@ class BinaryFile(Cursor):
     async def read(self, size: int | None = -1, /) -> bytes:
         """Read `size` bytes, or to the end of the file; fewer only at its end."""
         unread = self._unread
-        if type(size) is int and size > 0 and unread.lines is None:
+        if type(size) is int and size > 0 and unread.lines is None and not self._lock.locked():
             turns = self._turns
             turns.left -= AT_HAND
             if turns.left < 0:
@@ -113,7 +113,7 @@ class BinaryFile(Cursor):
             if end <= len(unread.data):
                 unread.at = end
                 return unread.data[at:end]
-            if self._is_reading and not self._lock.locked():
+            if self._is_reading and not self._lock.locked():  # by now
                 data = self._read_now(size)
                 if data is not None:
                     return data
@@ -178,7 +178,7 @@ class BinaryFile(Cursor):
     async def readline(self, size: int | None = -1, /) -> bytes:
         """Read to the end of the line, or `size` bytes of it."""
         unread = self._unread
-        if size is None or size < 0:
+        if (size is None or size < 0) and not self._lock.locked():
             turns = self._turns
             turns.left -= AT_HAND
             if turns.left < 0:
@@ -208,7 +208,7 @@ class BinaryFile(Cursor):
             return await self._read_lines()
         async with self._lock:
             await self._begin_reading()
-            size = await self._find_line(-1, beyond=hint - 1)
+            size = await self._find_line(-1, beyond=hint)
             lines = BytesIO(self._unread.take(size)).readlines()
             if self._is_raw:
                 self._drop_ahead()
@@ -251,6 +251,7 @@ class BinaryFile(Cursor):
         if offset < 0 or size < 0:
             os.pread(channel.descriptor.number, size, offset)
         await self._writer.drain()
+        self._check_open()
         return await channel.read(size, offset)
 
     # Writing

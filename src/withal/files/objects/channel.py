@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, final
 
 from withal.files.calls.cached import MOST, NOWAIT, note_refusal, read_into, refuses
 from withal.files.calls.hop import call, hop, landed
-from withal.files.calls.readiness import wait_readable
+from withal.files.calls.readiness import wait_readable, wait_writable, wake
 from withal.files.objects.descriptor import Descriptor
 from withal.files.objects.statistics import Counters
 
@@ -81,6 +81,9 @@ class Positional:
         counters.bytes_read += count
         return data
 
+    def wake(self) -> None:
+        """Do nothing: nobody waits for a regular file."""
+
     async def read(self, size: int, offset: int) -> bytes:
         """Read `size` bytes, or to the end if that is -1; fewer are the end of the file."""
         self.counters.hops += 1
@@ -107,6 +110,7 @@ class Sequential:
         "_flight",
         "_has_begun",
         "_kept",
+        "_waits",
         "counters",
         "descriptor",
         "is_nonblocking",
@@ -123,6 +127,12 @@ class Sequential:
         self._has_begun = False
         self._flight: asyncio.Future[bytes] | None = None
         self._kept = b""
+        self._waits = set[asyncio.Future[None]]()
+
+    @property
+    def can_be_waited_for(self) -> bool:
+        """Whether it is known, without a thread, when it can be written."""
+        return self.is_nonblocking or self._can_watch
 
     def read_now(self, _size: int, _offset: int) -> bytes | None:
         """Return None: it is not known what is there."""
@@ -140,11 +150,16 @@ class Sequential:
         if self.is_nonblocking:
             return await self._receive_nonblocking(size)
         if self._flight is None:
-            await self._wait_readable()
+            await self._wait(wait_readable)
             self.counters.hops += 1
             self._flight = hop(self.descriptor.use, os.read, size)
-        # Of a wait that was cancelled the flight is still there, with what it has read.
-        data = await landed(self._flight)
+        try:
+            data = await landed(self._flight)
+        except asyncio.CancelledError:
+            raise  # what it reads is for the next
+        except BaseException:
+            self._flight = None
+            raise
         self._flight = None
         self.counters.bytes_read += len(data)
         return data
@@ -154,7 +169,7 @@ class Sequential:
         while True:
             if not self._has_begun:
                 # A FIFO that nobody has opened for writing yet looks as if it had ended.
-                await self._wait_readable()
+                await self._wait(wait_readable)
             try:
                 data = os.read(number, size)
             except BlockingIOError:
@@ -165,18 +180,37 @@ class Sequential:
             self.counters.bytes_read += len(data)
             return data
 
-    async def _wait_readable(self) -> None:
-        """Wait without a thread, which could not be had back, where the loop can do that."""
+    async def wait_writable(self) -> bool:
+        """Wait until something can be written without waiting. False: that cannot be told."""
+        await self._wait(wait_writable)
+        return self._can_watch
+
+    def wake(self) -> None:
+        """End all waits: the file is closed."""
+        for each in self._waits:
+            wake(each)
+
+    async def _wait(self, wait: Callable[[int, asyncio.Future[None]], Awaitable[None]]) -> None:
+        """Wait without a thread, which could not be had back, where the loop can do that.
+
+        Raises:
+            ValueError: the file has been closed meanwhile.
+        """
         if not self._can_watch:
             return
         # A copy, since the loop keeps one callback a descriptor, and the user may have his own.
         copy = os.dup(self.descriptor.number)
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waits.add(ready)
         try:
-            await wait_readable(copy)
+            await wait(copy, ready)
         except (OSError, NotImplementedError):
-            self._can_watch = False  # a device that always has something
+            self._can_watch = False  # a device that is always ready
         finally:
+            self._waits.discard(ready)
             os.close(copy)
+        if self.descriptor.is_closing:
+            raise ValueError("I/O operation on closed file")
 
     def size(self) -> int:
         """Return 0: it has none."""

@@ -94,6 +94,7 @@ class Cursor:
         self._check_open()
         if self._is_writing or not self._writer.is_idle:
             await self._writer.drain()
+            self._check_open()
         if self._is_writing:
             self._is_writing, self._is_reading = False, True
             self._end = self._writer.position
@@ -175,7 +176,8 @@ class Cursor:
             while data := await self._channel.read(-1, 0):
                 parts.append(data)
         except BaseException:
-            self._unread.set(b"".join(parts))
+            if not self._is_closed:
+                self._unread.set(b"".join(parts))
             raise
         return b"".join(parts)
 
@@ -188,7 +190,8 @@ class Cursor:
             try:
                 return await call(lines_of, BytesIO(data))
             except BaseException:
-                self._unread.set(data)
+                if not self._is_closed:
+                    self._unread.set(data)
                 raise
 
     async def _find_line(self, limit: int, beyond: int = 0) -> int:
@@ -214,7 +217,7 @@ class Cursor:
                 if not await self._fetch(step):
                     break
         finally:
-            if earlier:
+            if earlier and not self._is_closed:
                 unread.set(b"".join((*earlier, unread.take_all())))
         return size if limit < 0 else min(size, limit)
 
@@ -270,6 +273,7 @@ class Cursor:
     async def _flush(self) -> None:
         self._check_open()
         await self._writer.drain()
+        self._check_open()  # it may have been closed meanwhile
         self._share_position()
 
     def _drop_ahead(self) -> None:
@@ -319,6 +323,7 @@ class Cursor:
         """Have it closed, and return what tells of the end of that."""
         self._is_closed = True
         channel, writer = self._channel, self._writer
+        channel.wake()
         with suppress(OSError):  # it was closed by somebody else, which closing will tell
             self._share_position()
         self._unread.set(b"")
@@ -330,7 +335,7 @@ class Cursor:
             closing = writer.finish()
         else:
             _close_now(channel, closing)
-        writer.pause()
+        writer.end()
         self._readable = self._writable = self._is_reading = False
         return closing
 
@@ -338,9 +343,16 @@ class Cursor:
         """Write to a pipe that does not block what it has yet to take; drop it if cancelled."""
         try:
             await self._writer.drain()
-        finally:
-            self._channel.descriptor.close()
-            closing.set_result(None)
+        except BaseException as error:
+            with suppress(OSError):
+                self._channel.descriptor.close()
+            if isinstance(error, Exception):
+                closing.set_exception(error)
+                closing.exception()  # it is raised here
+            else:
+                closing.set_result(None)
+            raise
+        _close_now(self._channel, closing)
 
     def _report(self, closing: Future[None]) -> None:
         """Tell the loop of an error that nobody waits for any more."""

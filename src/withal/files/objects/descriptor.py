@@ -38,6 +38,11 @@ class Descriptor:
         self._lock = Lock()
         self._users = 0
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether it has been closed, or is as soon as nobody uses it."""
+        return self._is_closing
+
     def use(self, function: Callable[[int, *Ts], T], *args: *Ts) -> T:
         """Return ``function(number, *args)``, in a thread.
 

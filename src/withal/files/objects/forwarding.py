@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any, AnyStr, Generic, Self
 
+from withal.files.objects.text import TextFile
+
 BATCH_CHARACTERS = 64 * 1024
 """About how much `Forwarding.batches` takes at a time."""
 
@@ -108,7 +110,9 @@ class Forwarding(ABC, Generic[AnyStr]):
 
     def readable(self) -> bool:
         """Tell whether it can be read."""
-        return self._target.readable()  # type: ignore[no-any-return]
+        target = self._target
+        file = target.buffer if isinstance(target, TextFile) else target  # which awaits it
+        return file.readable()
 
     def detach(self) -> Any:  # what the target has underneath
         """Part the file from what it writes to, and return that."""

@@ -68,6 +68,7 @@ class TextFile:
         self.line_buffering = line_buffering
         self._newline = newline
         self._turns = turns_here()
+        self._lock = buffer._lock
         self._at_once = FIRST_LINES  # how many characters are cut into lines together
         self._unread: Buffer[str] = Buffer("")
         self._decoding = Decoding(encoding, errors, newline)
@@ -143,7 +144,7 @@ class TextFile:
     async def read(self, size: int | None = -1, /) -> str:
         """Read `size` characters, or to the end of the file; fewer only at its end."""
         unread = self._unread
-        if type(size) is int and size > 0 and unread.lines is None:
+        if type(size) is int and size > 0 and unread.lines is None and not self._lock.locked():
             turns = self._turns
             turns.left -= AT_HAND
             if turns.left < 0:
@@ -166,8 +167,8 @@ class TextFile:
     async def readline(self, size: int | None = -1, /) -> str:
         """Read to the end of the line, or `size` characters of it."""
         unread = self._unread
-        if size is None or size < 0:
-            size = -1
+        size = -1 if size is None else size
+        if size < 0 and not self._lock.locked():
             turns = self._turns
             turns.left -= AT_HAND
             if turns.left < 0:
@@ -194,7 +195,7 @@ class TextFile:
             await self._begin_reading()
             if hint is None or hint <= 0:
                 return await self._read_all(self._split)
-            return self._split(self._unread.take(await self._find_line(-1, beyond=hint - 1)))
+            return self._split(self._unread.take(await self._find_line(-1, beyond=hint)))
 
     async def __aiter__(self) -> AsyncGenerator[str]:
         while (lines := await self._next_lines()) is not None:
@@ -241,7 +242,8 @@ class TextFile:
         try:
             result = make() if len(rest) <= LONG else await call(make)
         except BaseException:  # it cannot be decoded, or nobody waits any more
-            binary._unread.set(rest)
+            if not binary.closed:
+                binary._unread.set(rest)
             raise
         self._decoding = decoding
         unread.set("")
@@ -322,7 +324,8 @@ class TextFile:
         """Queue characters to be written, and return how many they are.
 
         Waits only where much is queued that the disk has not taken yet. If it is cancelled then,
-        nothing is queued.
+        nothing is queued. With line buffering it also waits until a line is written; what that is
+        cancelled for stays queued.
 
         Raises:
             UnicodeEncodeError: nothing is queued.
@@ -339,6 +342,9 @@ class TextFile:
                 return len(text)
         self._check_text(text)
         self._check_writable()
+        state = self._encoder.getstate()
+        self._encode(text)  # it is an error now, if it is one at all
+        self._encoder.setstate(state)
         await binary._wait_to_write()
         # Nothing is waited for from here on: the encoder's state is that of what is queued.
         if len(self._unread) or self._decoding.has_decoded:

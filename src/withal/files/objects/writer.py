@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar, TypeVarTuple, final
 
 from withal.files.calls.hop import hop, landed
-from withal.files.calls.readiness import wait_writable
 from withal.files.objects.channel import Channel, Sequential, write_fully
 
 T = TypeVar("T")
@@ -26,6 +26,9 @@ Ts = TypeVarTuple("Ts")
 BATCH = 128 * 1024
 """How many bytes are gathered before a thread is asked to write them: several times what it could
 write while it is being asked."""
+
+PIPE_BUF: int = getattr(select, "PIPE_BUF", 512)
+"""How many bytes a pipe takes at once when it is ready."""
 
 PART = 64
 """What each part counts besides its bytes: so a batch of the smallest is some thousand writes."""
@@ -58,6 +61,7 @@ class Writer:
         "_finished",
         "_flight",
         "_gathered_from",
+        "_is_over",
         "_limit",
         "parts",
         "room",
@@ -73,6 +77,7 @@ class Writer:
         self._gathered_from = offset
         self._flight: asyncio.Future[Any] | None = None  # only waited for
         self._error: OSError | None = None
+        self._is_over = False
         self._finished: asyncio.Future[None] | None = None
 
     @property
@@ -150,19 +155,24 @@ class Writer:
         self._finished = asyncio.get_running_loop().create_future()
         if self._flight is None:
             self._start_last()
-        self.pause()
         return self._finished
+
+    def end(self) -> None:
+        """Take nothing any more."""
+        self.pause()
+        self._is_over = True
 
     @property
     def _is_slow_and_full(self) -> bool:
         """Whether the caller has to send by himself: a pipe is written to without a thread."""
-        return self.sends_itself and self._limit - self.room >= self._batch
+        is_full = bool(self.parts) and self._limit - self.room >= self._batch
+        return is_full and self.sends_itself
 
     @property
     def sends_itself(self) -> bool:
         """Whether the caller has to write, as much as goes: a pipe needs no thread for that."""
         channel = self._channel
-        return isinstance(channel, Sequential) and channel.is_nonblocking
+        return isinstance(channel, Sequential) and channel.can_be_waited_for
 
     async def _advance(self) -> None:
         """Get some more written, and raise what prevented that."""
@@ -182,12 +192,19 @@ class Writer:
         if self._flight is None and self.parts and self._error is None and not self.sends_itself:
             self._depart()
 
-    def _depart(self) -> None:
+    def _depart(self, most: int | None = None) -> None:
+        """Send what is gathered on its way, or the first bytes of it."""
         parts, offset = self.parts, self._offset()
-        size = self.gathered
-        self.parts = []
-        self._gathered_from += size
-        self._limit = self.room = LIMIT
+        rest = b""
+        if most is not None:
+            data = b"".join(parts)
+            parts, rest = [data[:most]], data[most:]
+        self._gathered_from += sum(map(len, parts))
+        self._replace_parts(rest)
+        if not self._is_over:
+            limit = LIMIT if self._batch else -1
+            self.room += limit - self._limit
+            self._limit = limit
         self._channel.counters.hops += 1
         self._flight = hop(self._channel.descriptor.use, _write, parts, offset)
         self._flight.add_done_callback(lambda flight: self._land(flight, parts))
@@ -204,7 +221,7 @@ class Writer:
         except OSError as closed:
             done, error, end = 0, closed, -1
         self._channel.counters.bytes_written += done
-        if self._finished is None:
+        if not self._is_over:
             self.room += self._batch - self._limit
             self._limit = self._batch
         if error is not None:
@@ -229,30 +246,43 @@ class Writer:
         self._gathered_from -= len(rest)
         self._error = error
         if self._batch:
-            self.parts.insert(0, rest)
-            self.room -= len(rest) + PART
+            self._replace_parts(rest + b"".join(self.parts))
 
     async def _send(self) -> None:
-        """Write to a pipe that does not block, as much as it takes."""
-        data = b"".join(self.parts)
-        number = self._channel.descriptor.number
-        try:
-            done = os.write(number, data)
-        except BlockingIOError:
-            await wait_writable(number)
+        """Write to what has no positions, as much as it takes, and wait for it without a thread."""
+        channel = self._channel
+        assert isinstance(channel, Sequential)
+        if channel.is_nonblocking:
+            if not self._write_some():
+                await channel.wait_writable()
             return
+        if await channel.wait_writable() and self._flight is None and self.parts:
+            self._depart(PIPE_BUF)  # which a pipe that is ready takes at once
+        if self._flight is not None:
+            await asyncio.wait((self._flight,))
+
+    def _write_some(self) -> bool:
+        """Write what a pipe takes without waiting. Returns whether it took anything."""
+        data = b"".join(self.parts)
+        try:
+            done = os.write(self._channel.descriptor.number, data)
+        except BlockingIOError:
+            return False
         except OSError as error:
             self._error = error
-            if not self._batch:
-                self.room += len(data) + PART * len(self.parts)
-                self.parts = []
-            return
-        self._channel.counters.bytes_written += done
-        rest = data[done:]
-        parts = [rest] if rest else []
-        self.room += done + PART * (len(self.parts) - len(parts))
-        self.parts = parts
+            done = 0 if self._batch else len(data)
+        else:
+            self._channel.counters.bytes_written += done
         self._gathered_from += done
+        self._replace_parts(data[done:])
+        return True
+
+    def _replace_parts(self, rest: bytes) -> None:
+        """Have this gathered in place of what was."""
+        before, self.parts = self.parts, [rest] if rest else []
+        if not self._is_over:
+            self.room += sum(map(len, before)) + PART * len(before)
+            self.room -= len(rest) + PART * len(self.parts)
 
     def _start_last(self) -> None:
         """Write the rest and close, in one call."""
@@ -290,7 +320,7 @@ def _write(number: int, parts: list[bytes], offset: int | None) -> tuple[int, OS
     """Write, in a thread. Returns as `write_fully` does, and where that has ended, or -1."""
     done, error = write_fully(number, parts, offset)
     end = -1
-    if offset is None:
+    if offset is None and done:
         with suppress(OSError):  # of a pipe
             end = os.lseek(number, 0, os.SEEK_CUR)
     return done, error, end
