@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
 import pytest
 
 from tests.laws.probes import Log, Probe, turns
-from withal import AlreadyEnteredError, NotOpenError, Scope
+from withal import AlreadyEnteredError, DeclarationError, NotOpenError, Scope
 
 
 @asynccontextmanager
@@ -214,3 +215,26 @@ async def test_a_task_that_releases_itself() -> None:
         async with Scope() as scope:
             task = scope.spawn(work())
             await asyncio.sleep(60)
+
+
+async def test_what_is_no_declared_resource_is_named_where_it_is_used() -> None:
+    @asynccontextmanager
+    async def plain() -> AsyncGenerator[None]:
+        yield
+
+    async with Scope() as scope:
+        things: list[Any] = [5, plain()]
+        for thing, name in zip(things, ["5", "plain"], strict=True):
+            with pytest.raises(DeclarationError, match=f"{name}.*{re.escape(__file__)}"):
+                await scope.open(thing)
+
+
+async def test_entering_from_another_loop() -> None:
+    async with Scope("app") as scope:
+
+        def elsewhere() -> None:
+            with asyncio.Runner() as runner:
+                runner.run(scope.enter(nullcontext(), name="db"))
+
+        with pytest.raises(RuntimeError, match=r"'db': scope 'app' belongs to another event loop"):
+            await asyncio.to_thread(elsewhere)

@@ -11,7 +11,8 @@ from types import FunctionType
 from typing import Any, Generic, TypeVar, cast, final, overload
 
 from withal._core.errors import DeclarationError
-from withal._core.managers import AsyncManager, SyncManager
+from withal._core.managers import AsyncManager, SyncManager, name_of
+from withal._core.site import site_of
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -117,7 +118,11 @@ def check_declared(things: Sequence[object]) -> None:
             code = getattr(thing, "__code__", None)
             site = _caller() if code is None else f"{code.co_filename}:{code.co_firstlineno}"
             name = getattr(thing, "__name__", None) or repr(thing)
-            raise DeclarationError(name, site, "it is not declared; decorate it with @resource")
+            problem = "it is not declared; decorate it with @resource"
+            if hasattr(type(thing), "__aenter__") or hasattr(type(thing), "__enter__"):
+                name = name_of(thing)
+                problem = "it is a context manager; give the resource itself, without calling it"
+            raise DeclarationError(name, site, problem)
 
 
 @final
@@ -157,5 +162,4 @@ def _site_of(function: Callable[..., Any]) -> str:
 
 
 def _caller() -> str:
-    frame = sys._getframe(2)
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return str(site_of(sys._getframe(1)))

@@ -122,6 +122,11 @@ class Holdings:
 
     async def open_together(self, hosts: Sequence[Host], latch: Latch | None = None) -> None:
         """Open all of these side by side, or none (law 2)."""
+        if get_running_loop() is not self.loop:
+            raise RuntimeError(
+                f"cannot open {hosts[0].name!r}: scope {self.path!r} belongs to another event "
+                "loop; open it in the loop that entered the scope"
+            )
         if latch is None:
             latch = Latch(self.loop, len(hosts))
         self._in_flight[latch] = hosts
