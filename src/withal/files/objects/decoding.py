@@ -164,13 +164,14 @@ class Decoding:
         """Go on from a position, of which the bytes and characters to skip are still to be read."""
         self.forget()
         if place.start == 0 and place.flags == 0:
-            self._decoder.reset()
+            self.reset()
         else:
             self._decoder.setstate((b"", place.flags))
 
     def reset(self) -> None:
         """Begin anew."""
         self.forget()
+        self._earlier = ()
         self._decoder.reset()
 
 
