@@ -410,4 +410,4 @@ def lines_at_once(size: int, count: int, taken: int) -> int:
     """Return how much is to be cut into lines next, after `taken` of `size` were so many lines."""
     if count > MOST_LINES:
         return max(taken * MOST_LINES // count, 1)
-    return min(2 * size, AHEAD)
+    return min(2 * size, 2 * AHEAD)  # what was left of the last, and what was read ahead

@@ -300,10 +300,10 @@ class TextFile:
             if not size:
                 return None
             text = unread.data[unread.at :]
-            lines = self._split(text, max(self._at_once, size))
-            if len(lines) > 1 and not self._ends_line(lines[-1]):
-                lines.pop()
-            taken = sum(map(len, lines))
+            hint = max(self._at_once, size)
+            lines = self._split(text, hint)
+            left = lines.pop() if len(lines) > 1 and not self._ends_line(lines[-1]) else ""
+            taken = len(text) - len(left) if hint >= len(text) else sum(map(len, lines))
             self._at_once = lines_at_once(self._at_once, len(lines), taken)
             self._turns.left -= AT_HAND * len(lines)
             return unread.iterate(lines, unread.at + taken)
