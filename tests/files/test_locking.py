@@ -11,10 +11,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -371,20 +370,7 @@ async def test_it_is_a_resource_like_any_other(path: Path) -> None:
     assert is_free(path)
 
 
-class AtOnce(ThreadPoolExecutor):
-    """An executor that has done each call when it is submitted, so that none is under way."""
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        future = Future[T]()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
-
-
 async def test_it_holds_what_is_expected_of_a_manager(path: Path) -> None:
-    asyncio.get_running_loop().set_default_executor(AtOnce())
     numbers = iter(range(10_000))
     # Two are open at the same time, so they are of two files.
     await testing.check_manager(lambda: lock(path.with_name(f"lock{next(numbers) % 2}")))

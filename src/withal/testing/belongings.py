@@ -15,7 +15,8 @@ from withal.testing.deadlock import waiting
 _DESCRIPTORS = "/proc/self/fd"
 _TURNS = 10  # that a task or a transport gets which was told to end
 _MOMENT = 0.02  # real seconds that a thread gets, in which the loop stands still
-_EXECUTOR_PREFIX = "asyncio_"  # the loop's executor keeps its threads for the next call
+_MOMENTS = 3  # of these, for what a call in a thread is about to give back
+_POOLS = ("asyncio_", "withal-files")  # which keep their threads for the next call, by their names
 
 
 @final
@@ -24,7 +25,7 @@ class Belongings:
     """The tasks of the running loop, and the descriptors and threads of the process.
 
     Descriptors are known where ``/proc`` is, and are taken for none elsewhere. Threads of the
-    loop's own executor do not count.
+    loop's own executor, and of `withal.files`, do not count.
     """
 
     tasks: frozenset[Task[Any]]
@@ -34,7 +35,7 @@ class Belongings:
     @classmethod
     def now(cls) -> Belongings:
         """Return those of this moment."""
-        threads = (t for t in threading.enumerate() if not t.name.startswith(_EXECUTOR_PREFIX))
+        threads = (t for t in threading.enumerate() if not t.name.startswith(_POOLS))
         return cls(frozenset(all_tasks()), frozenset(_descriptors()), frozenset(threads))
 
     async def left(self) -> list[str]:
@@ -45,6 +46,11 @@ class Belongings:
             await sleep(0)
         for thread in Belongings.now().threads - self.threads:
             thread.join(_MOMENT)
+        for _ in range(_MOMENTS):
+            if not self._added():
+                break
+            threading.Event().wait(_MOMENT)
+            await sleep(0)
         return self._added()
 
     def _added(self) -> list[str]:
