@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 BLOCK = 4096
@@ -59,9 +59,7 @@ class Ground:
 
     def offsets(self, count: int) -> list[int]:
         """Return so many places in the file of lines, the same ones each time."""
-        chooser = random.Random(count)
-        blocks = self.line_file.stat().st_size // BLOCK
-        return [chooser.randrange(blocks) * BLOCK for _ in range(count)]
+        return _offsets(count, self.line_file.stat().st_size // BLOCK)
 
     def make_cold(self) -> None:
         """Drop the small files from the page cache."""
@@ -116,3 +114,10 @@ def prepared(*, lines: int, large: int) -> Iterator[Ground]:
         tempfile.TemporaryDirectory(prefix="withal-bench-", dir=memory) as in_memory,
     ):
         yield Ground(Path(disk), Path(in_memory), lines, large)
+
+
+@cache
+def _offsets(count: int, blocks: int) -> list[int]:
+    """Made once: a ticker on the loop would be late by the time that takes."""
+    chooser = random.Random(count)
+    return [chooser.randrange(blocks) * BLOCK for _ in range(count)]
