@@ -6,7 +6,6 @@ from asyncio import current_task, get_running_loop
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, final
-from weakref import WeakSet
 
 from withal._core import graph
 from withal._core.declare import Declaration
@@ -33,13 +32,12 @@ class Declared:
         around: the same of the scope around it.
     """
 
-    __slots__ = ("_around", "_held", "_open", "_opening", "_overrides", "_returned")
+    __slots__ = ("_around", "_held", "_open", "_opening", "_overrides")
 
     def __init__(self, held: Holdings, around: Declared | None) -> None:
         self._held = held
         self._around = around
         self._open: dict[Node, Host] = {}
-        self._returned: WeakSet[Host] = WeakSet()  # whose values somebody has
         self._opening: dict[Node, _Flight] = {}
         self._overrides: dict[Node, Node] = {}
 
@@ -73,11 +71,13 @@ class Declared:
                 found = [self._find(node) for node in plan.wanted]
                 values = tuple(host.value for host in found if host is not None)
                 if len(values) == len(found):
-                    self._returned.update(host for host in found if host is not None)
+                    for host in found:
+                        if host is not None:
+                            host.was_returned = True
                     return values
                 # One that was to be used again has been released meanwhile.
         except BaseException as error:
-            mine = [host for host in opened if host not in self._returned]
+            mine = [host for host in opened if not host.was_returned]
             if mine:
                 await self._held.give_back(mine, error)
             raise
@@ -119,10 +119,12 @@ class Declared:
         Raises:
             DeclarationError: what would be waited for waits for this very call.
         """
+        if not any(each._opening or each._held.releases for each in self._scopes()):
+            return None
+        latch = Latch(self._held.loop, 1)
         for each in plan.resources:
             if each.reused:
                 continue
-            latch = Latch(self._held.loop, 1)
             flight = self._flight_of(each.declaration)
             if flight is not None:
                 _refuse_own(each.declaration, flight.hosts)

@@ -248,6 +248,11 @@ class Holdings:
                 watcher.arrive()
         self._settle(closing)
 
+    @property
+    def releases(self) -> bool:
+        """Whether anything is being closed while the scope stays open."""
+        return bool(self._releasing)
+
     def is_releasing(self, resource: Resource) -> bool:
         """Tell whether it is being closed while the scope stays open."""
         return self._releasing is not None and resource in self._releasing

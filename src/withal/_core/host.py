@@ -32,9 +32,11 @@ class Host(Managed):
 
     Attributes:
         asked: closing has been asked for; while it opens, that it is to close once it has.
+        was_returned: somebody has been given its value, of a declared resource.
     """
 
     asked = False
+    was_returned = False
     _waiting: Future[None] | None = None
     _outliving: Latch | None = None
 
