@@ -236,11 +236,12 @@ def test_handlers_are_as_they_were_afterwards() -> None:
 
     def handler(*_: object) -> None: ...
 
+    interrupt = signal.getsignal(signal.SIGINT)
     before = signal.signal(signal.SIGTERM, handler)
     try:
         run(main())
         assert signal.getsignal(signal.SIGTERM) is handler
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is interrupt
     finally:
         signal.signal(signal.SIGTERM, before)
 
