@@ -68,6 +68,7 @@ GRANTS = {
     "withal.http": ("withal._core",),
     "withal.fetch": ("withal._core", "withal.files", "withal.http"),
     "withal.testing": ("withal._core", "withal.ledger"),
+    "withal.audit": ("withal._core", "withal.ledger"),
     "withal.cli": ("withal", "withal._core", "withal.fetch", "withal.ledger"),
     "withal.__main__": ("withal.cli",),
 }

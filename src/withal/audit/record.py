@@ -1,0 +1,199 @@
+"""The record of an audit: what was tried, and what came of it. Data alone, for all who show it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import final
+
+from withal._core.site import Site
+
+_ASYNCIO = f"{os.sep}asyncio{os.sep}"
+
+
+@final
+class Verdict(StrEnum):
+    """What an audit comes to."""
+
+    SAFE = "safe"
+    """Nothing was found: evidence for the schedules that were tried, no proof."""
+
+    UNSAFE = "unsafe"
+    """At least one attempt left something behind, or behaved wrongly."""
+
+    UNRESOLVED = "unresolved"
+    """Nothing was found, but not all that should have been tried could be."""
+
+    ERROR = "error"
+    """The scenario fails without any cancellation."""
+
+
+@final
+class Delivery(StrEnum):
+    """How a suspended task is told to give up."""
+
+    EARLY = "early"
+    """``Task.cancel()`` while what it awaits is still pending."""
+
+    LATE = "late"
+    """``Task.cancel()`` when what it awaits is done, and its result about to be dropped."""
+
+    ANYIO = "anyio"
+    """``CancelScope.cancel()`` of an anyio scope around it, which cancels again at each turn."""
+
+    TIMEOUT = "timeout"
+    """An ``asyncio.timeout`` around it expires."""
+
+    ERROR = "error"
+    """What it awaits fails, with an `InjectedError` in place of the result."""
+
+
+@final
+class Category(StrEnum):
+    """What kind of thing is wrong."""
+
+    WRONG_ANSWER = "wrong answer"
+    SLOT = "lock or slot"
+    STARVATION = "starvation"
+    HANG = "hang"
+    SWALLOWED = "swallowed cancellation"
+    TRANSPORT = "socket or transport"
+    DESCRIPTOR = "descriptor"
+    PROCESS = "process"
+    THREAD = "thread"
+    TASK = "task"
+    COLLECTED = "closed only by the garbage collector"
+    CLEANUP = "error in clean-up"
+
+
+WORST_FIRST = tuple(Category)
+"""The categories from the worst on: what gives wrong results, what stops, what is left behind."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """A place where a task of the scenario waits, and may be cancelled.
+
+    Attributes:
+        ordinal: its number, from 1. In the run that nobody cancels it counts through the scenario's
+            own task first, then through its child tasks in order of creation; in a clean-up it
+            counts from the cancellation on.
+        task: which task: ``"scenario"``, or the name of the coroutine function of a child.
+        chain: where it is suspended, from the task's outermost frame to the innermost.
+        awaited: what it waits for, such as ``"Future"``, or ``"a turn of the loop"``.
+    """
+
+    ordinal: int
+    task: str
+    chain: tuple[Site, ...]
+    awaited: str
+
+    @property
+    def site(self) -> Site | None:
+        """The innermost frame that is not asyncio's own, or else the innermost."""
+        for site in reversed(self.chain):
+            if _ASYNCIO not in site.file:
+                return site
+        return self.chain[-1] if self.chain else None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that went wrong in one attempt.
+
+    Attributes:
+        address: names the attempt, for a replay: ``"3:late"``, or ``"3+2:late"`` at depth 2.
+        suspension: where the last cancellation of the attempt came.
+        delivery: how it came.
+        category: what kind of thing is wrong.
+        evidence: what was seen, in a line.
+        detail: more of it, in several lines, such as the stack of a task that was left behind.
+    """
+
+    address: str
+    suspension: Suspension
+    delivery: Delivery
+    category: Category
+    evidence: str
+    detail: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of the scenario with a cancellation, or with several in a row.
+
+    Attributes:
+        address: its name, for a replay.
+        suspension: where the last cancellation came.
+        after: where the earlier ones came, at a depth of 2 and more.
+        delivery: how they came.
+        outcome: how the scenario ended, such as ``"cancelled"`` or ``"raised OSError(5)"``.
+        findings: what is wrong.
+        unresolved: why the attempt says nothing, if it does not.
+        detail: what was seen besides, where a single attempt is replayed.
+    """
+
+    address: str
+    suspension: Suspension
+    delivery: Delivery
+    outcome: str
+    findings: tuple[Finding, ...] = ()
+    after: tuple[Suspension, ...] = ()
+    unresolved: str = ""
+    detail: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What this attempt alone comes to."""
+        if self.findings:
+            return Verdict.UNSAFE
+        return Verdict.UNRESOLVED if self.unresolved else Verdict.SAFE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """All that an audit has to say.
+
+    Attributes:
+        scenario: the scenario's name.
+        target: where the command line finds it (``"file.py:name"``), if that is known.
+        verdict: what it comes to.
+        reason: why, in a line or more, where the verdict is unresolved or error.
+        suspensions: where the scenario waits when nobody cancels it.
+        attempts: what was tried, in order.
+        deliveries: how it was cancelled.
+        depth: how many times in a row, at most.
+        loop: the kind of the event loop, such as ``"asyncio"``.
+        python: the interpreter and its version.
+        seconds: how long it all took.
+        expected: residue that is there by design, and why, as `expect` was told.
+    """
+
+    scenario: str
+    target: str | None
+    verdict: Verdict
+    reason: str = ""
+    suspensions: tuple[Suspension, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    depth: int = 1
+    loop: str = "asyncio"
+    python: str = ""
+    seconds: float = 0.0
+    expected: tuple[str, ...] = field(default=())
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong, in the order of the attempts."""
+        return tuple(finding for attempt in self.attempts for finding in attempt.findings)
+
+    def replay(self, address: str) -> str:
+        """Return the command, or the call, that makes one attempt again, in full detail."""
+        if self.target is None:
+            return f'audit({self.scenario}, ..., at="{address}")'
+        loop = "" if self.loop == "asyncio" else f" --loop {self.loop}"
+        return f"withal audit {self.target} --at {address}{loop}"
