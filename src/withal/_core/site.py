@@ -5,11 +5,21 @@ A walk of a few frames costs a microsecond or two, which is ten times less than 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from types import CodeType, FrameType
-from typing import final
+from typing import Any, final
+
+# What a coroutine awaits tells its own frame and what it awaits in turn by names of its kind.
+_FRAMES = "cr_frame", "gi_frame", "ag_frame"
+_AWAITED = "cr_await", "gi_yieldfrom", "ag_await"
+# These tell of neither: the awaitables that an async generator's methods return, and what
+# ``coroutine.__await__()`` does. Whose they are only the garbage collector knows.
+_MUTE = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable"}) | {
+    "coroutine_wrapper"
+}
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -46,6 +56,29 @@ def site_of(frame: FrameType | None) -> Site | None:
         if module != _PACKAGE and not module.startswith(_PACKAGE + "."):
             break
     return None if last is None else Site(last.f_code, last.f_lasti)
+
+
+def suspended_frames(awaited: object) -> Iterator[FrameType]:
+    """Yield the frames of a suspended coroutine, from the outermost to what waits innermost."""
+    while awaited is not None:
+        while type(awaited).__name__ in _MUTE:
+            awaited = next(filter(_has_frame, gc.get_referents(awaited)), None)
+        frame = _first_of(awaited, _FRAMES)
+        if frame is not None:
+            yield frame
+        awaited = _first_of(awaited, _AWAITED)
+
+
+def _has_frame(thing: object) -> bool:
+    return _first_of(thing, _FRAMES) is not None or type(thing).__name__ in _MUTE
+
+
+def _first_of(thing: object, names: tuple[str, ...]) -> Any:  # as attributes found by name are
+    for name in names:
+        found = getattr(thing, name, None)
+        if found is not None:
+            return found
+    return None
 
 
 def _frames(frame: FrameType | None) -> Iterator[FrameType]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from asyncio import Task, all_tasks
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any, final
 
 from withal._core.errors import WithalError
+from withal._core.site import suspended_frames
 
 _PASSED_OVER = sys.stdlib_module_names | {__name__.partition(".")[0]}
 
@@ -52,7 +53,7 @@ def _place_of(task: Task[Any]) -> str:
 
     It is the innermost one outside of the standard library and withal, if there is one.
     """
-    frames = list(_frames(task.get_coro()))
+    frames = list(suspended_frames(task.get_coro()))
     if not frames:
         return "its end"
     frame = next((each for each in reversed(frames) if not _is_passed_over(each)), frames[-1])
@@ -61,15 +62,3 @@ def _place_of(task: Task[Any]) -> str:
 
 def _is_passed_over(frame: FrameType) -> bool:
     return frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED_OVER
-
-
-def _frames(awaited: object) -> Iterator[FrameType]:
-    """Yield the frames of a suspended coroutine, outermost first, as far as they can be seen.
-
-    What an async generator awaits cannot be: its ``__anext__()`` does not say whose it is.
-    """
-    while awaited is not None:
-        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
-        if frame is not None:
-            yield frame
-        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
