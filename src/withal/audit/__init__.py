@@ -1,1 +1,30 @@
-"""Audit: cancel a context manager, or any coroutine, at each of its suspensions, and look for leaks."""
+"""Audit: cancel a context manager, or any coroutine, at every await, and see whether it leaks."""
+
+from __future__ import annotations
+
+from withal.audit.api import audit
+from withal.audit.contention import contended
+from withal.audit.delivery import InjectedError
+from withal.audit.proxy import slow_proxy
+from withal.audit.record import Attempt, Category, Delivery, Finding, Suspension, Verdict
+from withal.audit.report import AuditError, Report
+from withal.audit.scenario import Scenario, ScenarioError
+from withal.audit.session import expect
+
+__all__ = [
+    "Attempt",
+    "AuditError",
+    "Category",
+    "Delivery",
+    "Finding",
+    "InjectedError",
+    "Report",
+    "Scenario",
+    "ScenarioError",
+    "Suspension",
+    "Verdict",
+    "audit",
+    "contended",
+    "expect",
+    "slow_proxy",
+]

@@ -1,0 +1,141 @@
+"""The audit itself: a scenario goes in, and a report comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from contextvars import copy_context
+from time import monotonic
+
+from withal.audit.attempt import Options
+from withal.audit.complaints import collecting_by_hand
+from withal.audit.exploration import Address, Exploration, OnAttempt
+from withal.audit.record import Delivery
+from withal.audit.report import Report
+from withal.audit.scenario import Run, Scenario, Setup, scenario_of
+from withal.audit.session import Session, session
+
+BOTH = Delivery.EARLY, Delivery.LATE
+
+
+def audit(
+    scenario: Scenario | Run,
+    *,
+    setup: Setup | None = None,
+    probe: Run | None = None,
+    deliveries: Iterable[Delivery | str] = BOTH,
+    depth: int = 1,
+    loop_factory: Callable[[], AbstractEventLoop] | None = None,
+    timeout: float = 5.0,
+    at: str | None = None,
+    target: str | None = None,
+    on_attempt: OnAttempt | None = None,
+) -> Report:
+    """Cancel a scenario at each of its suspensions, and report what it leaves behind.
+
+    The scenario is run over and over, each time in an event loop and an environment of its own, and
+    cancelled at another suspension: those of the tasks that it starts too. After each run is looked
+    for: descriptors, sockets, processes, threads and tasks that stay; what only the garbage
+    collector closes; a cancellation that is swallowed, or that never ends; errors in clean-up; and
+    an environment that the `probe` finds unusable. What it leaves when nobody cancels it is normal.
+
+    "Safe" is evidence for the schedules that were explored, and no proof. Nothing of an attempt is
+    in the way of the next; threads that never end stay, as they are not ours to end.
+
+    Args:
+        scenario: an async function, or a callable that returns an async context manager; or a
+            `Scenario`, which has the setup and the probe with it.
+        setup: returns an async context manager that makes a fresh environment for each attempt.
+        probe: uses that environment again, and raises if it is not as it should be.
+        deliveries: how it is cancelled, from `Delivery`, or their names.
+        depth: how many times in a row: 2 cancels the clean-up, too.
+        loop_factory: makes the loops, such as ``uvloop.new_event_loop``; asyncio's by default.
+        timeout: seconds that the scenario, and each use of the environment, may take.
+        at: the address of a single attempt that is to be made again, such as ``"3:late"``.
+        target: where the command line finds the scenario, for the report.
+        on_attempt: told after each attempt how many were made, are known of, and were unsafe.
+
+    Raises:
+        TypeError: the scenario, the setup or the probe is nothing that can be called.
+        ValueError: a delivery, the depth, the timeout or the address is none.
+        ScenarioError: a delivery needs a package that is not installed.
+        RuntimeError: called in a running event loop.
+
+    Example:
+        >>> import asyncio
+        >>> class Careless:
+        ...     async def __aenter__(self):
+        ...         self.task = asyncio.create_task(asyncio.Event().wait())
+        ...         await asyncio.sleep(0)
+        ...     async def __aexit__(self, *_):
+        ...         self.task.cancel()
+        >>> report = audit(Careless)
+        >>> report.verdict, report.findings[0].address, report.findings[0].category
+        (<Verdict.UNSAFE: 'unsafe'>, '1:early', <Category.TASK: 'task'>)
+    """
+    _refuse_a_running_loop()
+    whole = scenario_of(scenario, setup, probe)
+    ways = tuple(dict.fromkeys(_delivery(each) for each in deliveries))
+    if depth < 1:
+        raise ValueError(f"depth is how many cancellations in a row, 1 or more; got {depth}")
+    if not timeout > 0:
+        raise ValueError(f"timeout is a number of seconds above zero; got {timeout!r}")
+    if not ways:
+        raise ValueError("deliveries is empty; name at least one")
+    address = None if at is None else Address.parse(at)
+    options = Options(timeout, loop_factory or asyncio.new_event_loop)
+    started = monotonic()
+    with ExitStack() as kept, collecting_by_hand():
+        current = Session(kept, timeout)
+        exploration = Exploration(whole, options, current)
+
+        def explore() -> None:
+            session.set(current)
+            exploration.see_what_is_normal()
+            if exploration.failure:
+                return
+            if address is None:
+                exploration.explore(ways, depth, on_attempt or _tell_nobody)
+            else:
+                exploration.replay(address)
+
+        copy_context().run(explore)
+    return Report(
+        scenario=whole.name,
+        target=target,
+        verdict=exploration.verdict,
+        reason=exploration.failure or "\n".join(exploration.reasons),
+        suspensions=exploration.suspensions,
+        attempts=tuple(exploration.attempts),
+        deliveries=ways if address is None else (address.delivery,),
+        depth=depth if address is None else len(address.numbers),
+        loop=exploration.loop,
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        seconds=monotonic() - started,
+        expected=tuple(
+            f"{category}{f' ({text})' if text else ''}: {why}"
+            for (category, text), why in current.expected.items()
+        ),
+    )
+
+
+def _delivery(name: Delivery | str) -> Delivery:
+    try:
+        return Delivery(name)
+    except ValueError:
+        known = ", ".join(Delivery)
+        raise ValueError(f"{name!r} is no delivery; there are {known}") from None
+
+
+def _refuse_a_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("audit runs event loops of its own; call it where none is running")
+
+
+def _tell_nobody(made: int, known: int, unsafe: int) -> None: ...

@@ -1,0 +1,120 @@
+"""Complaints: what the interpreter and the loop say of things that nobody closed or waited for.
+
+For a file that the garbage collector closes they are the only signal.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import sys
+import traceback
+import warnings
+from asyncio import AbstractEventLoop
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, final
+
+from withal.audit.delivery import InjectedError
+from withal.audit.record import Category
+from withal.audit.residue import Piece
+
+DESTROYED = "destroyed"
+"""The kind of a task that was collected while it waited. Where it waited, it cannot tell."""
+
+
+@final
+class Complaints:
+    """Hears them while it is `listening`, and keeps them as pieces of residue."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+
+    @contextmanager
+    def listening(self) -> Generator[Complaints]:
+        """Hear warnings and errors that would go to standard error, and none but these."""
+        unraisable = sys.unraisablehook
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", ResourceWarning)
+            self._show = warnings.showwarning
+            # Of ResourceWarning as of every other. What is not ours goes where it would have gone.
+            warnings.showwarning = self._warned
+            sys.unraisablehook = self._unraisable
+            try:
+                yield self
+            finally:
+                sys.unraisablehook = unraisable
+
+    def listen_to(self, loop: AbstractEventLoop) -> None:
+        """Hear what goes to the loop's exception handler, too."""
+        loop.set_exception_handler(self._unhandled)
+
+    def take(self) -> list[Piece]:
+        """Return what has been heard since the last time."""
+        pieces, self.pieces = self.pieces, []
+        return pieces
+
+    def _warned(
+        self, message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any
+    ) -> None:
+        if issubclass(category, ResourceWarning):
+            text = str(message)
+            self._add(Category.COLLECTED, text, text)
+        else:
+            self._show(message, category, *args, **kwargs)
+
+    def _unraisable(self, unraisable: Any) -> None:
+        # Its object is not kept: that would bring it back to life.
+        error = unraisable.exc_value
+        what = unraisable.err_msg or "an error that nobody can catch"
+        name = getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__)
+        if not _is_never_awaited(error):
+            text = f"{what}: {name}: {error!r}"
+            self._add(Category.CLEANUP, text, text, _traceback(error))
+
+    def _unhandled(self, loop: AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        message = str(context.get("message"))
+        if isinstance(error, InjectedError):
+            return  # it is ours, and of a task that nobody need have waited for
+        if "was destroyed" in message:
+            task = context.get("task")
+            self._add(Category.TASK, DESTROYED, f"{message} {task!r}")
+        elif message.startswith("Unclosed"):
+            self._add(Category.COLLECTED, message, message)
+        else:
+            told = f"{message}: {error!r}" if error is not None else message
+            self._add(Category.CLEANUP, told, told, _traceback(error))
+
+    def _add(self, category: Category, kind: str, evidence: str, detail: str = "") -> None:
+        kind = re.sub(r"0x[0-9a-f]+|\d+", "#", kind)
+        self.pieces.append(Piece(category, kind, " ".join(evidence.split()), detail))
+
+
+def _traceback(error: BaseException | None) -> str:
+    return "" if error is None else "".join(traceback.format_exception(error)).rstrip()
+
+
+def _is_never_awaited(error: BaseException | None) -> bool:
+    return isinstance(error, RuntimeWarning) and "never awaited" in str(error)
+
+
+@contextmanager
+def collecting_by_hand() -> Generator[None]:
+    """Have garbage collected only when asked for, and what is there already never looked at.
+
+    A collection at a moment of its own choice would blame the wrong attempt, and one that looks
+    through all that a program has loaded takes longer than an attempt.
+    """
+    was_enabled, has_frozen = gc.isenabled(), gc.get_freeze_count() == 0
+    gc.disable()
+    gc.collect()
+    if has_frozen:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if has_frozen:
+            gc.unfreeze()
+        if was_enabled:
+            gc.enable()

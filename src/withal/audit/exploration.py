@@ -1,0 +1,344 @@
+"""The exploration: which attempts are made, in which order, and what they come to together.
+
+First come runs that nobody cancels: one to warm up, since what is made once for the whole program
+is no leak, and then some to see where the scenario is suspended and what it leaves, until two in
+a row are suspended at the same places. Then each suspension is struck, by each delivery; at a
+depth of 2 each suspension of the clean-up that follows too, and so on.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, final
+
+from withal.audit.attempt import Counts, Observation, Options, attempt
+from withal.audit.delivery import AROUND_THE_SCENARIO
+from withal.audit.injection import Target
+from withal.audit.record import Attempt, Delivery, Finding, Suspension, Verdict
+from withal.audit.scenario import Scenario
+from withal.audit.session import Session
+from withal.audit.trace import TURN, Mark, Path, Trace, first_difference, suspension_of
+
+_BASELINES = 6  # at most, in search of two that are alike
+_TRIES = 5  # for an attempt that was not suspended where it was to be struck
+_MOST = 5000  # suspensions of one scenario that are struck; one that polls has no end of them
+_ROOM = 64  # descriptors that must be left for an attempt
+
+OnAttempt: TypeAlias = Callable[[int, int, int], None]
+"""Called after each attempt with how many were made, how many are known of, and are unsafe."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Which attempt: ``3:late``, or ``3+2:late`` when it is cancelled again two suspensions later.
+
+    Attributes:
+        numbers: the suspension, and how many suspensions of the same task later it comes again.
+        delivery: how.
+    """
+
+    numbers: tuple[int, ...]
+    delivery: Delivery
+
+    def __str__(self) -> str:
+        return f"{'+'.join(map(str, self.numbers))}:{self.delivery}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read an address as it is written in reports.
+
+        Raises:
+            ValueError: it is none.
+        """
+        numbers, colon, delivery = text.partition(":")
+        parts = numbers.split("+")
+        known = delivery in set(Delivery)
+        if not (colon and known and all(part.isdecimal() and int(part) > 0 for part in parts)):
+            raise ValueError(
+                f"{text!r} is no address of an attempt; write the suspension's number and "
+                f"the delivery ({', '.join(Delivery)}), as in 3:late, or 3+2:late"
+            )
+        return cls(tuple(map(int, parts)), Delivery(delivery))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A suspension that was seen, and what came before it."""
+
+    number: int
+    trace: Trace
+    ordinal: int
+
+    @property
+    def suspension(self) -> Suspension:
+        return suspension_of(self.number, self.trace.name, self.trace.marks[self.ordinal - 1])
+
+    @property
+    def expected(self) -> tuple[Mark, ...]:
+        return tuple(self.trace.marks[: self.ordinal])
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """An attempt that is to be made."""
+
+    address: Address
+    target: Target
+    suspension: Suspension
+    after: tuple[Suspension, ...]
+
+
+@final
+class Exploration:
+    """The runs of one audit, and what has been seen in them.
+
+    Attributes:
+        points: where the scenario is suspended when nobody cancels it.
+        attempts: what was tried.
+        reasons: why the whole says less than it should.
+        failure: why there is nothing to say, if the scenario fails by itself.
+        loop: the kind of the loop.
+    """
+
+    def __init__(self, scenario: Scenario, options: Options, session: Session) -> None:
+        self._scenario = scenario
+        self._options = options
+        self._session = session
+        self._normal: list[Counts] = []
+        self.points: list[_Point] = []
+        self.attempts: list[Attempt] = []
+        self.reasons: list[str] = []
+        self.failure = ""
+        self.loop = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it comes to."""
+        if self.failure:
+            return Verdict.ERROR
+        if any(each.findings for each in self.attempts):
+            return Verdict.UNSAFE
+        if self.reasons or any(each.unresolved for each in self.attempts):
+            return Verdict.UNRESOLVED
+        return Verdict.SAFE
+
+    @property
+    def suspensions(self) -> tuple[Suspension, ...]:
+        """The points as a report has them."""
+        return tuple(point.suspension for point in self.points)
+
+    def see_what_is_normal(self) -> None:
+        """Run the scenario without any cancellation until two runs are alike."""
+        self._run()
+        runs: list[Observation] = []
+        while not self.failure and len(runs) < _BASELINES:
+            runs.append(self._run())
+            if len(runs) > 1 and not _difference(runs[-2], runs[-1]):
+                break
+        if self.failure:
+            return
+        # How much a run leaves may vary; the most that any has left is still normal.
+        self._normal = [_most(looks) for looks in zip(*(run.looks for run in runs), strict=False)]
+        self.loop = runs[-1].loop
+        self._set_points(runs[-1])
+        if difference := _difference(runs[-2], runs[-1]):
+            self.reasons.append(f"it is not deterministic: {difference}")
+        if runs[-1].bypassed:
+            self.reasons.append(
+                "it puts a task factory of its own in place of the audit's; "
+                "the tasks that it starts with that were not cancelled"
+            )
+
+    def _run(self) -> Observation:
+        seen = attempt(self._scenario, self._options, self._session)
+        self.failure = self.failure or seen.failure
+        return seen
+
+    def _set_points(self, seen: Observation) -> None:
+        # By task, so that numbers stay as they are when tasks take turns in another order.
+        traces = sorted(seen.traces, key=lambda trace: trace.path)
+        places = [(trace, ordinal + 1) for trace in traces for ordinal in range(len(trace.marks))]
+        self.points = [_Point(n, *place) for n, place in enumerate(places[:_MOST], 1)]
+        if not places:
+            self.reasons.append(
+                "it never suspends, so it cannot be cancelled; if it waits only for what somebody "
+                "else holds, have that held (see withal.audit.contended)"
+            )
+        elif len(places) > _MOST:
+            self.reasons.append(
+                f"only the first {_MOST} of its {len(places)} suspensions were tried; "
+                "audit a smaller scenario"
+            )
+
+    # Attempts
+
+    def explore(self, deliveries: tuple[Delivery, ...], depth: int, tell: OnAttempt) -> None:
+        """Make all attempts, the shallow ones first at each suspension."""
+        steps = list(self._first_steps(deliveries))
+        done = unsafe = 0
+        known = len(steps)
+        for step in steps:
+            waiting = [step]
+            while waiting:
+                if self._is_out_of_descriptors():
+                    return
+                each = waiting.pop(0)
+                seen = self._make(each)
+                done += 1
+                unsafe += bool(self.attempts[-1].findings)
+                deeper = list(self._deeper(each, seen)) if len(each.address.numbers) < depth else []
+                waiting += deeper
+                known += len(deeper)
+                tell(done, known, unsafe)
+
+    def replay(self, address: Address) -> None:
+        """Make one attempt, and before it those that lead to it; only its own result is kept."""
+        first, *later = address.numbers
+        if first > len(self.points):
+            raise ValueError(f"there is no suspension {first}: there are {len(self.points)}")
+        step = next(
+            (s for s in self._first_steps((address.delivery,)) if s.address.numbers == (first,)),
+            None,
+        )
+        if step is None:
+            raise ValueError(f"{address.delivery} does not apply at suspension {first}")
+        seen = self._make(step)
+        for number in later:
+            deeper = list(self._deeper(step, seen))
+            if number > len(deeper):
+                raise ValueError(
+                    f"there is no attempt {address}: after {step.address} the task is suspended "
+                    f"{len(deeper)} times"
+                )
+            step = deeper[number - 1]
+            seen = self._make(step)
+        self.attempts = self.attempts[-1:]
+
+    def _first_steps(self, deliveries: tuple[Delivery, ...]) -> Iterator[_Step]:
+        for point in self.points:
+            for delivery in deliveries:
+                if _applies(delivery, point.trace.path, point.suspension.awaited):
+                    ordinals = (point.ordinal,)
+                    target = Target(delivery, point.trace.path, ordinals, point.expected)
+                    yield _Step(Address((point.number,), delivery), target, point.suspension, ())
+
+    def _deeper(self, step: _Step, seen: Observation) -> Iterator[_Step]:
+        """Yield the attempts that strike once more, at each suspension that has followed."""
+        target = step.target
+        trace = next((each for each in seen.traces if each.path == target.path), None)
+        if trace is None or seen.difference or seen.strikes < len(target.ordinals):
+            return
+        last = target.ordinals[-1]
+        for ordinal in range(last + 1, len(trace.marks) + 1):
+            mark = trace.marks[ordinal - 1]
+            if not _applies(target.delivery, target.path, mark[1]):
+                continue
+            suspension = suspension_of(ordinal - last, trace.name, mark)
+            address = Address((*step.address.numbers, ordinal - last), target.delivery)
+            ordinals, expected = (*target.ordinals, ordinal), tuple(trace.marks[:ordinal])
+            deeper = Target(target.delivery, target.path, ordinals, expected)
+            yield _Step(address, deeper, suspension, (*step.after, step.suspension))
+
+    def _make(self, step: _Step) -> Observation:
+        tries = 0
+        while True:
+            seen = attempt(self._scenario, self._options, self._session, self._normal, step.target)
+            tries += 1
+            why = _unresolved(step, seen)
+            if not why or tries == _TRIES:
+                self.attempts.append(_told(step, seen, why))
+                return seen
+
+    def _is_out_of_descriptors(self) -> bool:
+        try:
+            open_now = len(os.listdir("/proc/self/fd"))
+        except OSError:
+            return False
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if limit - open_now > _ROOM:
+            return False
+        self.reasons.append(f"stopped early: {open_now} descriptors are open, of at most {limit}")
+        return True
+
+
+def _applies(delivery: Delivery, path: Path, awaited: str) -> bool:
+    """Tell whether a delivery means something at a suspension."""
+    if delivery is Delivery.ERROR:
+        return awaited != TURN  # which cannot fail
+    return not path or delivery not in AROUND_THE_SCENARIO
+
+
+def _told(step: _Step, seen: Observation, why: str) -> Attempt:
+    address = str(step.address)
+    findings = [
+        Finding(
+            address,
+            step.suspension,
+            step.target.delivery,
+            piece.category,
+            piece.evidence,
+            piece.detail,
+        )
+        for piece in seen.pieces
+    ]
+    return Attempt(
+        address,
+        step.suspension,
+        step.target.delivery,
+        seen.outcome,
+        findings=() if why and not seen.strikes else tuple(findings),
+        after=step.after,
+        unresolved=why,
+    )
+
+
+def _unresolved(step: _Step, seen: Observation) -> str:
+    """Return why a run says nothing of the suspension that it was to strike."""
+    target = step.target
+    if seen.failure:
+        return seen.failure
+    if seen.strikes < len(target.ordinals):
+        return f"it came to {seen.strikes} of {len(target.ordinals)} cancellations in {_TRIES} runs"
+    if seen.difference is not None:
+        return f"its suspension {seen.difference} was not where it was before, in {_TRIES} runs"
+    return ""
+
+
+def _difference(one: Observation, other: Observation) -> str:
+    """Return where two runs were not suspended alike, or nothing."""
+    theirs = {trace.path: trace for trace in other.traces}
+    for trace in one.traces:
+        twin = theirs.pop(trace.path, None)
+        if twin is None:
+            return f"one run starts the task {trace.name}, and the next does not"
+        number = first_difference(trace.marks, twin.marks)
+        if number is not None:
+            places = (
+                suspension_of(number, trace.name, each.marks[number - 1]) for each in (trace, twin)
+            )
+            first, second = (f"{place.awaited} at {place.site}" for place in places)
+            return (
+                f"at suspension {number} {trace.name} awaits {first} in one run, "
+                f"{second} in the next"
+            )
+        if len(trace.marks) != len(twin.marks):
+            return (
+                f"{trace.name} is suspended {len(trace.marks)} times in one run, "
+                f"{len(twin.marks)} times in the next"
+            )
+    for trace in theirs.values():
+        return f"one run does not start the task {trace.name}, and the next does"
+    return ""
+
+
+def _most(looks: tuple[Any, ...]) -> Counts:
+    most = Counts()
+    for each in looks:
+        most |= each
+    return most

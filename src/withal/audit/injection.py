@@ -1,0 +1,224 @@
+"""Injection: a task factory that sees each suspension of a scenario's tasks, and ends one of them.
+
+It puts a relay between a task and its coroutine, which passes everything on untouched, in both
+directions. The C task, uvloop's loop and eager tasks do not notice. Tasks that the scenario starts
+are watched as it is; those of its environment are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import types
+from asyncio import AbstractEventLoop, CancelledError, Future, Task
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, TypeVar, cast, final
+from weakref import WeakKeyDictionary
+
+from withal._core.site import suspended_frames
+from withal.audit.delivery import Deliverer, InjectedError, deliverer_of
+from withal.audit.record import Delivery
+from withal.audit.trace import Mark, Path, Trace, first_difference, mark_of
+
+T = TypeVar("T")
+
+_watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an attempt strikes.
+
+    Attributes:
+        delivery: how.
+        path: which task.
+        ordinals: at which of its suspensions, from 1 and in order; several at a depth of 2 or more.
+        expected: the marks of that task up to the last of them, as they were seen before.
+    """
+
+    delivery: Delivery
+    path: Path
+    ordinals: tuple[int, ...]
+    expected: tuple[Mark, ...]
+
+
+@final
+class Watch:
+    """Watches the tasks of one run.
+
+    Attributes:
+        traces: of each task, in the order in which they were started.
+        strikes: how many times it has struck.
+        difference: the number of the first suspension that was not as expected, if any.
+        was_told: whether the coroutine that was struck has been told: a shield may keep it away.
+    """
+
+    def __init__(self, loop: AbstractEventLoop, target: Target | None = None) -> None:
+        self.traces: list[Trace] = []
+        self.strikes = 0
+        self.difference: int | None = None
+        self.was_told = False
+        self._target = target
+        self._deliverer: Deliverer | None = deliverer_of(target.delivery) if target else None
+        self._traces_by_task: WeakKeyDictionary[Task[Any], Trace] = WeakKeyDictionary()
+        self._own: object = None
+        self._inner = loop.get_task_factory()
+        self._accepted = None if self._inner is None else _accepted_by(self._inner)
+        self._loop = loop
+        # Typed as one function for all results, which no protocol of typeshed's can say.
+        loop.set_task_factory(cast("Any", self._new_task))
+
+    @property
+    def tasks(self) -> set[Task[Any]]:
+        """The tasks that it watches, as far as they are still there."""
+        return set(self._traces_by_task)
+
+    @property
+    def is_bypassed(self) -> bool:
+        """Whether the scenario has put another task factory in its place."""
+        return self._loop.get_task_factory() != self._new_task
+
+    def start(self, scenario: Coroutine[Any, Any, None]) -> Task[object]:
+        """Start the scenario's own task. What a delivery puts around it is not watched."""
+        relayed: Coroutine[Any, Any, object] = self._relayed(scenario)
+        if self._deliverer is not None:
+            relayed = self._deliverer.around(relayed)
+        self._own = relayed
+        context = copy_context()
+        context.run(_watching.set, self)
+        return self._loop.create_task(relayed, name="scenario", context=context)
+
+    def _new_task(
+        self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any
+    ) -> Task[T]:
+        if coroutine is not self._own and self._is_watched(options.get("context")):
+            coroutine = self._relayed(coroutine)
+        if self._inner is None:
+            return Task(coroutine, loop=loop, **options)
+        if self._accepted is not None:  # 3.13.0's own eager factory refuses what uvloop passes on
+            options = {name: options[name] for name in options.keys() & self._accepted}
+        return cast("Task[T]", self._inner(loop, coroutine, **options))
+
+    def _relayed(self, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        relayed: Any = _relayed(coroutine, self, self._new_trace(coroutine))
+        # Libraries know tasks by the names of their coroutines.
+        relayed.__name__ = getattr(coroutine, "__name__", relayed.__name__)
+        relayed.__qualname__ = _qualname(coroutine)
+        return cast("Coroutine[Any, Any, T]", relayed)
+
+    def _is_watched(self, context: Any) -> bool:
+        if _current_task() in self._traces_by_task:
+            return True
+        return _watching.get() is self or (context is not None and context.get(_watching) is self)
+
+    def _new_trace(self, coroutine: object) -> Trace:
+        if not self.traces:
+            trace = Trace((), "scenario")
+        else:
+            task = _current_task()
+            parent = self._traces_by_task.get(task) if task is not None else None
+            parent = parent or self.traces[0]
+            parent.children += 1
+            trace = Trace((*parent.path, parent.children), _qualname(coroutine))
+        self.traces.append(trace)
+        return trace
+
+    def begins(self, trace: Trace) -> None:
+        """Note that a watched coroutine runs its first step, in a task which it is now known by."""
+        task = _current_task()
+        if task is not None:
+            self._traces_by_task[task] = trace
+
+    def suspended(
+        self, trace: Trace, coroutine: object, awaited: Future[Any] | None
+    ) -> InjectedError | None:
+        """Take a mark, and strike if this is where; return what is to be raised in its place."""
+        trace.marks.append(mark_of(coroutine, awaited))
+        target = self._target
+        if target is None or trace.path != target.path:
+            return None
+        if len(trace.marks) not in target.ordinals:
+            return None
+        if self.strikes == 0 or self.difference is None:
+            self.difference = first_difference(trace.marks, target.expected)
+        self.strikes += 1
+        task = _current_task()
+        assert task is not None
+        assert self._deliverer is not None
+        return self._deliverer.deliver(task, awaited)
+
+    def told(self, trace: Trace, error: BaseException) -> None:
+        """Note that a cancellation has reached a coroutine."""
+        if self.strikes and self._target is not None and trace.path == self._target.path:
+            self.was_told = self.was_told or isinstance(error, CancelledError)
+
+
+def _qualname(coroutine: object) -> str:
+    name: str = getattr(coroutine, "__qualname__", type(coroutine).__qualname__)
+    return name.replace("<locals>.", "")
+
+
+def _current_task() -> Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+async def _relayed(coroutine: Coroutine[Any, Any, T], watch: Watch, trace: Trace) -> T:
+    """Be a true coroutine around the relay, which is a generator."""
+    return await _relay(coroutine, watch, trace)
+
+
+@types.coroutine
+def _relay(coroutine: Coroutine[Any, Any, T], watch: Watch, trace: Trace) -> Generator[Any, Any, T]:
+    watch.begins(trace)
+    step: Callable[[Any], Any] = coroutine.send
+    value: Any = None
+    try:
+        while True:
+            try:
+                awaited = step(value)
+            finally:
+                value = None  # an error that this frame kept would keep this frame
+            injected = watch.suspended(trace, coroutine, awaited)
+            try:
+                value = yield awaited
+                step = coroutine.send
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as error:
+                watch.told(trace, error)
+                step, value = coroutine.throw, error
+                continue
+            if injected is not None:
+                step, value = coroutine.throw, injected
+                injected = None
+    except StopIteration as stop:
+        return cast("T", stop.value)
+
+
+def stack_of(task: Task[Any]) -> Iterator[FrameType]:
+    """Yield the frames of a suspended task, outermost first, as if there were no relay."""
+    yield from _without_relay(task.get_coro())
+
+
+def _without_relay(coroutine: object) -> Iterator[FrameType]:
+    for frame in suspended_frames(coroutine):
+        if frame.f_code is _relay.__code__:
+            yield from _without_relay(frame.f_locals["coroutine"])
+        elif frame.f_code is not _relayed.__code__:
+            yield frame
+
+
+def _accepted_by(factory: Callable[..., object]) -> frozenset[str] | None:
+    """Return the options that a task factory takes; None for all."""
+    parameters = inspect.signature(factory).parameters.values()
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+        return None
+    return frozenset(each.name for each in parameters)

@@ -1,0 +1,225 @@
+"""Residue: what a run may leave behind, looked at from outside: descriptors, tasks, threads, ...
+
+What is there before a run is not its own. Of the rest each piece has a kind, and kinds are counted,
+since the number of a descriptor or the name of a temporary file says nothing: a run leaves too much
+behind if it leaves more of a kind than the runs that nobody cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import sys
+import threading
+from asyncio import AbstractEventLoop, Task
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, final
+
+from withal.audit.injection import stack_of
+from withal.audit.record import Category
+
+_DESCRIPTORS = "/proc/self/fd"
+_CHILDREN = "/proc/self/task/{}/children"
+
+# Pools start threads as they are needed, and keep them for the next call. What such a thread does
+# is another matter, and looked at where it is done.
+_POOLED = re.compile(r"asyncio_|withal-files|ThreadPoolExecutor-|AnyIO worker thread|audit-")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One thing that is there.
+
+    Attributes:
+        category: what sort of thing.
+        kind: what it is counted as.
+        evidence: what it is, in a line.
+        detail: more of it, in several lines.
+    """
+
+    category: Category
+    kind: str
+    evidence: str
+    detail: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Belongings:
+    """What the process has at one moment, by what tells the pieces apart."""
+
+    descriptors: frozenset[tuple[int, str]]
+    threads: frozenset[threading.Thread]
+    processes: frozenset[int]
+
+    @classmethod
+    def now(cls) -> Belongings:
+        """Return what there is at this moment."""
+        return cls(
+            frozenset(_descriptors()),
+            frozenset(thread for thread in threading.enumerate() if not _is_pooled(thread)),
+            frozenset(_processes()),
+        )
+
+
+def residue(
+    before: Belongings, loop: AbstractEventLoop, own: Iterable[Task[Any] | None]
+) -> Iterator[Piece]:
+    """Yield what is there now, in the process and in the running loop, and was not before.
+
+    Args:
+        before: what the process had.
+        loop: the running loop, which has been made for this run.
+        own: tasks that do not count.
+    """
+    now = Belongings.now()
+    for fd, link in sorted(now.descriptors - before.descriptors):
+        yield _descriptor_piece(fd, link)
+    for pid in sorted(now.processes - before.processes):
+        yield Piece(Category.PROCESS, "process", f"process {pid} still runs: {_command_of(pid)}")
+    for thread in now.threads - before.threads:
+        yield _thread_piece(thread)
+    for task in asyncio.all_tasks(loop).difference(own):
+        yield _task_piece(task)
+    yield from _watched_descriptors(loop, now, before)
+
+
+def surplus(pieces: Iterable[Piece], normal: Counter[tuple[Category, str]]) -> list[Piece]:
+    """Return the pieces beyond what is normal, the last of each kind."""
+    left = normal.copy()
+    beyond = list[Piece]()
+    for piece in pieces:
+        key = piece.category, piece.kind
+        if left[key] > 0:
+            left[key] -= 1
+        else:
+            beyond.append(piece)
+    return beyond
+
+
+def count(pieces: Iterable[Piece]) -> Counter[tuple[Category, str]]:
+    """Count pieces by what they are counted as."""
+    return Counter((piece.category, piece.kind) for piece in pieces)
+
+
+# Descriptors and processes
+
+
+def _descriptors() -> Iterator[tuple[int, str]]:
+    if not os.path.isdir(_DESCRIPTORS):
+        return
+    for fd in os.listdir(_DESCRIPTORS):
+        with suppress(FileNotFoundError):  # the descriptor of the listing itself
+            yield int(fd), os.readlink(f"{_DESCRIPTORS}/{fd}")
+
+
+def _descriptor_piece(fd: int, link: str) -> Piece:
+    if link.startswith("socket:"):
+        return Piece(Category.TRANSPORT, "socket", f"socket {fd} is open{_ends_of(fd)}")
+    kind = re.sub(r"\[\d+\]", "", link) if not link.startswith("/") else "file"
+    return Piece(Category.DESCRIPTOR, kind, f"descriptor {fd} is open on {link}")
+
+
+def _ends_of(fd: int) -> str:
+    ends = ""
+    with suppress(OSError), socket.socket(fileno=os.dup(fd)) as ours:
+        ends = f", at {_address(ours.getsockname())}"
+        ends += f", to {_address(ours.getpeername())}"
+    return ends
+
+
+def _address(address: object) -> str:
+    if isinstance(address, tuple):
+        return f"{address[0]}:{address[1]}"
+    return repr(address) if address else "no address"
+
+
+def _processes() -> Iterator[int]:
+    with suppress(OSError):
+        for thread in os.listdir("/proc/self/task"):
+            with suppress(OSError):
+                yield from map(int, Path(_CHILDREN.format(thread)).read_text().split())
+
+
+def _command_of(pid: int) -> str:
+    with suppress(OSError):
+        command = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+        return command.strip() or "it has ended, and nobody has waited for it"
+    return "it has ended"
+
+
+# Threads
+
+
+def _is_pooled(thread: threading.Thread) -> bool:
+    return _POOLED.match(thread.name) is not None
+
+
+def _thread_piece(thread: threading.Thread) -> Piece:
+    frame = sys._current_frames().get(thread.ident or 0)
+    stack = list(_outer(frame))[::-1]
+    where = f", at {_place(stack[-1])}" if stack else ""
+    kept = "" if thread.daemon else "; the program cannot end while it runs"
+    return Piece(
+        Category.THREAD,
+        re.sub(r"\d+", "#", thread.name),
+        f"thread {thread.name!r} still runs{where}{kept}",
+        _listing(stack),
+    )
+
+
+def threads_at_work() -> dict[int, tuple[int, int]]:
+    """Return where each other thread is at this moment: one at rest stays there."""
+    me = threading.get_ident()
+    return {
+        ident: (id(frame.f_code), frame.f_lasti)
+        for ident, frame in sys._current_frames().items()
+        if ident != me
+    }
+
+
+# What is in the loop
+
+
+def _task_piece(task: Task[Any]) -> Piece:
+    stack = list(stack_of(task))
+    name = getattr(task.get_coro(), "__qualname__", type(task.get_coro()).__qualname__)
+    where = f" at {_place(stack[-1])}" if stack else ""
+    who = f"{task.get_name()!r} of {name.replace('<locals>.', '')}"
+    return Piece(Category.TASK, name, f"task {who} still waits{where}", _listing(stack))
+
+
+def _watched_descriptors(
+    loop: AbstractEventLoop, now: Belongings, before: Belongings
+) -> Iterator[Piece]:
+    """Yield what the loop still watches although it was there before; new ones count anyway."""
+    selector = getattr(loop, "_selector", None)  # asyncio's loop has one, and uvloop none
+    mapping = selector.get_map() if selector is not None else None
+    fresh = {fd for fd, _ in now.descriptors - before.descriptors}
+    wake_up = getattr(loop, "_ssock", None)
+    own = -1 if wake_up is None else wake_up.fileno()
+    for fd in mapping or ():
+        if fd != own and fd not in fresh:
+            yield Piece(Category.TRANSPORT, "watched", f"the loop still watches descriptor {fd}")
+
+
+def _outer(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _place(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+def _listing(stack: Iterable[FrameType]) -> str:
+    return "\n".join(_place(frame) for frame in stack)

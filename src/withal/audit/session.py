@@ -1,0 +1,102 @@
+"""The session: what of an audit its scenario's fixtures can reach, wherever they are called."""
+
+from __future__ import annotations
+
+import threading
+from asyncio import Task
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from contextvars import ContextVar
+from typing import Any, final
+from weakref import WeakSet
+
+from withal.audit.record import Category
+from withal.audit.residue import Piece
+
+session: ContextVar[Session | None] = ContextVar("session", default=None)
+
+
+@final
+class Session:
+    """One audit, as its fixtures see it.
+
+    Attributes:
+        timeout: seconds that each use of the environment may take.
+        kept: what lasts for the whole audit, and is closed with it.
+        shared: the same by name, for fixtures that ask for one thing in each attempt.
+        noted: what fixtures have found in this attempt.
+        expected: what is left behind by design: the category and a part of the evidence, and why.
+        tasks: those of fixtures, which are nobody's residue.
+    """
+
+    def __init__(self, kept: ExitStack, timeout: float) -> None:
+        self.timeout = timeout
+        self.tasks: WeakSet[Task[Any]] = WeakSet()
+        self.kept = kept
+        self.shared: dict[object, Any] = {}
+        self.noted: list[Piece] = []
+        self.expected: dict[tuple[Category, str], str] = {}
+
+    def unexpected(self, pieces: list[Piece]) -> list[Piece]:
+        """Return the pieces that are not there by design."""
+        return [piece for piece in pieces if not self._expects(piece)]
+
+    def _expects(self, piece: Piece) -> bool:
+        return any(
+            category is piece.category and text in piece.evidence
+            for category, text in self.expected
+        )
+
+
+def expect(category: Category | str, text: str = "", *, why: str) -> None:
+    """Say that something is left behind by design, and is no finding.
+
+    Called in a scenario, its setup or its probe; outside of an audit it does nothing. Reports list
+    what is expected, and why. A wrong answer, a lost slot or a swallowed cancellation can be
+    expected too; think twice.
+
+    Args:
+        category: the category of the finding, such as ``"thread"``.
+        text: a part of the evidence, such as the name of the thread; all of the category if empty.
+        why: the reason, for those who read the report.
+
+    Raises:
+        ValueError: there is no such category, or the reason is empty.
+
+    Example:
+        >>> expect("thread", "watchdog", why="one thread serves all connections and is kept")
+    """
+    if not why.strip():
+        raise ValueError("why is empty; say why this is left behind by design")
+    category = Category(category)
+    current = session.get()
+    if current is not None:
+        current.expected[category, text] = why
+
+
+@final
+class CountingExecutor(ThreadPoolExecutor):
+    """Knows which of its calls still run: they outlive whoever waited for them."""
+
+    def __init__(self) -> None:
+        super().__init__(thread_name_prefix="audit-executor")
+        self._calls = set[Future[Any]]()
+        self._lock = threading.Lock()
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Make a call in a thread."""
+        call = super().submit(fn, *args, **kwargs)
+        with self._lock:
+            self._calls.add(call)
+        call.add_done_callback(self._forget)
+        return call
+
+    @property
+    def calls(self) -> frozenset[Future[Any]]:
+        """The calls that still run, or wait for a thread."""
+        with self._lock:
+            return frozenset(self._calls)
+
+    def _forget(self, call: Future[Any]) -> None:
+        with self._lock:
+            self._calls.discard(call)
