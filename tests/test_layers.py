@@ -22,6 +22,7 @@ CORE = [
     "order",
     "snapshot",
     "site",
+    "printable",
     "limit",
     "managers",
     "declare",

@@ -7,19 +7,8 @@ import pytest
 from withal.cli.complaint import complain, complaint
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("plain", "withal: plain"),
-        ("naïve 文", "withal: naïve 文"),
-        ("two\nlines\r", "withal: two\\nlines\\r"),
-        ("\x1b[2J\x07", "withal: \\x1b[2J\\x07"),
-        ("\u202egnp.exe", "withal: \\u202egnp.exe"),
-        ("bad\udcff", "withal: bad\\udcff"),
-    ],
-)
-def test_what_cannot_be_printed_is_escaped(text: str, line: str) -> None:
-    assert complaint(text) == line
+def test_what_cannot_be_printed_is_escaped() -> None:
+    assert complaint("naïve\n\x1b[2J") == "withal: naïve\\n\\x1b[2J"
 
 
 def test_complaints_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from withal import Scope, observing
+from withal._core.printable import printable
 from withal.cli.amounts import counted, size
-from withal.cli.complaint import complain, printable
+from withal.cli.complaint import complain
 from withal.cli.demo_check import wrong_files
 from withal.cli.demo_files import DemoFile, Misbehaviour, demo_files
 from withal.cli.fetch import folder_problem

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from withal._core.printable import printable
 from withal.cli.amounts import counted, size
-from withal.cli.complaint import complain, printable
+from withal.cli.complaint import complain
 from withal.cli.progress import showing_progress
 from withal.fetch import FetchOptions, Report, fetch
 
