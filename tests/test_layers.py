@@ -70,13 +70,20 @@ GRANTS = {
     "withal.fetch": ("withal._core", "withal.files", "withal.http"),
     "withal.testing": ("withal._core", "withal.ledger"),
     "withal.audit": ("withal._core", "withal.ledger"),
-    "withal.cli": ("withal", "withal._core", "withal.fetch", "withal.ledger"),
+    "withal.cli": (
+        "withal",
+        "withal._core",
+        "withal.fetch",
+        "withal.ledger",
+        "withal.audit",
+    ),
     "withal.__main__": ("withal.cli",),
 }
 
 # Who may import what from outside of the standard library.
 THIRD_PARTY = {
     "withal._core.runner": {"uvloop"},  # if it is asked for, and installed
+    "withal.audit.delivery": {"anyio"},  # if that delivery is asked for
     "withal.http": {"aiohttp"},
     "withal.fetch": {"aiohttp", "yarl"},
     "withal.cli": {"aiohttp", "rich", "typer"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from withal.audit.api import audit
+from withal.audit.api import audit, survey
 from withal.audit.contention import contended
 from withal.audit.delivery import InjectedError
 from withal.audit.proxy import slow_proxy
@@ -27,4 +27,5 @@ __all__ = [
     "contended",
     "expect",
     "slow_proxy",
+    "survey",
 ]

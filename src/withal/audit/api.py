@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from contextvars import copy_context
 from time import monotonic
+from typing import final
 
 from withal.audit.attempt import Options
 from withal.audit.complaints import collecting_by_hand
@@ -76,50 +77,99 @@ def audit(
         >>> report.verdict, report.findings[0].address, report.findings[0].category
         (<Verdict.UNSAFE: 'unsafe'>, '1:early', <Category.TASK: 'task'>)
     """
-    _refuse_a_running_loop()
-    whole = scenario_of(scenario, setup, probe)
     ways = tuple(dict.fromkeys(_delivery(each) for each in deliveries))
     if depth < 1:
         raise ValueError(f"depth is how many cancellations in a row, 1 or more; got {depth}")
-    if not timeout > 0:
-        raise ValueError(f"timeout is a number of seconds above zero; got {timeout!r}")
     if not ways:
         raise ValueError("deliveries is empty; name at least one")
     address = None if at is None else Address.parse(at)
-    options = Options(timeout, loop_factory or asyncio.new_event_loop)
-    started = monotonic()
-    with ExitStack() as kept, collecting_by_hand():
-        current = Session(kept, timeout)
-        exploration = Exploration(whole, options, current)
 
-        def explore() -> None:
-            session.set(current)
-            exploration.see_what_is_normal()
-            if exploration.failure:
-                return
-            if address is None:
-                exploration.explore(ways, depth, on_attempt or _tell_nobody)
-            else:
-                exploration.replay(address)
+    def explore(exploration: Exploration) -> None:
+        if address is None:
+            exploration.explore(ways, depth, on_attempt or _tell_nobody)
+        else:
+            exploration.replay(address)
 
-        copy_context().run(explore)
-    return Report(
-        scenario=whole.name,
-        target=target,
-        verdict=exploration.verdict,
-        reason=exploration.failure or "\n".join(exploration.reasons),
-        suspensions=exploration.suspensions,
-        attempts=tuple(exploration.attempts),
-        deliveries=ways if address is None else (address.delivery,),
-        depth=depth if address is None else len(address.numbers),
-        loop=exploration.loop,
-        python=f"{platform.python_implementation()} {platform.python_version()}",
-        seconds=monotonic() - started,
-        expected=tuple(
-            f"{category}{f' ({text})' if text else ''}: {why}"
-            for (category, text), why in current.expected.items()
-        ),
-    )
+    audited = _Audited(scenario_of(scenario, setup, probe), target, loop_factory, timeout, explore)
+    if address is not None:
+        ways, depth = (address.delivery,), len(address.numbers)
+    return audited.report(ways, depth)
+
+
+def survey(
+    scenario: Scenario | Run,
+    *,
+    setup: Setup | None = None,
+    probe: Run | None = None,
+    loop_factory: Callable[[], AbstractEventLoop] | None = None,
+    timeout: float = 5.0,
+    target: str | None = None,
+) -> Report:
+    """Run a scenario without cancelling it, and report where it suspends: what an audit would try.
+
+    The arguments and errors are those of `audit`. The verdict is unresolved: nothing was tried.
+
+    Example:
+        >>> import asyncio
+        >>> async def rest():
+        ...     await asyncio.sleep(0)
+        >>> [each.awaited for each in survey(rest).suspensions]
+        ['a turn of the loop']
+    """
+    whole = scenario_of(scenario, setup, probe)
+    return _Audited(whole, target, loop_factory, timeout, _try_nothing).report((), 0)
+
+
+def _try_nothing(exploration: Exploration) -> None:
+    exploration.reasons.append("nothing was cancelled")
+
+
+@final
+class _Audited:
+    """A scenario, and how far it is explored."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        target: str | None,
+        loop_factory: Callable[[], AbstractEventLoop] | None,
+        timeout: float,
+        explore: Callable[[Exploration], None],
+    ) -> None:
+        _refuse_a_running_loop()
+        if not timeout > 0:
+            raise ValueError(f"timeout is a number of seconds above zero; got {timeout!r}")
+        self._scenario = scenario
+        self._target = target
+        self._options = Options(timeout, loop_factory or asyncio.new_event_loop)
+        self._explore = explore
+
+    def report(self, deliveries: tuple[Delivery, ...], depth: int) -> Report:
+        started = monotonic()
+        with ExitStack() as kept, collecting_by_hand():
+            current = Session(kept, self._options.timeout)
+            exploration = Exploration(self._scenario, self._options, current)
+            copy_context().run(self._run, current, exploration)
+        return Report(
+            scenario=self._scenario.name,
+            target=self._target,
+            verdict=exploration.verdict,
+            reason=exploration.failure or "\n".join(exploration.reasons),
+            suspensions=exploration.suspensions,
+            attempts=tuple(exploration.attempts),
+            deliveries=deliveries,
+            depth=depth,
+            loop=exploration.loop,
+            python=f"{platform.python_implementation()} {platform.python_version()}",
+            seconds=monotonic() - started,
+            expected=current.expectations,
+        )
+
+    def _run(self, current: Session, exploration: Exploration) -> None:
+        session.set(current)
+        exploration.see_what_is_normal()
+        if not exploration.failure:
+            self._explore(exploration)
 
 
 def _delivery(name: Delivery | str) -> Delivery:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, final
 
 from withal.audit.attempt import Counts, Observation, Options, attempt
@@ -218,7 +218,7 @@ class Exploration:
                 )
             step = deeper[number - 1]
             seen = self._make(step)
-        self.attempts = self.attempts[-1:]
+        self.attempts = [replace(self.attempts[-1], detail=_aftermath(step, seen))]
 
     def _first_steps(self, deliveries: tuple[Delivery, ...]) -> Iterator[_Step]:
         for point in self.points:
@@ -296,6 +296,17 @@ def _told(step: _Step, seen: Observation, why: str) -> Attempt:
         after=step.after,
         unresolved=why,
     )
+
+
+def _aftermath(step: _Step, seen: Observation) -> str:
+    """Tell where the task was suspended once it had been cancelled."""
+    trace = next((each for each in seen.traces if each.path == step.target.path), None)
+    marks = trace.marks[step.target.ordinals[-1] :] if trace is not None else []
+    if not marks:
+        return "after that the task was not suspended again"
+    places = (suspension_of(number, "", mark) for number, mark in enumerate(marks, 1))
+    listed = (f"  +{each.ordinal}  {each.awaited}, at {each.site}" for each in places)
+    return "\n".join(("after that the task was suspended again, and waited for", *listed))
 
 
 def _unresolved(step: _Step, seen: Observation) -> str:

@@ -41,6 +41,14 @@ class Session:
         """Return the pieces that are not there by design."""
         return [piece for piece in pieces if not self._expects(piece)]
 
+    @property
+    def expectations(self) -> tuple[str, ...]:
+        """What is there by design, and why, as reports tell it."""
+        return tuple(
+            f"{category}{f' ({text})' if text else ''}: {why}"
+            for (category, text), why in self.expected.items()
+        )
+
     def _expects(self, piece: Piece) -> bool:
         return any(
             category is piece.category and text in piece.evidence

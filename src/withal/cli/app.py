@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from withal import __version__
+from withal.audit import Delivery
+from withal.cli.choices import Format, Loop
 from withal.cli.interrupt import run
 from withal.cli.requirements import require
 
@@ -102,6 +104,73 @@ def fetch(
         durable=durable,
     )
     raise typer.Exit(run(fetch_command(urls, output, options)))
+
+
+@app.command(no_args_is_help=True)
+def audit(
+    target: Annotated[str, typer.Argument(metavar="TARGET", hidden=True)],
+    delivery: Annotated[
+        list[Delivery],
+        typer.Option("--delivery", "-d", help="How it is cancelled; may be given several times."),
+    ] = [Delivery.EARLY, Delivery.LATE],  # noqa: B006  # nobody changes it
+    depth: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many cancellations in a row.")
+    ] = 1,
+    loop: Annotated[Loop, typer.Option(help="The event loop.")] = Loop.ASYNCIO,
+    timeout: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.001, help="How long a run, or a probe, may take."),
+    ] = 5,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="N:HOW", help="Make one attempt again, and tell all of it."),
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Only list where the scenario suspends.")
+    ] = False,
+    form: Annotated[
+        Format,
+        typer.Option("--format", "-f", help="The form of the report."),
+    ] = Format.TEXT,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the report into this file."),
+    ] = None,
+) -> None:
+    """Cancel TARGET at each await, and report what it leaves behind.
+
+    TARGET is module:name or file.py:name. There it finds an async function, a callable that
+    returns an async context manager, or a withal.audit.Scenario, which also has a setup and a
+    probe.
+
+    \b
+    Example:
+      withal audit pool.py:scenario
+      withal audit pool.py:scenario --at 3:late
+      withal audit pool.py:scenario --depth 2 --format html -o report.html
+
+    \b
+    Exit status:
+      0    safe: nothing was found
+      1    unsafe
+      2    the arguments are wrong, or something is not installed
+      3    unresolved: not all could be tried, and nothing was found in the rest
+      4    the scenario fails although nobody cancels it
+      130  stopped by Ctrl-C
+    """
+    from withal.cli.audit import AuditOptions, audit_command, leave
+
+    options = AuditOptions(
+        deliveries=tuple(delivery),
+        depth=depth,
+        loop=loop,
+        timeout=timeout,
+        at=at,
+        only_list=list_,
+        form=form,
+        output=output,
+    )
+    leave(audit_command(target, options))
 
 
 @app.command()

@@ -1,0 +1,148 @@
+"""``withal audit``: a scenario audited, and its report printed or written into a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from withal.audit import Delivery, Report, Scenario, ScenarioError, Verdict, audit, survey
+from withal.audit.formats import json, text
+from withal.cli.choices import Format, Loop
+from withal.cli.complaint import complain
+from withal.cli.requirements import require
+from withal.cli.target import TargetError, load
+
+_STATUS = {Verdict.SAFE: 0, Verdict.UNSAFE: 1, Verdict.UNRESOLVED: 3, Verdict.ERROR: 4}
+_USAGE = 2
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """What the command line says.
+
+    Attributes:
+        deliveries: how the scenario is cancelled.
+        depth: how many times in a row.
+        loop: in which event loop.
+        timeout: seconds for each use of the environment.
+        at: the one attempt that is to be made again.
+        only_list: whether only its suspensions are to be listed.
+        form: of the report.
+        output: the file for it; standard output if None.
+    """
+
+    deliveries: tuple[Delivery, ...]
+    depth: int
+    loop: Loop
+    timeout: float
+    at: str | None
+    only_list: bool
+    form: Format
+    output: Path | None
+
+
+_FORMS: dict[Format, Callable[[Report], str]] = {Format.TEXT: text.render, Format.JSON: json.render}
+
+
+def audit_command(target: str, options: AuditOptions) -> int:
+    """Audit, show progress, print or write the report, and return the status to exit with."""
+    try:
+        report = _audited(target, options)
+        _write(_rendered(report, options), options.output)
+    except (TargetError, ScenarioError, TypeError, ValueError) as error:
+        complain(str(error))
+        return _USAGE
+    except OSError as error:
+        complain(f"{error.filename or options.output}: {error.strerror}")
+        return _USAGE
+    if options.only_list and report.verdict is Verdict.UNRESOLVED:
+        return 0
+    return _STATUS[report.verdict]
+
+
+def leave(status: int) -> None:
+    """Exit, also where an attempt has left a thread behind that never ends."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    me = threading.current_thread()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not me):
+        os._exit(status)
+    sys.exit(status)
+
+
+def _audited(target: str, options: AuditOptions) -> Report:
+    scenario = cast("Scenario", load(target))  # which the audit checks
+    loop_factory = _loop_factory(options.loop)
+    if options.only_list:
+        return survey(scenario, loop_factory=loop_factory, timeout=options.timeout, target=target)
+    with _showing_progress() as on_attempt:
+        return audit(
+            scenario,
+            deliveries=options.deliveries,
+            depth=options.depth,
+            loop_factory=loop_factory,
+            timeout=options.timeout,
+            at=options.at,
+            target=target,
+            on_attempt=on_attempt,
+        )
+
+
+def _loop_factory(loop: Loop) -> Callable[[], AbstractEventLoop]:
+    if loop is Loop.ASYNCIO:
+        return asyncio.new_event_loop
+    require("uvloop", extra="speed")
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+def _rendered(report: Report, options: AuditOptions) -> str:
+    if options.form is Format.TEXT and report.verdict is not Verdict.ERROR:
+        if options.only_list:
+            return text.render_points(report)
+        if options.at is not None:
+            return text.render_attempt(report, report.attempts[0])
+    return _FORMS[options.form](report)
+
+
+def _write(rendered: str, output: Path | None) -> None:
+    if output is None:
+        print(rendered, end="" if rendered.endswith("\n") else "\n")
+    else:
+        output.write_text(rendered, encoding="utf-8")
+
+
+@contextmanager
+def _showing_progress() -> Generator[Callable[[int, int, int], None]]:
+    """Show how far an audit is, if standard error is a terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("[red]{task.fields[unsafe]}[/]"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    task = bar.add_task("attempts", total=None, unsafe="")
+
+    def on_attempt(made: int, known: int, unsafe: int) -> None:
+        told = f"{unsafe} unsafe" if unsafe else ""
+        bar.update(task, completed=made, total=known, unsafe=told)
+
+    with bar:
+        yield on_attempt
