@@ -78,6 +78,7 @@ GRANTS = {
         "withal.audit",
     ),
     "withal.__main__": ("withal.cli",),
+    "pytest_withal": ("withal.audit",),
 }
 
 # Who may import what from outside of the standard library.
@@ -87,6 +88,8 @@ THIRD_PARTY = {
     "withal.http": {"aiohttp"},
     "withal.fetch": {"aiohttp", "yarl"},
     "withal.cli": {"aiohttp", "rich", "typer"},
+    "withal.cli.audit": {"rich", "uvloop"},  # if it is asked for
+    "pytest_withal": {"pytest"},
 }
 
 
@@ -156,10 +159,14 @@ def test_other_packages_are_imported_only_where_they_are_granted(module: str) ->
     assert foreign <= granted, f"{module} imports {foreign}"
 
 
+# Besides the shield, what cancels by a scope, and shields nothing.
+SHIELDS = {"withal._core.shield", "withal.audit.delivery"}
+
+
 def test_only_the_shield_withdraws_cancellations_and_shields() -> None:
     """``uncancel``, ``asyncio.shield`` and anyio's shield have one home, so that it can be read."""
     for module, path in MODULES.items():
-        if module != "withal._core.shield":
+        if module not in SHIELDS:
             names = {
                 node.attr if isinstance(node, ast.Attribute) else node.id
                 for node in ast.walk(ast.parse(path.read_text()))

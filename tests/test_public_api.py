@@ -15,7 +15,14 @@ import pytest
 
 import withal
 
-FACADES = ["withal", "withal.files", "withal.http", "withal.fetch", "withal.testing"]
+FACADES = [
+    "withal",
+    "withal.files",
+    "withal.http",
+    "withal.fetch",
+    "withal.testing",
+    "withal.audit",
+]
 PUBLIC_MODULES = ["withal.ledger"]  # no facade: what has no underscore and is their own
 
 

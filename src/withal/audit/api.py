@@ -8,6 +8,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from contextvars import copy_context
+from dataclasses import replace
 from time import monotonic
 from typing import final
 
@@ -33,6 +34,7 @@ def audit(
     timeout: float = 5.0,
     at: str | None = None,
     target: str | None = None,
+    command: str = "",
     on_attempt: OnAttempt | None = None,
 ) -> Report:
     """Cancel a scenario at each of its suspensions, and report what it leaves behind.
@@ -57,6 +59,7 @@ def audit(
         timeout: seconds that the scenario, and each use of the environment, may take.
         at: the address of a single attempt that is to be made again, such as ``"3:late"``.
         target: where the command line finds the scenario, for the report.
+        command: what makes one attempt again if its address is added, for the report.
         on_attempt: told after each attempt how many were made, are known of, and were unsafe.
 
     Raises:
@@ -90,10 +93,11 @@ def audit(
         else:
             exploration.replay(address)
 
-    audited = _Audited(scenario_of(scenario, setup, probe), target, loop_factory, timeout, explore)
+    audited = _Audited(scenario_of(scenario, setup, probe), loop_factory, timeout, explore)
+    report = audited.report()
     if address is not None:
         ways, depth = (address.delivery,), len(address.numbers)
-    return audited.report(ways, depth)
+    return replace(report, deliveries=ways, depth=depth, target=target, command=command)
 
 
 def survey(
@@ -117,7 +121,8 @@ def survey(
         ['a turn of the loop']
     """
     whole = scenario_of(scenario, setup, probe)
-    return _Audited(whole, target, loop_factory, timeout, _try_nothing).report((), 0)
+    report = _Audited(whole, loop_factory, timeout, _try_nothing).report()
+    return replace(report, depth=0, target=target)
 
 
 def _try_nothing(exploration: Exploration) -> None:
@@ -131,7 +136,6 @@ class _Audited:
     def __init__(
         self,
         scenario: Scenario,
-        target: str | None,
         loop_factory: Callable[[], AbstractEventLoop] | None,
         timeout: float,
         explore: Callable[[Exploration], None],
@@ -140,11 +144,10 @@ class _Audited:
         if not timeout > 0:
             raise ValueError(f"timeout is a number of seconds above zero; got {timeout!r}")
         self._scenario = scenario
-        self._target = target
         self._options = Options(timeout, loop_factory or asyncio.new_event_loop)
         self._explore = explore
 
-    def report(self, deliveries: tuple[Delivery, ...], depth: int) -> Report:
+    def report(self) -> Report:
         started = monotonic()
         with ExitStack() as kept, collecting_by_hand():
             current = Session(kept, self._options.timeout)
@@ -152,13 +155,11 @@ class _Audited:
             copy_context().run(self._run, current, exploration)
         return Report(
             scenario=self._scenario.name,
-            target=self._target,
+            target=None,
             verdict=exploration.verdict,
             reason=exploration.failure or "\n".join(exploration.reasons),
             suspensions=exploration.suspensions,
             attempts=tuple(exploration.attempts),
-            deliveries=deliveries,
-            depth=depth,
             loop=exploration.loop,
             python=f"{platform.python_implementation()} {platform.python_version()}",
             seconds=monotonic() - started,

@@ -12,16 +12,20 @@ from asyncio import Future, Task
 from collections.abc import Coroutine
 from typing import Any, Protocol, final
 
+from withal._core.errors import WithalError
 from withal.audit.record import Delivery
 from withal.audit.scenario import ScenarioError
 
 
 @final
-class InjectedError(OSError):
+class InjectedError(WithalError, OSError):
     """Stands for a peer or a disk that fails: what an audit puts in the place of a result."""
 
     def __init__(self) -> None:
         super().__init__(errno.EIO, "an audit had this fail")
+
+    def __reduce__(self) -> tuple[type[InjectedError], tuple[()]]:
+        return InjectedError, ()
 
 
 @final

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import final
 
@@ -171,6 +171,7 @@ class Record:
         python: the interpreter and its version.
         seconds: how long it all took.
         expected: residue that is there by design, and why, as `expect` was told.
+        command: what makes one attempt again if its address is added, where `target` does not say.
     """
 
     scenario: str
@@ -184,7 +185,8 @@ class Record:
     loop: str = "asyncio"
     python: str = ""
     seconds: float = 0.0
-    expected: tuple[str, ...] = field(default=())
+    expected: tuple[str, ...] = ()
+    command: str = ""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -193,6 +195,8 @@ class Record:
 
     def replay(self, address: str) -> str:
         """Return the command, or the call, that makes one attempt again, in full detail."""
+        if self.command:
+            return f"{self.command} {address}"
         if self.target is None:
             return f'audit({self.scenario}, ..., at="{address}")'
         loop = "" if self.loop == "asyncio" else f" --loop {self.loop}"

@@ -20,7 +20,15 @@ Setup: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
 
 @final
 class ScenarioError(WithalError):
-    """What was given cannot be audited: it is not made of the right things, or fails by itself."""
+    """What was given cannot be audited.
+
+    Attributes:
+        problem: what is wrong with it, and what to do.
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(problem)
 
 
 @final
