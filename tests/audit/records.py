@@ -136,4 +136,13 @@ ALL = {
     "hostile": EVERYWHERE_HOSTILE,
     "deep": record(after(1, 2, Delivery.LATE, (Category.HANG, "it never ended")), depth=2),
     "nothing": record(suspensions=(), deliveries=()),
+    "nowhere": record(
+        attempt(
+            1,
+            Delivery.LATE,
+            (Category.TASK, "it runs"),
+            suspension=Suspension(1, "scenario", (), "Future"),
+        ),
+        suspensions=(),
+    ),
 }

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import final
 
 from withal.audit.formats.places import Place, Places
 from withal.audit.record import (
     WORST_FIRST,
     Attempt,
-    Category,
     Delivery,
     Finding,
     Record,
@@ -60,8 +60,7 @@ class SiteOutline:
     @property
     def findings(self) -> list[Finding]:
         """What is wrong there, the worst first."""
-        found = [finding for attempt in self.attempts for finding in attempt.findings]
-        return sorted(found, key=lambda finding: _RANKS[finding.category])
+        return worst_first(chain.from_iterable(attempt.findings for attempt in self.attempts))
 
 
 def rank(attempt: Attempt) -> int:
@@ -71,9 +70,9 @@ def rank(attempt: Attempt) -> int:
     return _UNRESOLVED if attempt.unresolved else _SAFE
 
 
-def worst(attempt: Attempt) -> Category | None:
-    """Return the worst that was found in an attempt, if anything was."""
-    return WORST_FIRST[rank(attempt)] if attempt.findings else None
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings by category, the worst first, and in their order within each."""
+    return sorted(findings, key=lambda finding: _RANKS[finding.category])
 
 
 def outline(record: Record, places: Places) -> tuple[SiteOutline, ...]:

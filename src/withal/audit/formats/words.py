@@ -17,6 +17,21 @@ HOW: Final = {
     Delivery.ERROR: "not cancelled: what it awaits fails, in place of giving a result",
 }
 
+MEANING: Final = {
+    Category.WRONG_ANSWER: "What was used gives wrong answers to those who use it next.",
+    Category.SLOT: "A lock, or a slot of a semaphore or a pool, is not given back.",
+    Category.STARVATION: "Somebody who waits for a turn is passed over and waits for ever.",
+    Category.HANG: "The scenario, or its clean-up, does not end.",
+    Category.SWALLOWED: "A task was cancelled, and goes on or returns as if it had not been.",
+    Category.TRANSPORT: "A socket or a transport is left open.",
+    Category.DESCRIPTOR: "A file descriptor is left open.",
+    Category.PROCESS: "A child process is left running.",
+    Category.THREAD: "A thread is left running.",
+    Category.TASK: "A task is left running.",
+    Category.COLLECTED: "What nobody closes is closed only when the garbage collector finds it.",
+    Category.CLEANUP: "The clean-up raises an error of its own.",
+}
+
 _CONDUCT: Final = {
     Category.WRONG_ANSWER,
     Category.STARVATION,
