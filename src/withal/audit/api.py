@@ -163,7 +163,7 @@ class _Audited:
             loop=exploration.loop,
             python=f"{platform.python_implementation()} {platform.python_version()}",
             seconds=monotonic() - started,
-            expected=current.expectations,
+            expected=current.expectations + exploration.always_left,
         )
 
     def _run(self, current: Session, exploration: Exploration) -> None:

@@ -10,29 +10,39 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import signal
+import threading
 import traceback
 from asyncio import AbstractEventLoop, Task
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from withal.audit.clearance import cleared_loop
 from withal.audit.complaints import DESTROYED, Complaints
 from withal.audit.delivery import GaveUp
 from withal.audit.injection import Target, Watch, stack_of
 from withal.audit.record import Category, Delivery
-from withal.audit.residue import Belongings, Piece, count, residue, surplus, threads_at_work
+from withal.audit.residue import (
+    Belongings,
+    Piece,
+    count,
+    listing,
+    place_of,
+    residue,
+    surplus,
+    threads_at_work,
+)
 from withal.audit.scenario import Scenario, ScenarioError
 from withal.audit.session import CountingExecutor, Session
+from withal.audit.standstill import why_in_vain
 from withal.audit.trace import Trace
 
 _TURNS = 10  # of the loop, for what was told to end
 _REST = 0.25  # seconds for what ends by itself: a thread, a peer's answer
 _LOOK = 0.005  # seconds between two looks at what has not come to rest
-_CUT = 3  # times that what did not end is cancelled before the loop is closed over it
+_CUT = 3  # times that what did not end is cancelled
 
 Counts = Counter[tuple[Category, str]]
 
@@ -96,19 +106,10 @@ def attempt(
         target: where it is cancelled; None for a run without.
     """
     complaints = Complaints()
-    with complaints.listening():
-        processes = Belongings.now().processes
-        loop = options.loop_factory()
-        executor = CountingExecutor()
-        try:
-            run = _Run(scenario, options, session, loop, executor, complaints)
-            seen = run.go(normal, target)
-            del run
-        finally:
-            _end(loop, executor)
-            _kill(Belongings.now().processes - processes)
-            gc.collect()  # here, so that it is not heard in the next attempt
-    return seen
+    with complaints.listening(), cleared_loop(options.loop_factory) as (loop, executor):
+        complaints.listen_to(loop)
+        session.noted.clear()
+        return _Run(scenario, options, session, loop, executor, complaints).go(normal, target)
 
 
 @final
@@ -122,9 +123,6 @@ class _Run:
         executor: CountingExecutor,
         complaints: Complaints,
     ) -> None:
-        loop.set_default_executor(executor)
-        complaints.listen_to(loop)
-        session.noted.clear()
         self._scenario = scenario
         self._timeout = options.timeout
         self._session = session
@@ -138,6 +136,7 @@ class _Run:
         self._normal = normal
         self._target = target
         self._before = Belongings.now()
+        self._threads = frozenset(threading.enumerate())
         self._watch = Watch(self._loop, target)
         try:
             self._loop.run_until_complete(self._main())
@@ -172,31 +171,24 @@ class _Run:
         """Run the scenario, and tell whether it came to an end."""
         task = self._watch.start(self._scenario.call(self._scenario.run, environment))
         try:
-            await asyncio.wait((task,), timeout=self._timeout)
+            why = await why_in_vain(task, self._timeout, self._threads)
         except asyncio.CancelledError:  # a task group of the environment has failed
             await self._cut(task)
             raise
-        if not task.done():
-            await self._hung(task)
+        if why:
+            await self._hung(task, why)
             return False
         self._seen.outcome, piece = self._judged(task)
         if piece is not None:
             self._seen.pieces.append(piece)
         return not self._seen.failure
 
-    async def _hung(self, task: Task[object]) -> None:
+    async def _hung(self, task: Task[object], why: str) -> None:
         self._seen.outcome = "did not end"
-        where = _where(task)
-        self._seen.pieces.append(
-            Piece(
-                Category.HANG,
-                "hang",
-                f"it did not end within {self._timeout:g} s, and waits{where}",
-                _listing(self._watch.tasks),
-            )
-        )
+        told = f"it does not end: {why}, and it waits{_where(task)}"
         if self._target is None:
-            self._seen.failure = f"it does not end within {self._timeout:g} s, and waits{where}"
+            self._seen.failure = told
+        self._seen.pieces.append(Piece(Category.HANG, "hang", told, _stacks(self._watch.tasks)))
         await self._cut(task)
 
     def _judged(self, task: Task[object]) -> tuple[str, Piece | None]:
@@ -248,12 +240,9 @@ class _Run:
             return
         probe = self._scenario.call(self._scenario.probe, environment)
         task = self._loop.create_task(probe, name="probe")
-        await asyncio.wait((task,), timeout=self._timeout)
-        if not task.done():
-            told = f"used again {when}, it does not come through within {self._timeout:g} s, "
-            piece = Piece(
-                Category.SLOT, "probe", told + f"and waits{_where(task)}", _listing({task})
-            )
+        if why := await why_in_vain(task, self._timeout, self._threads):
+            told = f"used again {when}, it does not come through: {why}, and it waits{_where(task)}"
+            piece = Piece(Category.SLOT, "probe", told, _stacks({task}))
             await self._cut(task)
         elif task.cancelled():
             told = f"used again {when}, it was cancelled"
@@ -341,8 +330,10 @@ class _Run:
             told = str(error)
         elif isinstance(error, RuntimeError) and "Event loop stopped" in str(error):
             told = "it stops the event loop"
+        elif isinstance(error, RuntimeError) and "Cannot close a running event loop" in str(error):
+            told = "it closes the event loop"
         else:
-            told = f"it raises {told}"
+            told = f"it raises {told}{_raised_at(error)}"
         if self._target is None:
             self._seen.failure = told
         else:
@@ -390,52 +381,14 @@ def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)).rstrip()
 
 
+def _raised_at(error: BaseException) -> str:
+    return place_of([frame for frame, _ in traceback.walk_tb(error.__traceback__)])
+
+
 def _where(task: Task[Any]) -> str:
-    frames = list(stack_of(task))
-    if not frames:
-        return ""
-    frame = frames[-1]
-    return f" at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+    return place_of(list(stack_of(task)))
 
 
-def _listing(tasks: Iterable[Task[Any]]) -> str:
-    return "\n".join(
-        f"{task.get_name()}:\n"
-        + "\n".join(
-            f"  {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
-            for frame in stack_of(task)
-        )
-        for task in tasks
-        if not task.done()
-    )
-
-
-# The end of a loop, whatever the attempt has left in it
-
-
-def _end(loop: AbstractEventLoop, executor: CountingExecutor) -> None:
-    if not loop.is_closed():
-        with suppress(RuntimeError):  # somebody stops it again and again
-            loop.run_until_complete(_ended(loop))
-        loop.close()
-    executor.shutdown(wait=not executor.calls, cancel_futures=True)
-
-
-async def _ended(loop: AbstractEventLoop) -> None:
-    for _ in range(_CUT):
-        left = asyncio.all_tasks(loop) - {asyncio.current_task()}
-        if not left:
-            break
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=_REST / _CUT)
-    with suppress(TimeoutError):
-        await asyncio.wait_for(loop.shutdown_asyncgens(), _REST)
-
-
-def _kill(processes: Iterable[int]) -> None:
-    """End the processes that an attempt has left."""
-    for pid in processes:
-        with suppress(ProcessLookupError, ChildProcessError):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+def _stacks(tasks: Iterable[Task[Any]]) -> str:
+    waiting = (task for task in tasks if not task.done())
+    return "\n".join(f"{task.get_name()}:\n{listing(stack_of(task))}" for task in waiting)

@@ -155,6 +155,15 @@ class Exploration:
                 "the tasks that it starts with that were not cancelled"
             )
 
+    @property
+    def always_left(self) -> tuple[str, ...]:
+        """What is left at the end although nobody cancels, as reports tell it."""
+        return tuple(
+            f"{category}{f' ({kind})' if kind != category else ''}: "
+            f"{number} left behind when nobody cancels, and so no finding"
+            for (category, kind), number in (self._normal[-1] if self._normal else Counts()).items()
+        )
+
     def _run(self) -> Observation:
         seen = attempt(self._scenario, self._options, self._session)
         self.failure = self.failure or seen.failure

@@ -9,7 +9,8 @@ from typing import final
 
 from withal._core.site import Site
 
-_ASYNCIO = f"{os.sep}asyncio{os.sep}"
+ASYNCIO = f"{os.sep}asyncio{os.sep}"
+"""In the path of what people know well, and seldom look for."""
 
 
 @final
@@ -94,7 +95,7 @@ class Suspension:
     def site(self) -> Site | None:
         """The innermost frame that is not asyncio's own, or else the innermost."""
         for site in reversed(self.chain):
-            if _ASYNCIO not in site.file:
+            if ASYNCIO not in site.file:
                 return site
         return self.chain[-1] if self.chain else None
 
@@ -170,7 +171,8 @@ class Record:
         loop: the kind of the event loop, such as ``"asyncio"``.
         python: the interpreter and its version.
         seconds: how long it all took.
-        expected: residue that is there by design, and why, as `expect` was told.
+        expected: residue that is no finding, and why: by design, as `expect` was told, or since it
+            is left behind when nobody cancels, too.
         command: what makes one attempt again if its address is added, where `target` does not say.
     """
 

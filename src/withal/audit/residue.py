@@ -15,7 +15,7 @@ import sys
 import threading
 from asyncio import AbstractEventLoop, Task
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +23,17 @@ from types import FrameType
 from typing import Any, final
 
 from withal.audit.injection import stack_of
-from withal.audit.record import Category
+from withal.audit.record import ASYNCIO, Category
 
 _DESCRIPTORS = "/proc/self/fd"
 _CHILDREN = "/proc/self/task/{}/children"
 
 # Pools start threads as they are needed, and keep them for the next call. What such a thread does
-# is another matter, and looked at where it is done.
-_POOLED = re.compile(r"asyncio_|withal-files|ThreadPoolExecutor-|AnyIO worker thread|audit-")
+# is another matter, and looked at where it is done. And where a thread waits for a process, the
+# process is what is told.
+_POOLED = re.compile(
+    r"asyncio_|asyncio-waitpid|withal-files|ThreadPoolExecutor-|AnyIO worker thread|audit-"
+)
 
 
 @final
@@ -66,7 +69,7 @@ class Belongings:
         return cls(
             frozenset(_descriptors()),
             frozenset(thread for thread in threading.enumerate() if not _is_pooled(thread)),
-            frozenset(_processes()),
+            frozenset(processes()),
         )
 
 
@@ -142,7 +145,8 @@ def _address(address: object) -> str:
     return repr(address) if address else "no address"
 
 
-def _processes() -> Iterator[int]:
+def processes() -> Iterator[int]:
+    """Yield the child processes there are, where the kernel tells."""
     with suppress(OSError):
         for thread in os.listdir("/proc/self/task"):
             with suppress(OSError):
@@ -166,13 +170,12 @@ def _is_pooled(thread: threading.Thread) -> bool:
 def _thread_piece(thread: threading.Thread) -> Piece:
     frame = sys._current_frames().get(thread.ident or 0)
     stack = list(_outer(frame))[::-1]
-    where = f", at {_place(stack[-1])}" if stack else ""
     kept = "" if thread.daemon else "; the program cannot end while it runs"
     return Piece(
         Category.THREAD,
         re.sub(r"\d+", "#", thread.name),
-        f"thread {thread.name!r} still runs{where}{kept}",
-        _listing(stack),
+        f"thread {thread.name!r} still runs{place_of(stack)}{kept}",
+        listing(stack),
     )
 
 
@@ -192,9 +195,8 @@ def threads_at_work() -> dict[int, tuple[int, int]]:
 def _task_piece(task: Task[Any]) -> Piece:
     stack = list(stack_of(task))
     name = getattr(task.get_coro(), "__qualname__", type(task.get_coro()).__qualname__)
-    where = f" at {_place(stack[-1])}" if stack else ""
     who = f"{task.get_name()!r} of {name.replace('<locals>.', '')}"
-    return Piece(Category.TASK, name, f"task {who} still waits{where}", _listing(stack))
+    return Piece(Category.TASK, name, f"task {who} still waits{place_of(stack)}", listing(stack))
 
 
 def _watched_descriptors(
@@ -217,9 +219,19 @@ def _outer(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _place(frame: FrameType) -> str:
+# Where things are, for evidence
+
+
+def place_of(stack: Sequence[FrameType]) -> str:
+    """Return, with a word before it, the innermost place of a stack that is not asyncio's own."""
+    own = [frame for frame in stack if ASYNCIO not in frame.f_code.co_filename] or stack
+    return f" at {_line(own[-1])}" if own else ""
+
+
+def listing(stack: Iterable[FrameType]) -> str:
+    """Return the places of a stack, one a line."""
+    return "\n".join(map(_line, stack))
+
+
+def _line(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
-
-
-def _listing(stack: Iterable[FrameType]) -> str:
-    return "\n".join(_place(frame) for frame in stack)

@@ -25,6 +25,7 @@ from withal.cli.target import TargetError, load
 
 _STATUS = {Verdict.SAFE: 0, Verdict.UNSAFE: 1, Verdict.UNRESOLVED: 3, Verdict.ERROR: 4}
 _USAGE = 2
+_INTERRUPTED = 130
 
 
 @final
@@ -69,6 +70,9 @@ def audit_command(target: str, options: AuditOptions) -> int:
     except (TargetError, ScenarioError, TypeError, ValueError) as error:
         complain(str(error))
         return _USAGE
+    except KeyboardInterrupt:
+        complain("stopped by SIGINT; what was open is closed")
+        return _INTERRUPTED
     except OSError as error:
         complain(f"{error.filename or options.output}: {error.strerror}")
         return _USAGE

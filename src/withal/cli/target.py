@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import final
 
+_OURS = {__file__, importlib.__file__}
+
 
 @final
 class TargetError(Exception):
@@ -66,7 +68,7 @@ def _line_of(error: BaseException) -> str:
     place = ""
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not code.co_filename.startswith("<") and code.co_filename != __file__:
+        if not code.co_filename.startswith("<") and code.co_filename not in _OURS:
             place = f", at {code.co_filename}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     return place

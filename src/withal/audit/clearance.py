@@ -1,0 +1,73 @@
+"""Clearance: a loop for one attempt, and when that is over, nothing is left of it for the next."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
+
+from withal.audit.residue import processes
+from withal.audit.session import CountingExecutor
+
+_ROUNDS = 3  # in which what does not end is cancelled again, before the loop is closed over it
+_MOMENT = 0.1  # seconds for one of these
+
+
+@contextmanager
+def cleared_loop(
+    loop_factory: Callable[[], AbstractEventLoop],
+) -> Generator[tuple[AbstractEventLoop, CountingExecutor]]:
+    """Yield a new loop and its executor. What is left in them afterwards is cancelled and ended.
+
+    A thread that never ends stays, since nobody can end it. A process that forks while it is in
+    here goes on in its child as well, which has no business here, and is ended.
+    """
+    pid, before = os.getpid(), set(processes())
+    loop, executor = loop_factory(), CountingExecutor()
+    loop.set_default_executor(executor)
+    try:
+        yield loop, executor
+    finally:
+        if os.getpid() != pid:
+            os._exit(0)
+        _end(loop, before)
+        executor.shutdown(wait=not executor.calls, cancel_futures=True)
+        gc.collect()  # here, so that it is not heard in the next attempt
+
+
+def _end(loop: AbstractEventLoop, processes_before: set[int]) -> None:
+    if not loop.is_closed():
+        with suppress(RuntimeError):  # somebody stops it again and again
+            loop.run_until_complete(_ended(loop, processes_before))
+        loop.close()
+    for pid in set(processes()) - processes_before:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
+async def _ended(loop: AbstractEventLoop, processes_before: set[int]) -> None:
+    for _ in range(_ROUNDS):
+        left = asyncio.all_tasks(loop) - {asyncio.current_task()}
+        if not left:
+            break
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_MOMENT)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(loop.shutdown_asyncgens(), _MOMENT)
+    await _killed(set(processes()) - processes_before)
+
+
+async def _killed(left: Iterable[int]) -> None:
+    """Kill processes, and leave the loop time to hear of it, as it waits for those it started."""
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for _ in range(_ROUNDS):
+        if not left or not set(processes()).intersection(left):
+            break
+        await asyncio.sleep(_MOMENT / _ROUNDS)

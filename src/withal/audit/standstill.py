@@ -1,0 +1,54 @@
+"""Standstill: nothing can wake a loop any more, so that there is no need to wait for a timeout."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from asyncio import AbstractEventLoop, Task
+from collections.abc import Collection
+from typing import Any
+
+_LOOK = 0.02  # seconds between two looks
+
+
+async def why_in_vain(
+    task: Task[Any], timeout: float, threads_before: Collection[threading.Thread]
+) -> str:
+    """Wait for a task, and return why that is in vain; nothing if the task has ended.
+
+    Args:
+        task: what is waited for. It is not cancelled.
+        timeout: seconds.
+        threads_before: those that know nothing of this loop, and so cannot wake it.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + timeout
+    stood_still = False
+    while (left := until - loop.time()) > 0:
+        await asyncio.wait((task,), timeout=min(_LOOK, left))
+        if task.done():
+            return ""
+        stands_still = _stands_still(loop, threads_before)
+        if stands_still and stood_still:
+            return "nothing can wake it any more"
+        stood_still = stands_still
+    return f"{timeout:g} s have passed"
+
+
+def _stands_still(loop: AbstractEventLoop, threads_before: Collection[threading.Thread]) -> bool:
+    """Tell whether the loop has nothing to do, no timer, nothing to listen to and no thread.
+
+    Of asyncio's loop that can be seen, of others not; then only time tells.
+    """
+    inside: Any = loop
+    try:
+        timers, listens_to = inside._scheduled, len(inside._selector.get_map())
+        is_busy = bool(inside._ready) or any(not timer.cancelled() for timer in timers)
+    except AttributeError:
+        return False
+    own = 1  # its wake-up, for threads and signals
+    return (
+        not is_busy
+        and listens_to == own
+        and all(thread in threads_before for thread in threading.enumerate())
+    )
