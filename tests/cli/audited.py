@@ -1,0 +1,71 @@
+"""Scenarios for the tests of ``withal audit``: one for each way in which it may end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import TracebackType
+
+from withal.audit import Scenario
+
+NUMBER = 5
+
+
+class Careless:
+    """Leaves a task behind when it is cancelled while it opens."""
+
+    async def __aenter__(self) -> None:
+        self.task = asyncio.create_task(asyncio.Event().wait())
+        await asyncio.sleep(0)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.task.cancel()
+
+
+class Careful(Careless):
+    """Its twin leaves none."""
+
+    async def __aenter__(self) -> None:
+        try:
+            await super().__aenter__()
+        except BaseException:
+            self.task.cancel()
+            raise
+
+
+async def rest() -> None:
+    await asyncio.sleep(0)
+
+
+async def never_suspends() -> None:
+    """Return at once."""
+
+
+async def fail() -> None:
+    raise ValueError("no\x1bdatabase")
+
+
+async def needs(database: object) -> None:
+    """Need what nobody gives it."""
+
+
+async def be_interrupted() -> None:
+    await asyncio.sleep(0)
+    raise KeyboardInterrupt
+
+
+async def leave_a_thread() -> None:
+    """Start a thread that would keep the program from ending when it is cancelled."""
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        threading.Thread(target=threading.Event().wait, name="stuck").start()
+        raise
+
+
+scenario = Scenario(rest, probe=rest, name="a rest")

@@ -1,0 +1,182 @@
+"""``withal audit``: what it prints and writes, and the status that it exits with."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import done, running
+from withal.audit import Delivery
+from withal.cli.audit import AuditOptions, audit_command
+from withal.cli.choices import Format, Loop
+
+HERE = str(Path(__file__).with_name("audited.py"))
+BOTH = (Delivery.EARLY, Delivery.LATE)
+
+
+def audited(
+    name: str,
+    *,
+    deliveries: tuple[Delivery, ...] = BOTH,
+    depth: int = 1,
+    at: str | None = None,
+    only_list: bool = False,
+    form: Format = Format.TEXT,
+    output: Path | None = None,
+    loop: Loop = Loop.ASYNCIO,
+) -> int:
+    options = AuditOptions(deliveries, depth, loop, 5.0, at, only_list, form, output)
+    return audit_command(f"{HERE}:{name}", options)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("Careful", 0, "safe: Careful: nothing wrong was found in 6 attempts"),
+        ("Careless", 1, "task 'Task-"),
+        ("never_suspends", 3, "it never suspends"),
+        ("fail", 4, r"ValueError: no\x1bdatabase at "),
+    ],
+)
+def test_the_status_is_the_verdict(
+    name: str, status: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert audited(name) == status
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Carefull", "has no 'Carefull'; did you mean Careful"),
+        ("Careless.nothing", "has no 'Careless.nothing'"),
+        ("NUMBER", "has to be a callable that returns something to await; got 5"),
+        ("needs", "run needs(database"),
+    ],
+)
+def test_what_cannot_be_audited_is_told_in_a_line(
+    name: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert audited(name) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("withal: ")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("at", ["3", "0:early", "3:soon", ":late", "3+:late", "9:late"])
+def test_an_address_that_is_none_is_refused(at: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert audited("Careful", at=at) == 2
+    assert "suspension" in capsys.readouterr().err
+
+
+def test_a_scenario_brings_its_probe_and_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert audited("scenario") == 0
+    assert capsys.readouterr().out.startswith("safe: a rest: ")
+
+
+def test_one_attempt_is_replayed_with_its_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    assert audited("Careless", at="1:late") == 1
+    out = capsys.readouterr().out
+    assert "Careless at 1:late" in out
+    assert "await asyncio.sleep(0)" in out
+    assert "the task was not suspended again" in out
+
+
+def test_the_list_tells_where_it_suspends_and_cancels_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert audited("Careless", only_list=True) == 0
+    out = capsys.readouterr().out
+    assert "suspensions" in out
+    assert "in Careless.__aenter__" in out
+
+
+def test_a_second_cancellation_is_addressed_by_how_much_later_it_comes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert audited("scenario", depth=2) == 0
+    assert audited("Careless", at="1+1:late") == 2
+    assert "after 1:late the task is suspended 0 times" in capsys.readouterr().err
+
+
+def test_a_report_is_written_into_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert audited("Careless", form=Format.JSON, output=tmp_path / "report.json") == 1
+    assert capsys.readouterr().out == ""
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["verdict"] == "unsafe"
+    assert report["target"] == f"{HERE}:Careless"
+
+
+def test_a_file_that_cannot_be_written_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert audited("scenario", output=tmp_path / "none" / "report") == 2
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", Format)
+def test_every_form_tells_the_verdict(form: Format, capsys: pytest.CaptureFixture[str]) -> None:
+    assert audited("Careless", form=form) == 1
+    assert "Careless" in capsys.readouterr().out
+
+
+def test_a_form_for_ci_systems_counts_the_attempts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert audited("Careless", form=Format.JUNIT) == 1
+    suite = ET.fromstring(capsys.readouterr().out).find("testsuite")  # our own
+    assert suite is not None
+    assert int(suite.attrib["failures"]) > 0
+
+
+def test_on_uvloop_the_replay_is_on_uvloop_too(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("uvloop")
+    assert audited("Careless", loop=Loop.UVLOOP) == 1
+    assert "--at 1:early --loop uvloop" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_it_ends_although_an_attempt_has_left_a_thread_that_does_not() -> None:
+    ended = done("audit", f"{HERE}:leave_a_thread")
+    assert ended.status == 1
+    assert any("thread 'stuck' still runs" in line for line in ended.out)
+
+
+@pytest.mark.slow
+def test_an_interrupt_is_told_in_a_line() -> None:
+    ended = done("audit", f"{HERE}:be_interrupted")
+    assert (ended.status, ended.out) == (130, [])
+    assert ended.err == ["withal: stopped by SIGINT; what was open is closed"]
+
+
+@pytest.mark.slow
+def test_a_terminal_gets_a_bar_and_a_pipe_none() -> None:
+    main, terminal = pty.openpty()
+    with running("audit", f"{HERE}:Careful", stderr=terminal) as process:
+        os.close(terminal)
+        seen = b""
+        try:
+            while chunk := os.read(main, 65536):
+                seen += chunk
+        except OSError:  # what Linux says when the other end is closed
+            pass
+        assert process.wait() == 0
+        os.close(main)
+    assert b"attempts" in seen
+    assert b"6/6" in seen
+    assert done("audit", f"{HERE}:Careful").err == []
+
+
+@pytest.mark.slow
+def test_wrong_arguments_are_refused_with_the_choices() -> None:
+    ended = done("audit", f"{HERE}:Careful", "--delivery", "soon")
+    assert ended.status == 2
+    assert any("'early', 'late', 'anyio'" in line for line in ended.err)
+    assert done("audit", f"{HERE}:Careful", "--depth", "0").status == 2

@@ -1,0 +1,98 @@
+"""The plugin for pytest, in a pytest of its own: what users see who have installed withal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow  # each starts an interpreter
+
+CARELESS = """
+    import asyncio
+
+    class Careless:
+        async def __aenter__(self):
+            self.task = asyncio.create_task(asyncio.Event().wait())
+            await asyncio.sleep(0)
+
+        async def __aexit__(self, *_):
+            self.task.cancel()
+"""
+
+
+def run(pytester: pytest.Pytester, source: str, *args: str) -> pytest.RunResult:
+    pytester.makepyfile(source)
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *args)
+
+
+def test_a_test_fails_with_the_report(pytester: pytest.Pytester) -> None:
+    result = run(pytester, CARELESS + "\n    def test_it(audit):\n        audit(Careless)\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "unsafe: Careless: 2 of * attempts *",
+            "*1:early  task  *",
+            "*replay: pytest *::test_it --audit-at 1:early",
+        ]
+    )
+
+
+def test_a_test_of_what_is_safe_passes_and_gets_the_report(pytester: pytest.Pytester) -> None:
+    source = """
+        import asyncio
+
+        def test_it(audit):
+            report = audit(lambda: asyncio.Semaphore(1), probe=lambda: asyncio.sleep(0))
+            assert len(report.attempts) == 2
+    """
+    run(pytester, source).assert_outcomes(passed=1)
+
+
+def test_the_options_say_what_a_test_leaves_open(pytester: pytest.Pytester) -> None:
+    source = """
+        import asyncio
+
+        async def rest():
+            try:
+                await asyncio.sleep(0)
+            finally:
+                await asyncio.sleep(0)
+
+        def test_open(audit):
+            report = audit(rest)
+            assert report.depth == 2
+            assert set(report.deliveries) == {"anyio", "timeout"}
+            assert {attempt.address for attempt in report.attempts} >= {"1+1:timeout"}
+
+        def test_said(audit):
+            assert audit(rest, depth=1, deliveries=["early"]).depth == 1
+    """
+    options = "--audit-depth=2", "--audit-deliveries=anyio,timeout"
+    run(pytester, source, *options).assert_outcomes(passed=2)
+
+
+def test_one_attempt_is_replayed(pytester: pytest.Pytester) -> None:
+    source = CARELESS + "\n    def test_it(audit):\n        audit(Careless)\n"
+    result = run(pytester, source, "--audit-at=1:late")
+    result.stdout.fnmatch_lines(["unsafe: Careless at 1:late*", "*await asyncio.sleep(0)*"])
+
+
+def test_a_wrong_option_is_told(pytester: pytest.Pytester) -> None:
+    source = CARELESS + "\n    def test_it(audit):\n        audit(Careless)\n"
+    result = run(pytester, source, "--audit-deliveries=soon")
+    result.stdout.fnmatch_lines(["*ValueError: 'soon' is no delivery; there are early, late, *"])
+
+
+def test_the_help_has_the_options(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess("--help")
+    result.stdout.fnmatch_lines(["*--audit-depth=N*", "*--audit-deliveries=HOW,HOW*"])
+    result = pytester.runpytest_subprocess("--fixtures", "-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(["audit -- *"])
+
+
+def test_it_costs_nothing_to_those_who_do_not_use_it() -> None:
+    code = "import sys, pytest_withal; print('withal' in sys.modules, 'asyncio' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
