@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-nightly check format bench bench-files compare clean
+.PHONY: help demo test test-all test-nightly check format bench bench-files compare corpus clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -62,5 +62,8 @@ bench-files: $(VENV)/.installed-compare ## measure files against aiofiles, anyio
 compare: $(VENV)/.installed-compare ## put withal and others through the same cancellations, side by side
 	$(BIN)/python -m benchmarks.closing
 
+corpus: $(VENV)/.installed ## find known bugs of real packages again, each version in its own environment
+	$(BIN)/python -m corpus $(ONLY)
+
 clean: ## remove what was set up and built
-	rm -rf $(VENV) .venv-3.* dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* .corpus dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis

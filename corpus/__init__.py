@@ -1,0 +1,1 @@
+"""Known cancellation bugs of real packages, which `withal audit` is to find again."""

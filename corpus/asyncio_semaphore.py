@@ -1,0 +1,29 @@
+"""asyncio.Semaphore: a control. Who is cancelled while it waits passes its turn on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from withal.audit import Scenario, contended
+
+
+@asynccontextmanager
+async def last_slot() -> AsyncGenerator[asyncio.Semaphore]:
+    semaphore = asyncio.Semaphore(1)
+    async with contended(semaphore):
+        yield semaphore
+
+
+async def work(semaphore: asyncio.Semaphore) -> None:
+    async with semaphore:
+        await asyncio.sleep(0)
+
+
+async def work_again(semaphore: asyncio.Semaphore) -> None:
+    async with asyncio.timeout(1), semaphore:
+        pass
+
+
+scenario = Scenario(work, setup=last_slot, probe=work_again)

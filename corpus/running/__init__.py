@@ -1,0 +1,1 @@
+"""How the corpus is run: environments, servers, audits, and what is shown of them."""
