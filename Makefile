@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-nightly check format bench bench-files compare corpus clean
+.PHONY: help demo test test-all test-nightly check format bench bench-files bench-report compare corpus clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -58,6 +58,9 @@ bench: $(VENV)/.installed-test ## measure what scopes cost, as ratios against th
 
 bench-files: $(VENV)/.installed-compare ## measure files against aiofiles, anyio, aiofile, trio and blocking calls
 	$(BIN)/python -m benchmarks.files $(BENCH_ARGS)
+
+bench-report: $(VENV)/.installed-test ## measure what the reports of an audit cost, and how fast a browser opens the page
+	$(BIN)/python -m benchmarks.audit_report
 
 compare: $(VENV)/.installed-compare ## put withal and others through the same cancellations, side by side
 	$(BIN)/python -m benchmarks.closing

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from withal.audit import Delivery, Report, Scenario, ScenarioError, Verdict, audit, survey
-from withal.audit.formats import json, junit, sarif, text
+from withal.audit.formats import html, json, junit, sarif, text
 from withal.cli.choices import Format, Loop
 from withal.cli.complaint import complain
 from withal.cli.requirements import require
@@ -59,6 +59,7 @@ _FORMS: dict[Format, Callable[[Report], str]] = {
     Format.JSON: json.render,
     Format.JUNIT: junit.render,
     Format.SARIF: sarif.render,
+    Format.HTML: html.render,
 }
 
 
