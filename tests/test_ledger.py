@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from tests.laws.probes import Log, Probe, failing, forever, turns
+from tests.laws.probes import Log, Probe, failing, forever, stubborn_until, turns
 from withal import CloseTimeoutError, Outcome, Scope, observing
 from withal.ledger import Ledger
 
@@ -74,18 +74,10 @@ async def test_the_summary_counts_by_kind() -> None:
 
 async def test_what_was_abandoned_has_leaked_until_it_closes() -> None:
     released = asyncio.Event()
-
-    async def stubborn() -> None:
-        while not released.is_set():
-            try:
-                await released.wait()
-            except asyncio.CancelledError:
-                continue
-
     ledger = Ledger()
     with observing(ledger), pytest.raises(CloseTimeoutError):
         async with Scope(close_timeout=0) as scope:
-            await scope.enter(Probe(Log(), "a", closing=stubborn), name="stuck")
+            await scope.enter(Probe(Log(), "a", closing=stubborn_until(released)), name="stuck")
     assert [record.name for record in ledger.leaked()] == ["stuck"]
     assert str(ledger.summary()) == "2 opened, 1 closed, 1 leaked"
     released.set()

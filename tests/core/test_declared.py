@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.laws.probes import Log, Probe, failing, forever, turns
+from tests.laws.probes import Log, Probe, failing, forever, stubborn_until, turns
 from withal import (
     AlreadyOpenError,
     CloseTimeoutError,
@@ -431,16 +431,8 @@ async def test_a_graph_whose_resource_another_task_fails_to_release_is_closed_al
 ):
     log = Log()
     released = asyncio.Event()
-
-    async def stubborn() -> None:
-        while not released.is_set():
-            try:
-                await released.wait()
-            except asyncio.CancelledError:
-                continue
-
     settings = declare(log, "settings")
-    stuck = declare(log, "stuck", settings, closing=stubborn)
+    stuck = declare(log, "stuck", settings, closing=stubborn_until(released))
     with pytest.raises(CloseTimeoutError) as caught:
         async with Scope(close_timeout=0.01) as scope:
             value = await scope.open(stuck)
@@ -470,15 +462,7 @@ async def test_what_is_being_released_is_opened_again_only_when_it_has_closed() 
 async def test_what_is_released_and_abandoned_is_opened_again_after_that() -> None:
     log = Log()
     released = asyncio.Event()
-
-    async def stubborn() -> None:
-        while not released.is_set():
-            try:
-                await released.wait()
-            except asyncio.CancelledError:
-                continue
-
-    a = declare(log, "a", closing=stubborn)
+    a = declare(log, "a", closing=stubborn_until(released))
     async with Scope(close_timeout=0.01) as scope:
         value = await scope.open(a)
         release = asyncio.create_task(scope.release(value))

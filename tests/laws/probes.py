@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -100,6 +101,17 @@ def failing(error: BaseException) -> Callable[[], Coroutine[Any, Any, None]]:
 
 async def forever() -> None:
     await asyncio.Event().wait()
+
+
+def stubborn_until(released: asyncio.Event) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Serve as the closing of a probe that outlasts every cancellation until it is released."""
+
+    async def wait() -> None:
+        while not released.is_set():
+            with suppress(asyncio.CancelledError):
+                await released.wait()
+
+    return wait
 
 
 @dataclass(frozen=True)

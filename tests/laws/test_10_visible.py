@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from tests.laws.probes import Log, Probe, failing, forever, turns
+from tests.laws.probes import Log, Probe, failing, forever, stubborn_until, turns
 from withal import CloseTimeoutError, Event, Outcome, Scope, Step, observing
 
 
@@ -46,21 +46,13 @@ async def test_failures_losses_and_abandonments_are_told() -> None:
     events: list[Event] = []
     log = Log()
     lost = Probe(log, "lost")
-
-    async def stubborn() -> None:
-        while not released.is_set():
-            try:
-                await released.wait()
-            except asyncio.CancelledError:
-                continue
-
     released = asyncio.Event()
     with observing(events.append), pytest.raises((CloseTimeoutError, ExceptionGroup)):
         async with Scope(close_timeout=0.01) as scope:
             with pytest.raises(OSError, match="refused"):
                 await scope.enter(Probe(log, "a", opening=failing(OSError("refused"))), name="bad")
             await scope.enter(lost, name="lost")
-            await scope.enter(Probe(log, "b", closing=stubborn), name="stuck")
+            await scope.enter(Probe(log, "b", closing=stubborn_until(released)), name="stuck")
             assert lost.tasks[0] is not None
             lost.tasks[0].cancel()
             await forever()

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from tests.core.test_declared import declare
-from tests.laws.probes import Log, Probe, failing, forever, turns
+from tests.laws.probes import Log, Probe, failing, forever, stubborn_until, turns
 from withal import (
     CloseTimeoutError,
     Event,
@@ -337,16 +337,11 @@ def test_a_time_that_is_no_number() -> None:
 async def test_law_5_an_inline_exit_cut_off_while_its_owner_is_cancelled_is_reported() -> None:
     released = asyncio.Event()
 
-    async def stubborn() -> None:
-        while not released.is_set():
-            try:
-                await released.wait()
-            except asyncio.CancelledError:
-                continue
-
     async def main() -> None:
         async with Scope(close_timeout=0.05) as scope:
-            await scope.enter(Probe(Log(), "a", closing=stubborn), name="stuck", inline=True)
+            await scope.enter(
+                Probe(Log(), "a", closing=stubborn_until(released)), name="stuck", inline=True
+            )
 
     task = asyncio.create_task(main())
     await turns(8)
