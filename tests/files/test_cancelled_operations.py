@@ -14,8 +14,8 @@ import pytest
 
 from tests.files.cancelling import wait_until
 from tests.files.strain import FullPool, Outcome, cancelled_at, nothing_left, open_any, ticks
+from withal.files.calls.fully import write_fully
 from withal.files.calls.hop import call
-from withal.files.objects.channel import write_fully
 
 pytestmark = pytest.mark.timeout(30)
 

@@ -19,6 +19,7 @@ from threading import Event
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, final, overload
 
 from withal.files.calls.fairness import turns_here
+from withal.files.calls.fully import read_to_end
 from withal.files.calls.hop import hop
 
 AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -41,7 +42,6 @@ FIRST_FILES = 4
 ENDING = 1.0
 """Seconds that closing waits for the calls under way, each of which ends after one file."""
 
-_CHUNK = 256 * 1024
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY"))
 _YIELDED = 4 * 1024  # what handing over one file takes of the loop's turn, see `fairness`
 
@@ -370,7 +370,7 @@ def _outcome(path: AnyPath, limit: int) -> Outcome | int:
         fd = os.open(path, _FLAGS)
         try:
             size = os.fstat(fd).st_size
-            return size if size > max(limit, 0) else _content(fd, size)
+            return size if size > max(limit, 0) else read_to_end(fd, size)
         finally:
             os.close(fd)
     except OSError as error:
@@ -378,14 +378,3 @@ def _outcome(path: AnyPath, limit: int) -> Outcome | int:
         return error
     except ValueError as error:
         return error
-
-
-def _content(fd: int, size: int) -> bytes:
-    """Read until the end. Fewer bytes than were asked for, and all there were, are the end."""
-    data = os.read(fd, size + 1)
-    if 0 < len(data) == size:
-        return data
-    parts = [data]
-    while part := os.read(fd, _CHUNK):
-        parts.append(part)
-    return b"".join(parts)

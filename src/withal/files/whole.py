@@ -13,8 +13,9 @@ import os
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar, TypeVarTuple
 
-from withal.files.calls.cached import read_opened, read_to_end, read_whole_cached
+from withal.files.calls.cached import read_opened, read_whole_cached
 from withal.files.calls.fairness import OPERATION, turns_here
+from withal.files.calls.fully import read_to_end, write_all
 from withal.files.calls.hop import call, hop, landed
 
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -246,22 +247,15 @@ def _naming(name: str | bytes, function: Callable[[*Ts], T], *args: *Ts) -> T:
 def _read(name: str | bytes) -> bytes:
     fd = os.open(name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
     try:
-        return read_to_end(fd)
+        return read_to_end(fd, os.fstat(fd).st_size)
     finally:
         os.close(fd)
 
 
 def _write(name: str | bytes, mode: str, data: bytes) -> int:
     with io.FileIO(name, mode) as file:
-        _write_all(file, data)
+        write_all(file.fileno(), data)
     return len(data)
-
-
-def _write_all(file: io.FileIO, data: bytes) -> None:
-    """Write all of it: one call may take less, such as 2 GiB, or what still fits the disk."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
 
 
 def _write_text(
@@ -278,7 +272,7 @@ def _append_text(
     if _has_mark(encoding):
         rest = _encoded(data, encoding, errors, newline, start=1)
     with io.FileIO(name, "ab") as file:
-        _write_all(file, rest if file.seekable() and file.tell() else first)
+        write_all(file.fileno(), rest if file.seekable() and file.tell() else first)
     return len(data)
 
 

@@ -29,6 +29,8 @@ from collections.abc import Callable
 from ctypes import c_long, c_size_t, c_uint64, c_void_p
 from stat import S_ISFIFO, S_ISREG
 
+from withal.files.calls.fully import read_to_end
+
 MOST = 256 * 1024
 """How many bytes are read inline at most: some 60 us of copying."""
 
@@ -42,9 +44,6 @@ _NOCTTY: int = getattr(os, "O_NOCTTY", 0)  # reading a file must not take a term
 
 # The file system cannot tell what it has in memory, or a sandbox does not know the flag.
 _REFUSALS = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM})
-
-_MOST_AT_ONCE = 1 << 30  # a call reads 2 GiB at most
-_CHUNK = 1 << 20
 
 _FOLDERS = 1024
 """How many folders are remembered before all are forgotten."""
@@ -200,33 +199,14 @@ def read_opened(fd: int) -> bytes:
     A FIFO waits for a writer first, as opening it would have done.
     """
     try:
-        mode = os.fstat(fd).st_mode
-        if S_ISFIFO(mode):
+        status = os.fstat(fd)
+        if S_ISFIFO(status.st_mode):
             _wait_writer(fd)
-        if not S_ISREG(mode):
+        if not S_ISREG(status.st_mode):
             os.set_blocking(fd, True)
-        return read_to_end(fd)
+        return read_to_end(fd, status.st_size)
     finally:
         os.close(fd)
-
-
-def read_to_end(fd: int) -> bytes:
-    """Read all of a descriptor, in as few calls as that takes. Blocks.
-
-    One byte more than there is said to be is asked for: to get no more is the end of the file.
-
-    Raises:
-        IsADirectoryError: it is of a directory.
-    """
-    size = os.fstat(fd).st_size
-    data = os.read(fd, min(size, _MOST_AT_ONCE) + 1)
-    if 0 < len(data) <= size < _MOST_AT_ONCE:
-        return data
-    parts = [data]
-    while data:
-        data = os.read(fd, _CHUNK)
-        parts.append(data)
-    return b"".join(parts)
 
 
 def _wait_writer(fd: int) -> None:

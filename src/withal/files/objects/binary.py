@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
 
 from withal.files.calls.fairness import AT_HAND, READ
+from withal.files.calls.fully import write_fully
 from withal.files.calls.hop import landed
-from withal.files.objects.channel import write_fully
 from withal.files.objects.cursor import Cursor
 from withal.files.objects.statistics import Statistics
 from withal.files.objects.writer import PART

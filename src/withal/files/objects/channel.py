@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias, final
 
 from withal.files.calls.cached import MOST, NOWAIT, note_refusal, read_into, refuses
+from withal.files.calls.fully import read_fully
 from withal.files.calls.hop import call, hop, landed
 from withal.files.calls.readiness import wait_readable, wait_writable, wake
 from withal.files.objects.descriptor import Descriptor
 from withal.files.objects.statistics import Counters
 
-_MOST_AT_ONCE = 1 << 30  # a system call takes 2 GiB at most
 _PAUSE = 0.01  # seconds between two looks at what the loop cannot watch
 _CHUNK = 64 * 1024  # what is asked of a pipe at once, which holds as much
 
@@ -87,7 +87,7 @@ class Positional:
     async def read(self, size: int, offset: int) -> bytes:
         """Read `size` bytes, or to the end if that is -1; fewer are the end of the file."""
         self.counters.hops += 1
-        data = await call(self.descriptor.use, _read_fully, size, offset)
+        data = await call(self.descriptor.use, read_fully, size, offset)
         self.counters.bytes_read += len(data)
         return data
 
@@ -234,41 +234,3 @@ def memory_here() -> memoryview:
 
 
 Channel: TypeAlias = Positional | Sequential
-
-
-def write_fully(
-    number: int, parts: Sequence[bytes], offset: int | None
-) -> tuple[int, OSError | None]:
-    """Write all of this at a position, or without one. Blocks.
-
-    Returns:
-        How many bytes were written, and what prevented the rest.
-    """
-    data = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
-    done = 0
-    while done < len(data):
-        part = data[done : done + _MOST_AT_ONCE]
-        try:
-            count = (
-                os.write(number, part) if offset is None else os.pwrite(number, part, offset + done)
-            )
-        except OSError as error:
-            return done, error
-        done += count
-    return done, None
-
-
-def _read_fully(number: int, size: int, offset: int) -> bytes:
-    """Read `size` bytes at a position, or all from there on if that is negative. Blocks."""
-    parts: list[bytes] = []
-    while size:
-        # No more than there is: the buffer is made before it is known what comes.
-        there = max(os.fstat(number).st_size - offset, 0) + 1
-        most = min(there if size < 0 else min(size, max(there, _CHUNK)), _MOST_AT_ONCE)
-        data = os.pread(number, most, offset)
-        parts.append(data)
-        if not data:
-            break
-        offset += len(data)
-        size = size if size < 0 else size - len(data)
-    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar, TypeVarTuple, final
 
+from withal.files.calls.fully import write_fully
 from withal.files.calls.hop import hop, landed
-from withal.files.objects.channel import Channel, Sequential, write_fully
+from withal.files.objects.channel import Channel, Sequential
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

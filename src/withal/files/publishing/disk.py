@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import final
 
+from withal.files.calls.fully import write_all
 from withal.files.publishing.draft import Draft, DraftState, about
 
 
@@ -112,10 +113,3 @@ class PartOnDisk:
 
     def _publish(self) -> None:
         self._draft.publish(overwrite=self._overwrite)
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of it: a single call may take less, such as 2 GiB, or what still fits the disk."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, AnyStr, final
 
+from withal.files.calls.fully import write_all
 from withal.files.objects.forwarding import Forwarding
-from withal.files.publishing.disk import write_all
 from withal.files.temporary.kinds import Options
 
 

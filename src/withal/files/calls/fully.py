@@ -1,0 +1,73 @@
+"""All of it: a system call may read or write less than it is asked for. Every function blocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+_MOST_AT_ONCE = 1 << 30  # a system call takes 2 GiB at most
+_CHUNK = 1 << 20
+_LEAST_ASKED_FOR = 64 * 1024  # what is read at a place, whatever there is said to be
+
+
+def read_to_end(fd: int, size: int) -> bytes:
+    """Read all of a descriptor that is said to have `size` bytes, in as few calls as that takes.
+
+    One byte more is asked for: to get no more is the end of the file.
+
+    Raises:
+        IsADirectoryError: it is of a directory.
+    """
+    data = os.read(fd, min(size, _MOST_AT_ONCE) + 1)
+    if 0 < len(data) == size < _MOST_AT_ONCE:
+        return data
+    parts = [data]
+    while data:
+        data = os.read(fd, _CHUNK)
+        parts.append(data)
+    return b"".join(parts)
+
+
+def read_fully(fd: int, size: int, offset: int) -> bytes:
+    """Read `size` bytes at a position, or all from there on if that is negative."""
+    parts: list[bytes] = []
+    while size:
+        # No more than there is: the buffer is made before it is known what comes.
+        there = max(os.fstat(fd).st_size - offset, 0) + 1
+        most = min(there if size < 0 else min(size, max(there, _LEAST_ASKED_FOR)), _MOST_AT_ONCE)
+        data = os.pread(fd, most, offset)
+        parts.append(data)
+        if not data:
+            break
+        offset += len(data)
+        size = size if size < 0 else size - len(data)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def write_fully(fd: int, parts: Sequence[bytes], offset: int | None) -> tuple[int, OSError | None]:
+    """Write all of this at a position, or without one.
+
+    Returns:
+        How many bytes were written, and what prevented the rest.
+    """
+    data = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
+    done = 0
+    while done < len(data):
+        part = data[done : done + _MOST_AT_ONCE]
+        try:
+            count = os.write(fd, part) if offset is None else os.pwrite(fd, part, offset + done)
+        except OSError as error:
+            return done, error
+        done += count
+    return done, None
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of this, where the descriptor is.
+
+    Raises:
+        OSError: some of it could not be written: what still fitted the disk was.
+    """
+    _, error = write_fully(fd, (data,), None)
+    if error is not None:
+        raise error
