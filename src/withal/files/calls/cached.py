@@ -25,9 +25,11 @@ import errno
 import os
 import select
 import sys
+import threading
 from collections.abc import Callable
 from ctypes import c_long, c_size_t, c_uint64, c_void_p
 from stat import S_ISFIFO, S_ISREG
+from typing import TypeAlias, final
 
 from withal.files.calls.fully import read_to_end
 
@@ -38,7 +40,7 @@ _NEWEST_BAD_KERNEL = (5, 10)
 _OPENAT2 = c_long(437)  # the same on every architecture of Linux but alpha
 _AT_FDCWD = -100
 _RESOLVE_CACHED = 0x20
-NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 _FLAGS: int = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _NOCTTY: int = getattr(os, "O_NOCTTY", 0)  # reading a file must not take a terminal over
 
@@ -73,7 +75,7 @@ def _reads_cached() -> bool:
         version = tuple(int(part) for part in release)
     except ValueError:
         return False
-    return bool(NOWAIT) and hasattr(os, "preadv") and version > _NEWEST_BAD_KERNEL
+    return bool(_NOWAIT) and hasattr(os, "preadv") and version > _NEWEST_BAD_KERNEL
 
 
 def _find_syscall() -> Callable[..., int] | None:  # of anything: C's variable arguments
@@ -103,9 +105,26 @@ _encoding, _encode_errors = sys.getfilesystemencoding(), sys.getfilesystemencode
 
 _refusing_devices = set[int]()
 _refusing_folders = set[str]()
-_buffers = list[memoryview]()  # that no thread is using
+_preadv: Callable[..., int] = getattr(os, "preadv", _missing)  # of what the platform has
 
-read_into: Callable[..., int] = getattr(os, "preadv", _missing)  # of what the platform has
+Room: TypeAlias = tuple[memoryview]
+"""What a read goes through, as the system call wants it."""
+
+
+@final
+class _Memory(threading.local):
+    """What is read inline goes through here, in each thread, and is copied before another read."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(MOST))
+
+
+_memory = _Memory()
+
+
+def room_for(size: int) -> Room:
+    """Return this thread's room for reads of `size` bytes, or of `MOST` if that is less."""
+    return (_memory.view[:size],)
 
 
 def open_cached(path: str) -> int | None:
@@ -135,29 +154,21 @@ def open_cached(path: str) -> int | None:
     return fd
 
 
-def read_cached(fd: int, size: int, offset: int) -> bytes | None:
+def read_cached(fd: int, room: Room, size: int, offset: int) -> bytes | None:
     """Read up to `size` bytes at `offset` that are in memory; None if the first one is not.
 
-    Fewer than `size` (at most `MOST` are tried) may mean that the file ends there, or that the
-    rest is not in memory; ``b""`` is the end of the file only where `offset` is at or after its
-    size. A miss has the kernel read ahead, so that the same read may succeed some milliseconds
-    later. A device that refuses is remembered: see `refuses`.
+    They go through ``room_for(size)``. Fewer (at most `MOST` are tried) may mean that the file
+    ends there, or that the rest is not in memory; ``b""`` is the end of the file only where
+    `offset` is at or after its size. A miss has the kernel read ahead, so that the same read may
+    succeed some milliseconds later. A device that refuses is remembered: see `refuses`.
     """
-    if not READS_CACHED:
-        return None
-    buffer = _buffers.pop() if _buffers else memoryview(bytearray(MOST))
-    part = buffer[:size]
     try:
-        count = read_into(fd, (part,), offset, NOWAIT)
-    except BlockingIOError:
-        return None
+        count = _preadv(fd, room, offset, _NOWAIT)
     except OSError as error:
-        note_refusal(fd, error)
+        if error.errno in _REFUSALS:
+            _refusing_devices.add(os.fstat(fd).st_dev)
         return None
-    # Any of these that raises costs a buffer, and no more.
-    data = part.tobytes() if count == size else part[:count].tobytes()
-    _buffers.append(buffer)
-    return data
+    return (room[0] if count == size else room[0][:count]).tobytes()
 
 
 def refuses(device: int) -> bool:
@@ -183,7 +194,8 @@ def read_whole_cached(path: str) -> bytes | int | None:
         if status.st_dev in _refusing_devices:
             note_folder(path)
             return fd
-        data = read_cached(fd, size or 1, 0)  # /proc has files without a size, and refuses
+        most = size or 1  # /proc has files without a size, and refuses
+        data = read_cached(fd, room_for(most), most, 0)
     except BaseException:
         os.close(fd)
         raise
@@ -218,12 +230,6 @@ def _wait_writer(fd: int) -> None:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     poll.poll()
-
-
-def note_refusal(fd: int, error: OSError) -> None:
-    """Remember a device that has refused a cached read."""
-    if error.errno in _REFUSALS:
-        _refusing_devices.add(os.fstat(fd).st_dev)
 
 
 def note_folder(path: str) -> None:

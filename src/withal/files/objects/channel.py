@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias, final
 
-from withal.files.calls.cached import MOST, NOWAIT, note_refusal, read_into, refuses
+from withal.files.calls.cached import read_cached, refuses, room_for
 from withal.files.calls.fully import read_fully
 from withal.files.calls.hop import call, hop, landed
 from withal.files.calls.readiness import wait_readable, wait_writable, wake
@@ -35,9 +34,8 @@ class Positional:
 
     __slots__ = (
         "_device",
-        "_into",
-        "_memory",
         "_number",
+        "_room",
         "_size",
         "counters",
         "descriptor",
@@ -53,9 +51,8 @@ class Positional:
         self._device = device
         self._number = descriptor.number
         # Reads of one size are often many: what they go through is cut once.
-        self._memory = memory_here()
         self._size = 0
-        self._into = (self._memory[:0],)
+        self._room = room_for(0)
 
     def read_now(self, size: int, offset: int) -> bytes | None:
         """Read up to `size` bytes out of the page cache; None if that has not even the first.
@@ -66,19 +63,15 @@ class Positional:
             return None
         if size != self._size:
             self._size = size
-            self._into = (self._memory[:size],)
+            self._room = room_for(size)
+        data = read_cached(self._number, self._room, size, offset)
         counters = self.counters
-        try:
-            count = read_into(self._number, self._into, offset, NOWAIT)
-        except OSError as error:
-            note_refusal(self._number, error)
+        if data is None:
             counters.misses += 1
             self.reads_inline = not refuses(self._device)
             return None
-        view = self._into[0]
-        data = view.tobytes() if count == size else view[:count].tobytes()
         counters.hits += 1
-        counters.bytes_read += count
+        counters.bytes_read += len(data)
         return data
 
     def wake(self) -> None:
@@ -215,22 +208,6 @@ class Sequential:
     def size(self) -> int:
         """Return 0: it has none."""
         return 0
-
-
-@final
-class _Memory(threading.local):
-    """What is read inline goes through here, in each thread, and never waits in between."""
-
-    def __init__(self) -> None:
-        self.view = memoryview(bytearray(MOST))
-
-
-_memory = _Memory()
-
-
-def memory_here() -> memoryview:
-    """Return this thread's memory for a read that does not wait."""
-    return _memory.view
 
 
 Channel: TypeAlias = Positional | Sequential
