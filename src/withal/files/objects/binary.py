@@ -5,16 +5,16 @@ from __future__ import annotations
 import io
 import os
 from asyncio import CancelledError, wait
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from io import BytesIO
 from operator import index
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
 
 from withal.files.calls.fairness import AT_HAND, READ
 from withal.files.calls.fully import write_fully
 from withal.files.calls.hop import landed
 from withal.files.objects.cursor import Cursor
+from withal.files.objects.file import File
 from withal.files.objects.statistics import Statistics
 from withal.files.objects.writer import PART
 
@@ -28,7 +28,7 @@ _WHENCES = {os.SEEK_SET, os.SEEK_CUR, os.SEEK_END} | {
 
 
 @final
-class BinaryFile(Cursor):
+class BinaryFile(Cursor, File[bytes]):
     """A file opened in a binary mode; made by `withal.files.open`.
 
     Its methods are those of the standard library's `io.BufferedReader`, `io.BufferedWriter` and
@@ -213,22 +213,6 @@ class BinaryFile(Cursor):
             if self._is_raw:
                 self._drop_ahead()
             return lines
-
-    async def __aiter__(self) -> AsyncGenerator[bytes]:
-        while (lines := await self._next_lines()) is not None:
-            for line in lines:
-                yield line
-
-    async def __anext__(self) -> bytes:
-        line = await self.readline()
-        if not line:
-            raise StopAsyncIteration
-        return line
-
-    async def batches(self) -> AsyncGenerator[list[bytes]]:
-        """Iterate over the lines in lists, of some hundred lines each."""
-        while (lines := await self._next_lines()) is not None:
-            yield list(lines)
 
     async def pread(self, size: int, offset: int, /) -> bytes:
         """Read up to `size` bytes at `offset`, wherever the file's own position is.
@@ -433,18 +417,6 @@ class BinaryFile(Cursor):
         self._readable = self._writable = self._is_reading = False
         self._entry = None
         return raw
-
-    async def __aenter__(self) -> Self:
-        self._check_open()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
 
 def _bytes_of(data: ReadableBuffer) -> bytes:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable
-from types import TracebackType
-from typing import Any, AnyStr, Generic, Self
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any, AnyStr, Self
 
+from withal.files.objects.file import File
 from withal.files.objects.text import TextFile
 
 BATCH_CHARACTERS = 64 * 1024
 """About how much `Forwarding.batches` takes at a time."""
 
 
-class Forwarding(ABC, Generic[AnyStr]):
+class Forwarding(File[AnyStr]):
     """A file object with the methods of `withal.files.open`'s, text or binary.
 
     A method that the present target has not got raises `AttributeError`, as ``read1`` of a text
@@ -31,10 +31,6 @@ class Forwarding(ABC, Generic[AnyStr]):
     @abstractmethod
     async def _perform(self, method: str, *args: object) -> Any:  # what that method returns
         """Call a method of what does the work, and wait for it."""
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Close the file. Closing twice is harmless."""
 
     async def read(self, size: int | None = -1, /) -> AnyStr:
         """Read up to `size` characters or bytes, or all that there are."""
@@ -156,25 +152,10 @@ class Forwarding(ABC, Generic[AnyStr]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> AnyStr:
-        if line := await self.readline():
-            return line
-        raise StopAsyncIteration
+    async def _next_lines(self) -> Iterator[AnyStr] | None:
+        lines = await self.readlines(BATCH_CHARACTERS)
+        return iter(lines) if lines else None
 
-    async def batches(self) -> AsyncIterator[list[AnyStr]]:
-        """Iterate over lists of lines."""
-        while lines := await self.readlines(BATCH_CHARACTERS):
-            yield lines
-
-    async def __aenter__(self) -> Self:
+    def _check_open(self) -> None:
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()

@@ -6,10 +6,9 @@ import codecs
 import io
 import os
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import length_hint
-from types import TracebackType
-from typing import Self, TypeVar, final
+from typing import TypeVar, final
 
 from withal.files.calls.fairness import AT_HAND, turns_here
 from withal.files.calls.hop import call
@@ -17,6 +16,7 @@ from withal.files.objects.binary import BinaryFile, size_of
 from withal.files.objects.buffer import Buffer
 from withal.files.objects.cursor import FIRST_LINES, LONG, lines_at_once, lines_of
 from withal.files.objects.decoding import Decoding, unpack
+from withal.files.objects.file import File
 from withal.files.objects.statistics import Statistics
 from withal.files.objects.writer import PART
 
@@ -32,7 +32,7 @@ _AS_BYTES = ("utf-8", "surrogatepass")
 
 
 @final
-class TextFile:
+class TextFile(File[str]):
     """A file opened in a text mode; made by `withal.files.open`.
 
     Its methods are those of the standard library's `io.TextIOWrapper`, with their arguments,
@@ -196,22 +196,6 @@ class TextFile:
             if hint is None or hint <= 0:
                 return await self._read_all(self._split)
             return self._split(self._unread.take(await self._find_line(-1, beyond=hint)))
-
-    async def __aiter__(self) -> AsyncGenerator[str]:
-        while (lines := await self._next_lines()) is not None:
-            for line in lines:
-                yield line
-
-    async def __anext__(self) -> str:
-        line = await self.readline()
-        if not line:
-            raise StopAsyncIteration
-        return line
-
-    async def batches(self) -> AsyncGenerator[list[str]]:
-        """Iterate over the lines in lists, of some hundred lines each."""
-        while (lines := await self._next_lines()) is not None:
-            yield list(lines)
 
     async def _begin_reading(self) -> None:
         await self._binary._begin_reading()
@@ -468,18 +452,6 @@ class TextFile:
         self._is_detached = True
         self._writes_at_once = False
         return binary
-
-    async def __aenter__(self) -> Self:
-        self._check_open()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     # What is refused
 

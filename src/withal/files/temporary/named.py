@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, AnyStr, final
 
@@ -76,7 +76,7 @@ class NamedFile(Forwarding[AnyStr]):
     def __aiter__(self) -> Any:  # the file's own iterator, at its own speed
         return self.file.__aiter__()
 
-    def batches(self) -> AsyncIterator[list[AnyStr]]:
+    def batches(self) -> AsyncGenerator[list[AnyStr]]:
         """Iterate over lists of lines."""
         return self.file.batches()  # type: ignore[no-any-return]
 

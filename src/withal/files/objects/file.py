@@ -1,0 +1,58 @@
+"""What every file object can be used as: a context manager, and an iterator over its lines."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from types import TracebackType
+from typing import AnyStr, Generic, Self
+
+
+class File(ABC, Generic[AnyStr]):
+    """A file object with lines of text or bytes."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def readline(self) -> AnyStr:
+        """Read to the end of the line; nothing at the end of the file."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close the file. Closing twice is harmless."""
+
+    @abstractmethod
+    def _check_open(self) -> None:
+        """Raise `ValueError` if it is closed."""
+
+    @abstractmethod
+    async def _next_lines(self) -> Iterator[AnyStr] | None:
+        """Return the next lines, some or many, or None at the end."""
+
+    async def __aiter__(self) -> AsyncIterator[AnyStr]:
+        while (lines := await self._next_lines()) is not None:
+            for line in lines:
+                yield line
+
+    async def __anext__(self) -> AnyStr:
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+    async def batches(self) -> AsyncGenerator[list[AnyStr]]:
+        """Iterate over the lines in lists, of some hundred lines each."""
+        while (lines := await self._next_lines()) is not None:
+            yield list(lines)
+
+    async def __aenter__(self) -> Self:
+        self._check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
