@@ -156,8 +156,8 @@ class TextFile(File[str]):
                 return part
         size = size_of(size)
         self._check_readable()
-        async with self._binary._lock:
-            await self._begin_reading()
+        async with self._lock:
+            await self._binary._begin_reading()
             if size < 0:
                 return await self._read_all(str)
             while len(unread) < size and await self._fetch():
@@ -184,21 +184,18 @@ class TextFile(File[str]):
                 unread.at = end
                 return line
         self._check_readable()
-        async with self._binary._lock:
-            await self._begin_reading()
+        async with self._lock:
+            await self._binary._begin_reading()
             return unread.take(await self._find_line(size))
 
     async def readlines(self, hint: int | None = -1, /) -> list[str]:
         """Read all lines, or as many as it takes to have `hint` characters."""
         self._check_readable()
-        async with self._binary._lock:
-            await self._begin_reading()
+        async with self._lock:
+            await self._binary._begin_reading()
             if hint is None or hint <= 0:
                 return await self._read_all(self._split)
             return self._split(self._unread.take(await self._find_line(-1, beyond=hint)))
-
-    async def _begin_reading(self) -> None:
-        await self._binary._begin_reading()
 
     async def _fetch(self) -> bool:
         """Read ahead and decode. Returns whether there was anything."""
@@ -251,11 +248,9 @@ class TextFile(File[str]):
         """
         unread = self._unread
         unread.forget_lines()
-        # A newline of two characters may begin before that; and there is no need to look again at
-        # what has no end of a line.
-        looked = max(
-            beyond + 1 - len(self._newline or "."), 0
-        )  # no need to look again at what has no end of a line
+        # No need to look again at what has no end of a line, but for the last character: a newline
+        # of two may begin there.
+        looked = max(beyond + 1 - len(self._newline or "."), 0)
         while True:
             at = unread.at
             end = self._line_end_after(unread.data, at + looked)
@@ -265,7 +260,7 @@ class TextFile(File[str]):
             size = len(unread.data) - at
             if 0 <= limit <= size:
                 return limit
-            looked = max(looked, size - 1)  # a newline of two characters may be cut
+            looked = max(looked, size - 1)
             if not await self._fetch():
                 self._decoding.forget()  # at the end the position is the file's own
                 return len(unread)
@@ -278,8 +273,8 @@ class TextFile(File[str]):
         self._check_readable()
         if self._turns.left < 0:
             await self._turns.settle()
-        async with self._binary._lock:
-            await self._begin_reading()
+        async with self._lock:
+            await self._binary._begin_reading()
             size = await self._find_line(-1)
             if not size:
                 return None
@@ -405,7 +400,7 @@ class TextFile(File[str]):
         if not await self.seekable():
             raise io.UnsupportedOperation("underlying stream is not seekable")
         if binary._is_writing:
-            async with binary._lock:
+            async with self._lock:
                 await binary._flush()
             return binary._position()
         position = self._decoding.position(len(self._unread))
