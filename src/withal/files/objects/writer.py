@@ -84,7 +84,12 @@ class Writer:
     @property
     def gathered(self) -> int:
         """How many bytes are gathered."""
-        return self._limit - self.room - PART * len(self.parts)
+        return self._load - PART * len(self.parts)
+
+    @property
+    def _load(self) -> int:
+        """How much is gathered, as `room` counts it."""
+        return self._limit - self.room
 
     @property
     def position(self) -> int:
@@ -112,7 +117,7 @@ class Writer:
         """Add to the end, whether or not there is room, and start a batch that is full."""
         self.parts.append(data)
         self.room -= len(data) + PART
-        if self._limit - self.room >= self._batch:
+        if self._load >= self._batch:
             self._start()
 
     async def wait_room(self) -> None:
@@ -121,7 +126,7 @@ class Writer:
         Raises:
             OSError: what was put earlier could not be written. It is kept, to be tried again.
         """
-        while self._limit - self.room >= LIMIT or self._error is not None or self._is_slow_and_full:
+        while self._load >= LIMIT or self._error is not None or self._is_slow_and_full:
             await self._advance()
 
     async def drain(self) -> None:
@@ -166,8 +171,7 @@ class Writer:
     @property
     def _is_slow_and_full(self) -> bool:
         """Whether the caller has to send by himself: a pipe is written to without a thread."""
-        is_full = bool(self.parts) and self._limit - self.room >= self._batch
-        return is_full and self.sends_itself
+        return bool(self.parts) and self._load >= self._batch and self.sends_itself
 
     @property
     def sends_itself(self) -> bool:
@@ -203,9 +207,7 @@ class Writer:
         self._gathered_from += sum(map(len, parts))
         self._replace_parts(rest)
         if not self._is_over:
-            limit = LIMIT if self._batch else -1
-            self.room += limit - self._limit
-            self._limit = limit
+            self._set_limit(LIMIT if self._batch else -1)
         self._channel.counters.hops += 1
         self._flight = hop(self._channel.descriptor.use, _write, parts, offset)
         self._flight.add_done_callback(lambda flight: self._land(flight, parts))
@@ -223,8 +225,7 @@ class Writer:
             done, error, end = 0, closed, -1
         self._channel.counters.bytes_written += done
         if not self._is_over:
-            self.room += self._batch - self._limit
-            self._limit = self._batch
+            self._set_limit(self._batch)
         if error is not None:
             self._keep(parts, done, error)
         elif end >= 0 and self._appends:
@@ -235,7 +236,7 @@ class Writer:
         """Start what has waited for the last call to land."""
         if self._finished is not None:
             self._start_last()
-        elif self._limit - self.room >= self._batch:
+        elif self._load >= self._batch:
             self._start()
 
     def _keep(self, parts: list[bytes], done: int, error: OSError) -> None:
@@ -277,6 +278,11 @@ class Writer:
         self._gathered_from += done
         self._replace_parts(data[done:])
         return True
+
+    def _set_limit(self, limit: int) -> None:
+        """Have room for so much, of which what is gathered takes its part."""
+        self.room += limit - self._limit
+        self._limit = limit
 
     def _replace_parts(self, rest: bytes) -> None:
         """Have this gathered in place of what was."""
