@@ -48,6 +48,11 @@ class Ground:
             os.fsync(file.fileno())
         return path
 
+    @property
+    def written(self) -> Path:
+        """A file that is there only once somebody has written it."""
+        return self.disk / "written"
+
     @cached_property
     def small_files(self) -> list[Path]:
         """Files of 4 KiB, safely on the disk, so that they can be dropped from the cache."""
