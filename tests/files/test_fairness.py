@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from withal.files.calls import fairness
-from withal.files.calls.fairness import GLANCE, TURN, Turns
+from withal.files.calls.fairness import GLANCE, TOGETHER, TURN, Turns
 
 
 @pytest.fixture
@@ -72,6 +72,56 @@ async def test_all_tasks_yield_in_the_turn_in_which_the_time_is_used_up(
     assert served == []
     await asyncio.gather(*tasks)
     assert served == [0, 1, 2]
+
+
+async def serve_many(turns: Turns, served: list[int], number: int) -> None:
+    await turns.settle()
+    served.append(number)
+    turns.left = -1
+
+
+async def test_of_many_tasks_some_go_on_in_each_turn_and_in_the_order_they_came(
+    clock: list[float],
+) -> None:
+    turns, served = Turns(), list[int]()
+    clock[0] += TURN * 2
+    turns.left = -1
+    count = 3 * TOGETHER + 1
+    tasks = [asyncio.create_task(serve_many(turns, served, number)) for number in range(count)]
+    lengths = list[int]()
+    while len(served) < count:
+        await asyncio.sleep(0)
+        lengths.append(len(served))
+    assert served == list(range(count))
+    assert lengths == [0, TOGETHER, 2 * TOGETHER, 3 * TOGETHER, count]
+    await asyncio.gather(*tasks)
+
+
+async def test_who_comes_while_others_wait_goes_on_after_them(clock: list[float]) -> None:
+    turns, served = Turns(), list[int]()
+    clock[0] += TURN * 2
+    turns.left = -1
+    count = 2 * TOGETHER
+    tasks = [asyncio.create_task(serve_many(turns, served, number)) for number in range(count)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(served) == TOGETHER
+    tasks.append(asyncio.create_task(serve_many(turns, served, count)))
+    await asyncio.gather(*tasks)
+    assert served == list(range(count + 1))
+
+
+async def test_one_that_is_cancelled_in_the_line_gives_up_its_place(clock: list[float]) -> None:
+    turns, served = Turns(), list[int]()
+    clock[0] += TURN * 2
+    turns.left = -1
+    count = 2 * TOGETHER
+    tasks = [asyncio.create_task(serve_many(turns, served, number)) for number in range(count + 1)]
+    await asyncio.sleep(0)
+    tasks[TOGETHER].cancel()
+    await asyncio.wait(tasks)
+    assert served == [*range(TOGETHER), *range(TOGETHER + 1, count + 1)]
+    assert tasks[TOGETHER].cancelled()
 
 
 async def test_a_cancelled_turn_comes_all_the_same(clock: list[float]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TypeAlias, TypeVar, TypeVarTuple
 
 from withal.files.calls.cached import read_opened, read_whole_cached
-from withal.files.calls.fairness import OPERATION, turns_here
+from withal.files.calls.fairness import MISS, OPERATION, turns_here
 from withal.files.calls.fully import read_to_end, write_all
 from withal.files.calls.hop import call, hop, landed
 
@@ -65,7 +65,9 @@ async def read_bytes(path: StrPath | BytesPath) -> bytes:
             turns.left -= OPERATION + len(found)
             return found
         if type(found) is int:
+            turns.left -= MISS
             return await landed(_hop_with(found, name))
+    turns.left -= OPERATION
     return await call(_naming, name, _read, name)
 
 

@@ -6,14 +6,16 @@ allowance, and pays before the next time: when the allowance is used up it looks
 once `TURN` seconds are gone it lets the loop have a turn.
 
 The allowance belongs to a thread and not to a task: in the turn in which it has been used up, all
-other tasks yield after one operation each, so that a hundred readers do not take a hundred times
-as long as one.
+other tasks yield, so that a thousand readers do not take a thousand times as long as one. And only
+`TOGETHER` of these go on in the next turn, each with one operation, whatever is left by then. The
+others keep their places in a line, so that to wait costs them once, and nobody starves.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from time import monotonic
 from typing import final
 
@@ -36,13 +38,21 @@ READ = 4 * 1024
 """What a read costs, besides its bytes: one system call and what is around it."""
 
 
+MISS = 64 * 1024
+"""What it costs to find that something is not in memory: a disk is asked to read it ahead."""
+
+TOGETHER = 16
+"""How many tasks go on in one turn, after having waited for it."""
+
+
 @final
 class Turns:
     """The allowance of one thread.
 
     Attributes:
         left: what may still be served before the clock is looked at. Whoever serves something
-            inline takes off its bytes, and `OPERATION` if system calls were made for it.
+            inline takes off its bytes, and `OPERATION` if system calls were made for it; and `MISS`
+            if that was in vain.
 
     Example:
         >>> import asyncio
@@ -58,12 +68,14 @@ class Turns:
         1000
     """
 
-    __slots__ = ("_giving", "_since", "left")
+    __slots__ = ("_giving", "_going_on", "_line", "_since", "left")
 
     def __init__(self) -> None:
         self.left = GLANCE
         self._since = monotonic()
         self._giving: asyncio.AbstractEventLoop | None = None  # a turn, which has not come yet
+        self._going_on = 0  # how many tasks do in that turn
+        self._line: deque[asyncio.Future[None]] = deque()  # of those that do later
 
     async def settle(self) -> None:
         """Renew the allowance, after a turn of the loop if one is due.
@@ -77,14 +89,38 @@ class Turns:
             return
         loop = asyncio.get_running_loop()
         if self._giving is not loop:  # another one may have ended before it got its turn
-            self._giving = loop
-            loop.call_soon(self._renew)
-        await asyncio.sleep(0)
+            self._line.clear()
+            self._give(loop)
+        if self._going_on < TOGETHER:
+            self._going_on += 1
+            await asyncio.sleep(0)
+        else:
+            place = loop.create_future()
+            self._line.append(place)
+            await place
+
+    def _give(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the loop make its next turn a new one for those that serve."""
+        self._giving = loop
+        self._going_on = 0
+        loop.call_soon(self._renew)
 
     def _renew(self) -> None:
-        self._giving = None
+        loop, self._giving = self._giving, None
         self._since = monotonic()
         self.left = GLANCE
+        if self._line and loop is not None:
+            self._give(loop)  # to whoever comes now, behind those
+            self._call_up()
+
+    def _call_up(self) -> None:
+        """Let the first in the line go on in the turn that is being given."""
+        line = self._line
+        while line and self._going_on < TOGETHER:
+            place = line.popleft()
+            if not place.done():  # else it was cancelled
+                place.set_result(None)
+                self._going_on += 1
 
 
 @final

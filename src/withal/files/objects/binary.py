@@ -10,7 +10,7 @@ from io import BytesIO
 from operator import index
 from typing import TYPE_CHECKING, Self, final
 
-from withal.files.calls.fairness import AT_HAND, READ
+from withal.files.calls.fairness import AT_HAND, MISS, READ
 from withal.files.calls.fully import write_fully
 from withal.files.calls.hop import landed
 from withal.files.objects.cursor import Cursor
@@ -229,6 +229,7 @@ class BinaryFile(Cursor, File[bytes]):
             if data is not None and len(data) == size:
                 turns.left -= size + READ
                 return data
+            turns.left -= MISS
         self._check_readable("pread")
         if not channel.is_positional:
             os.pread(channel.descriptor.number, 0, offset)  # which says so

@@ -17,7 +17,7 @@ from operator import length_hint
 from typing import IO, AnyStr
 
 from withal.files.calls.cached import MOST
-from withal.files.calls.fairness import AT_HAND, READ, turns_here
+from withal.files.calls.fairness import AT_HAND, MISS, READ, turns_here
 from withal.files.calls.hop import call
 from withal.files.objects.buffer import Buffer
 from withal.files.objects.channel import Channel
@@ -140,6 +140,7 @@ class Cursor:
             if self._turns.left < 0:
                 await self._turns.settle()
         elif data is None or not self._is_at_end():
+            self._turns.left -= MISS
             data = await channel.read(size, self._end)
         self._check_open()  # it may have been closed meanwhile
         self._end += len(data)
