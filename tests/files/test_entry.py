@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from withal import Scope, observing, resource
-from withal.files import Opening, TextFile
+from withal import Scope, files, observing, resource
+from withal.files import Opening, TextFile, tempfile
 from withal.files import open as open_file
 from withal.ledger import Ledger
 
@@ -87,3 +87,23 @@ async def test_a_declared_file_is_recorded_once(tmp_path: Path) -> None:
         async with Scope("app") as scope:
             await scope.open(log)
     assert [each.name for each in ledger.records if each.kind != "scope"] == ["log"]
+
+
+async def test_what_is_entered_goes_by_the_name_of_the_public_function(tmp_path: Path) -> None:
+    ledger = Ledger()
+    with observing(ledger):
+        async with Scope("app") as scope:
+            await scope.enter(files.atomic_write(tmp_path / "file"))
+            await scope.enter(files.lock(tmp_path / "lock"))
+            await scope.enter(files.part_file(tmp_path / "part"))
+            await scope.enter(tempfile.NamedTemporaryFile(dir=tmp_path))
+            await scope.enter(tempfile.SpooledTemporaryFile(dir=tmp_path))
+            await scope.enter(tempfile.TemporaryDirectory(dir=tmp_path))
+    assert [each.name for each in ledger.records if each.kind not in ("scope", "file")] == [
+        "atomic_write",
+        "lock",
+        "part_file",
+        "NamedTemporaryFile",
+        "SpooledTemporaryFile",
+        "TemporaryDirectory",
+    ]

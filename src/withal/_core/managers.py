@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from withal._core.errors import AlreadyEnteredError
 
 T_co = TypeVar("T_co", covariant=True)
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class AsyncManager(Protocol[T_co]):
@@ -136,6 +137,20 @@ def check_callable(thing: object) -> None:
         f"scope.defer() takes a function and its arguments, got {thing!r}; do not call it: "
         "scope.defer(flush, arg) in place of scope.defer(flush(arg))"
     )
+
+
+def named(name: str) -> Callable[[F], F]:
+    """Have managers made of a generator function go by another name, as `name_of` tells it.
+
+    For a public function that checks what it is given and then returns such a manager. The
+    decorator goes below contextlib's.
+    """
+
+    def mark(function: F) -> F:
+        function.__name__ = name
+        return function
+
+    return mark
 
 
 def name_of(thing: object) -> str:

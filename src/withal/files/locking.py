@@ -27,6 +27,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
+from withal._core.managers import named
 from withal.files.calls.hop import call, hop, landed, obtain
 from withal.files.line import Line
 
@@ -127,6 +128,7 @@ def lock(
 
 
 @asynccontextmanager
+@named("lock")
 async def _locked(path: AnyPath, shared: bool, timeout: float) -> AsyncGenerator[FileLock, None]:
     request = _Request(os.fspath(path), shared, timeout)
     await request.acquire()

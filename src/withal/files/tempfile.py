@@ -41,11 +41,15 @@ F = TypeVar("F", bound=Forwarding[Any])
 
 @final
 class Making(Generic[F]):
-    """A temporary file that is made when this is awaited or entered, once."""
+    """A temporary file that is made when this is awaited or entered, once.
 
-    __slots__ = ("_file", "_make")
+    It has the name of the function that it comes from, for the events of a scope that enters it.
+    """
 
-    def __init__(self, make: Callable[[], Coroutine[Any, Any, F]]) -> None:
+    __slots__ = ("__name__", "_file", "_make")
+
+    def __init__(self, name: str, make: Callable[[], Coroutine[Any, Any, F]]) -> None:
+        self.__name__ = name
         self._make = make
         self._file: F | None = None
 
@@ -246,7 +250,8 @@ def NamedTemporaryFile(  # noqa: N802 - the standard library's name
         False
     """
     options = Options(mode, buffering, encoding, errors, newline, suffix, prefix, dir)
-    return Making(partial(open_named, options, delete=delete, delete_on_close=delete_on_close))
+    make = partial(open_named, options, delete=delete, delete_on_close=delete_on_close)
+    return Making("NamedTemporaryFile", make)
 
 
 @overload
@@ -336,7 +341,7 @@ def SpooledTemporaryFile(  # noqa: N802 - the standard library's name
         <SpooledFile on disk, at most 5 bytes in memory>
     """
     options = Options(mode, buffering, encoding, errors, newline, suffix, prefix, dir)
-    return Making(partial(open_spooled, max_size, options))
+    return Making("SpooledTemporaryFile", partial(open_spooled, max_size, options))
 
 
 @final

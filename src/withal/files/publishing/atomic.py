@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from withal._core.managers import named
 from withal.files.calls.hop import call, hop, landed
 from withal.files.objects import opening
 from withal.files.publishing.replacement import Replacement
@@ -131,6 +132,7 @@ def _refuse_mode(path: str | bytes, mode: str) -> None:
 
 
 @asynccontextmanager
+@named("atomic_write")
 async def _writing(
     replacement: Replacement,
     path: str | bytes,
