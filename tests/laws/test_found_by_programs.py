@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from tests.core.test_declared import declare
+from tests.laws import programs
 from tests.laws.probes import Log, Probe, turns
+from tests.laws.programs import Fail, Group, InScope, MoveOn, Pause, Program, Spawn, Wait
 from withal import CloseTimeoutError, Scope, testing
 
 
@@ -250,3 +252,15 @@ async def test_law_6_what_an_inline_scope_asks_while_the_one_around_closes_is_ta
         asyncio.get_running_loop().call_soon(host.cancel)
     await turns(5)
     log.check_all_closed()
+
+
+@pytest.mark.parametrize("after", range(6))
+async def test_law_6_what_a_task_group_asks_for_is_not_taken_for_a_cancellation_that_is_owed(
+    after: int,
+) -> None:
+    # The fault was the task group's, before 3.13: the programs have one that takes back its own.
+    slow = Spawn("task", (Pause(Wait(3)),))
+    failing = Group(((Fail("error"),),), ())
+    program = Program((MoveOn(None, after, (InScope("scope", (slow, failing)),)),))
+    witness = await programs.run(program)
+    assert witness.violations == []

@@ -124,11 +124,9 @@ class Witness:
 
     Args:
         is_exact: nothing in it may rightly swallow a cancellation.
-        counts_requests: nothing in it leaves a request to cancel behind by a fault of its own.
     """
 
     is_exact: bool
-    counts_requests: bool
     accepted: int = 0
     is_over: bool = False
     requests: int | None = None  # None: it was cancelled before it had begun
@@ -351,7 +349,7 @@ class Witness:
     def _check_cancelled(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled() and not self.accepted:
             self._violation(6, "the main task ends cancelled, and nobody has asked for that")
-        if self.requests and not self.accepted and self.counts_requests:
+        if self.requests and not self.accepted:
             self._violation(6, f"{self.requests} requests to cancel are left, and nobody made any")
         if not self.is_exact:
             return
