@@ -264,3 +264,26 @@ async def test_law_6_what_a_task_group_asks_for_is_not_taken_for_a_cancellation_
     program = Program((MoveOn(None, after, (InScope("scope", (slow, failing)),)),))
     witness = await programs.run(program)
     assert witness.violations == []
+
+
+def test_law_6_what_is_owed_is_no_request_that_a_scope_entered_meanwhile_has_seen() -> None:
+    async def fail() -> None:
+        await asyncio.sleep(2)  # until the timeout has expired as well
+        raise ConnectionError("opening")
+
+    async def main() -> None:
+        async with Scope("app", open_grace=9) as app:
+            async with asyncio.timeout(1):
+                with suppress(ConnectionError):
+                    await app.enter(Probe(Log(), "a", opening=fail))
+                inner = await app.enter(Scope("inner"), inline=True)
+                inner.defer(turns, 4)
+
+    async def cancel_it() -> None:
+        task = asyncio.create_task(main())
+        await turns(4)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    testing.run(cancel_it())

@@ -248,13 +248,15 @@ async def _cancel(step: Coroutine[Any, Any, T]) -> T | None:
     return await _Rest(step, awaited)
 
 
-# Tasks to which a cancellation is still to be delivered again: until the next turn, a handful.
-_owed: set[Task[Any]] = set()
+# Tasks to which a cancellation is still to be delivered again, and how many requests each had seen
+# before that one: until the next turn, a handful.
+_owed: dict[Task[Any], int] = {}
 
 
 def requests_delivered(task: Task[Any]) -> int:
-    """Return ``task.cancelling()``, without a request that the task has yet to see."""
-    return task.cancelling() - (task in _owed)
+    """Return ``task.cancelling()``, without the requests that the task has yet to see."""
+    requests = task.cancelling()
+    return min(requests, _owed[task]) if task in _owed else requests
 
 
 def take_back(task: Task[Any], baseline: int, *, own: bool) -> bool:
@@ -276,12 +278,12 @@ def deliver_again(task: Task[Any], cancellation: CancelledError, floor: int) -> 
     a ``Task.cancel`` made now, so the next turn of the loop is waited for to find out whether
     more requests than `floor` are left.
     """
-    _owed.add(task)
+    _owed[task] = min(floor, _owed.get(task, floor))
     task.get_loop().call_soon(_request_again, task, floor, cancellation.args)
 
 
 def _request_again(task: Task[Any], floor: int, args: tuple[Any, ...]) -> None:
-    _owed.discard(task)
+    _owed.pop(task, None)
     if not task.done() and task.cancelling() > floor:
         task.uncancel()
         task.cancel(*args)
