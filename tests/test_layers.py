@@ -37,6 +37,7 @@ CORE = [
     "opening",  # 2: what a scope does with them
     "closing",
     "holdings",
+    "waiting",
     "declared",
     "scope",
     "runner",

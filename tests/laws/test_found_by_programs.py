@@ -12,7 +12,21 @@ import pytest
 from tests.core.test_declared import declare
 from tests.laws import programs
 from tests.laws.probes import Log, Probe, turns
-from tests.laws.programs import Fail, Group, InScope, MoveOn, Pause, Program, Spawn, Wait
+from tests.laws.programs import (
+    Declared,
+    Enter,
+    Fail,
+    Forever,
+    Group,
+    InScope,
+    Manager,
+    MoveOn,
+    Open,
+    Pause,
+    Program,
+    Spawn,
+    Wait,
+)
 from withal import CloseTimeoutError, Scope, testing
 
 
@@ -287,3 +301,18 @@ def test_law_6_what_is_owed_is_no_request_that_a_scope_entered_meanwhile_has_see
             await task
 
     testing.run(cancel_it())
+
+
+async def test_law_3_a_task_that_needs_what_opened_last_closes_before_what_opened_in_between() -> (
+    None
+):
+    # a is to close before b, which opened earlier; b before the task; the task before a, which
+    # it needs. The witness was not content with any order.
+    declared = (Declared(Manager("a"), ()), Declared(Manager("c"), ("a",)))
+    inner = InScope("inner", (Open(("c",)), Forever()))
+    task = Spawn("task", (Enter(Manager("b")), Pause(Wait(9)), inner))
+    body = (task, Pause(Wait(5)), Open(("a",)), Pause(Wait(12)))
+    witness = await programs.run(Program((InScope("app", body),), declared))
+    assert witness.violations == []
+    closed = sorted(witness.all_held, key=lambda held: held.closed or 0)
+    assert [held.name for held in closed if held.closed] == ["c", "task", "a", "b"]

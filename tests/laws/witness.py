@@ -337,14 +337,28 @@ class Witness:
         return False
 
     def _uses(self, first: Held, second: Held) -> bool:
-        """Tell whether something in a scope, or a task, needs what was opened later around it."""
+        """Tell whether something in a scope, or a task, needs what was opened later around it.
+
+        That may be what is asked about, or was opened after that: it then closes before that in
+        turn, and has to wait for this scope or task, so that there is no order to suit all three.
+        """
         inside = (
             each
             for each in self.all_held
             if first in each.chain
             or (first.is_task and any(record.task is first.task for record in each.record))
         )
-        return any(second in need.chain for each in inside for need in each.needs)
+        beside = (
+            place
+            for each in inside
+            for need in each.needs
+            for place in need.chain
+            if place.record is second.record and place is not first
+        )
+        return any(
+            place is second or place.returned is None or place.returned > (second.returned or 0)
+            for place in beside
+        )
 
     def _check_cancelled(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled() and not self.accepted:
