@@ -26,6 +26,7 @@ from withal import (
     resource,
     testing,
 )
+from withal._core import waiting
 
 HERE = re.escape(__file__)
 
@@ -252,9 +253,12 @@ async def test_a_circle_is_drawn() -> None:
         async with other:
             other.override(a, b)
             other.override(b, a)
-            with pytest.raises(DependencyCycleError) as caught:
-                other.plan(a)
-            assert caught.value.path == ("a", "b", "a")
+            other.override(c, a)
+            for asked in (a, c):  # c is outside of the circle
+                with pytest.raises(DependencyCycleError) as caught:
+                    other.plan(asked)
+                assert set(caught.value.path) == {"a", "b"}
+                assert caught.value.path[0] == caught.value.path[-1]
     assert log.steps == []
 
 
@@ -495,6 +499,120 @@ async def test_a_resource_that_opens_itself_is_an_error() -> None:
     async with Scope() as scope:
         with pytest.raises(DeclarationError, match="opens itself"):
             await scope.open(a)
+
+
+async def test_a_resource_that_opens_itself_at_once_is_an_error() -> None:
+    @resource
+    async def a() -> AsyncGenerator[int]:
+        await scope.open(a)  # nothing has been waited for before this: its task may be young
+        yield 1
+
+    async with Scope() as scope:
+        with pytest.raises(DeclarationError, match="opens itself"):
+            await scope.open(a)
+
+
+def in_a_circle(scope: Scope, log: Log, names: str, **options: Any) -> list[Declaration[Any]]:
+    """Declare resources each of which opens the next while it opens itself, and the last the first.
+
+    Each waits for as many turns as `options` has for it.
+    """
+
+    def opener(number: int) -> Callable[[], Any]:
+        async def open_next() -> None:
+            await turns(options.get(names[number], 0))
+            await scope.open(found[(number + 1) % len(names)])
+
+        return open_next
+
+    found = [declare(log, name, opening=opener(number)) for number, name in enumerate(names)]
+    return found
+
+
+@pytest.mark.parametrize("names", ["ab", "abc", "abcdefgh"])
+async def test_resources_that_open_each_other_in_a_circle_are_an_error_that_draws_it(
+    names: str,
+) -> None:
+    log = Log()
+    async with Scope() as scope:
+        first = in_a_circle(scope, log, names)[0]
+        with pytest.raises(DependencyCycleError, match=rf"a \({HERE}:\d+\) > b \(") as caught:
+            await scope.open(first)
+        assert caught.value.path == (names[-1], *names)
+        assert scope.snapshot().resources == ()
+    log.check_all_closed()
+    assert not waiting._waits
+
+
+@pytest.mark.parametrize("names", ["ab", "abc", "abcdefgh"])
+async def test_resources_that_open_each_other_from_several_tasks_are_an_error_in_each(
+    names: str,
+) -> None:
+    async with Scope() as scope:
+        found = in_a_circle(scope, Log(), names, **dict.fromkeys(names, 3))
+        results = await asyncio.gather(*map(scope.open, found), return_exceptions=True)
+    assert {type(result) for result in results} == {DependencyCycleError}
+
+
+async def test_a_circle_through_a_scope_within_and_through_what_is_needed_is_drawn() -> None:
+    log = Log()
+
+    async def open_x() -> None:
+        async with Scope("within") as within:
+            await within.open(x)
+
+    async def open_a() -> None:
+        await scope.open(a)
+
+    a = declare(log, "a", opening=open_x)
+    b = declare(log, "b", opening=open_a)
+    x = declare(log, "x", b)
+    async with Scope() as scope:
+        with pytest.raises(DependencyCycleError) as caught:
+            await scope.open(a)
+    assert caught.value.path == ("b", "a", "x", "b")
+    log.check_all_closed()
+
+
+async def test_a_circle_of_one_that_opens_and_one_that_is_released_is_drawn() -> None:
+    log = Log()
+    attempts = iter([True])
+
+    async def open_b() -> None:
+        await turns(4)
+        await scope.open(b)
+
+    async def open_a_once() -> None:
+        if next(attempts, False):
+            await turns(9)
+            await scope.open(a)
+
+    a = declare(log, "a", opening=open_b)
+    b = declare(log, "b", closing=open_a_once)
+    async with Scope() as scope:
+        value = await scope.open(b)
+        opening = asyncio.create_task(scope.open(a))
+        with pytest.raises(DependencyCycleError) as caught:
+            await scope.release(value)
+        assert caught.value.path == ("b", "a", "b")
+        assert await opening == "a()"
+
+
+async def test_one_of_a_circle_that_can_do_without_is_opened() -> None:
+    attempts = iter([True])
+
+    async def open_a_once() -> None:
+        if next(attempts, False):
+            await scope.open(a)
+
+    async def open_b() -> None:
+        await scope.open(b)
+
+    a, b = declare(Log(), "a", opening=open_b), declare(Log(), "b", opening=open_a_once, turns=3)
+    async with Scope() as scope:
+        results = await asyncio.gather(scope.open(a), scope.open(b), return_exceptions=True)
+    assert results[0] == "a()"
+    assert isinstance(results[1], DependencyCycleError)
 
 
 async def test_a_resource_that_opens_itself_while_closing_is_an_error() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import current_task, get_running_loop
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, final
 
@@ -12,7 +12,6 @@ from withal._core.declare import Declaration
 from withal._core.errors import (
     AlreadyOpenError,
     DeclarationError,
-    DependencyCycleError,
     ScopeClosedError,
 )
 from withal._core.graph import Node, Plan
@@ -21,6 +20,7 @@ from withal._core.host import Host
 from withal._core.managers import Telling, protocol_of
 from withal._core.resource import CLOSING, OPEN
 from withal._core.shield import Latch
+from withal._core.waiting import Wait, check_circle, waiting
 
 
 @final
@@ -65,7 +65,9 @@ class Declared:
                 plan = self.plan(wanted)
                 in_the_way = self._in_the_way(plan)
                 if in_the_way is not None:
-                    await in_the_way.wait()
+                    wait, latch = in_the_way
+                    with waiting(wait):
+                        await latch.wait()
                     continue
                 opened += await self._open_missing(plan)
                 found = [self._find(node) for node in plan.wanted]
@@ -92,10 +94,12 @@ class Declared:
                 hosts[each.declaration] = self._new_host(each.declaration, sources)
         if not hosts:
             return []
-        flight = _Flight(tuple(hosts.values()))
+        flight = _Flight(hosts)
         self._opening.update(dict.fromkeys(hosts, flight))
+        wait = Wait([node for node in plan.wanted if node in hosts], hosts)
         try:
-            await self._held.open_in_order(flight.hosts)
+            with waiting(wait):
+                await self._held.open_in_order(tuple(hosts.values()))
             self._open.update(hosts)
         finally:
             for node, host in hosts.items():
@@ -104,20 +108,21 @@ class Declared:
                     host.forget_needs()  # it was never started
             for watcher in flight.watchers:
                 watcher.arrive()
-        return list(flight.hosts)
+        return list(hosts.values())
 
     def _new_host(self, node: Node, sources: dict[str, Host]) -> Host:
         host = Host(self._held, _Declared(node, sources), node.name, node.name)
         host.use(tuple(sources.values()))
         return host
 
-    def _in_the_way(self, plan: Plan) -> Latch | None:
+    def _in_the_way(self, plan: Plan) -> tuple[Wait, Latch] | None:
         """Return what is to be waited for before this plan can be carried out, or is made again.
 
         That is what another task opens, which may fail, or closes.
 
         Raises:
-            DeclarationError: what would be waited for waits for this very call.
+            DeclarationError: what would be waited for is what makes this very call.
+            DependencyCycleError: it waits for that.
         """
         if not any(each._opening or each._held.releases for each in self._scopes()):
             return None
@@ -127,15 +132,15 @@ class Declared:
                 continue
             flight = self._flight_of(each.declaration)
             if flight is not None:
-                _refuse_own(each.declaration, flight.hosts)
+                wait = _checked(each.declaration, flight.hosts)
                 flight.watchers.append(latch)
-                return latch
+                return wait, latch
             released = self._released(each.declaration)
             if released is not None:
                 keeper, host = released
-                _refuse_own(each.declaration, (host,))
+                wait = _checked(each.declaration, {each.declaration: host})
                 keeper.watch_release(host, latch)
-                return latch
+                return wait, latch
         return None
 
     def _released(self, node: Node) -> tuple[Holdings, Host] | None:
@@ -184,8 +189,7 @@ class Declared:
                 return path[-1]
             path.append(fake)
             if fake in path[:-1]:
-                names, sites = ([getattr(n, a) for n in path] for a in ("name", "site"))
-                raise DependencyCycleError(tuple(names), tuple(sites))
+                raise graph.cycle(path[path.index(fake) :])
 
     def _check(self, wanted: Sequence[Node]) -> None:
         held = self._held
@@ -204,16 +208,19 @@ class _Flight:
 
     __slots__ = ("hosts", "watchers")
 
-    def __init__(self, hosts: tuple[Host, ...]) -> None:
+    def __init__(self, hosts: Mapping[Node, Host]) -> None:
         self.hosts = hosts
         self.watchers: list[Latch] = []
 
 
-def _refuse_own(node: Node, hosts: Sequence[Host]) -> None:
-    """Refuse to wait for what cannot go on before the calling task does."""
-    caller = next((host for host in hosts if host.task is current_task()), None)
+def _checked(node: Node, hosts: Mapping[Node, Host]) -> Wait:
+    """Return the wait for these, unless they cannot go on before the calling task does."""
+    task = current_task()
+    caller = next((host for host in hosts.values() if host.task is task), None)
     if caller is None:
-        return
+        wait = Wait((node,), hosts)
+        check_circle(wait)
+        return wait
     if caller.phase is CLOSING:
         problem = (
             f"{caller.name!r} opens it while closing, and would wait for itself; open it before"

@@ -85,7 +85,8 @@ def plan(
 
     def enter(node: Node) -> None:
         if node in path:
-            raise _cycle([*path, node], node)
+            circle = [*path, node]
+            raise cycle(circle[circle.index(node) :])
         if node not in done:
             reused = is_open(node)
             needs = {} if reused else {key: override(need) for key, need in node.needs.items()}
@@ -105,8 +106,8 @@ def plan(
     return Plan(roots, tuple(done.values()))
 
 
-def _cycle(path: list[Node], node: Node) -> DependencyCycleError:
-    circle = path[path.index(node) :]
+def cycle(circle: Sequence[Node]) -> DependencyCycleError:
+    """Return the error that draws a circle, of which the first is the last too."""
     return DependencyCycleError(
         tuple(each.name for each in circle), tuple(each.site for each in circle)
     )

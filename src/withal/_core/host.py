@@ -12,7 +12,7 @@ resource, as do context variables that it resets.
 from __future__ import annotations
 
 import sys
-from asyncio import CancelledError, Future, Task
+from asyncio import CancelledError, Future, Task, current_task
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -86,6 +86,8 @@ class Host(Managed):
             self._waiting.set_result(None)
 
     async def _live(self) -> None:
+        if self.task is None:
+            self.task = current_task()  # it has been started eagerly, and start() goes on later
         try:
             value = self.enter()
             if self.is_async:

@@ -356,7 +356,8 @@ class Scope(Telling):
 
         Raises:
             DeclarationError: one is no declared resource, or not as it was declared.
-            DependencyCycleError: they need each other in a circle.
+            DependencyCycleError: they need each other in a circle, or wait for each other in one
+                because they call this method while they open.
             ScopeClosedError: the scope is not open.
             RuntimeError: this is not the event loop that the scope was entered in.
             BaseException: what a resource raises.
