@@ -316,3 +316,11 @@ async def test_law_3_a_task_that_needs_what_opened_last_closes_before_what_opene
     assert witness.violations == []
     closed = sorted(witness.all_held, key=lambda held: held.closed or 0)
     assert [held.name for held in closed if held.closed] == ["c", "task", "a", "b"]
+
+
+def test_an_anyio_scope_that_asks_on_every_turn_does_not_stop_the_time() -> None:
+    # asyncio's task group waits for its branch through all that, and the branch for a timer.
+    slow = Declared(Manager("a", opening=Wait(seconds=0.1)), ())
+    group = Group(((Open(("a",)),),), ())
+    program = Program((MoveOn(None, 3, (InScope("app", (group,)),)),), (slow,))
+    assert testing.run(programs.run(program)).violations == []

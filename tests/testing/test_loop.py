@@ -45,6 +45,28 @@ def test_a_thousand_naps_add_up() -> None:
     assert testing.run(main()) == pytest.approx(100)
 
 
+def test_a_busy_wait_for_a_timer_ends() -> None:
+    async def main() -> float:
+        rung = asyncio.Event()
+        asyncio.get_running_loop().call_later(5, rung.set)
+        while not rung.is_set():
+            await asyncio.sleep(0)
+        return now()
+
+    assert testing.run(main()) == pytest.approx(5, abs=0.01)
+
+
+def test_turns_that_are_not_very_many_take_no_time() -> None:
+    async def main() -> float:
+        for _ in range(3):
+            for _ in range(9_000):
+                await asyncio.sleep(0)
+            await asyncio.sleep(1)
+        return now()
+
+    assert testing.run(main()) == 3
+
+
 def test_timers_fire_in_order_and_at_their_times() -> None:
     async def main() -> list[tuple[str, float]]:
         fired: list[tuple[str, float]] = []

@@ -30,21 +30,34 @@ Ts = TypeVarTuple("Ts")
 # timer, and would hang, goes on after this.
 _PATIENCE = 1.0
 
+# A loop with something to do on every turn would never come to its next timer. There is such a
+# thing as a busy wait: a cancelled anyio scope asks on each turn until its task has left it. So
+# after this many turns at one instant, each further turn takes some time.
+_BUSY_TURNS = 10_000
+_BUSY_TURN = 0.001
+
 
 @final
 class _Clock:
     """The time, and what holds it."""
 
-    __slots__ = ("calls", "holds", "now")
+    __slots__ = ("calls", "holds", "now", "turns")
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.turns = 0  # one after the other with something to do, but no descriptor ready
         self.holds = 0
         self.calls = set[asyncio.Future[Any]]()  # only counted: what they return does not matter
 
     @property
     def is_held(self) -> bool:
         return self.holds > 0 or bool(self.calls)
+
+    def pass_turn(self) -> None:
+        """Count a turn on which there is something to do, which takes no time as a rule."""
+        self.turns = 0 if self.is_held else self.turns + 1
+        if self.turns > _BUSY_TURNS:
+            self.now += _BUSY_TURN
 
 
 @final
@@ -59,7 +72,10 @@ class _JumpingSelector(selectors.DefaultSelector):
         clock = self._clock
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
+            if not ready:
+                clock.pass_turn()
             return ready
+        clock.turns = 0
         if timeout is None:
             if not clock.is_held and not self._watches:
                 raise deadlock_at(clock.now)
@@ -91,6 +107,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     * A descriptor that is ready is served before time goes on. One that is not is not waited for
       while there is a timer: hold the time around what another process answers, lest a timeout
       run out at once. With no timer the loop waits for it really, and without end.
+    * What always has something to do, and is waiting for a timer, gets there: after 10,000 turns
+      of the loop without a pause each further one takes a millisecond.
     * A loop that nothing can wake any more raises `DeadlockError` out of ``run_until_complete``,
       and thus out of `run`, which then cancels the tasks.
 
