@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+import weakref
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from time import perf_counter
 from typing import Any
 
@@ -475,6 +477,59 @@ async def test_what_is_released_and_abandoned_is_opened_again_after_that() -> No
         released.set()
         with pytest.raises(CloseTimeoutError):
             await release
+        await turns(5)
+        assert log.names("closed") == ["a"]
+        assert str(scope.plan(a)) == "a (open)"
+
+
+class Value:
+    """Something that can be looked at without being held."""
+
+
+@resource
+async def settings_value() -> AsyncGenerator[Value]:
+    yield Value()
+
+
+@resource
+async def database_value(settings: Value = needs(settings_value)) -> AsyncGenerator[Value]:
+    yield Value()
+
+
+@contextmanager
+def without_collector() -> Generator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+async def test_the_value_of_what_is_released_is_let_go_at_once() -> None:
+    async with Scope() as scope:
+        values: list[Value] = [*await scope.open(database_value, settings_value)]
+        seen = [weakref.ref(value) for value in values]
+        with without_collector():
+            await scope.release(values.pop(0))
+            assert seen[0]() is None
+            assert seen[1]() is not None
+            await scope.release(values.pop(0))
+            assert seen[1]() is None
+
+
+async def test_a_closed_scope_of_declared_resources_leaves_nothing_for_the_collector() -> None:
+    async def use() -> None:
+        async with Scope() as scope:
+            await scope.open(database_value)
+            async with Scope("within") as within:
+                await within.open(database_value)
+
+    await use()
+    with without_collector():
+        for _ in range(20):
+            await use()
+        assert gc.collect() == 0
 
 
 async def test_a_resource_that_opens_what_opens_beside_it_is_told_to_need_it() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from asyncio import current_task, get_running_loop
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, final
 
 from withal._core import graph
-from withal._core.declare import Declaration
 from withal._core.errors import (
     AlreadyOpenError,
     DeclarationError,
@@ -111,9 +110,18 @@ class Declared:
         return list(hosts.values())
 
     def _new_host(self, node: Node, sources: dict[str, Host]) -> Host:
-        host = Host(self._held, _Declared(node, sources), node.name, node.name)
+        host = Host(self._held, _Declared(node, sources, self._forget), node.name, node.name)
         host.use(tuple(sources.values()))
         return host
+
+    def _forget(self, node: Node, manager: _Declared) -> None:
+        """Let go of what has closed, and of its value.
+
+        Unless it was abandoned, and has been opened again before it closed.
+        """
+        host = self._open.get(node)
+        if host is not None and host.matches(manager):
+            del self._open[node]
 
     def _in_the_way(self, plan: Plan) -> tuple[Wait, Latch] | None:
         """Return what is to be waited for before this plan can be carried out, or is made again.
@@ -239,9 +247,15 @@ def _checked(node: Node, hosts: Mapping[Node, Host]) -> Wait:
 class _Declared:
     """The manager of a declared resource, made when all that it needs is open."""
 
-    def __init__(self, declaration: Declaration[Any], sources: dict[str, Host]) -> None:
+    def __init__(
+        self,
+        declaration: Node,
+        sources: dict[str, Host],
+        has_closed: Callable[[Node, _Declared], None],
+    ) -> None:
         self._declaration = declaration
         self._sources = sources
+        self._has_closed = has_closed
 
     async def __aenter__(self) -> Any:
         values = {key: host.value for key, host in self._sources.items()}
@@ -275,6 +289,8 @@ class _Declared:
                 raise
             problem = "it yields a second time; yield the value once, and clean up after that"
             raise self._blame(problem) from None
+        finally:
+            self._has_closed(self._declaration, self)
 
     def _blame(self, problem: str) -> DeclarationError:
         return DeclarationError(self._declaration.name, self._declaration.site, problem)
