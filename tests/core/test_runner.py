@@ -210,6 +210,42 @@ def test_a_main_that_is_cancelled_without_a_signal() -> None:
         run(main())
 
 
+@pytest.mark.parametrize("uvloop", [False, True])
+def test_a_main_that_cancels_all_other_tasks_and_waits_for_them_goes_on(uvloop: bool) -> None:
+    async def main() -> int:
+        mine = asyncio.create_task(asyncio.sleep(60))
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        assert others == {mine}
+        for each in others:
+            each.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        return 7
+
+    assert run(main(), uvloop=uvloop) == 7
+
+
+@pytest.mark.parametrize("uvloop", [False, True])
+def test_main_has_ended_as_it_has_whatever_cancels_all_tasks_after_that(uvloop: bool) -> None:
+    async def cancel_all() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            for each in asyncio.all_tasks():
+                each.cancel()
+
+    async def main(error: Exception | None) -> int:
+        task = asyncio.create_task(cancel_all())
+        await asyncio.sleep(0)
+        assert not task.done()
+        if error is not None:
+            raise error
+        return 7
+
+    assert run(main(None), uvloop=uvloop) == 7
+    with pytest.raises(ValueError, match="body"):
+        run(main(ValueError("body")), uvloop=uvloop)
+
+
 def test_it_runs_in_another_thread_too_without_signals() -> None:
     results: list[int] = []
 

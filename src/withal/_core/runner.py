@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Collection, Coroutine, Generator
 from contextlib import contextmanager
 from inspect import iscoroutine
 from types import FrameType
@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar, final
 
 from withal._core.events import Event, Step, observing
 from withal._core.limit import Limit, limit_in_force
+from withal._core.shield import Latch
 from withal._core.site import Site, site_of
 
 T = TypeVar("T")
@@ -73,11 +74,15 @@ def run(
         main.close()
         raise ValueError(f"close_timeout is seconds, zero or more; got {close_timeout!r}")
     program = _Program(close_timeout)
-    with asyncio.Runner(debug=debug, loop_factory=_uvloop_factory() if uvloop else None) as runner:
-        task: asyncio.Task[T] = runner.run(program.supervise(main))
-    if task.cancelled() and program.received:
-        raise SystemExit(program.status)
-    return task.result()
+    factory = _uvloop_factory() if uvloop else None
+    try:
+        with asyncio.Runner(debug=debug, loop_factory=factory) as runner:
+            result: T = runner.run(program.run(main))
+            return result
+    except asyncio.CancelledError:
+        if not program.received:
+            raise
+    raise SystemExit(program.status)
 
 
 def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -106,17 +111,24 @@ class _Program:
         """What the process exits with, when a signal has ended it."""
         return 128 + self.received[0]
 
-    async def supervise(self, main: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run to the end, and return the task that has ended."""
-        limit_in_force.set(self._limit)
-        with observing(self._opened):
-            task = asyncio.create_task(main, name="main")
+    async def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run to the end, in the task that is to be main's own.
+
+        Another task, that looks after it, would be among `asyncio.all_tasks`: a main that cancels
+        all of these, and waits for them, would end its own program, or wait for itself.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        task.set_name("main")
         # The error of main is raised by `run`, also where it is one that ends the loop at once.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        limit_in_force.set(self._limit)
         with self._handling_signals(task):
-            await asyncio.wait((task,))
-            await self._end_the_rest()
-        return task
+            try:
+                with observing(self._opened):
+                    return await main
+            finally:
+                await self._end_the_rest()
 
     @contextmanager
     def _handling_signals(self, task: asyncio.Task[Any]) -> Generator[None]:
@@ -167,17 +179,22 @@ class _Program:
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for each in rest:
             each.cancel()
-        while rest:
-            _, rest = await asyncio.wait(rest, timeout=_LOOK)
-            if rest and self._is_over():
-                self._exit_at_once()
+        await self._join(rest)
         if self.received:
             # Its threads are waited for when the loop closes, and when the interpreter ends.
-            ended = asyncio.create_task(asyncio.get_running_loop().shutdown_default_executor())
-            while not ended.done():
-                await asyncio.wait((ended,), timeout=_LOOK)
-                if not ended.done() and self._is_over():
-                    self._exit_at_once()
+            loop = asyncio.get_running_loop()
+            await self._join({loop.create_task(loop.shutdown_default_executor())})
+
+    async def _join(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """Wait for these. Who cancels main now, be it a signal, is too late: it has ended."""
+        loop = asyncio.get_running_loop()
+        latch = Latch(loop, len(tasks))
+        for each in tasks:
+            each.add_done_callback(latch.arrive)
+        while latch.is_shut():
+            await latch.join(loop.time() + _LOOK)
+            if latch.is_shut() and self._is_over():
+                self._exit_at_once()
 
     def _is_over(self) -> bool:
         when = self._limit.when
