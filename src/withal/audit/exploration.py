@@ -8,8 +8,10 @@ depth of 2 each suspension of the clean-up that follows too, and so on.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, final
@@ -17,7 +19,8 @@ from typing import Any, TypeAlias, final
 from withal.audit.attempt import Counts, Observation, Options, attempt
 from withal.audit.delivery import AROUND_THE_SCENARIO
 from withal.audit.injection import Target
-from withal.audit.record import Attempt, Delivery, Finding, Suspension, Verdict
+from withal.audit.record import Attempt, Category, Delivery, Finding, Suspension, Verdict
+from withal.audit.residue import Piece
 from withal.audit.scenario import Scenario
 from withal.audit.session import Session
 from withal.audit.trace import TURN, Mark, Path, Trace, first_difference, suspension_of
@@ -291,7 +294,7 @@ def _told(step: _Step, seen: Observation, why: str) -> Attempt:
             step.suspension,
             step.target.delivery,
             piece.category,
-            piece.evidence,
+            piece.evidence + _attribution(piece, step.suspension),
             piece.detail,
         )
         for piece in seen.pieces
@@ -305,6 +308,17 @@ def _told(step: _Step, seen: Observation, why: str) -> Attempt:
         after=step.after,
         unresolved=why,
     )
+
+
+def _attribution(piece: Piece, suspension: Suspension) -> str:
+    """Say of what only happens to the code that is audited whose doing it is."""
+    if (
+        piece.category is Category.SWALLOWED
+        and sys.version_info < (3, 12)
+        and any(site.code is asyncio.wait_for.__code__ for site in suspension.chain)
+    ):
+        return "; asyncio.wait_for of CPython 3.11 does so by itself, and not from 3.12 on"
+    return ""
 
 
 def _aftermath(step: _Step, seen: Observation) -> str:
