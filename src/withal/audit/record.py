@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import final
@@ -202,4 +203,4 @@ class Record:
         if self.target is None:
             return f'audit({self.scenario}, ..., at="{address}")'
         loop = "" if self.loop == "asyncio" else f" --loop {self.loop}"
-        return f"withal audit {self.target} --at {address}{loop}"
+        return f"withal audit {shlex.quote(self.target)} --at {address}{loop}"
