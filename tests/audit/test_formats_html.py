@@ -203,3 +203,9 @@ def test_stacks_and_texts_are_written_once_however_many_attempts_share_them() ->
 
 def test_the_command_for_a_replay_can_be_made_for_each_address() -> None:
     assert "3:late".join(Page(render(UNSAFE)).data["replay"]) == UNSAFE.replay("3:late")
+
+
+def test_no_target_can_mislead_where_the_address_goes() -> None:
+    before, behind = Page(render(record(target="a\0b\u202e.py:c", loop="uvloop"))).data["replay"]
+    assert before == "withal audit 'a\\x00b\\u202e.py:c' --at "
+    assert behind == " --loop uvloop"

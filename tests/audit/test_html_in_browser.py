@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit.records import EVERYWHERE_HOSTILE, SUSPENSIONS, UNSAFE, after, attempt, record
+from tests.audit.records import (
+    EVERYWHERE_HOSTILE,
+    FAILED,
+    SUSPENSIONS,
+    UNSAFE,
+    after,
+    attempt,
+    record,
+)
 from withal.audit.formats.html import render
 from withal.audit.record import Category, Delivery, Record
 
@@ -204,7 +212,13 @@ def test_the_categories_filter_the_rows(open_page: Open) -> None:
     expect(page.get_by_role("rowheader")).to_have_text([re.compile(":18 ")])
     expect(page.locator("#shown")).to_have_text("1 shown")
     page.get_by_role("button", name="unresolved 2").click()
-    expect(page.locator(".nothing")).to_be_visible()
+    expect(page.locator("#matrix")).to_have_text("Nothing was tried that fits.")
+
+
+def test_where_nothing_was_tried_that_is_said(open_page: Open) -> None:
+    page = open_page(FAILED)
+    expect(page.locator("#matrix")).to_have_text("Nothing was tried.")
+    expect(page.locator("#filters")).to_be_hidden()
 
 
 def test_a_site_of_several_suspensions_folds(open_page: Open) -> None:

@@ -104,7 +104,7 @@ class _Interning:
             "sites": [self._site(each, columns) for each in outline(record, self._places)],
             "deliveries": [{"name": each, "how": words.HOW[each]} for each in columns],
             "categories": list(WORST_FIRST),
-            "replay": record.replay(_ADDRESS).split(_ADDRESS),
+            "replay": _around_the_address(record),
             # From here on: what the above has named, so it comes last.
             "suspensions": [self._suspended(key) for key in self._suspensions],
             "frames": [self._frame(place) for place in self._frames],
@@ -170,6 +170,12 @@ class _Interning:
 
     def _lines(self, text: str) -> int:
         return _index(self._strings, "\n".join(words.printable_lines(text)))
+
+
+def _around_the_address(record: Record) -> list[str]:
+    """Return what stands before and after the address in the command that replays an attempt."""
+    before, _, behind = record.replay(_ADDRESS).rpartition(_ADDRESS)
+    return [printable(before), printable(behind)]
 
 
 def _index(indexes: dict[_Key, int], key: _Key) -> int:

@@ -134,7 +134,7 @@
       return body;
     }
     const place = makePlace(site, true);
-    body.append(make("tr", { role: "row" },
+    body.append(make("tr", { role: "row", class: "tallies" },
       make("th", { role: "rowheader", scope: "rowgroup" }, place, code),
       ...data.deliveries.map((_, column) => makeTally(site, column))));
     place.addEventListener("click", () => {
@@ -268,7 +268,8 @@
       makeHead());
     table.style.setProperty("--columns", String(Math.max(data.deliveries.length, 3)));
     appendSome(table, sites, makeSite, "sites", (button) => make("tbody", { role: "rowgroup" }, inRow(button)));
-    const nothing = make("p", { class: "nothing" }, "Nothing was tried that fits.");
+    const nothing = make("p", { class: "nothing" },
+      data.sites.length ? "Nothing was tried that fits." : "Nothing was tried.");
     document.getElementById("matrix").replaceChildren(sites.length ? table : nothing);
     const cells = sites.flatMap((site) => site.points).flatMap((point) => point.cells);
     const fitting = cells.filter((cell) => cell && matches(cell)).length;
