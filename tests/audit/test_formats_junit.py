@@ -7,9 +7,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.audit.records import ALL, EMPTY, EVERYWHERE_HOSTILE, FAILED, SAFE, UNSAFE
+from tests.audit.records import (
+    ALL,
+    EMPTY,
+    EVERYWHERE_HOSTILE,
+    FAILED,
+    SAFE,
+    UNSAFE,
+    attempt,
+    record,
+)
 from withal.audit.formats.junit import render
-from withal.audit.record import Record
+from withal.audit.record import Delivery, Record, Verdict
 
 Element = ElementTree.Element
 
@@ -102,6 +111,11 @@ def test_an_audit_without_attempts_is_skipped_and_not_passed() -> None:
     (skipped,) = case
     assert skipped.tag == "skipped"
     assert skipped.text == "two runs waited at different places"
+
+
+def test_an_unresolved_audit_never_looks_as_if_all_had_passed() -> None:
+    told = record(attempt(1, Delivery.LATE), verdict=Verdict.UNRESOLVED)
+    assert [[each.tag for each in case] for case in suite_of(told)] == [["skipped"], []]
 
 
 def test_what_xml_cannot_hold_is_escaped() -> None:

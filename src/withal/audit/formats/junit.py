@@ -51,7 +51,7 @@ def _whole(record: Record) -> Iterator[Element]:
         case = _named(record, "without any cancellation")
         _tell(case, "error", words.summary(record), record.reason)
         yield case
-    elif record.reason:
+    elif record.reason or (record.verdict is Verdict.UNRESOLVED and not words.reasons(record)):
         case = _named(record, "as a whole")
         _tell(case, "skipped", words.headline(record), record.reason)
         yield case
