@@ -77,7 +77,7 @@ def words_of(told: Record) -> str:
 def test_the_verdict_and_what_was_tried_stand_in_the_page_itself() -> None:
     assert words_of(UNSAFE) == (
         "withal audit use_pool unsafe 4 of 8 attempts went wrong"
-        " There by design: the cache&#x27;s thread: it lives as long as the process"
+        " Left behind, and no finding: the cache&#x27;s thread: it lives as long as the process"
         " attempts 8 suspensions 5 deliveries early, late depth 1"
         " on asyncio, CPython 3.11.2 took 0.25 s"
     )

@@ -196,7 +196,7 @@ def test_what_no_line_stands_for_is_told_with_the_run() -> None:
         "unsafe: use_pool: 4 of 8 attempts went wrong"
         " (5 suspensions; early, late; asyncio, CPython 3.11.2)",
         "2 attempts came to nothing: the loop did not become idle within 5 s",
-        "there by design: the cache's thread: it lives as long as the process",
+        "left behind, and no finding: the cache's thread: it lives as long as the process",
     ]
 
 

@@ -50,7 +50,7 @@ def test_a_report_of_findings_is_told_by_site_the_worst_first() -> None:
         "unresolved:\n"
         "  2 attempts (3:late, 4:late): the loop did not become idle within 5 s\n"
         "\n"
-        "there by design:\n"
+        "left behind, and no finding:\n"
         "  the cache's thread: it lives as long as the process\n"
     )
 

@@ -75,7 +75,7 @@ def _remarks(record: Record) -> Iterable[str]:
         yield f'<p class="remark">{_escaped(words.CAVEAT)}</p>'
     if record.expected:
         items = "".join(f"<li>{_escaped(each)}</li>" for each in record.expected)
-        yield f'<div class="remark">There by design:<ul>{items}</ul></div>'
+        yield f'<div class="remark">Left behind, and no finding:<ul>{items}</ul></div>'
 
 
 def _facts(record: Record) -> Iterable[tuple[str, str]]:

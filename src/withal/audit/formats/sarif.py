@@ -69,7 +69,7 @@ def _invocation(record: Record) -> _Object:
         f"{words.counted(len(attempts), 'attempt')} came to nothing: {reason}"
         for reason, attempts in words.reasons(record).items()
     ]
-    told += [f"there by design: {each}" for each in record.expected]
+    told += [f"left behind, and no finding: {each}" for each in record.expected]
     level = "note" if record.verdict in (Verdict.SAFE, Verdict.UNSAFE) else "warning"
     return {
         "executionSuccessful": record.verdict is not Verdict.ERROR,

@@ -102,7 +102,7 @@ def _unresolved(record: Record) -> Iterator[str]:
 
 def _expected(record: Record) -> Iterator[str]:
     if record.expected:
-        yield "there by design:"
+        yield "left behind, and no finding:"
     yield from (f"  {printable(each)}" for each in record.expected)
 
 
