@@ -106,7 +106,8 @@ def attempt(
         target: where it is cancelled; None for a run without.
     """
     complaints = Complaints()
-    with complaints.listening(), cleared_loop(options.loop_factory) as (loop, executor):
+    cleared = cleared_loop(options.loop_factory, session.processes)
+    with complaints.listening(), cleared as (loop, executor):
         complaints.listen_to(loop)
         session.noted.clear()
         return _Run(scenario, options, session, loop, executor, complaints).go(normal, target)

@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Set
 from contextlib import contextmanager, suppress
 
 from withal.audit.residue import processes
@@ -19,12 +19,13 @@ _MOMENT = 0.1  # seconds for one of these
 
 @contextmanager
 def cleared_loop(
-    loop_factory: Callable[[], AbstractEventLoop],
+    loop_factory: Callable[[], AbstractEventLoop], kept: Set[int]
 ) -> Generator[tuple[AbstractEventLoop, CountingExecutor]]:
     """Yield a new loop and its executor. What is left in them afterwards is cancelled and ended.
 
     A thread that never ends stays, since nobody can end it. A process that forks while it is in
-    here goes on in its child as well, which has no business here, and is ended.
+    here goes on in its child as well, which has no business here, and is ended. Those processes
+    stay which were there before, and those that fixtures have put among the kept ones meanwhile.
     """
     pid, before = os.getpid(), set(processes())
     loop, executor = loop_factory(), CountingExecutor()
@@ -34,22 +35,22 @@ def cleared_loop(
     finally:
         if os.getpid() != pid:
             os._exit(0)
-        _end(loop, before)
+        _end(loop, before | kept)
         executor.shutdown(wait=not executor.calls, cancel_futures=True)
         gc.collect()  # here, so that it is not heard in the next attempt
 
 
-def _end(loop: AbstractEventLoop, processes_before: set[int]) -> None:
+def _end(loop: AbstractEventLoop, spared: set[int]) -> None:
     if not loop.is_closed():
         with suppress(RuntimeError):  # somebody stops it again and again
-            loop.run_until_complete(_ended(loop, processes_before))
+            loop.run_until_complete(_ended(loop, spared))
         loop.close()
-    for pid in set(processes()) - processes_before:
+    for pid in set(processes()) - spared:
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)
 
 
-async def _ended(loop: AbstractEventLoop, processes_before: set[int]) -> None:
+async def _ended(loop: AbstractEventLoop, spared: set[int]) -> None:
     for _ in range(_ROUNDS):
         left = asyncio.all_tasks(loop) - {asyncio.current_task()}
         if not left:
@@ -59,7 +60,7 @@ async def _ended(loop: AbstractEventLoop, processes_before: set[int]) -> None:
         await asyncio.wait(left, timeout=_MOMENT)
     with suppress(TimeoutError):
         await asyncio.wait_for(loop.shutdown_asyncgens(), _MOMENT)
-    await _killed(set(processes()) - processes_before)
+    await _killed(set(processes()) - spared)
 
 
 async def _killed(left: Iterable[int]) -> None:

@@ -48,15 +48,19 @@ async def slow_proxy(
     current = session.get()
     if current is None:
         with ExitStack() as kept:
-            yield await asyncio.to_thread(_start, kept, host, port, latency)
+            address, _ = await asyncio.to_thread(_start, kept, host, port, latency)
+            yield address
         return
     name = "slow_proxy", host, port, latency
     if name not in current.shared:
-        current.shared[name] = await asyncio.to_thread(_start, current.kept, host, port, latency)
+        address, pid = await asyncio.to_thread(_start, current.kept, host, port, latency)
+        current.processes.add(pid)
+        current.shared[name] = address
     yield current.shared[name]
 
 
-def _start(kept: ExitStack, host: str, port: int, latency: float) -> tuple[str, int]:
+def _start(kept: ExitStack, host: str, port: int, latency: float) -> tuple[tuple[str, int], int]:
+    """Start the process, and return where it listens, and its number."""
     command = (sys.executable, "-m", "withal.audit.proxy_process", host, str(port), str(latency))
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     kept.callback(_end, process)
@@ -64,7 +68,7 @@ def _start(kept: ExitStack, host: str, port: int, latency: float) -> tuple[str, 
     address = process.stdout.readline().split()
     if len(address) != 2:
         raise OSError(f"the proxy to {host}:{port} did not start")
-    return address[0], int(address[1])
+    return (address[0], int(address[1])), process.pid
 
 
 def _end(process: subprocess.Popen[str]) -> None:

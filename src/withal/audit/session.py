@@ -24,6 +24,7 @@ class Session:
         timeout: seconds that each use of the environment may take.
         kept: what lasts for the whole audit, and is closed with it.
         shared: the same by name, for fixtures that ask for one thing in each attempt.
+        processes: those that are kept, which do not end with the attempt that has started them.
         noted: what fixtures have found in this attempt.
         expected: what is left behind by design: the category and a part of the evidence, and why.
         tasks: those of fixtures, which are nobody's residue.
@@ -34,6 +35,7 @@ class Session:
         self.tasks: WeakSet[Task[Any]] = WeakSet()
         self.kept = kept
         self.shared: dict[object, Any] = {}
+        self.processes = set[int]()
         self.noted: list[Piece] = []
         self.expected: dict[tuple[Category, str], str] = {}
 
