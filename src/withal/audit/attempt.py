@@ -41,6 +41,7 @@ from withal.audit.trace import Trace
 
 _TURNS = 10  # of the loop, for what was told to end
 _REST = 0.25  # seconds for what ends by itself: a thread, a peer's answer
+_PATIENCE = 1.0  # seconds for those who share the environment
 _LOOK = 0.005  # seconds between two looks at what has not come to rest
 _CUT = 3  # times that what did not end is cancelled
 
@@ -263,6 +264,7 @@ class _Run:
     async def _look(self) -> None:
         """Let everything come to rest, and see what there is."""
         await self._calls_in_threads()
+        await self._others()
         normal = Counts() if self._normal is None else self._normal[len(self._seen.looks)]
         await self._rest(normal)
         before = self._pieces()
@@ -288,6 +290,12 @@ class _Run:
             if pending:
                 told = f"{len(pending)} calls in threads do not end within {self._timeout:g} s"
                 self._seen.pieces.append(Piece(Category.THREAD, "calls", told))
+
+    async def _others(self) -> None:
+        """Wait for those who share the environment: who holds a lock may yet let it go wrongly."""
+        for task in list(self._session.tasks):
+            if not task.done():
+                await why_in_vain(task, min(_PATIENCE, self._timeout), self._threads)
 
     async def _rest(self, normal: Counts) -> None:
         for _ in range(_TURNS):
