@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, TypeVar, cast, final
+from typing import Any, Generic, TypeVar, cast, final
 from weakref import WeakKeyDictionary
 
 from withal._core.site import suspended_frames
@@ -104,7 +104,7 @@ class Watch:
         return cast("Task[T]", self._inner(loop, coroutine, **options))
 
     def _relayed(self, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        relayed: Any = _relayed(coroutine, self, self._new_trace(coroutine))
+        relayed: Any = _relayed(_Relayed(coroutine), self, self._new_trace(coroutine))
         # Libraries know tasks by the names of their coroutines.
         relayed.__name__ = getattr(coroutine, "__name__", relayed.__name__)
         relayed.__qualname__ = _qualname(coroutine)
@@ -169,9 +169,26 @@ def _current_task() -> Task[Any] | None:
         return None
 
 
-async def _relayed(coroutine: Coroutine[Any, Any, T], watch: Watch, trace: Trace) -> T:
+@final
+class _Relayed(Generic[T]):
+    """A coroutine whose relay may never begin, as a task does not that is cancelled before.
+
+    Without a relay such a coroutine is told of the cancellation, and so has been awaited; here it
+    is closed, lest the interpreter warn that it was forgotten.
+    """
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self.coroutine = coroutine
+
+    def __del__(self) -> None:
+        self.coroutine.close()
+
+
+async def _relayed(relayed: _Relayed[T], watch: Watch, trace: Trace) -> T:
     """Be a true coroutine around the relay, which is a generator."""
-    return await _relay(coroutine, watch, trace)
+    return await _relay(relayed.coroutine, watch, trace)
 
 
 @types.coroutine
