@@ -13,19 +13,18 @@ from corpus.running.audits import Outcome
 def line_of(outcome: Outcome) -> str:
     """Return what came of a case, in a short line with rich's markup."""
     style = _style(outcome)
-    return f"{outcome.case.subject}, {_scenario(outcome)}: [{style}]{_verdict(outcome)}[/]"
+    return f"{outcome.case.subject}, {_scenario(outcome)}: [{style}]{escape(_found(outcome))}[/]"
 
 
 def table_of(outcomes: Sequence[Outcome]) -> Table:
     """Return the table of what came of all cases."""
-    table = Table("audited", "by", "verdict", "found", "as expected")
-    for column in table.columns[:3]:
+    table = Table("audited", "by", "found", "expected")
+    for column in table.columns[:2]:
         column.no_wrap = True
     for outcome in outcomes:
         table.add_row(
             outcome.case.subject,
             _scenario(outcome),
-            _verdict(outcome),
             escape(_found(outcome)),
             escape(_judgement(outcome)),
             style=_style(outcome),
@@ -37,19 +36,18 @@ def _scenario(outcome: Outcome) -> str:
     return outcome.case.scenario.replace(".py:scenario", "").replace(".py", "")
 
 
-def _verdict(outcome: Outcome) -> str:
-    if outcome.skipped:
-        return "skipped"
-    return "none" if outcome.verdict is None else outcome.verdict
-
-
 def _found(outcome: Outcome) -> str:
-    return ", ".join(outcome.found) or outcome.note
+    if outcome.skipped:
+        return f"skipped: {outcome.note}"
+    if outcome.found:
+        return ", ".join(outcome.found)
+    verdict = outcome.verdict or "no verdict"
+    return f"{verdict}: {outcome.note}" if outcome.note else str(verdict)
 
 
 def _judgement(outcome: Outcome) -> str:
     if outcome.skipped:
-        return "not tried"
+        return ""
     if outcome.as_expected:
         return "yes"
     return f"no: {', '.join(outcome.case.finds) or 'safe'}"
