@@ -22,12 +22,10 @@ class Command:
     Attributes:
         words: the program and its arguments.
         environment: variables beside those of this process.
-        user: who is to run it, where that is not who runs this process.
     """
 
     words: tuple[str | Path, ...]
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    user: str | None = None
 
 
 @final
@@ -73,7 +71,6 @@ async def started(command: Command, output: IO[bytes]) -> AsyncGenerator[Process
         stderr=STDOUT,
         env=os.environ | command.environment,
         start_new_session=True,
-        user=command.user,
     )
     try:
         yield process

@@ -18,6 +18,7 @@ from corpus.running.failures import MissingError, PreparationError
 from corpus.table import Service
 from withal import Declaration, resource
 
+_NOT_ROOT = "postgres"  # a user that comes with PostgreSQL
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 _POSTGRESQL = Path("/usr/lib/postgresql")  # where Debian keeps what is not on the path
@@ -40,18 +41,28 @@ async def redis() -> AsyncIterator[Mapping[str, str]]:
 async def postgresql() -> AsyncIterator[Mapping[str, str]]:
     """A PostgreSQL with a new, empty database, that listens at a socket in a folder of its own."""
     programs = _postgresql_programs()
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to be run by root
     with TemporaryDirectory(prefix="corpus-") as folder:
-        if user is not None:
-            shutil.chown(folder, user)
+        if os.geteuid() == 0:
+            shutil.chown(folder, _NOT_ROOT)
         data = Path(folder) / "data"
-        await _make_database(programs / "initdb", data, user)
-        server = Command(
-            (programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses="), user=user
+        await _make_database(programs / "initdb", data)
+        variables = {
+            "PGHOST": folder,
+            "PGPORT": "5432",  # part of the socket's name
+            "PGUSER": "corpus",
+            "PGDATABASE": "postgres",
+        }
+        socket_alone = ("-k", folder, "-c", "listen_addresses=")
+        words: tuple[str | Path, ...] = (
+            *_not_as_root(),
+            programs / "postgres",
+            "-D",
+            data,
+            *socket_alone,
         )
-        ready = Command((programs / "pg_isready", "-q", "-h", folder))
-        async with _running(server, ready, signal.SIGINT):
-            yield {"PGHOST": folder, "PGUSER": "corpus", "PGDATABASE": "postgres"}
+        ready = Command((programs / "pg_isready", "-q"), variables)
+        async with _running(Command(words, variables), ready, signal.SIGINT):
+            yield variables
 
 
 SERVERS: dict[Service, Declaration[Mapping[str, str]]] = {
@@ -61,9 +72,17 @@ SERVERS: dict[Service, Declaration[Mapping[str, str]]] = {
 """For each service the resource, whose value is the environment variables that lead to it."""
 
 
-async def _make_database(initdb: Path, data: Path, user: str | None) -> None:
-    words = (initdb, "-D", data, "-U", "corpus", "--auth=trust", "--no-sync", "--locale=C")
-    ended = await run(Command(words, user=user), timeout=_START_SECONDS)
+def _not_as_root() -> tuple[str, ...]:
+    """Return what is to stand before a command that refuses to be run by root."""
+    if os.geteuid() != 0:
+        return ()
+    return "setpriv", f"--reuid={_NOT_ROOT}", f"--regid={_NOT_ROOT}", "--init-groups"
+
+
+async def _make_database(initdb: Path, data: Path) -> None:
+    anywhere = ("--locale=C", "--encoding=UTF8", "--auth=trust", "--no-sync")
+    words: tuple[str | Path, ...] = (*_not_as_root(), initdb, "-D", data, "-U", "corpus", *anywhere)
+    ended = await run(Command(words), timeout=_START_SECONDS)
     if ended.status != 0:
         raise PreparationError(f"initdb made no database: {ended.last_line}")
 
@@ -77,11 +96,18 @@ async def _running(server: Command, ready: Command, stop: signal.Signals) -> Asy
                 await _wait_until_ready(process, ready)
             except PreparationError as error:
                 raise PreparationError(f"{error}: {written(output).strip()[-500:]}") from None
-            yield
-            process.send_signal(stop)
-            with suppress(TimeoutError):  # then it is killed
-                async with asyncio.timeout(_STOP_SECONDS):
-                    await process.wait()
+            try:
+                yield
+            finally:
+                await _stop(process, stop)
+
+
+async def _stop(process: Process, how: signal.Signals) -> None:
+    """Give a server time to end; if it does not, it is killed."""
+    with suppress(ProcessLookupError, TimeoutError):
+        process.send_signal(how)
+        async with asyncio.timeout(_STOP_SECONDS):
+            await process.wait()
 
 
 async def _wait_until_ready(process: Process, ready: Command) -> None:

@@ -13,7 +13,9 @@ from corpus.running.audits import Outcome
 def line_of(outcome: Outcome) -> str:
     """Return what came of a case, in a short line with rich's markup."""
     style = _style(outcome)
-    return f"{outcome.case.subject}, {_scenario(outcome)}: [{style}]{escape(_found(outcome))}[/]"
+    found = escape(_found(outcome))
+    taken = f" ({outcome.seconds:.1f} s)" if outcome.seconds else ""
+    return f"{outcome.case.subject}, {_scenario(outcome)}: [{style}]{found}[/]{taken}"
 
 
 def table_of(outcomes: Sequence[Outcome]) -> Table:
