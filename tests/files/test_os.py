@@ -903,10 +903,10 @@ async def test_many_folders_are_listed_in_one_hop(
     hops = 0
     submit = Pool.submit
 
-    def counting(*args: Any) -> Any:
+    def counting(*args: Any, **options: Any) -> Any:
         nonlocal hops
         hops += 1
-        return submit(*args)
+        return submit(*args, **options)
 
     monkeypatch.setattr(Pool, "submit", counting)
     monkeypatch.setattr("withal.files.folders.walking.BATCH_SECONDS", 60)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import LOOPS
+from withal.files.calls import pool
 from withal.files.calls.hop import call, hop, landed
 from withal.files.calls.pool import WORKERS, wait_idle
 from withal.testing import VirtualTimeLoop
@@ -36,6 +37,82 @@ async def test_a_thousand_calls_each_have_their_own_result() -> None:
     assert await asyncio.gather(*(call(divmod, n, 7) for n in range(1000))) == [
         divmod(n, 7) for n in range(1000)
     ]
+
+
+@pytest.fixture
+def endless_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "PATIENCE", 3600)
+
+
+@pytest.mark.usefixtures("endless_patience")
+async def test_brief_calls_side_by_side_share_a_thread() -> None:
+    calls = [call(threading.get_ident, is_brief=True) for _ in range(100)]
+    assert len(set(await asyncio.gather(*calls))) == 1
+
+
+async def test_a_brief_call_that_takes_long_does_not_hold_up_the_others() -> None:
+    events = [threading.Event() for _ in range(WORKERS)]
+    waits = [hop(event.wait, is_brief=True) for event in events[1:]]
+    await call(events[0].set, is_brief=True)  # behind all of them
+    for event in events:
+        event.set()
+    assert all(await asyncio.gather(*map(landed, waits)))
+
+
+@pytest.mark.usefixtures("endless_patience")
+@pytest.mark.parametrize("is_brief", [False, True])
+async def test_a_call_that_is_not_brief_holds_up_no_others(is_brief: bool) -> None:
+    may_go_on = threading.Event()
+    wait = hop(may_go_on.wait)
+    await call(may_go_on.set, is_brief=is_brief)
+    assert await landed(wait)
+
+
+@pytest.mark.usefixtures("endless_patience")
+async def test_a_call_that_is_not_brief_waits_for_no_brief_one() -> None:
+    may_go_on = threading.Event()
+    wait = hop(may_go_on.wait, is_brief=True)
+    await call(may_go_on.set)
+    assert await landed(wait)
+
+
+@pytest.mark.usefixtures("endless_patience")
+async def test_brief_calls_go_on_when_the_thread_that_made_them_is_taken() -> None:
+    first, second = threading.Event(), threading.Event()
+    waits = [hop(first.wait, is_brief=True), hop(second.wait)]
+    setting = call(second.set, is_brief=True)
+    first.set()
+    await setting
+    assert await asyncio.gather(*map(landed, waits)) == [True, True]
+
+
+async def test_where_no_thread_can_be_started_those_there_are_come_to_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    may_go_on = threading.Event()
+    first = hop(may_go_on.wait)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    second = hop(int)
+    may_go_on.set()
+    assert await landed(first)
+    assert await landed(second) == 0
+
+
+async def test_where_there_is_no_thread_at_all_the_call_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    made: list[int] = []
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="new thread"):
+        patched.setattr(threading.Thread, "start", refuse)
+        hop(made.append, 1)
+    assert await call(int) == 0
+    assert made == []
 
 
 async def test_waiting_for_idle_waits_for_what_nobody_waits_for() -> None:

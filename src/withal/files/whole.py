@@ -67,8 +67,7 @@ async def read_bytes(path: StrPath | BytesPath) -> bytes:
         if type(found) is int:
             turns.left -= MISS
             return await landed(_hop_with(found, name))
-    turns.left -= OPERATION
-    return await call(_naming, name, _read, name)
+    return await call(_naming, name, _read, name, is_brief=True)
 
 
 async def read_text(
@@ -221,7 +220,7 @@ async def append_text(
 def _hop_with(fd: int, name: str) -> asyncio.Future[bytes]:
     """Have a thread read and close the descriptor; close it if there are no threads any more."""
     try:
-        return hop(_naming, name, read_opened, fd)
+        return hop(_naming, name, read_opened, fd, is_brief=True)
     except BaseException:
         os.close(fd)
         raise

@@ -18,14 +18,16 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-def hop(function: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+def hop(function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False) -> asyncio.Future[T]:
     """Start ``function(*args)`` in a thread, and return the future of its result.
 
     A cancellation of whoever awaits the future by itself passes on to it, but not to the call; use
     `landed` where others wait for it too. An error that nobody asks for is not reported;
     `function` must keep what it has to say.
+
+    A call that `is_brief`, as a rule some microseconds, may share a thread with others that are.
     """
-    return submit(function, args)
+    return submit(function, args, is_brief=is_brief)
 
 
 async def landed(flight: asyncio.Future[T]) -> T:
@@ -38,15 +40,20 @@ async def landed(flight: asyncio.Future[T]) -> T:
     return flight.result()
 
 
-async def call(function: Callable[[*Ts], T], *args: *Ts) -> T:
+async def call(function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False) -> T:
     """Return what ``function(*args)`` returns in a thread; for what needs no undoing.
 
     A cancellation ends the wait at once. The call is made all the same.
     """
-    return await submit(function, args)
+    return await submit(function, args, is_brief=is_brief)
 
 
-async def obtain(function: Callable[[*Ts], T], *args: *Ts, give_back: Callable[[T], object]) -> T:
+async def obtain(
+    function: Callable[[*Ts], T],
+    *args: *Ts,
+    give_back: Callable[[T], object],
+    is_brief: bool = False,
+) -> T:
     """Return what ``function(*args)`` returns in a thread; for what must not be lost.
 
     When the wait is cancelled, ``give_back(result)`` is called in a thread as soon as there is a
@@ -54,7 +61,7 @@ async def obtain(function: Callable[[*Ts], T], *args: *Ts, give_back: Callable[[
     """
     handover = _Handover(function, args, give_back)
     try:
-        return await submit(handover.fetch, ())
+        return await submit(handover.fetch, (), is_brief=is_brief)
     except asyncio.CancelledError:
         if handover.refuse():
             hop(handover.dispose)

@@ -4,6 +4,12 @@ asyncio's executor takes 45 to 70 microseconds for a call, most of it to make tw
 them, and wake the loop once for each. Here a call is a future of the loop's own and a place in a
 queue; results gather in a second queue, and one wake-up has the loop take all that have come.
 
+A call that is brief as a rule, such as reading a small file, shares a thread with others that are.
+One thread makes dozens of these while another one is woken; and two that make them at once hand the
+interpreter's lock to and fro, at each system call, and keep the event loop from getting it. Since
+what is brief as a rule may have to wait for a disk, the loop looks after them: where they get on
+slowly, twice as many threads serve, each millisecond.
+
 The threads are daemons, so that a disk that hangs does not keep the interpreter from ending. They
 end with their loop: each pool leaves an asynchronous generator suspended, which
 ``loop.shutdown_asyncgens()``, and so `asyncio.run`, finishes. Where nobody calls that, they end
@@ -25,12 +31,18 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 # What passes through is of any type; `submit` is where it is typed.
-_Job: TypeAlias = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+_Job: TypeAlias = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...], bool]
 _Result: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 WORKERS = 16
 """How many calls are made at once, at most: enough to keep a fast disk busy, and few enough that
 the threads do not spend their time waiting for the interpreter's lock."""
+
+PATIENCE = 0.001
+"""Seconds that brief calls may wait for one another before more threads are woken for them."""
+
+BRISK = 8
+"""How many brief calls a thread makes in that time at least if what they wait for is no disk."""
 
 _IDLE = 10.0  # seconds that a thread stays without work
 
@@ -41,31 +53,41 @@ class Pool:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: deque[_Job] = deque()
         self._results: deque[_Result] = deque()
-        self._threads = set[Thread]()
-        self._lock = Lock()  # for a change of the threads
         self._in_flight = 0
+        self._submitted = 0
+        self._taken = 0  # of the jobs submitted, when the loop last looked
+        self._watch: asyncio.TimerHandle | None = None
         self._is_told = False  # the loop is about to take the results
         self._all_landed: asyncio.Future[None] | None = None
+        self._lock = Lock()  # of the threads and their numbers
+        self._threads = set[Thread]()
+        self._serving = 0  # threads that look for jobs or make a brief one
+        self._idle = 0  # threads that wait to be woken
+        self._wakings: SimpleQueue[bool] = SimpleQueue()  # one for each; False has all end
         self._end = self._end_with_loop()
         with suppress(StopIteration):  # its first value
             self._end.asend(None).send(None)
 
-    def submit(self, function: Callable[[*Ts], T], args: tuple[*Ts]) -> asyncio.Future[T]:
+    def submit(
+        self, function: Callable[[*Ts], T], args: tuple[*Ts], *, is_brief: bool = False
+    ) -> asyncio.Future[T]:
         """Have a call made, and return the future of its result.
 
         The call is made even if the future is cancelled. An error that nobody asks for is not
-        reported.
+        reported. A brief call may have to wait `PATIENCE` for others before it.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._in_flight += 1
         with self._lock:
-            self._jobs.put((future, function, args))
-            if len(self._threads) < WORKERS and len(self._threads) < self._in_flight:
-                thread = Thread(target=self._work, name="withal-files", daemon=True)
-                self._threads.add(thread)
-                thread.start()
+            # A thread that serves may be in the midst of a brief call, which only those wait for.
+            if self._serving <= (0 if is_brief else self._in_flight):
+                self._wake_one()
+            self._jobs.append((future, function, args, is_brief))
+        self._in_flight += 1
+        self._submitted += 1
+        if self._watch is None and is_brief:
+            self._watch = self._loop.call_later(PATIENCE, self._look_after)
         return future
 
     async def wait_idle(self) -> None:
@@ -75,22 +97,85 @@ class Pool:
                 self._all_landed = self._loop.create_future()
             await asyncio.wait((self._all_landed,))
 
+    def _look_after(self) -> None:
+        """Wake as many threads again as there are, if they get on slowly, and look again later."""
+        with self._lock:
+            waiting = len(self._jobs)
+            taken = self._submitted - waiting
+            if waiting and taken - self._taken < BRISK * self._serving:
+                for _ in range(self._serving):
+                    self._wake_one()
+        self._taken = taken
+        self._watch = self._loop.call_later(PATIENCE, self._look_after) if waiting else None
+
+    def _wake_one(self) -> None:
+        """Have one more thread serve, if there may be one more. With the lock."""
+        if self._idle:
+            self._idle -= 1
+            self._wakings.put(True)
+        elif len(self._threads) < WORKERS:
+            thread = Thread(target=self._work, name="withal-files", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads, but these will come to the job
+                if not self._threads:
+                    raise
+                return
+            self._threads.add(thread)
+        else:
+            return
+        self._serving += 1
+
     def _work(self) -> None:
         """Make calls, in a thread, until told to end or idle for long."""
+        self._serve()
+        while self._wait_woken():
+            self._serve()
+
+    def _wait_woken(self) -> bool:
+        """Wait for jobs. Returns whether there are any, or else this thread is to end."""
         while True:
             try:
-                job = self._jobs.get(timeout=_IDLE)
+                is_woken = self._wakings.get(timeout=_IDLE)
             except Empty:
+                is_woken = False
+            else:
+                if is_woken:
+                    return True
+                self._wakings.put(False)  # for the next
+            with self._lock:
+                if self._idle:  # else a waking is on its way to this thread
+                    self._idle -= 1
+                    self._threads.discard(current_thread())
+                    return False
+
+    def _serve(self) -> None:
+        """Make calls while there are any to be made."""
+        while True:
+            try:
+                future, function, args, is_brief = self._jobs.popleft()
+            except IndexError:
                 with self._lock:
-                    if self._jobs.empty():
-                        self._threads.discard(current_thread())
-                        return
-                continue
-            if job is None:
-                self._jobs.put(None)  # for the next
+                    if self._jobs:
+                        continue
+                    self._serving -= 1
+                    self._idle += 1
                 return
-            self._make_call(*job)
-            del job  # lest an idle thread keep alive what it was last given
+            if is_brief:
+                self._make_call(future, function, args)
+            else:
+                self._leave_the_rest()
+                self._make_call(future, function, args)
+                with self._lock:
+                    self._serving += 1
+            del future, function, args  # lest an idle thread keep alive what it was last given
+
+    def _leave_the_rest(self) -> None:
+        """Serve no more for the time of a call; if nobody else does, have another begin to."""
+        with self._lock:
+            self._serving -= 1
+            if self._jobs and not self._serving:
+                self._wake_one()
 
     def _make_call(
         self, future: asyncio.Future[Any], function: Callable[..., Any], args: tuple[Any, ...]
@@ -132,23 +217,24 @@ class Pool:
             await self.wait_idle()
             with self._lock:
                 threads = tuple(self._threads)
-                self._threads.clear()
-            self._jobs.put(None)
+            self._wakings.put(False)
             for each in threads:
                 each.join()
-            self._jobs.get_nowait()  # that None
+            self._wakings.get_nowait()  # that False
 
 
 _pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 
 
-def submit(function: Callable[[*Ts], T], args: tuple[*Ts]) -> asyncio.Future[T]:
+def submit(
+    function: Callable[[*Ts], T], args: tuple[*Ts], *, is_brief: bool = False
+) -> asyncio.Future[T]:
     """Have a call made in a thread of the running loop's pool, as `Pool.submit` does."""
     loop = asyncio.get_running_loop()
     pool = _pools.get(loop) or _new_pool(loop)
     if pool is None:
         return _submit_to_executor(loop, function, args)
-    return pool.submit(function, args)
+    return pool.submit(function, args, is_brief=is_brief)
 
 
 async def wait_idle() -> None:

@@ -80,7 +80,7 @@ class Positional:
     async def read(self, size: int, offset: int) -> bytes:
         """Read `size` bytes, or to the end if that is -1; fewer are the end of the file."""
         self.counters.hops += 1
-        data = await call(self.descriptor.use, read_fully, size, offset)
+        data = await call(self.descriptor.use, read_fully, size, offset, is_brief=True)
         self.counters.bytes_read += len(data)
         return data
 

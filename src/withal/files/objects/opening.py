@@ -309,7 +309,7 @@ async def _find(source: _Source) -> Found:
     """Open it in a thread; wait for a FIFO to be read, without one."""
     pause = _FIRST_PAUSE
     while True:
-        found = await obtain(_find_blocking, source, give_back=_give_back)
+        found = await obtain(_find_blocking, source, give_back=_give_back, is_brief=True)
         if found is not None:
             return found
         await asyncio.sleep(pause)
