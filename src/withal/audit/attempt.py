@@ -45,6 +45,8 @@ _PATIENCE = 1.0  # seconds for those who share the environment
 _LOOK = 0.005  # seconds between two looks at what has not come to rest
 _CUT = 3  # times that what did not end is cancelled
 
+_FIRST, _LAST = 0, -1  # looks; without an environment, and after a hang, there is but one
+
 Counts = Counter[tuple[Category, str]]
 
 
@@ -161,11 +163,11 @@ class _Run:
             if await self._ran(environment):
                 await self._probe(environment, "at once")
                 if self._scenario.setup is not None:
-                    await self._look()
+                    await self._look(_FIRST)
                     await self._probe(environment, "after it has come to rest")
             async with self._within("the tear-down"):
                 await stack.aclose()
-        await self._look()
+        await self._look(_LAST)
 
     # The scenario
 
@@ -261,11 +263,11 @@ class _Run:
 
     # What is left
 
-    async def _look(self) -> None:
-        """Let everything come to rest, and see what there is."""
+    async def _look(self, which: int) -> None:
+        """Let everything come to rest, and see what there is, for the first or the last time."""
         await self._calls_in_threads()
         await self._others()
-        normal = Counts() if self._normal is None else self._normal[len(self._seen.looks)]
+        normal = Counts() if self._normal is None else self._normal[which]
         await self._rest(normal)
         before = self._pieces()
         gc.collect()
