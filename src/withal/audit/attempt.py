@@ -77,6 +77,7 @@ class Observation:
         failure: what made the run as such impossible.
         strikes: how many of the cancellations came about.
         difference: the number of the first suspension that was not where it was before.
+        came_late: whether a cancellation that was to come before a result came after it.
         bypassed: whether tasks were started that nobody watched.
         loop: the kind of the loop.
     """
@@ -88,6 +89,7 @@ class Observation:
     failure: str = ""
     strikes: int = 0
     difference: int | None = None
+    came_late: bool = False
     bypassed: bool = False
     loop: str = ""
 
@@ -151,6 +153,7 @@ class _Run:
         seen.traces = self._watch.traces
         seen.strikes = self._watch.strikes
         seen.difference = self._watch.difference
+        seen.came_late = self._watch.came_late
         seen.bypassed = self._watch.is_bypassed
         seen.pieces += self._session.noted
         seen.pieces = self._session.unexpected(seen.pieces)
@@ -302,6 +305,7 @@ class _Run:
     async def _rest(self, normal: Counts) -> None:
         for _ in range(_TURNS):
             await asyncio.sleep(0)
+        await self._watch.timers.wait(_REST)
         until = self._loop.time() + _REST
         at_work = threads_at_work()
         while self._loop.time() < until:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from asyncio import Future, Task
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, final
 
 from withal._core.errors import WithalError
@@ -34,7 +34,13 @@ class GaveUp:
 
 
 class Deliverer(Protocol):
-    """Tells one task of one attempt to give up, perhaps several times."""
+    """Tells one task of one attempt to give up, perhaps several times.
+
+    Attributes:
+        came_late: whether the task's result was there before it was told, in a race that it lost.
+    """
+
+    came_late: bool
 
     def around(self, scenario: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
         """Put around the scenario's own coroutine what the delivery needs."""
@@ -51,14 +57,37 @@ class Deliverer(Protocol):
 class _Plain:
     """Puts nothing around the scenario."""
 
+    came_late = False
+
     def around(self, scenario: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
         return scenario
 
 
+class _WhilePending:
+    """Tells the task in the next turn of the loop, which a result may come to be in, too.
+
+    Not at once: a child that has just been started is then to run its first step.
+    """
+
+    came_late = False
+
+    def _tell_soon(
+        self, task: Task[Any], awaited: Future[Any] | None, tell: Callable[[], object]
+    ) -> None:
+        def strike() -> None:
+            self.came_late = self.came_late or (awaited is not None and awaited.done())
+            tell()
+
+        task.get_loop().call_soon(strike)
+
+
 @final
-class _Early(_Plain):
+class _Early(_WhilePending):
+    def around(self, scenario: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
+        return scenario
+
     def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
-        task.get_loop().call_soon(task.cancel)
+        self._tell_soon(task, awaited, task.cancel)
 
 
 @final
@@ -83,7 +112,7 @@ class _Failing(_Plain):
 
 
 @final
-class _Timeout:
+class _Timeout(_WhilePending):
     """Has a timeout around the scenario expire."""
 
     async def around(self, scenario: Coroutine[Any, Any, object]) -> object:
@@ -99,13 +128,14 @@ class _Timeout:
 
     def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
         if self._timeout.when() is None:
+            self._tell_soon(task, awaited, lambda: None)  # in the same turn, and looks first
             self._timeout.reschedule(task.get_loop().time())
         else:  # it has expired, and somebody cancels the task that cleans up
-            task.get_loop().call_soon(task.cancel)
+            self._tell_soon(task, awaited, task.cancel)
 
 
 @final
-class _Anyio:
+class _Anyio(_WhilePending):
     """Cancels an anyio scope around the scenario. Unlike a task, anyio can shield from that."""
 
     def __init__(self) -> None:
@@ -126,7 +156,7 @@ class _Anyio:
     def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
         assert self._scope is not None
         is_first = not self._scope.cancel_called
-        task.get_loop().call_soon(self._scope.cancel if is_first else task.cancel)
+        self._tell_soon(task, awaited, self._scope.cancel if is_first else task.cancel)
 
 
 _DELIVERERS: dict[Delivery, type[Deliverer]] = {

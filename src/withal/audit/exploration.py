@@ -27,6 +27,7 @@ from withal.audit.trace import TURN, Mark, Path, Trace, first_difference, suspen
 
 _BASELINES = 6  # at most, in search of two that are alike
 _TRIES = 5  # for an attempt that was not suspended where it was to be struck
+_RACES = 3  # for one whose cancellation came after the result, which may well be so each time
 _MOST = 5000  # suspensions of one scenario that are struck; one that polls has no end of them
 _ROOM = 64  # descriptors that must be left for an attempt
 
@@ -263,7 +264,8 @@ class Exploration:
             seen = attempt(self._scenario, self._options, self._session, self._normal, step.target)
             tries += 1
             why = _unresolved(step, seen)
-            if not why or tries == _TRIES:
+            lost = seen.came_late and not seen.pieces and tries < _RACES
+            if not (why or lost) or tries == _TRIES:
                 self.attempts.append(_told(step, seen, why))
                 return seen
 

@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 from withal._core.site import suspended_frames
 from withal.audit.delivery import Deliverer, InjectedError, deliverer_of
 from withal.audit.record import Delivery
+from withal.audit.timers import Timers
 from withal.audit.trace import Mark, Path, Trace, first_difference, mark_of
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class Watch:
         traces: of each task, in the order in which they were started.
         strikes: how many times it has struck.
         difference: the number of the first suspension that was not as expected, if any.
+        timers: those that its tasks have made.
         was_told: whether the coroutine that was struck has been told: a shield may keep it away.
     """
 
@@ -62,6 +64,7 @@ class Watch:
         self.strikes = 0
         self.difference: int | None = None
         self.was_told = False
+        self.timers = Timers(loop, lambda: _watching.get() is self)
         self._target = target
         self._deliverer: Deliverer | None = deliverer_of(target.delivery) if target else None
         self._traces_by_task: WeakKeyDictionary[Task[Any], Trace] = WeakKeyDictionary()
@@ -76,6 +79,11 @@ class Watch:
     def tasks(self) -> set[Task[Any]]:
         """The tasks that it watches, as far as they are still there."""
         return set(self._traces_by_task)
+
+    @property
+    def came_late(self) -> bool:
+        """Whether a result was there before its cancellation, which was to come before it."""
+        return self._deliverer is not None and self._deliverer.came_late
 
     @property
     def is_bypassed(self) -> bool:
