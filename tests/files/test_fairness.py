@@ -144,3 +144,21 @@ def test_a_loop_that_ended_before_its_turn_holds_no_other_up(clock: list[float])
     turns.left = -1
     asyncio.run(turns.settle())
     assert turns.left == GLANCE
+
+
+def test_who_waits_in_a_loop_that_has_stopped_goes_on_when_it_runs_again(
+    clock: list[float],
+) -> None:
+    turns, served = Turns(), list[int]()
+    clock[0] += TURN * 2
+    turns.left = -1
+    with asyncio.Runner() as first, asyncio.Runner() as other:
+        loop = first.get_loop()
+        count = 20 * TOGETHER  # which takes twenty turns
+        tasks = [loop.create_task(serve_many(turns, served, number)) for number in range(count)]
+        first.run(asyncio.sleep(0))
+        assert len(served) < count
+        clock[0] += TURN * 2
+        other.run(turns.settle())
+        first.run(asyncio.wait_for(asyncio.gather(*tasks), 10))
+    assert sorted(served) == list(range(count))

@@ -37,7 +37,6 @@ AT_HAND = 1024
 READ = 4 * 1024
 """What a read costs, besides its bytes: one system call and what is around it."""
 
-
 MISS = 64 * 1024
 """What it costs to find that something is not in memory: a disk is asked to read it ahead."""
 
@@ -88,8 +87,8 @@ class Turns:
             self.left = GLANCE
             return
         loop = asyncio.get_running_loop()
-        if self._giving is not loop:  # another one may have ended before it got its turn
-            self._line.clear()
+        if self._giving is not loop:  # another one may have stopped before it got its turn
+            self._dissolve()
             self._give(loop)
         if self._going_on < TOGETHER:
             self._going_on += 1
@@ -103,13 +102,15 @@ class Turns:
         """Have the loop make its next turn a new one for those that serve."""
         self._giving = loop
         self._going_on = 0
-        loop.call_soon(self._renew)
+        loop.call_soon(self._renew, loop)
 
-    def _renew(self) -> None:
-        loop, self._giving = self._giving, None
+    def _renew(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._giving is not loop:  # it had stopped, and another one has run since
+            return
+        self._giving = None
         self._since = monotonic()
         self.left = GLANCE
-        if self._line and loop is not None:
+        if self._line:
             self._give(loop)  # to whoever comes now, behind those
             self._call_up()
 
@@ -121,6 +122,14 @@ class Turns:
             if not place.done():  # else it was cancelled
                 place.set_result(None)
                 self._going_on += 1
+
+    def _dissolve(self) -> None:
+        """Let all in the line go on when their loop runs again, if it ever does."""
+        line = self._line
+        while line:
+            place = line.popleft()
+            if not place.done() and not place.get_loop().is_closed():
+                place.set_result(None)
 
 
 @final
