@@ -229,7 +229,8 @@ class BinaryFile(Cursor, File[bytes]):
             if data is not None and len(data) == size:
                 turns.left -= size + READ
                 return data
-            turns.left -= MISS
+            if channel.reads_inline:
+                turns.left -= MISS
         self._check_readable("pread")
         if not channel.is_positional:
             os.pread(channel.descriptor.number, 0, offset)  # which says so

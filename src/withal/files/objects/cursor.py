@@ -140,7 +140,8 @@ class Cursor:
             if self._turns.left < 0:
                 await self._turns.settle()
         elif data is None or not self._is_at_end():
-            self._turns.left -= MISS
+            if channel.reads_inline:
+                self._turns.left -= MISS
             data = await channel.read(size, self._end)
         self._check_open()  # it may have been closed meanwhile
         self._end += len(data)
