@@ -6,8 +6,9 @@ import asyncio
 import gc
 import os
 import signal
+import threading
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Generator, Iterable, Set
+from collections.abc import Callable, Collection, Generator, Set
 from contextlib import contextmanager, suppress
 
 from withal.audit.residue import processes
@@ -15,6 +16,8 @@ from withal.audit.session import CountingExecutor
 
 _ROUNDS = 3  # in which what does not end is cancelled again, before the loop is closed over it
 _MOMENT = 0.1  # seconds for one of these
+_LOOKS = 20  # at most, at processes that are killed
+_WAITING = "asyncio-waitpid"  # the names of threads in which asyncio waits for a process
 
 
 @contextmanager
@@ -63,12 +66,17 @@ async def _ended(loop: AbstractEventLoop, spared: set[int]) -> None:
     await _killed(set(processes()) - spared)
 
 
-async def _killed(left: Iterable[int]) -> None:
-    """Kill processes, and leave the loop time to hear of it, as it waits for those it started."""
+async def _killed(left: Collection[int]) -> None:
+    """Kill processes, and leave the loop time to hear of it, as it waits for those it started.
+
+    Before CPython 3.12 it does so in a thread for each, which has the transport until it ends.
+    """
     for pid in left:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    for _ in range(_ROUNDS):
-        if not left or not set(processes()).intersection(left):
+    for _ in range(_LOOKS if left else 0):
+        waiting = (thread for thread in threading.enumerate() if thread.name.startswith(_WAITING))
+        if not list(waiting) and not set(processes()).intersection(left):
             break
-        await asyncio.sleep(_MOMENT / _ROUNDS)
+        await asyncio.sleep(_MOMENT / _LOOKS)
+    await asyncio.sleep(0)  # in which the loop hears what the last of them has to say

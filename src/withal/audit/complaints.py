@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import re
 import sys
-import traceback
 import warnings
 from asyncio import AbstractEventLoop
 from collections.abc import Generator
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, final
 
 from withal.audit.delivery import InjectedError
+from withal.audit.evidence import traceback_of
 from withal.audit.record import Category
 from withal.audit.residue import Piece
 
@@ -70,7 +70,7 @@ class Complaints:
         name = getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__)
         if not _is_never_awaited(error):
             text = f"{what}: {name}: {error!r}"
-            self._add(Category.CLEANUP, text, text, _traceback(error))
+            self._add(Category.CLEANUP, text, text, traceback_of(error))
 
     def _unhandled(self, loop: AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -84,15 +84,11 @@ class Complaints:
             self._add(Category.COLLECTED, message, message)
         else:
             told = f"{message}: {error!r}" if error is not None else message
-            self._add(Category.CLEANUP, told, told, _traceback(error))
+            self._add(Category.CLEANUP, told, told, traceback_of(error))
 
     def _add(self, category: Category, kind: str, evidence: str, detail: str = "") -> None:
         kind = re.sub(r"0x[0-9a-f]+|\d+", "#", kind)
         self.pieces.append(Piece(category, kind, " ".join(evidence.split()), detail))
-
-
-def _traceback(error: BaseException | None) -> str:
-    return "" if error is None else "".join(traceback.format_exception(error)).rstrip()
 
 
 def _is_never_awaited(error: BaseException | None) -> bool:

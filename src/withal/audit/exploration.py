@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, final
 
-from withal.audit.attempt import Counts, Observation, Options, attempt
+from withal.audit.attempt import Observation, Options, attempt
 from withal.audit.delivery import AROUND_THE_SCENARIO
 from withal.audit.injection import Target
 from withal.audit.record import Attempt, Category, Delivery, Finding, Suspension, Verdict
-from withal.audit.residue import Piece
+from withal.audit.residue import Counts, Piece
 from withal.audit.scenario import Scenario
 from withal.audit.session import Session
 from withal.audit.trace import TURN, Mark, Path, Trace, first_difference, suspension_of

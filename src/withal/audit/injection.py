@@ -86,6 +86,18 @@ class Watch:
         return self._deliverer is not None and self._deliverer.came_late
 
     @property
+    def is_armed(self) -> bool:
+        """Whether it is to strike at all."""
+        return self._target is not None
+
+    @property
+    def struck_itself(self) -> Delivery | None:
+        """How the scenario's own task was told to give up, if it was that task and it was told."""
+        if self._target is None or self._target.path or not self.strikes:
+            return None
+        return self._target.delivery
+
+    @property
     def is_bypassed(self) -> bool:
         """Whether the scenario has put another task factory in its place."""
         return self._loop.get_task_factory() != self._new_task

@@ -15,15 +15,16 @@ import sys
 import threading
 from asyncio import AbstractEventLoop, Task
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, final
 
+from withal.audit.evidence import listing, place_of
 from withal.audit.injection import stack_of
-from withal.audit.record import ASYNCIO, Category
+from withal.audit.record import Category
 
 _DESCRIPTORS = "/proc/self/fd"
 _CHILDREN = "/proc/self/task/{}/children"
@@ -52,6 +53,10 @@ class Piece:
     kind: str
     evidence: str
     detail: str = ""
+
+
+Counts = Counter[tuple[Category, str]]
+"""How many pieces there are of each category and kind."""
 
 
 @final
@@ -95,7 +100,7 @@ def residue(
     yield from _watched_descriptors(loop, now, before)
 
 
-def surplus(pieces: Iterable[Piece], normal: Counter[tuple[Category, str]]) -> list[Piece]:
+def surplus(pieces: Iterable[Piece], normal: Counts) -> list[Piece]:
     """Return the pieces beyond what is normal, the last of each kind."""
     left = normal.copy()
     beyond = list[Piece]()
@@ -108,7 +113,7 @@ def surplus(pieces: Iterable[Piece], normal: Counter[tuple[Category, str]]) -> l
     return beyond
 
 
-def count(pieces: Iterable[Piece]) -> Counter[tuple[Category, str]]:
+def count(pieces: Iterable[Piece]) -> Counts:
     """Count pieces by what they are counted as."""
     return Counter((piece.category, piece.kind) for piece in pieces)
 
@@ -217,21 +222,3 @@ def _outer(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
-
-
-# Where things are, for evidence
-
-
-def place_of(stack: Sequence[FrameType]) -> str:
-    """Return, with a word before it, the innermost place of a stack that is not asyncio's own."""
-    own = [frame for frame in stack if ASYNCIO not in frame.f_code.co_filename] or stack
-    return f" at {_line(own[-1])}" if own else ""
-
-
-def listing(stack: Iterable[FrameType]) -> str:
-    """Return the places of a stack, one a line."""
-    return "\n".join(map(_line, stack))
-
-
-def _line(frame: FrameType) -> str:
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

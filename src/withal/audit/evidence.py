@@ -1,0 +1,53 @@
+"""Evidence: errors, and the places where something waits, in words."""
+
+from __future__ import annotations
+
+import traceback
+from asyncio import Task
+from collections.abc import Iterable, Sequence
+from types import FrameType
+from typing import Any
+
+from withal.audit.injection import stack_of
+from withal.audit.record import ASYNCIO
+
+
+def place_of(stack: Sequence[FrameType]) -> str:
+    """Return, with a word before it, the innermost place of a stack that is not asyncio's own."""
+    own = [frame for frame in stack if ASYNCIO not in frame.f_code.co_filename] or stack
+    return f" at {_line(own[-1])}" if own else ""
+
+
+def place_of_task(task: Task[Any]) -> str:
+    """Return where a task waits."""
+    return place_of(list(stack_of(task)))
+
+
+def listing(stack: Iterable[FrameType]) -> str:
+    """Return the places of a stack, one a line."""
+    return "\n".join(map(_line, stack))
+
+
+def stacks_of(tasks: Iterable[Task[Any]]) -> str:
+    """Return where each of these tasks waits, as far as they have not ended."""
+    waiting = (task for task in tasks if not task.done())
+    return "\n".join(f"{task.get_name()}:\n{listing(stack_of(task))}" for task in waiting)
+
+
+def told(error: BaseException) -> str:
+    """Return an error in a line."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def raised_at(error: BaseException) -> str:
+    """Return where an error comes from."""
+    return place_of([frame for frame, _ in traceback.walk_tb(error.__traceback__)])
+
+
+def traceback_of(error: BaseException | None) -> str:
+    """Return an error with its traceback, which is not kept: it would keep what it has been in."""
+    return "" if error is None else "".join(traceback.format_exception(error)).rstrip()
+
+
+def _line(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

@@ -1,0 +1,129 @@
+"""A look: what an attempt has left, once everything has come to rest and garbage is collected."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from asyncio import AbstractEventLoop
+from typing import final
+
+from withal.audit.complaints import DESTROYED, Complaints
+from withal.audit.record import Category
+from withal.audit.residue import (
+    Belongings,
+    Counts,
+    Piece,
+    count,
+    residue,
+    surplus,
+    threads_at_work,
+)
+from withal.audit.session import CountingExecutor, Session
+from withal.audit.standstill import why_in_vain
+from withal.audit.timers import Timers
+
+_TURNS = 10  # of the loop, for what was told to end
+_REST = 0.25  # seconds for what ends by itself: a thread, a peer's answer
+_PATIENCE = 1.0  # seconds for those who share the environment
+_LOOK = 0.005  # seconds between two looks at what has not come to rest
+
+
+@final
+class Look:
+    """Sees what there is, in the process and in a loop, that was not there when this was made."""
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        session: Session,
+        executor: CountingExecutor,
+        complaints: Complaints,
+    ) -> None:
+        self._loop = loop
+        self._session = session
+        self._executor = executor
+        self._complaints = complaints
+        self._before = Belongings.now()
+        self._threads = frozenset(threading.enumerate())
+
+    async def at_rest(self, normal: Counts | None, timers: Timers) -> tuple[Counts, list[Piece]]:
+        """Let everything come to rest; return all there is, counted, and what is too much.
+
+        Args:
+            normal: what may be there; None if that is to be found out.
+            timers: those that are waited for if they are due soon.
+        """
+        stuck = await self._calls_in_threads()
+        await self._others()
+        await self._rest(normal, timers)
+        allowed = Counts() if normal is None else normal
+        before = self._pieces()
+        gc.collect()
+        for _ in range(2):  # a collected transport closes in a turn of its own
+            await asyncio.sleep(0)
+        complaints = self._complaints.take()
+        now = self._pieces() + complaints
+        now += _collected(before, now, allowed)
+        if any(each.category is Category.TASK for each in now):
+            now = [each for each in now if each.kind != DESTROYED] or now
+        return count(now), stuck + ([] if normal is None else surplus(now, normal))
+
+    async def _calls_in_threads(self) -> list[Piece]:
+        """Wait for what threads still do: a call outlives whoever waited for it."""
+        calls = {asyncio.wrap_future(call) for call in self._executor.calls}
+        if not calls:
+            return []
+        _, pending = await asyncio.wait(calls, timeout=self._session.timeout)
+        for each in pending:
+            each.cancel()
+        if not pending:
+            return []
+        words = f"{len(pending)} calls in threads do not end within {self._session.timeout:g} s"
+        return [Piece(Category.THREAD, "calls", words)]
+
+    async def _others(self) -> None:
+        """Wait for those who share the environment: who holds a lock may yet let it go wrongly."""
+        for task in list(self._session.tasks):
+            if not task.done():
+                await why_in_vain(task, min(_PATIENCE, self._session.timeout), self._threads)
+
+    async def _rest(self, normal: Counts | None, timers: Timers) -> None:
+        """Wait until nothing is too much; or, where nobody knows yet, until no less is there."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        await timers.wait(_REST)
+        until = self._loop.time() + _REST
+        at_work, beyond = threads_at_work(), self._beyond(normal)
+        while (at_work or beyond) and self._loop.time() < until:
+            were_at_work, was_beyond = at_work, beyond
+            await asyncio.sleep(_LOOK)
+            at_work, beyond = threads_at_work(), self._beyond(normal)
+            is_steady = normal is None and count(beyond) == count(was_beyond)
+            if at_work == were_at_work and (is_steady or not beyond):
+                break
+
+    def _beyond(self, normal: Counts | None) -> list[Piece]:
+        return surplus(self._pieces(), Counts() if normal is None else normal)
+
+    def _pieces(self) -> list[Piece]:
+        own = {asyncio.current_task(), *self._session.tasks}
+        return list(residue(self._before, self._loop, own))
+
+
+def _collected(before: list[Piece], now: list[Piece], normal: Counts) -> list[Piece]:
+    """Return what only the garbage collector has ended, where nothing says so as well."""
+    still = {piece.evidence for piece in now}
+    gone = [each for each in surplus(before, normal) if each.evidence not in still]
+    if any(piece.category is Category.COLLECTED for piece in now):
+        gone = [each for each in gone if each.category is Category.TASK]
+    return [
+        Piece(
+            Category.TASK if each.category is Category.TASK else Category.COLLECTED,
+            each.kind,
+            f"{each.evidence}, until garbage is collected",
+            each.detail,
+        )
+        for each in gone
+        if each.category in {Category.DESCRIPTOR, Category.TRANSPORT, Category.TASK}
+    ]
