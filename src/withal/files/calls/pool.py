@@ -161,14 +161,18 @@ class Pool:
                     self._serving -= 1
                     self._idle += 1
                 return
-            if is_brief:
-                self._make_call(future, function, args)
-            else:
+            if not is_brief:
                 self._leave_the_rest()
-                self._make_call(future, function, args)
+            try:
+                result: _Result = future, function(*args), None
+            except BaseException as error:
+                result = future, None, error
+            if not is_brief:
+                # Before the loop is told: who submits the next call then need wake nobody for it.
                 with self._lock:
                     self._serving += 1
-            del future, function, args  # lest an idle thread keep alive what it was last given
+            self._tell(result)
+            del future, function, args, result  # lest an idle thread keep them alive
 
     def _leave_the_rest(self) -> None:
         """Serve no more for the time of a call; if nobody else does, have another begin to."""
@@ -177,13 +181,8 @@ class Pool:
             if self._jobs and not self._serving:
                 self._wake_one()
 
-    def _make_call(
-        self, future: asyncio.Future[Any], function: Callable[..., Any], args: tuple[Any, ...]
-    ) -> None:
-        try:
-            result: _Result = future, function(*args), None
-        except BaseException as error:
-            result = future, None, error
+    def _tell(self, result: _Result) -> None:
+        """Hand a result to the loop."""
         self._results.append(result)
         # Appended first: whoever finds this set knows that the loop has yet to look.
         if not self._is_told:
