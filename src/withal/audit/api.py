@@ -28,7 +28,7 @@ def audit(
     *,
     setup: Setup | None = None,
     probe: Run | None = None,
-    deliveries: Iterable[Delivery | str] = BOTH,
+    deliveries: Iterable[Delivery | str] | str = BOTH,
     depth: int = 1,
     loop_factory: Callable[[], AbstractEventLoop] | None = None,
     timeout: float = 5.0,
@@ -53,7 +53,7 @@ def audit(
             `Scenario`, which has the setup and the probe with it.
         setup: returns an async context manager that makes a fresh environment for each attempt.
         probe: uses that environment again, and raises if it is not as it should be.
-        deliveries: how it is cancelled, from `Delivery`, or their names.
+        deliveries: how it is cancelled, from `Delivery`, or their names; or one alone.
         depth: how many times in a row: 2 cancels the clean-up, too.
         loop_factory: makes the loops, such as ``uvloop.new_event_loop``; asyncio's by default.
         timeout: seconds that the scenario, and each use of the environment, may take.
@@ -63,7 +63,8 @@ def audit(
         on_attempt: told after each attempt how many were made, are known of, and were unsafe.
 
     Raises:
-        TypeError: the scenario, the setup or the probe is nothing that can be called.
+        TypeError: the scenario, the setup or the probe is nothing that can be called, or
+            the loop's factory makes no loop.
         ValueError: a delivery, the depth, the timeout or the address is none.
         ScenarioError: a delivery needs a package that is not installed.
         RuntimeError: called in a running event loop.
@@ -80,7 +81,8 @@ def audit(
         >>> report.verdict, report.findings[0].address, report.findings[0].category
         (<Verdict.UNSAFE: 'unsafe'>, '1:early', <Category.TASK: 'task'>)
     """
-    ways = tuple(dict.fromkeys(_delivery(each) for each in deliveries))
+    named = (deliveries,) if isinstance(deliveries, str) else deliveries
+    ways = tuple(dict.fromkeys(_delivery(each) for each in named))
     if depth < 1:
         raise ValueError(f"depth is how many cancellations in a row, 1 or more; got {depth}")
     if not ways:

@@ -129,10 +129,8 @@ class _Run:
         seen, watch = self._seen, self._watch
         try:
             self._loop.run_until_complete(self._main(normal))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._fail(failure_of(error), traceback_of(error))
-        except SystemExit as error:
-            seen.failure = f"it ends the program: {error!r}"
         seen.traces = watch.traces
         seen.strikes = watch.strikes
         seen.difference = watch.difference

@@ -10,6 +10,7 @@ import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Collection, Generator, Set
 from contextlib import contextmanager, suppress
+from typing import cast
 
 from withal.audit.residue import processes
 from withal.audit.session import CountingExecutor
@@ -31,7 +32,10 @@ def cleared_loop(
     stay which were there before, and those that fixtures have put among the kept ones meanwhile.
     """
     pid, before = os.getpid(), set(processes())
-    loop, executor = loop_factory(), CountingExecutor()
+    loop = cast("object", loop_factory())  # whatever its type says
+    if not isinstance(loop, AbstractEventLoop):
+        raise TypeError(f"loop_factory returned {loop!r}, which is no event loop")
+    executor = CountingExecutor()
     loop.set_default_executor(executor)
     try:
         yield loop, executor

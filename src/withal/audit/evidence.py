@@ -36,7 +36,8 @@ def stacks_of(tasks: Iterable[Task[Any]]) -> str:
 
 def told(error: BaseException) -> str:
     """Return an error in a line."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def raised_at(error: BaseException) -> str:

@@ -85,6 +85,8 @@ def failure_of(error: BaseException) -> str:
     """Return why a run was not possible at all."""
     if isinstance(error, ScenarioError):
         return str(error)
+    if isinstance(error, SystemExit):
+        return f"it ends the program: {error!r}"
     if isinstance(error, RuntimeError) and "Event loop stopped" in str(error):
         return "it stops the event loop"
     if isinstance(error, RuntimeError) and "Cannot close a running event loop" in str(error):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncContextDecorator, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, cast, final
@@ -66,7 +66,7 @@ class Scenario:
         for what, value in ("run", self.run), ("setup", self.setup), ("probe", self.probe):
             if value is None and what != "run":
                 continue
-            if not callable(value):
+            if not callable(value) or isinstance(value, AsyncContextDecorator):
                 raise TypeError(_not_callable(what, value))
             _check_parameters(what, value, has_setup=self.setup is not None)
         object.__setattr__(self, "name", self.name or _name_of(self.run))
