@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import types
 from asyncio import AbstractEventLoop, CancelledError, Future, Task
 from collections.abc import Callable, Coroutine, Generator, Iterator
@@ -73,7 +74,8 @@ class Watch:
         self._accepted = None if self._inner is None else _accepted_by(self._inner)
         self._loop = loop
         # Typed as one function for all results, which no protocol of typeshed's can say.
-        loop.set_task_factory(cast("Any", self._new_task))
+        self._factory = cast("Any", _eager_around(loop, self._watched) or self._new_task)
+        loop.set_task_factory(self._factory)
 
     @property
     def tasks(self) -> set[Task[Any]]:
@@ -100,7 +102,7 @@ class Watch:
     @property
     def is_bypassed(self) -> bool:
         """Whether the scenario has put another task factory in its place."""
-        return self._loop.get_task_factory() != self._new_task
+        return self._loop.get_task_factory() is not self._factory
 
     def start(self, scenario: Coroutine[Any, Any, None]) -> Task[object]:
         """Start the scenario's own task. What a delivery puts around it is not watched."""
@@ -115,13 +117,18 @@ class Watch:
     def _new_task(
         self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any
     ) -> Task[T]:
-        if coroutine is not self._own and self._is_watched(options.get("context")):
-            coroutine = self._relayed(coroutine)
+        coroutine = self._watched(coroutine, options.get("context"))
         if self._inner is None:
             return Task(coroutine, loop=loop, **options)
         if self._accepted is not None:  # 3.13.0's own eager factory refuses what uvloop passes on
             options = {name: options[name] for name in options.keys() & self._accepted}
         return cast("Task[T]", self._inner(loop, coroutine, **options))
+
+    def _watched(self, coroutine: Coroutine[Any, Any, T], context: Any) -> Coroutine[Any, Any, T]:
+        """Put a relay around the coroutine of a new task if that is one of the scenario's."""
+        if coroutine is self._own or not self._is_watched(context):
+            return coroutine
+        return self._relayed(coroutine)
 
     def _relayed(self, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         relayed: Any = _relayed(_Relayed(coroutine), self, self._new_trace(coroutine))
@@ -259,3 +266,26 @@ def _accepted_by(factory: Callable[..., object]) -> frozenset[str] | None:
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
         return None
     return frozenset(each.name for each in parameters)
+
+
+def _eager_around(
+    loop: AbstractEventLoop,
+    watched: Callable[[Coroutine[Any, Any, Any], Any], Coroutine[Any, Any, Any]],
+) -> object:
+    """Return asyncio's own eager task factory around relays, if that is what a loop has.
+
+    It has to be asyncio's: anyio cannot do with eager tasks, knows that factory by its code, and
+    takes the constructor of tasks out of its closure. Under uvloop 3.13.0's refuses what it gets.
+    """
+    if sys.version_info >= (3, 12):
+        factory: Any = loop.get_task_factory()
+        is_eager = getattr(factory, "__code__", None) is asyncio.eager_task_factory.__code__
+        if is_eager and isinstance(loop, asyncio.BaseEventLoop):
+            (cell,) = factory.__closure__
+            constructor = cell.cell_contents
+
+            def construct(coroutine: Coroutine[Any, Any, Any], **options: Any) -> Any:
+                return constructor(watched(coroutine, options.get("context")), **options)
+
+            return asyncio.create_eager_task_factory(construct)
+    return None
