@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-nightly check format bench bench-files bench-report compare corpus clean
+.PHONY: help demo test test-all test-nightly check format bench bench-audit bench-files bench-report compare corpus clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -55,6 +55,9 @@ format: $(VENV)/.installed-dev ## format the code and mend what the linter can
 
 bench: $(VENV)/.installed-test ## measure what scopes cost, as ratios against the standard library
 	$(BIN)/python -m benchmarks.scopes
+
+bench-audit: $(VENV)/.installed-test ## measure what an audit costs, in time and memory
+	$(BIN)/python -m benchmarks.audit
 
 bench-files: $(VENV)/.installed-compare ## measure files against aiofiles, anyio, aiofile, trio and blocking calls
 	$(BIN)/python -m benchmarks.files $(BENCH_ARGS)
