@@ -75,6 +75,7 @@ def of_memory(new_loop: NewLoop) -> tuple[int, int, float]:
     scenario, options = Scenario(turn), Options(5.0, new_loop)
     with ExitStack() as kept, collecting_by_hand():
         session = Session(kept, 5.0)
+        attempt(scenario, options, session)  # the first one warms up
         normal = attempt(scenario, options, session).looks
 
         def make(number: int) -> None:

@@ -653,7 +653,7 @@ async def ask_again(connection: Connection) -> None:
     assert answer == "MINE", f"asked for 'mine', and got {answer!r}"
 
 
-@planted("wrong answer", EVERY, setup=a_connection, probe=ask_again)
+@planted("wrong answer", CANCELLATIONS, setup=a_connection, probe=ask_again)
 async def leaves_an_answer_unread(mended: bool, connection: Connection) -> None:
     await connection.ask("yours")
 

@@ -31,6 +31,9 @@ _RACES = 3  # for one whose cancellation came after the result, which may well b
 _MOST = 5000  # suspensions of one scenario that are struck; one that polls has no end of them
 _ROOM = 64  # descriptors that must be left for an attempt
 
+_NEVER_FAIL = frozenset({asyncio.locks.__file__, asyncio.queues.__file__})
+"""Who waits in these is woken or cancelled. They count on it that there is no third way."""
+
 OnAttempt: TypeAlias = Callable[[int, int, int], None]
 """Called after each attempt with how many were made, how many are known of, and are unsafe."""
 
@@ -236,7 +239,7 @@ class Exploration:
     def _first_steps(self, deliveries: tuple[Delivery, ...]) -> Iterator[_Step]:
         for point in self.points:
             for delivery in deliveries:
-                if _applies(delivery, point.trace.path, point.suspension.awaited):
+                if _applies(delivery, point.trace.path, point.trace.marks[point.ordinal - 1]):
                     ordinals = (point.ordinal,)
                     target = Target(delivery, point.trace.path, ordinals, point.expected)
                     yield _Step(Address((point.number,), delivery), target, point.suspension, ())
@@ -250,7 +253,7 @@ class Exploration:
         last = target.ordinals[-1]
         for ordinal in range(last + 1, len(trace.marks) + 1):
             mark = trace.marks[ordinal - 1]
-            if not _applies(target.delivery, target.path, mark[1]):
+            if not _applies(target.delivery, target.path, mark):
                 continue
             suspension = suspension_of(ordinal - last, trace.name, mark)
             address = Address((*step.address.numbers, ordinal - last), target.delivery)
@@ -281,10 +284,12 @@ class Exploration:
         return True
 
 
-def _applies(delivery: Delivery, path: Path, awaited: str) -> bool:
+def _applies(delivery: Delivery, path: Path, mark: Mark) -> bool:
     """Tell whether a delivery means something at a suspension."""
+    places, awaited = mark
     if delivery is Delivery.ERROR:
-        return awaited != TURN  # which cannot fail
+        innermost = places[-1][0].co_filename if places else ""
+        return awaited != TURN and innermost not in _NEVER_FAIL
     return not path or delivery not in AROUND_THE_SCENARIO
 
 

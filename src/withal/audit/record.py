@@ -48,7 +48,10 @@ class Delivery(StrEnum):
     """An ``asyncio.timeout`` around it expires."""
 
     ERROR = "error"
-    """What it awaits fails, with an `InjectedError` in place of the result."""
+    """What it awaits fails, with an `InjectedError` in place of the result.
+
+    Not where nothing can fail: at a turn of the loop, or in asyncio's own locks and queues.
+    """
 
 
 @final
