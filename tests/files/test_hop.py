@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -76,4 +78,23 @@ async def test_what_has_come_when_the_wait_is_cancelled_is_given_back_once() -> 
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await asyncio.to_thread(given_back.wait)
+    assert returned == [7]
+
+
+def test_what_has_come_is_given_back_when_the_wait_is_dropped_with_its_loop() -> None:
+    made = threading.Event()
+    returned: list[int] = []
+
+    def make() -> int:
+        made.set()
+        return 7
+
+    async def begin() -> Coroutine[Any, Any, int]:
+        waiting = obtain(make, give_back=returned.append)
+        waiting.send(None)
+        return waiting
+
+    waiting = asyncio.run(begin())
+    made.wait()
+    waiting.close()
     assert returned == [7]

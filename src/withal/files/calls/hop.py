@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
 from typing import Generic, TypeVar, TypeVarTuple, final
 
@@ -56,15 +57,16 @@ async def obtain(
 ) -> T:
     """Return what ``function(*args)`` returns in a thread; for what must not be lost.
 
-    When the wait is cancelled, ``give_back(result)`` is called in a thread as soon as there is a
-    result, even if the loop is closed by then. An error of `give_back` is dropped.
+    When the wait is cancelled, or ends in another way without it, ``give_back(result)`` is called
+    in a thread as soon as there is a result, even if the loop is closed by then. An error of
+    `give_back` is dropped.
     """
     handover = _Handover(function, args, give_back)
     try:
         return await submit(handover.fetch, (), is_brief=is_brief)
-    except asyncio.CancelledError:
+    except BaseException:
         if handover.refuse():
-            hop(handover.dispose)
+            handover.dispose_soon()
         raise
 
 
@@ -99,6 +101,14 @@ class _Handover(Generic[T, *Ts]):
         with self._lock:
             self._refused = True
             return bool(self._results)
+
+    def dispose_soon(self) -> None:
+        """Give the result back in a thread, or at once where no loop runs that this would block."""
+        try:
+            hop(self.dispose)
+        except RuntimeError:  # the coroutine was dropped, and its loop has ended
+            with suppress(Exception):
+                self.dispose()
 
     def dispose(self) -> None:
         """Give the result back, in a thread."""
