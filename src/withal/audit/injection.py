@@ -106,7 +106,7 @@ class Watch:
 
     def start(self, scenario: Coroutine[Any, Any, None]) -> Task[object]:
         """Start the scenario's own task. What a delivery puts around it is not watched."""
-        relayed: Coroutine[Any, Any, object] = self._relayed(scenario)
+        relayed: Coroutine[Any, Any, object] = _and_a_turn(self._relayed(scenario))
         if self._deliverer is not None:
             relayed = self._deliverer.around(relayed)
         self._own = relayed
@@ -216,6 +216,19 @@ class _Relayed(Generic[T]):
 async def _relayed(relayed: _Relayed[T], watch: Watch, trace: Trace) -> T:
     """Be a true coroutine around the relay, which is a generator."""
     return await _relay(relayed.coroutine, watch, trace)
+
+
+async def _and_a_turn(scenario: Coroutine[Any, Any, None]) -> None:
+    """Be what a program does next: it waits for something.
+
+    A cancellation that an error has displaced is delivered here. A task group's and a scope's
+    stays requested, for the next wait; to have seen nothing until the end is not yet to swallow it.
+    """
+    await scenario
+    task = asyncio.current_task()
+    assert task is not None
+    if task.cancelling():
+        await asyncio.sleep(0)
 
 
 @types.coroutine
