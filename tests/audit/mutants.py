@@ -108,8 +108,14 @@ def clear() -> None:
 
 
 async def a_while() -> None:
-    """Wait for a future that is pending for some turns of the loop."""
-    await asyncio.sleep(0.001)
+    """Wait for an answer, which takes some turns of the loop, and could be an error."""
+    loop = asyncio.get_running_loop()
+    answer: Future[None] = loop.create_future()
+    timer = loop.call_later(0.001, settle, answer, None)
+    try:
+        await answer
+    finally:
+        timer.cancel()
 
 
 def take() -> int:

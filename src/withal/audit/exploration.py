@@ -23,16 +23,20 @@ from withal.audit.record import Attempt, Category, Delivery, Finding, Suspension
 from withal.audit.residue import Counts, Piece
 from withal.audit.scenario import Scenario
 from withal.audit.session import Session
-from withal.audit.trace import TURN, Mark, Path, Trace, first_difference, suspension_of
+from withal.audit.trace import (
+    Mark,
+    Path,
+    Trace,
+    first_difference,
+    is_signal,
+    suspension_of,
+)
 
 _BASELINES = 6  # at most, in search of two that are alike
 _TRIES = 5  # for an attempt that was not suspended where it was to be struck
 _RACES = 3  # for one whose cancellation came after the result, which may well be so each time
 _MOST = 5000  # suspensions of one scenario that are struck; one that polls has no end of them
 _ROOM = 64  # descriptors that must be left for an attempt
-
-_NEVER_FAIL = frozenset({asyncio.locks.__file__, asyncio.queues.__file__})
-"""Who waits in these is woken or cancelled. They count on it that there is no third way."""
 
 OnAttempt: TypeAlias = Callable[[int, int, int], None]
 """Called after each attempt with how many were made, how many are known of, and are unsafe."""
@@ -239,7 +243,7 @@ class Exploration:
     def _first_steps(self, deliveries: tuple[Delivery, ...]) -> Iterator[_Step]:
         for point in self.points:
             for delivery in deliveries:
-                if _applies(delivery, point.trace.path, point.trace.marks[point.ordinal - 1]):
+                if _applies(delivery, point.trace.path, point.expected[-1]):
                     ordinals = (point.ordinal,)
                     target = Target(delivery, point.trace.path, ordinals, point.expected)
                     yield _Step(Address((point.number,), delivery), target, point.suspension, ())
@@ -286,10 +290,8 @@ class Exploration:
 
 def _applies(delivery: Delivery, path: Path, mark: Mark) -> bool:
     """Tell whether a delivery means something at a suspension."""
-    places, awaited = mark
     if delivery is Delivery.ERROR:
-        innermost = places[-1][0].co_filename if places else ""
-        return awaited != TURN and innermost not in _NEVER_FAIL
+        return not is_signal(mark)
     return not path or delivery not in AROUND_THE_SCENARIO
 
 

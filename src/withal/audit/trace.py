@@ -6,12 +6,15 @@ The lines are found when somebody reads them.
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import Task
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import TypeAlias, cast, final
 
+from withal._core.host import Host
+from withal._core.shield import Latch
 from withal._core.site import Site, suspended_frames
 from withal.audit.record import Suspension
 from withal.audit.scenario import Scenario
@@ -26,6 +29,29 @@ _CALL = Scenario.call.__code__  # around every scenario, and of no interest to a
 
 TURN = "a turn of the loop"
 """What a bare ``yield`` awaits, such as that of ``asyncio.sleep(0)``."""
+
+# Whoever wakes these has nothing to say: there is no peer and no disk that could fail.
+_SIGNALS = frozenset(
+    function.__code__
+    for function in (
+        asyncio.sleep,
+        asyncio.Condition.wait,
+        asyncio.Event.wait,
+        asyncio.Lock.acquire,
+        asyncio.Queue.get,
+        asyncio.Queue.put,
+        asyncio.Semaphore.acquire,
+        Host._live,
+        Latch.outlast,
+        Latch.wait,
+    )
+)
+
+
+def is_signal(mark: Mark) -> bool:
+    """Tell whether what is awaited only comes, and cannot fail."""
+    places, awaited = mark
+    return awaited == TURN or (bool(places) and places[-1][0] in _SIGNALS)
 
 
 def mark_of(coroutine: object, awaited: object) -> Mark:
