@@ -71,7 +71,7 @@ class Mutant:
 
 MUTANTS: list[Mutant] = []
 
-HANGS = 0.25  # seconds, for what would take for ever
+HANGS = 0.15  # seconds, for what would take for ever
 
 
 def planted(category: str, shows: frozenset[Delivery], **rest: Any) -> Callable[[Program], Program]:
@@ -384,7 +384,7 @@ async def never_closes_its_transport(mended: bool, port: int) -> None:
 @planted(
     "process",
     EVERY,
-    also=frozenset({Category.THREAD}),  # that waits for it
+    also=frozenset({Category.DESCRIPTOR}),  # asyncio's own of the process, from 3.12 on
     rest=0.25,
 )
 async def leaves_a_process_running(mended: bool) -> None:

@@ -35,7 +35,7 @@ from withal.audit.residue import processes
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait long for what never ends."""
-    monkeypatch.setattr("withal.audit.attempt._REST", 0.03)
+    monkeypatch.setattr("withal.audit.look._REST", 0.03)
 
 
 def test_what_a_timer_of_the_scenario_does_after_its_end_is_waited_for() -> None:
