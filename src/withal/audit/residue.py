@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, final
 
 from withal.audit.evidence import listing, place_of
@@ -184,14 +184,28 @@ def _thread_piece(thread: threading.Thread) -> Piece:
     )
 
 
+# Where the threads of pools are while nobody has work for them.
+_IDLE = {
+    ("_worker", os.path.join("concurrent", "futures", "thread.py")),
+    ("_wait_woken", os.path.join("withal", "files", "calls", "pool.py")),
+}
+
+
 def threads_at_work() -> dict[int, tuple[int, int]]:
-    """Return where each other thread is at this moment: one at rest stays there."""
+    """Return where each other thread is at this moment: one at rest stays there.
+
+    A thread of a pool that waits for work is known to be at rest, and left out.
+    """
     me = threading.get_ident()
     return {
         ident: (id(frame.f_code), frame.f_lasti)
         for ident, frame in sys._current_frames().items()
-        if ident != me
+        if ident != me and not _is_idle(frame.f_code)
     }
+
+
+def _is_idle(code: CodeType) -> bool:
+    return any(code.co_name == name and code.co_filename.endswith(file) for name, file in _IDLE)
 
 
 # What is in the loop
