@@ -1,0 +1,29 @@
+"""A case: a scenario of withal's own, and the public names that it audits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from withal.audit.scenario import Run, Scenario, Setup
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One line of the tables.
+
+    Attributes:
+        scenario: what is audited.
+        covers: the public names that it uses, such as ``"withal.files.open"``.
+    """
+
+    scenario: Scenario
+    covers: tuple[str, ...]
+
+
+def case(
+    name: str, run: Run, *covers: str, setup: Setup | None = None, probe: Run | None = None
+) -> Case:
+    """Return a case; the names are without ``withal.``."""
+    return Case(Scenario(run, setup, probe, name), tuple(f"withal.{each}" for each in covers))

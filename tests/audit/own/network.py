@@ -1,0 +1,102 @@
+"""HTTP sessions and downloads, audited against a real server on the loopback interface."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from tests.audit.own.case import Case, case
+from tests.audit.own.grounds import in_tmpfs
+from tests.audit.own.server import BODY, serving
+from withal.fetch import FetchOptions, fetch
+from withal.files.calls.pool import wait_idle
+from withal.http import session
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A server, and a folder to download into."""
+
+    url: str
+    folder: Path
+
+
+_urls = list[str]()
+
+
+@contextmanager
+def served() -> Generator[None]:
+    """Have a server for the audits within; what an attempt starts, it does not outlive."""
+    with serving() as url:
+        _urls.append(url)
+        yield
+        _urls.clear()
+
+
+@asynccontextmanager
+async def site() -> AsyncGenerator[Site]:
+    with in_tmpfs() as folder:
+        yield Site(_urls[0], folder)
+
+
+async def get(site: Site, path: str = "/whole") -> None:
+    async with session(trust_env=False) as client, client.get(site.url + path) as response:
+        assert await response.read() == BODY
+
+
+async def get_slowly(site: Site) -> None:
+    await get(site, "/slow")
+
+
+async def look_at_the_environment(site: Site) -> None:
+    async with session() as client:
+        assert not client.closed
+
+
+PATIENT = FetchOptions(attempts=1)
+
+
+async def fetch_one(site: Site) -> None:
+    report = await fetch([f"{site.url}/slow"], site.folder, options=PATIENT)
+    assert report.ok == 1, report
+
+
+async def fetch_several(site: Site) -> None:
+    """Fetch one after the other: side by side, they would come in another order each time."""
+    urls = [f"{site.url}/{name}" for name in ("slow", "missing", "whole")]
+    report = await fetch(urls, site.folder, options=FetchOptions(attempts=1, jobs=1))
+    assert (report.ok, report.failed) == (2, 1), report
+
+
+async def answers(site: Site) -> None:
+    await get(site)
+
+
+async def complete_or_not_there(site: Site) -> None:
+    """Check that each file is complete, and that they can be fetched again."""
+    await wait_idle()
+    for name in os.listdir(site.folder):
+        assert name in {"whole", "slow"}, name
+        assert (site.folder / name).read_bytes() == BODY
+        (site.folder / name).unlink()
+    await fetch_one(site)
+    (site.folder / "slow").unlink()
+
+
+def _cases() -> Iterator[Case]:
+    for name, run in (
+        ("http.session, an answer", get),
+        ("http.session, a slow answer", get_slowly),
+        ("http.session, the environment", look_at_the_environment),
+    ):
+        yield case(name, run, "http.session", setup=site, probe=answers)
+    for name, run in ("fetch, one", fetch_one), ("fetch, a batch", fetch_several):
+        yield case(name, run, "fetch.fetch", setup=site, probe=complete_or_not_there)
+
+
+CASES = list(_cases())

@@ -1,0 +1,44 @@
+"""What withal offers is safe: cancelled at any suspension, nothing is left and nothing is lost.
+
+``--audit-depth`` and ``--audit-deliveries`` say how far: `make test-all` goes further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_withal import Auditor
+from tests.audit.own import network, opened, scopes, streams, system, whole
+from tests.audit.own.case import Case
+from tests.conftest import LOOPS
+
+CASES = [
+    *scopes.CASES,
+    *opened.CASES,
+    *whole.CASES,
+    *streams.CASES,
+    *network.CASES,
+]
+ON_ONE_LOOP = system.CASES  # a call in a thread each, in the threads that opened files use as well
+TABLE = [
+    *(
+        pytest.param(case, loop, id=f"{case.scenario.name}-{loop}")
+        for case in CASES
+        for loop in LOOPS
+    ),
+    *(pytest.param(case, "asyncio", id=case.scenario.name) for case in ON_ONE_LOOP),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    with network.served():
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "loop_name"), TABLE)
+def test_it_is_safe_wherever_it_is_cancelled(case: Case, loop_name: str, audit: Auditor) -> None:
+    audit(case.scenario, loop_factory=LOOPS[loop_name])
