@@ -37,7 +37,7 @@ demo: $(VENV)/.installed ## download 200 files from a server that misbehaves, an
 test: $(VENV)/.installed-test ## run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-all: ## run the tests on each CPython 3.11, 3.12 and 3.13 that this machine has
+test-all: ## run the tests, audits going further, on each CPython 3.11 to 3.13 that this machine has
 	@PYTEST_ARGS='$(PYTEST_ARGS)' ./tests/on_each_python
 
 test-nightly: $(VENV)/.installed-test ## run 20000 random programs against every law
