@@ -11,7 +11,7 @@ from asyncio import Task
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import TypeAlias, cast, final
+from typing import Any, TypeAlias, cast, final
 
 from withal._core.host import Host
 from withal._core.shield import Latch
@@ -30,22 +30,21 @@ _CALL = Scenario.call.__code__  # around every scenario, and of no interest to a
 TURN = "a turn of the loop"
 """What a bare ``yield`` awaits, such as that of ``asyncio.sleep(0)``."""
 
-# Whoever wakes these has nothing to say: there is no peer and no disk that could fail.
-_SIGNALS = frozenset(
-    function.__code__
-    for function in (
-        asyncio.sleep,
-        asyncio.Condition.wait,
-        asyncio.Event.wait,
-        asyncio.Lock.acquire,
-        asyncio.Queue.get,
-        asyncio.Queue.put,
-        asyncio.Semaphore.acquire,
-        Host._live,
-        Latch.outlast,
-        Latch.wait,
-    )
+# Whoever wakes these has nothing to say: there is no peer and no disk that could fail. They are
+# coroutine functions of all types.
+_WAITS: tuple[Any, ...] = (
+    asyncio.sleep,
+    asyncio.Condition.wait,
+    asyncio.Event.wait,
+    asyncio.Lock.acquire,
+    asyncio.Queue.get,
+    asyncio.Queue.put,
+    asyncio.Semaphore.acquire,
+    Host._live,
+    Latch.outlast,
+    Latch.wait,
 )
+_SIGNALS = frozenset(wait.__code__ for wait in _WAITS)
 
 
 def is_signal(mark: Mark) -> bool:
