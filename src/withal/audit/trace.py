@@ -40,6 +40,7 @@ _WAITS: tuple[Any, ...] = (
     asyncio.Queue[Any].get,
     asyncio.Queue[Any].put,
     asyncio.Semaphore.acquire,
+    vars(asyncio.tasks)["_wait"],  # that of asyncio.wait
     Host._live,
     Latch.outlast,
     Latch.wait,
