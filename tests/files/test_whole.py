@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from tests.files.test_part import file_size_limit
 from withal.files.calls import cached
 from withal.files.calls.cached import MOST
+from withal.files.calls.fairness import GLANCE, turns_here
 from withal.files.calls.hop import hop, landed
 from withal.files.whole import (
     append_bytes,
@@ -327,6 +328,7 @@ async def test_a_cancelled_reader_of_a_fifo_closes_it_when_a_writer_has_come(
     tmp_path: Path,
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
+    turns_here().left = GLANCE  # so that it opens the FIFO before it suspends
     reading = asyncio.create_task(read_bytes(tmp_path / "fifo"))
     await asyncio.sleep(0)
     reading.cancel()
