@@ -11,6 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -61,6 +62,15 @@ def test_a_scenario_that_nothing_can_wake() -> None:
     told = reason(audit(hangs))
     assert told.startswith("it does not end: nothing can wake it any more, and it waits at ")
     assert told.endswith(" in hangs")
+
+
+def test_threads_older_than_the_loop_may_wake_it() -> None:
+    with ThreadPoolExecutor() as kept:
+
+        async def waits_for_a_thread() -> None:
+            await asyncio.get_running_loop().run_in_executor(kept, time.sleep, 0.06)
+
+        assert audit(waits_for_a_thread, deliveries=["late"]).verdict is Verdict.SAFE
 
 
 @every_loop

@@ -9,7 +9,6 @@ that nobody cancels leave at the same two looks.
 from __future__ import annotations
 
 import asyncio
-import threading
 from asyncio import AbstractEventLoop, Task
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -122,7 +121,6 @@ class _Run:
         self._loop = loop
         self._look = look
         self._watch = watch
-        self._threads = frozenset(threading.enumerate())
         self._seen = Observation(loop=type(loop).__module__.partition(".")[0])
 
     def go(self, normal: list[Counts] | None) -> Observation:
@@ -161,7 +159,7 @@ class _Run:
         """Run the scenario, and tell whether it came to an end."""
         task = self._watch.start(self._scenario.call(self._scenario.run, environment))
         try:
-            why = await why_in_vain(task, self._timeout, self._threads)
+            why = await why_in_vain(task, self._timeout)
         except asyncio.CancelledError:  # a task group of the environment has failed
             await _cut(task)
             raise
@@ -182,7 +180,7 @@ class _Run:
             return
         probe = self._scenario.call(self._scenario.probe, environment)
         task: Task[object] = self._loop.create_task(probe, name="probe")
-        if why := await why_in_vain(task, self._timeout, self._threads):
+        if why := await why_in_vain(task, self._timeout):
             waits = f"{why}, and it waits{place_of_task(task)}"
             words = f"used again {when}, it does not come through: {waits}"
             self._find(Piece(Category.SLOT, PROBE, words, stacks_of({task})))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 from asyncio import AbstractEventLoop
 from typing import final
 
@@ -45,7 +44,6 @@ class Look:
         self._executor = executor
         self._complaints = complaints
         self._before = Belongings.now()
-        self._threads = frozenset(threading.enumerate())
 
     async def at_rest(self, normal: Counts | None, timers: Timers) -> tuple[Counts, list[Piece]]:
         """Let everything come to rest; return all there is, counted, and what is too much.
@@ -86,7 +84,7 @@ class Look:
         """Wait for those who share the environment: who holds a lock may yet let it go wrongly."""
         for task in list(self._session.tasks):
             if not task.done():
-                await why_in_vain(task, min(_PATIENCE, self._session.timeout), self._threads)
+                await why_in_vain(task, min(_PATIENCE, self._session.timeout))
 
     async def _rest(self, normal: Counts | None, timers: Timers) -> None:
         """Wait until nothing is too much; or, where nobody knows yet, until no less is there."""

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from asyncio import AbstractEventLoop, Task
-from collections.abc import Collection
 from typing import Any
+
+from withal.audit.residue import threads_at_work
 
 _LOOK = 0.02  # seconds between two looks
 
 
-async def why_in_vain(
-    task: Task[Any], timeout: float, threads_before: Collection[threading.Thread]
-) -> str:
+async def why_in_vain(task: Task[Any], timeout: float) -> str:
     """Wait for a task, and return why that is in vain; nothing if the task has ended.
 
     Args:
         task: what is waited for. It is not cancelled.
         timeout: seconds.
-        threads_before: those that know nothing of this loop, and so cannot wake it.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + timeout
@@ -28,17 +25,18 @@ async def why_in_vain(
         await asyncio.wait((task,), timeout=min(_LOOK, left))
         if task.done():
             return ""
-        stands_still = _stands_still(loop, threads_before)
+        stands_still = _stands_still(loop)
         if stands_still and stood_still:
             return "nothing can wake it any more"
         stood_still = stands_still
     return f"{timeout:g} s have passed"
 
 
-def _stands_still(loop: AbstractEventLoop, threads_before: Collection[threading.Thread]) -> bool:
-    """Tell whether the loop has nothing to do, no timer, nothing to listen to and no thread.
+def _stands_still(loop: AbstractEventLoop) -> bool:
+    """Tell whether the loop has nothing to do, no timer, nothing to listen to, and no thread works.
 
-    Of asyncio's loop that can be seen, of others not; then only time tells.
+    Of asyncio's loop that can be seen, of others not; then only time tells. Also a thread that is
+    older than the loop may know it: one of a pool that a module keeps, or one that serves all.
     """
     inside: Any = loop
     try:
@@ -47,8 +45,4 @@ def _stands_still(loop: AbstractEventLoop, threads_before: Collection[threading.
     except AttributeError:
         return False
     own = 1  # its wake-up, for threads and signals
-    return (
-        not is_busy
-        and listens_to == own
-        and all(thread in threads_before for thread in threading.enumerate())
-    )
+    return not is_busy and listens_to == own and not threads_at_work()

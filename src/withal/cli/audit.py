@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import cast, final
 
 from rich.console import Console
@@ -26,6 +27,7 @@ from withal.cli.target import TargetError, load
 _STATUS = {Verdict.SAFE: 0, Verdict.UNSAFE: 1, Verdict.UNRESOLVED: 3, Verdict.ERROR: 4}
 _USAGE = 2
 _INTERRUPTED = 130
+_BETWEEN = 0.1  # seconds between two pictures of the progress
 
 
 @final
@@ -137,7 +139,10 @@ def _write(rendered: str, output: Path | None) -> None:
 
 @contextmanager
 def _showing_progress() -> Generator[Callable[[int, int, int], None]]:
-    """Show how far an audit is, if standard error is a terminal."""
+    """Show how far an audit is, if standard error is a terminal.
+
+    Without a thread: who sees one at work cannot tell that a loop stands still.
+    """
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -146,13 +151,18 @@ def _showing_progress() -> Generator[Callable[[int, int, int], None]]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
+        auto_refresh=False,
         disable=not sys.stderr.isatty(),
     )
     task = bar.add_task("attempts", total=None, unsafe="")
+    shown = monotonic()
 
     def on_attempt(made: int, known: int, unsafe: int) -> None:
+        nonlocal shown
         told = f"{unsafe} unsafe" if unsafe else ""
-        bar.update(task, completed=made, total=known, unsafe=told)
+        is_due = monotonic() - shown > _BETWEEN
+        shown = monotonic() if is_due else shown
+        bar.update(task, completed=made, total=known, unsafe=told, refresh=is_due)
 
     with bar:
         yield on_attempt
