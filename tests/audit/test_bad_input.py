@@ -13,6 +13,7 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -327,6 +328,36 @@ ENVIRONMENTS = [
     (hangs_at_its_end, "the tear-down did not end within 0.1 s"),
     (lambda: 3, "setup returned 3, which is no async context manager"),
 ]
+
+
+@every_loop
+def test_a_scenario_that_cancels_all_tasks(loop: str) -> None:
+    async def cancels_all() -> None:
+        await turn()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await turn()
+
+    told = reason(audit(cancels_all, loop_factory=LOOPS[loop]))
+    assert told == "it cancels tasks that are not its own"
+
+
+class EndOfAll(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, EndOfAll])
+def test_an_environment_that_fails_with_no_exception(error: type[BaseException]) -> None:
+    @asynccontextmanager
+    async def fails(*, at_once: bool) -> AsyncGenerator[int]:
+        if at_once:
+            raise error
+        yield 1
+        raise error
+
+    told = f"raised {error.__name__}"
+    assert reason(audit(turn, setup=partial(fails, at_once=True))) == f"the setup {told}"
+    assert reason(audit(turn, setup=partial(fails, at_once=False))) == f"the tear-down {told}"
 
 
 @pytest.mark.parametrize(("setup", "told"), ENVIRONMENTS)

@@ -127,7 +127,9 @@ class _Run:
         seen, watch = self._seen, self._watch
         try:
             self._loop.run_until_complete(self._main(normal))
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a cancellation and what ends programs are no less its own
             self._fail(failure_of(error), traceback_of(error))
         seen.traces = watch.traces
         seen.strikes = watch.strikes
@@ -195,9 +197,11 @@ class _Run:
         try:
             async with limit:
                 yield
-        except ScenarioError:
+        except (ScenarioError, KeyboardInterrupt, SystemExit):
             raise
-        except Exception as error:
+        except BaseException as error:
+            if _is_cancelled():
+                raise
             words = f"raised {told(error)}"
             if limit.expired():
                 words = f"did not end within {self._timeout:g} s"
@@ -217,6 +221,12 @@ class _Run:
             self._seen.pieces.append(Piece(Category.CLEANUP, "environment", failure, detail))
         else:
             self._seen.failure = failure
+
+
+def _is_cancelled() -> bool:
+    """Tell whether somebody cancels the attempt, which nothing in it should do."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _cut(task: Task[Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Task
+from asyncio import CancelledError, Task
 
 from withal.audit.delivery import GaveUp
 from withal.audit.evidence import raised_at, told, traceback_of
@@ -87,6 +87,8 @@ def failure_of(error: BaseException) -> str:
         return str(error)
     if isinstance(error, SystemExit):
         return f"it ends the program: {error!r}"
+    if isinstance(error, CancelledError):
+        return "it cancels tasks that are not its own"
     if isinstance(error, RuntimeError) and "Event loop stopped" in str(error):
         return "it stops the event loop"
     if isinstance(error, RuntimeError) and "Cannot close a running event loop" in str(error):
