@@ -510,3 +510,13 @@ def test_a_factory_with_fewer_options_is_given_only_those() -> None:
 
     assert len(survey(scenario, loop_factory=new_loop).suspensions) == 2
     assert len(made) >= 2
+
+
+@every_loop
+def test_a_timer_may_be_made_with_arguments_by_name(loop: str) -> None:
+    async def scenario() -> None:
+        event = asyncio.Event()
+        asyncio.get_running_loop().call_later(delay=0.001, callback=event.set)
+        await event.wait()
+
+    assert len(surveyed(scenario, loop)) == 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
-from contextvars import Context
 from typing import Any, final
 from weakref import WeakSet
 
@@ -38,11 +37,9 @@ class Timers:
         await asyncio.sleep(max(0.0, last - self._loop.time()))
 
     def _noting(self, method: Callable[..., TimerHandle]) -> Callable[..., TimerHandle]:
-        # What is called and with what is the loop's affair.
-        def noting(
-            when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-        ) -> TimerHandle:
-            handle = method(when, callback, *args, context=context)
+        # What is called and with what, and the names of that, are the loop's affair.
+        def noting(*args: Any, **options: Any) -> TimerHandle:
+            handle = method(*args, **options)
             if self._are_ours():
                 self._handles.add(handle)
             return handle
