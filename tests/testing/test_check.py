@@ -178,7 +178,7 @@ GOOD: list[Factory] = [
 ]
 
 
-@pytest.mark.parametrize("factory", GOOD, ids=str)
+@pytest.mark.parametrize("factory", GOOD, ids=lambda factory: factory.__qualname__)
 def test_good_managers_pass(factory: Factory) -> None:
     report = testing.run(check_manager(factory))
     assert len(report.checks) == 9
