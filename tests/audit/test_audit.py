@@ -17,6 +17,7 @@ import pytest
 
 from tests.audit import mutants
 from tests.audit.mutants import a_while, give_back, take
+from tests.conftest import LOOPS
 from withal.audit import (
     AuditError,
     Category,
@@ -479,3 +480,11 @@ def test_what_is_found_does_not_keep_what_was_run_alive() -> None:
     assert len(report.findings) == 2
     gc.collect()
     assert len(alive) == 0
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_a_loop_opens_for_itself_is_not_left_behind(loop: str) -> None:
+    async def rests() -> None:
+        await asyncio.sleep(0)
+
+    assert audit(rests, loop_factory=LOOPS[loop]).expected == ()

@@ -140,6 +140,7 @@ class _Run:
         return seen
 
     async def _main(self, normal: list[Counts] | None) -> None:
+        self._look.begin()
         async with AsyncExitStack() as stack:
             async with self._within("the setup"):
                 environment = await stack.enter_async_context(self._scenario.environment())

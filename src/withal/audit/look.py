@@ -30,7 +30,7 @@ _LOOK = 0.005  # seconds between two looks at what has not come to rest
 
 @final
 class Look:
-    """Sees what there is, in the process and in a loop, that was not there when this was made."""
+    """Sees what there is, in the process and in a loop, that was not there when this began."""
 
     def __init__(
         self,
@@ -43,6 +43,9 @@ class Look:
         self._session = session
         self._executor = executor
         self._complaints = complaints
+
+    def begin(self) -> None:
+        """Note what is there. The loop runs by now: uvloop opens its own sockets as it begins."""
         self._before = Belongings.now()
 
     async def at_rest(self, normal: Counts | None, timers: Timers) -> tuple[Counts, list[Piece]]:
