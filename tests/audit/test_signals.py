@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import pytest
 
 from withal import Scope
-from withal.audit import audit
+from withal.audit import audit, contended
 
 
 async def of_signals() -> None:
@@ -30,3 +36,30 @@ def test_no_error_stands_for_a_signal() -> None:
 def test_an_error_stands_for_what_may_fail() -> None:
     report = audit(of_a_thread, deliveries=["error"])
     assert [attempt.address for attempt in report.attempts] == ["1:error"]
+
+
+@pytest.mark.parametrize("kind", [anyio.Lock, lambda: anyio.Semaphore(1)])
+def test_no_error_stands_for_the_turn_at_a_lock_of_anyio(
+    kind: Callable[[], AbstractAsyncContextManager[Any]],
+) -> None:
+    @asynccontextmanager
+    async def held() -> AsyncGenerator[AbstractAsyncContextManager[Any]]:
+        lock = kind()
+        async with contended(lock):
+            yield lock
+
+    async def use(lock: AbstractAsyncContextManager[Any]) -> None:
+        async with lock:
+            pass
+
+    report = audit(use, setup=held, probe=use, deliveries=["error"])
+    assert report.suspensions
+    assert not report.attempts
+
+
+def test_wait_for_leaves_nothing_where_what_it_awaits_never_comes() -> None:
+    async def waits() -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+
+    assert not audit(waits, deliveries=["error"]).findings

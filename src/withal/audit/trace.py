@@ -7,6 +7,8 @@ The lines are found when somebody reads them.
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from asyncio import Task
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -45,13 +47,24 @@ _WAITS: tuple[Any, ...] = (
     Latch.outlast,
     Latch.wait,
 )
+if sys.version_info < (3, 12):  # later it awaits what it was given, which may fail
+    _WAITS += (asyncio.wait_for,)
 _SIGNALS = frozenset(wait.__code__ for wait in _WAITS)
+
+# anyio's own, by their names: the classes are in a private module.
+_ANYIO = os.path.join("anyio", "_backends", "_asyncio.py")
+_ANYIO_SIGNALS = frozenset({"Lock.acquire", "Semaphore.acquire"})
 
 
 def is_signal(mark: Mark) -> bool:
     """Tell whether what is awaited only comes, and cannot fail."""
     places, awaited = mark
-    return awaited == TURN or (bool(places) and places[-1][0] in _SIGNALS)
+    return awaited == TURN or (bool(places) and _is_a_wait_for_signals(places[-1][0]))
+
+
+def _is_a_wait_for_signals(code: CodeType) -> bool:
+    of_anyio = code.co_qualname in _ANYIO_SIGNALS and code.co_filename.endswith(_ANYIO)
+    return of_anyio or code in _SIGNALS
 
 
 def mark_of(coroutine: object, awaited: object) -> Mark:
