@@ -7,6 +7,7 @@ import functools
 import gc
 import socket
 import sys
+import threading
 import weakref
 from asyncio import Future
 from collections.abc import AsyncGenerator, Callable
@@ -488,3 +489,25 @@ def test_what_a_loop_opens_for_itself_is_not_left_behind(loop: str) -> None:
         await asyncio.sleep(0)
 
     assert audit(rests, loop_factory=LOOPS[loop]).expected == ()
+
+
+def test_an_error_that_ends_a_thread_is_heard() -> None:
+    async def has_a_thread_fail() -> None:
+        def work() -> None:
+            if was_cancelled:
+                raise ValueError("nobody waits for this")
+
+        was_cancelled = True
+        thread = threading.Thread(target=work)
+        try:
+            await asyncio.sleep(0)
+            was_cancelled = False
+        finally:
+            thread.start()
+            thread.join()
+
+    report = audit(has_a_thread_fail, deliveries="early")
+    (found,) = report.findings
+    assert found.category is Category.CLEANUP
+    assert "ValueError('nobody waits for this')" in found.evidence
+    assert "in work" in found.detail

@@ -462,7 +462,8 @@ def test_hooks_are_put_back_however_it_ends(
 
     def hooks() -> tuple[object, ...]:
         states = gc.isenabled(), gc.get_freeze_count() > 0, list(warnings.filters)
-        return sys.unraisablehook, warnings.showwarning, *states, threading.active_count()
+        heard = sys.unraisablehook, threading.excepthook, warnings.showwarning
+        return *heard, *states, threading.active_count()
 
     before = hooks()
     if error is KeyboardInterrupt:

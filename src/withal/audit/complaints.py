@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import re
 import sys
+import threading
 import warnings
 from asyncio import AbstractEventLoop
 from collections.abc import Generator
@@ -33,17 +34,18 @@ class Complaints:
     @contextmanager
     def listening(self) -> Generator[Complaints]:
         """Hear warnings and errors that would go to standard error, and none but these."""
-        unraisable = sys.unraisablehook
+        unraisable, in_thread = sys.unraisablehook, threading.excepthook
         with warnings.catch_warnings():
             warnings.simplefilter("always", ResourceWarning)
             self._show = warnings.showwarning
             # Of ResourceWarning as of every other. What is not ours goes where it would have gone.
             warnings.showwarning = self._warned
             sys.unraisablehook = self._unraisable
+            threading.excepthook = self._ended_thread
             try:
                 yield self
             finally:
-                sys.unraisablehook = unraisable
+                sys.unraisablehook, threading.excepthook = unraisable, in_thread
 
     def listen_to(self, loop: AbstractEventLoop) -> None:
         """Hear what goes to the loop's exception handler, too."""
@@ -71,6 +73,12 @@ class Complaints:
         if not _is_never_awaited(error):
             text = f"{what}: {name}: {error!r}"
             self._add(Category.CLEANUP, text, text, traceback_of(error))
+
+    def _ended_thread(self, how: threading.ExceptHookArgs) -> None:
+        if how.exc_value is not None and how.exc_type is not SystemExit:
+            name = "" if how.thread is None else f" {how.thread.name}"
+            text = f"an error ended the thread{name}: {how.exc_value!r}"
+            self._add(Category.CLEANUP, text, text, traceback_of(how.exc_value))
 
     def _unhandled(self, loop: AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
