@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import io
+import itertools
 import os
 import random
 import stat
@@ -21,6 +22,7 @@ from tests.files.cancelling import cancel_everywhere, full_pool, turns, wait_unt
 from tests.files.test_part import file_size_limit, open_descriptors
 from withal import Scope
 from withal.files import tempfile as ours
+from withal.files.temporary.folder import PAUSES
 from withal.files.temporary.spooled import SpooledFile
 
 MODES = ["w+b", "wb", "r+b", "w", "w+", "r+", "a+", "a+b"]
@@ -497,6 +499,34 @@ async def test_an_error_of_the_removal_is_raised_unless_it_is_to_be_ignored(
                 await use()
     (left,) = folder.iterdir()
     left.rmdir()
+
+
+@pytest.mark.parametrize("ignore", [False, True])
+@pytest.mark.parametrize("delete", [True, False])
+@pytest.mark.parametrize("late", [1, len(PAUSES), len(PAUSES) + 1])
+async def test_what_a_thread_puts_into_a_folder_while_it_is_removed_is_removed(
+    monkeypatch: pytest.MonkeyPatch, late: int, delete: bool, ignore: bool
+) -> None:
+    folder = await ours.TemporaryDirectory(delete=delete, ignore_cleanup_errors=ignore)
+    path, remove, pauses = Path(folder.name), os.rmdir, list[float]()
+    files = iter(range(late))
+
+    def write_and_remove(*args: Any, **options: Any) -> None:
+        for _ in itertools.islice(files, 1):
+            (path / "late").touch()
+        remove(*args, **options)
+
+    monkeypatch.setattr("withal.files.temporary.folder.time.sleep", pauses.append)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.rmdir", write_and_remove)
+        if late > len(PAUSES) and not ignore:
+            with pytest.raises(OSError, match="not empty"):
+                await folder.cleanup()
+        else:
+            await folder.cleanup()
+    assert path.exists() == (late > len(PAUSES))
+    assert tuple(pauses) == PAUSES[:late]
+    await folder.cleanup()
 
 
 @pytest.mark.parametrize("parts", [(None, None, None), ("x", "y", None), (b"x", None, None)])

@@ -8,7 +8,6 @@ made is made in one hop to a thread, and a cancelled call leaves nothing behind.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, AnyStr, Generic, TypeVar, final, overload
 
 from withal.files.calls.hop import call, obtain
 from withal.files.objects.forwarding import Forwarding
+from withal.files.temporary.folder import FolderOnDisk
 from withal.files.temporary.kinds import BinaryMode, Folder, Options, Part, TextMode
 from withal.files.temporary.named import NamedFile, open_named
 from withal.files.temporary.spooled import SpooledFile, open_spooled
@@ -350,7 +350,8 @@ class TemporaryDirectory(Generic[AnyStr]):
 
     ``async with`` yields its path and removes it when the block ends; awaiting it returns this
     object, with ``name``, ``cleanup`` and ``close``. Removing is one hop to a thread, which is
-    under way before anything is awaited: a cancellation only ends the wait.
+    under way before anything is awaited: a cancellation only ends the wait. What a call that was
+    cancelled still puts into the folder meanwhile is removed too.
 
     A folder that is dropped without being removed is removed, with a `ResourceWarning`, by the
     garbage collector or when the interpreter ends.
@@ -413,7 +414,7 @@ class TemporaryDirectory(Generic[AnyStr]):
         self._place: Any = (suffix, prefix, dir)
         self._ignore_errors = ignore_cleanup_errors
         self._delete = delete
-        self._folder: _Folder | None = None
+        self._folder: FolderOnDisk | None = None
 
     def __repr__(self) -> str:
         return (
@@ -428,7 +429,11 @@ class TemporaryDirectory(Generic[AnyStr]):
     async def _make(self) -> TemporaryDirectory[AnyStr]:
         if self._folder is None:
             self._folder = await obtain(
-                _Folder, self._place, self._ignore_errors, self._delete, give_back=_Folder.remove
+                FolderOnDisk,
+                self._place,
+                self._ignore_errors,
+                self._delete,
+                give_back=FolderOnDisk.remove,
             )
         return self
 
@@ -464,30 +469,6 @@ class TemporaryDirectory(Generic[AnyStr]):
     ) -> None:
         if self._delete:
             await self.cleanup()
-
-
-@final
-class _Folder:
-    """The blocking half of a temporary folder. Made, it is there."""
-
-    __slots__ = ("_ignore_errors", "_own", "name")
-
-    def __init__(self, place: Any, ignore_errors: bool, delete: bool) -> None:
-        self._ignore_errors = ignore_errors
-        suffix, prefix, folder = place
-        self._own: tempfile.TemporaryDirectory[Any] | None = None
-        if delete:
-            # It knows how to remove what has no permission to be, and what is left in the end.
-            self._own = tempfile.TemporaryDirectory(suffix, prefix, folder, ignore_errors)
-            self.name: Any = self._own.name  # str or bytes, as the place is
-        else:
-            self.name = tempfile.mkdtemp(suffix, prefix, folder)
-
-    def remove(self) -> None:
-        if self._own is not None:
-            self._own.cleanup()
-        elif os.path.exists(self.name):
-            shutil.rmtree(self.name, ignore_errors=self._ignore_errors)
 
 
 async def mkstemp(
