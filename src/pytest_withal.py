@@ -6,6 +6,7 @@ A module beside the package, not in it: pytest imports it in every run, and impo
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
@@ -70,7 +71,7 @@ class Auditor:
             "depth": self._config.getoption("--audit-depth"),
             "deliveries": deliveries.split(",") if deliveries else None,
             "at": self._config.getoption("--audit-at"),
-            "command": f"pytest {self._test} --audit-at",
+            "command": f"pytest {shlex.quote(self._test)} --audit-at",
         }
         return {name: value for name, value in given.items() if value is not None}
 

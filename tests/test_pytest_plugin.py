@@ -39,6 +39,18 @@ def test_a_test_fails_with_the_report(pytester: pytest.Pytester) -> None:
     )
 
 
+def test_the_command_for_a_replay_can_be_given_to_a_shell(pytester: pytest.Pytester) -> None:
+    source = """
+    import pytest
+
+    @pytest.mark.parametrize("size", ["not large"])
+    def test_it(audit, size):
+        audit(Careless)
+"""
+    result = run(pytester, CARELESS + source)
+    result.stdout.fnmatch_lines(["*replay: pytest '*::test_it[[]not large]' --audit-at 1:early"])
+
+
 def test_a_test_of_what_is_safe_passes_and_gets_the_report(pytester: pytest.Pytester) -> None:
     source = """
         import asyncio
