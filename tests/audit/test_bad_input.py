@@ -330,6 +330,23 @@ ENVIRONMENTS = [
 ]
 
 
+def test_a_process_ends_although_the_loop_is_stopped_again_and_again() -> None:
+    async def stops() -> None:
+        await asyncio.create_subprocess_exec("sleep", "60")
+        loop = asyncio.get_running_loop()
+
+        def again() -> None:
+            loop.stop()
+            loop.call_soon(again)
+
+        again()
+        await turn()
+
+    before = set(processes())
+    assert reason(audit(stops)) == "it stops the event loop"
+    assert set(processes()) == before
+
+
 @every_loop
 def test_a_scenario_that_cancels_all_tasks(loop: str) -> None:
     async def cancels_all() -> None:

@@ -52,7 +52,8 @@ def _end(loop: AbstractEventLoop, spared: set[int]) -> None:
         with suppress(RuntimeError):  # somebody stops it again and again
             loop.run_until_complete(_ended(loop, spared))
         loop.close()
-    for pid in set(processes()) - spared:
+    for pid in set(processes()) - spared:  # all of them, where the loop did not get so far
+        _kill(pid)
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)
 
@@ -76,11 +77,15 @@ async def _killed(left: Collection[int]) -> None:
     Before CPython 3.12 it does so in a thread for each, which has the transport until it ends.
     """
     for pid in left:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        _kill(pid)
     for _ in range(_LOOKS if left else 0):
         waiting = (thread for thread in threading.enumerate() if thread.name.startswith(_WAITING))
         if not list(waiting) and not set(processes()).intersection(left):
             break
         await asyncio.sleep(_MOMENT / _LOOKS)
     await asyncio.sleep(0)  # in which the loop hears what the last of them has to say
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
