@@ -96,6 +96,31 @@ async def test_a_fifo_is_written_when_a_reader_comes(tmp_path: Path, mode: str) 
         os.close(reader)
 
 
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "no more watches"), NotImplementedError()])
+async def test_a_full_fifo_that_the_loop_refuses_to_watch_does_not_block_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("withal.files.objects.channel.wait_writable", refuse)
+    async with fifo(tmp_path / "fifo") as path, nothing_left():
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        file = await opened(path, "wb")
+        await file.write(bytes(LARGE))
+        flushing = asyncio.create_task(file.flush())
+        await ticks()
+        assert not flushing.done()
+        received = 0
+        while received < LARGE:
+            with suppress(BlockingIOError):
+                received += len(os.read(reader, LARGE))
+            await ticks(1)
+        await flushing
+        await file.close()
+        os.close(reader)
+
+
 # -- pipes and terminals -------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ from typing import Any, AnyStr, Generic, Self, TypeVar, cast, final, overload
 
 from withal.files.calls.hop import call
 from withal.files.calls.iterate import ThreadedIterator
+from withal.files.calls.readiness import wait_writable
 from withal.files.calls.stop import Stop, stoppable
 from withal.files.calls.threaded import threaded
 from withal.files.folders import ospath as path
@@ -196,20 +197,11 @@ class _Sending:
 
 
 async def _wait_writable(fd: int) -> None:
-    loop = asyncio.get_running_loop()
-    writable = loop.create_future()
     own = os.dup(fd)  # the loop knows one waiter for each number
     try:
-        loop.add_writer(own, _resolve, writable)
-        await writable
+        await wait_writable(own, asyncio.Event())
     finally:
-        loop.remove_writer(own)
         os.close(own)
-
-
-def _resolve(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 @overload

@@ -15,7 +15,7 @@ from typing import TypeAlias, final
 from withal.files.calls.cached import read_cached, refuses, room_for
 from withal.files.calls.fully import read_fully
 from withal.files.calls.hop import call, hop, landed
-from withal.files.calls.readiness import wait_readable, wait_writable, wake
+from withal.files.calls.readiness import wait_readable, wait_writable
 from withal.files.objects.descriptor import Descriptor
 from withal.files.objects.statistics import Counters
 
@@ -120,7 +120,7 @@ class Sequential:
         self._has_begun = False
         self._flight: asyncio.Future[bytes] | None = None
         self._kept = b""
-        self._waits = set[asyncio.Future[None]]()
+        self._waits = set[asyncio.Event]()
 
     @property
     def can_be_waited_for(self) -> bool:
@@ -176,14 +176,16 @@ class Sequential:
     async def wait_writable(self) -> bool:
         """Wait until something can be written without waiting. False: that cannot be told."""
         await self._wait(wait_writable)
+        if not self._can_watch and self.is_nonblocking:
+            await asyncio.sleep(_PAUSE)  # lest who tries again and again does nothing else
         return self._can_watch
 
     def wake(self) -> None:
         """End all waits: the file is closed."""
         for each in self._waits:
-            wake(each)
+            each.set()
 
-    async def _wait(self, wait: Callable[[int, asyncio.Future[None]], Awaitable[None]]) -> None:
+    async def _wait(self, wait: Callable[[int, asyncio.Event], Awaitable[None]]) -> None:
         """Wait without a thread, which could not be had back, where the loop can do that.
 
         Raises:
@@ -193,7 +195,7 @@ class Sequential:
             return
         # A copy, since the loop keeps one callback a descriptor, and the user may have his own.
         copy = os.dup(self.descriptor.number)
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ready = asyncio.Event()
         self._waits.add(ready)
         try:
             await wait(copy, ready)
