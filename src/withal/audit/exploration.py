@@ -23,12 +23,12 @@ from withal.audit.record import Attempt, Category, Delivery, Finding, Suspension
 from withal.audit.residue import Counts, Piece
 from withal.audit.scenario import Scenario
 from withal.audit.session import Session
+from withal.audit.signals import is_signal
 from withal.audit.trace import (
     Mark,
     Path,
     Trace,
     first_difference,
-    is_signal,
     suspension_of,
 )
 

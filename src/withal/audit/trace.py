@@ -6,17 +6,12 @@ The lines are found when somebody reads them.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
 from asyncio import Task
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import Any, TypeAlias, cast, final
+from typing import TypeAlias, cast, final
 
-from withal._core.host import Host
-from withal._core.shield import Latch
 from withal._core.site import Site, suspended_frames
 from withal.audit.record import Suspension
 from withal.audit.scenario import Scenario
@@ -31,40 +26,6 @@ _CALL = Scenario.call.__code__  # around every scenario, and of no interest to a
 
 TURN = "a turn of the loop"
 """What a bare ``yield`` awaits, such as that of ``asyncio.sleep(0)``."""
-
-# Whoever wakes these has nothing to say: there is no peer and no disk that could fail. They are
-# coroutine functions of all types.
-_WAITS: tuple[Any, ...] = (
-    asyncio.sleep,
-    asyncio.Condition.wait,
-    asyncio.Event.wait,
-    asyncio.Lock.acquire,
-    asyncio.Queue[Any].get,
-    asyncio.Queue[Any].put,
-    asyncio.Semaphore.acquire,
-    vars(asyncio.tasks)["_wait"],  # that of asyncio.wait
-    Host._live,
-    Latch.outlast,
-    Latch.wait,
-)
-if sys.version_info < (3, 12):  # later it awaits what it was given, which may fail
-    _WAITS += (asyncio.wait_for,)
-_SIGNALS = frozenset(wait.__code__ for wait in _WAITS)
-
-# anyio's own, by their names: the classes are in a private module.
-_ANYIO = os.path.join("anyio", "_backends", "_asyncio.py")
-_ANYIO_SIGNALS = frozenset({"Lock.acquire", "Semaphore.acquire"})
-
-
-def is_signal(mark: Mark) -> bool:
-    """Tell whether what is awaited only comes, and cannot fail."""
-    places, awaited = mark
-    return awaited == TURN or (bool(places) and _is_a_wait_for_signals(places[-1][0]))
-
-
-def _is_a_wait_for_signals(code: CodeType) -> bool:
-    of_anyio = code.co_qualname in _ANYIO_SIGNALS and code.co_filename.endswith(_ANYIO)
-    return of_anyio or code in _SIGNALS
 
 
 def mark_of(coroutine: object, awaited: object) -> Mark:
