@@ -473,9 +473,10 @@ def test_a_child_is_struck_and_not_its_parent(loop: str) -> None:
 
 @every_loop
 def test_what_shuts_down_a_generator_is_no_suspension(loop: str) -> None:
-    closed = list[bool]()
+    opened, closed = list[bool](), list[bool]()
 
     async def rows() -> AsyncIterator[int]:
+        opened.append(True)
         try:
             yield 1
             yield 2
@@ -489,7 +490,8 @@ def test_what_shuts_down_a_generator_is_no_suspension(loop: str) -> None:
 
     report = audited(scenario, loop, "early", "late")
     assert report.verdict is Verdict.SAFE, report.text()
-    assert len(closed) == 3 + len(report.attempts)
+    assert len(opened) >= 3 + len(report.attempts)
+    assert closed == opened
 
 
 def test_a_factory_with_fewer_options_is_given_only_those() -> None:

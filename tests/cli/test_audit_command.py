@@ -29,8 +29,9 @@ def audited(
     form: Format = Format.TEXT,
     output: Path | None = None,
     loop: Loop = Loop.ASYNCIO,
+    timeout: float = 5.0,
 ) -> int:
-    options = AuditOptions(deliveries, depth, loop, 5.0, at, only_list, form, output)
+    options = AuditOptions(deliveries, depth, loop, timeout, at, only_list, form, output)
     return audit_command(f"{HERE}:{name}", options)
 
 
@@ -120,7 +121,19 @@ def test_a_file_that_cannot_be_written_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audited("scenario", output=tmp_path / "none" / "report") == 2
-    assert "No such file or directory" in capsys.readouterr().err
+    assert "has no folder to be in" in capsys.readouterr().err
+    assert audited("scenario", output=tmp_path) == 2
+    assert "is a folder; name a file" in capsys.readouterr().err
+
+
+def test_a_list_makes_no_attempt(capsys: pytest.CaptureFixture[str]) -> None:
+    assert audited("Careless", only_list=True, at="1:late") == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
+def test_a_replay_has_as_much_time(capsys: pytest.CaptureFixture[str]) -> None:
+    assert audited("Careless", timeout=30) == 1
+    assert f"withal audit {HERE}:Careless --timeout 30 --at 1:early" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("form", Format)

@@ -163,6 +163,11 @@ class _Run:
         task = self._watch.start(self._scenario.call(self._scenario.run, environment))
         try:
             why = await why_in_vain(task, self._timeout)
+            if why and self._watch.struck_a_child:
+                # Nobody cancels a child but its owner, or a loop that shuts down, and that cancels
+                # everybody. A task group takes no note of it, and so others may wait in vain.
+                task.cancel()
+                why = await why_in_vain(task, self._timeout)
         except asyncio.CancelledError:  # a task group of the environment has failed
             await _cut(task)
             raise

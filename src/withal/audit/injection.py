@@ -100,6 +100,11 @@ class Watch:
         return self._target.delivery
 
     @property
+    def struck_a_child(self) -> bool:
+        """Whether a task was told to give up that the scenario has started."""
+        return bool(self._target is not None and self._target.path and self.strikes)
+
+    @property
     def is_bypassed(self) -> bool:
         """Whether the scenario has put another task factory in its place."""
         return self._loop.get_task_factory() is not self._factory

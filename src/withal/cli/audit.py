@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sys
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EISDIR, ENOENT
 from pathlib import Path
 from time import monotonic
 from typing import cast, final
@@ -25,6 +27,7 @@ from withal.cli.requirements import require
 from withal.cli.target import TargetError, load
 
 _STATUS = {Verdict.SAFE: 0, Verdict.UNSAFE: 1, Verdict.UNRESOLVED: 3, Verdict.ERROR: 4}
+DEFAULT_TIMEOUT = 5.0
 _USAGE = 2
 _INTERRUPTED = 130
 _BETWEEN = 0.1  # seconds between two pictures of the progress
@@ -68,6 +71,7 @@ _FORMS: dict[Format, Callable[[Report], str]] = {
 def audit_command(target: str, options: AuditOptions) -> int:
     """Audit, show progress, print or write the report, and return the status to exit with."""
     try:
+        _check(options)
         report = _audited(target, options)
         _write(_rendered(report, options), options.output)
     except (TargetError, ScenarioError, TypeError, ValueError) as error:
@@ -94,6 +98,17 @@ def leave(status: int) -> None:
     sys.exit(status)
 
 
+def _check(options: AuditOptions) -> None:
+    """Refuse what would be found out only when all has been tried."""
+    if options.only_list and options.at is not None:
+        raise ValueError("--list cancels nothing, and --at makes one attempt; give one of them")
+    if options.output is not None:
+        if options.output.is_dir():
+            raise IsADirectoryError(EISDIR, "is a folder; name a file", str(options.output))
+        if not options.output.absolute().parent.is_dir():
+            raise FileNotFoundError(ENOENT, "has no folder to be in", str(options.output))
+
+
 def _audited(target: str, options: AuditOptions) -> Report:
     scenario = cast("Scenario", load(target))  # which the audit checks
     loop_factory = _loop_factory(options.loop)
@@ -108,8 +123,17 @@ def _audited(target: str, options: AuditOptions) -> Report:
             timeout=options.timeout,
             at=options.at,
             target=target,
+            command=_again(target, options),
             on_attempt=on_attempt,
         )
+
+
+def _again(target: str, options: AuditOptions) -> str:
+    """Return the command for one attempt of a scenario that needs more time than others."""
+    if options.timeout == DEFAULT_TIMEOUT:
+        return ""
+    loop = "" if options.loop is Loop.ASYNCIO else f" --loop {options.loop}"
+    return f"withal audit {shlex.quote(target)} --timeout {options.timeout:g}{loop} --at"
 
 
 def _loop_factory(loop: Loop) -> Callable[[], AbstractEventLoop]:
