@@ -16,14 +16,22 @@ class Case:
     Attributes:
         scenario: what is audited.
         covers: the public names that it uses, such as ``"withal.files.open"``.
+        deep: whether a second cancellation may come to it as well. It is for what cleans up by
+            waiting, where that can find something half undone.
     """
 
     scenario: Scenario
     covers: tuple[str, ...]
+    deep: bool
 
 
 def case(
-    name: str, run: Run, *covers: str, setup: Setup | None = None, probe: Run | None = None
+    name: str,
+    run: Run,
+    *covers: str,
+    setup: Setup | None = None,
+    probe: Run | None = None,
+    deep: bool = False,
 ) -> Case:
     """Return a case; the names are without ``withal.``."""
-    return Case(Scenario(run, setup, probe, name), tuple(f"withal.{each}" for each in covers))
+    return Case(Scenario(run, setup, probe, name), tuple(f"withal.{each}" for each in covers), deep)

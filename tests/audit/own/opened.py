@@ -364,9 +364,11 @@ def openings(ground_name: str, ground: Ground) -> Iterator[Case]:
             "files.Path.open",
             setup=setup,
             probe=opens_again,
+            deep=True,
         )
     name = f"open awaited, {ground_name}"
-    yield case(name, open_awaited, "files.Opening.__await__", setup=setup, probe=opens_again)
+    covers = "files.Opening.__await__"
+    yield case(name, open_awaited, covers, setup=setup, probe=opens_again, deep=True)
 
 
 def _cases() -> Iterator[Case]:

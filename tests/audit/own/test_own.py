@@ -1,6 +1,14 @@
 """What withal offers is safe: cancelled at any suspension, nothing is left and nothing is lost.
 
-``--audit-depth`` and ``--audit-deliveries`` say how far: `make test-all` goes further.
+``--audit-depth`` and ``--audit-deliveries`` say how far; `make test-all` has all cancelled in
+each way. A second cancellation in a row is for what is deep: scopes, openings, files that are
+published, locks and temporary files. These hold something, and wait to undo it.
+
+The rest is cancelled once, at any depth. A call on an open file or of the system only stops to
+wait, and leaves nothing to be cancelled. A session and a download clean up with a peer, which
+answers now in one turn of the loop and now in the next: a second cancellation seldom comes to the
+same place twice, and the audit would be unresolved. What they hold is in scopes and published
+files, which are deep.
 """
 
 from __future__ import annotations
@@ -41,4 +49,8 @@ def server() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("case", "loop_name"), TABLE)
 def test_it_is_safe_wherever_it_is_cancelled(case: Case, loop_name: str, audit: Auditor) -> None:
-    audit(case.scenario, loop_factory=LOOPS[loop_name])
+    loop_factory = LOOPS[loop_name]
+    if case.deep:
+        audit(case.scenario, loop_factory=loop_factory)
+    else:
+        audit(case.scenario, loop_factory=loop_factory, depth=1)

@@ -262,9 +262,10 @@ def _cases() -> Iterator[Case]:
     for name, publish, target, content, function in PUBLISHED:
         complete = partial(is_old_or_complete, publish, target, content)
         covers = f"files.{function}", "files.PartFile.write"
-        yield case(name, publish, *covers, setup=setup, probe=complete)
+        yield case(name, publish, *covers, setup=setup, probe=complete, deep=True)
     for name, take, held in LOCKS:
-        yield case(name, take, "files.lock", setup=partial(held, in_tmpfs), probe=acquire)
+        gate = partial(held, in_tmpfs)
+        yield case(name, take, "files.lock", setup=gate, probe=acquire, deep=True)
 
 
 CASES = list(_cases())
