@@ -184,7 +184,8 @@ def _thread_piece(thread: threading.Thread) -> Piece:
     )
 
 
-# Where the threads of pools are while nobody has work for them.
+# Where the threads of pools are while nobody has work for them. The names are private, and a test
+# fails if one changes.
 _IDLE = {
     ("_worker", os.path.join("concurrent", "futures", "thread.py")),
     ("_wait_woken", os.path.join("withal", "files", "calls", "pool.py")),
