@@ -63,11 +63,11 @@ class _Call:
 @final
 @dataclass(eq=False, slots=True)
 class _Queue:
-    """The tasks of one loop that wait for their turns."""
+    """The tasks of one loop that wait for their turns, and the calls that are under way."""
 
     loop: asyncio.AbstractEventLoop
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    flight: asyncio.Future[Any] | None = None  # of the call before
+    flights: set[asyncio.Future[Any]] = field(default_factory=set[asyncio.Future[Any]])
 
 
 @final
@@ -92,8 +92,8 @@ class Serial:
         """
         queue = self._queue_here()
         async with queue.lock:
-            if queue.flight is not None and not queue.flight.done():
-                await asyncio.wait((queue.flight,))
+            while queue.flights:  # in a thread, what comes at once could be overtaken
+                await asyncio.wait(queue.flights)
             return await self._start(queue, request, function)
 
     async def make_at_once(self, request: Request, function: Callable[[], T]) -> T:
@@ -101,7 +101,7 @@ class Serial:
 
         While another call is being made, the thread waits for the end of that.
         """
-        return await self._start(_Queue(asyncio.get_running_loop()), request, function)
+        return await self._start(self._queue_here(), request, function)
 
     def _queue_here(self) -> _Queue:
         loop = asyncio.get_running_loop()
@@ -113,7 +113,8 @@ class Serial:
     async def _start(self, queue: _Queue, request: Request, function: Callable[[], T]) -> T:
         call = _Call(request)
         flight: asyncio.Future[T] = hop(self._make, call, function)
-        queue.flight = flight
+        queue.flights.add(flight)
+        flight.add_done_callback(queue.flights.discard)
         try:
             await asyncio.wait((flight,))
         except asyncio.CancelledError:
