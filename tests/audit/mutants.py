@@ -210,14 +210,14 @@ class WaitsBeforeItCloses:
 
 @planted("descriptor", WITH_RESULT)
 async def drops_what_it_was_given(mended: bool) -> None:
-    """A cancelled opening opens nothing, but one that is done has."""
+    """A cancelled opening opens nothing, but one that is done has; uvloop counts milliseconds."""
     opened: Future[int] = asyncio.get_running_loop().create_future()
 
     def open_it() -> None:
         if not opened.done():
             opened.set_result(take())
 
-    asyncio.get_running_loop().call_later(0.001, open_it)
+    asyncio.get_running_loop().call_later(0.01, open_it)
     try:
         await opened  # HERE
     except BaseException:
@@ -239,7 +239,7 @@ async def opens_although_nobody_waits(mended: bool) -> None:
         elif mended:
             give_back(fd)
 
-    asyncio.get_running_loop().call_later(0.001, open_it)
+    asyncio.get_running_loop().call_later(0.01, open_it)
     try:
         await opened  # HERE
     finally:

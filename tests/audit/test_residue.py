@@ -1,14 +1,16 @@
-"""What is at rest: a thread of a pool that has nothing to do is, by whatever name it waits."""
+"""Threads: those of a pool are at rest when they have nothing to do, and end with their pool."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
 
 import pytest
 
+from withal.audit import Category, Verdict, audit
 from withal.audit.residue import threads_at_work
 from withal.files.calls.hop import call
 
@@ -47,3 +49,49 @@ async def test_a_thread_of_a_pool_is_at_work_until_it_waits_for_work(
         while threads[0] in threads_at_work():
             await asyncio.sleep(_LOOK)
     assert threads[0] in {each.ident for each in threading.enumerate()}, "it has ended, not rested"
+
+
+class KeepsAnExecutor:
+    """Has an executor of its own, which it shuts down only when it is exited."""
+
+    kept: ClassVar[list[ThreadPoolExecutor]] = []
+
+    def __init__(self, *, mended: bool) -> None:
+        self._mended = mended
+
+    async def __aenter__(self) -> None:
+        executor = ThreadPoolExecutor(2, thread_name_prefix="of its own")
+        self.kept.append(executor)
+        executor.submit(int).result()
+        try:
+            await asyncio.sleep(0)
+        except BaseException:
+            if self._mended:
+                executor.shutdown()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self.kept.pop().shutdown()
+
+
+@pytest.mark.parametrize("mended", [False, True])
+def test_an_executor_that_is_not_shut_down_is_a_finding(mended: bool) -> None:
+    report = audit(lambda: KeepsAnExecutor(mended=mended))
+    for executor in KeepsAnExecutor.kept:
+        executor.shutdown()
+    KeepsAnExecutor.kept.clear()
+    found = {each.category for each in report.findings}
+    assert found == (set() if mended else {Category.THREAD}), str(report)
+
+
+def test_how_many_threads_an_executor_has_is_its_own_affair() -> None:
+    executor = ThreadPoolExecutor(3)
+
+    async def work_in_threads() -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(loop.run_in_executor(executor, int) for _ in range(3)))
+
+    executor.submit(int).result()
+    report = audit(work_in_threads)
+    executor.shutdown()
+    assert report.verdict is Verdict.SAFE, str(report)

@@ -16,11 +16,13 @@ import threading
 from asyncio import AbstractEventLoop, Task
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, final
+from typing import Any, cast, final
+from weakref import ReferenceType
 
 from withal.audit.evidence import listing, place_of
 from withal.audit.injection import stack_of
@@ -32,9 +34,7 @@ _CHILDREN = "/proc/self/task/{}/children"
 # Pools start threads as they are needed, and keep them for the next call. What such a thread does
 # is another matter, and looked at where it is done. And where a thread waits for a process, the
 # process is what is told.
-_POOLED = re.compile(
-    r"asyncio_|asyncio-waitpid|withal-files|ThreadPoolExecutor-|AnyIO worker thread|audit-"
-)
+_POOLED = re.compile(r"asyncio_|asyncio-waitpid|withal-files|AnyIO worker thread|audit-executor")
 
 
 @final
@@ -93,8 +93,7 @@ def residue(
         yield _descriptor_piece(fd, link)
     for pid in sorted(now.processes - before.processes):
         yield Piece(Category.PROCESS, "process", f"process {pid} still runs: {_command_of(pid)}")
-    for thread in now.threads - before.threads:
-        yield _thread_piece(thread)
+    yield from _thread_pieces(now.threads - before.threads, before)
     for task in asyncio.all_tasks(loop).difference(own):
         yield _task_piece(task)
     yield from _watched_descriptors(loop, now, before)
@@ -170,6 +169,31 @@ def _command_of(pid: int) -> str:
 
 def _is_pooled(thread: threading.Thread) -> bool:
     return _POOLED.match(thread.name) is not None
+
+
+def _thread_pieces(threads: Iterable[threading.Thread], before: Belongings) -> Iterator[Piece]:
+    """Yield a piece for each thread, and one for each executor that has been left with some.
+
+    How many threads an executor has come to have is its own affair.
+    """
+    known = {id(_executor_of(thread)) for thread in before.threads}
+    for thread in threads:
+        executor = _executor_of(thread)
+        if executor is None:
+            yield _thread_piece(thread)
+        elif id(executor) not in known:
+            known.add(id(executor))
+            words = f"an executor was not shut down, and has the thread {thread.name!r}"
+            yield Piece(Category.THREAD, re.sub(r"\d+", "#", thread.name), words)
+
+
+def _executor_of(thread: threading.Thread) -> ThreadPoolExecutor | None:
+    """Return the executor that a thread works for, as long as anybody has it."""
+    args: tuple[object, ...] = getattr(thread, "_args", ())
+    if not args or not isinstance(args[0], ReferenceType):
+        return None
+    executor: object = cast("ReferenceType[object]", args[0])()
+    return executor if isinstance(executor, ThreadPoolExecutor) else None
 
 
 def _thread_piece(thread: threading.Thread) -> Piece:
