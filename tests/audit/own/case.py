@@ -16,8 +16,7 @@ class Case:
     Attributes:
         scenario: what is audited.
         covers: the public names that it uses, such as ``"withal.files.open"``.
-        deep: whether a second cancellation may come to it as well. It is for what cleans up by
-            waiting, where that can find something half undone.
+        deep: whether a second cancellation comes to the same place in every run.
     """
 
     scenario: Scenario
@@ -31,7 +30,7 @@ def case(
     *covers: str,
     setup: Setup | None = None,
     probe: Run | None = None,
-    deep: bool = False,
+    deep: bool = True,
 ) -> Case:
     """Return a case; the names are without ``withal.``."""
     return Case(Scenario(run, setup, probe, name), tuple(f"withal.{each}" for each in covers), deep)

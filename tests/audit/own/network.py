@@ -94,9 +94,9 @@ def _cases() -> Iterator[Case]:
         ("http.session, a slow answer", get_slowly),
         ("http.session, the environment", look_at_the_environment),
     ):
-        yield case(name, run, "http.session", setup=site, probe=answers)
+        yield case(name, run, "http.session", setup=site, probe=answers, deep=False)
     for name, run in ("fetch, one", fetch_one), ("fetch, a batch", fetch_several):
-        yield case(name, run, "fetch.fetch", setup=site, probe=complete_or_not_there)
+        yield case(name, run, "fetch.fetch", setup=site, probe=complete_or_not_there, deep=False)
 
 
 CASES = list(_cases())

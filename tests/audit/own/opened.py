@@ -364,11 +364,10 @@ def openings(ground_name: str, ground: Ground) -> Iterator[Case]:
             "files.Path.open",
             setup=setup,
             probe=opens_again,
-            deep=True,
         )
     name = f"open awaited, {ground_name}"
     covers = "files.Opening.__await__"
-    yield case(name, open_awaited, covers, setup=setup, probe=opens_again, deep=True)
+    yield case(name, open_awaited, covers, setup=setup, probe=opens_again)
 
 
 def _cases() -> Iterator[Case]:

@@ -250,7 +250,7 @@ async def wait_for(method: str, double: Resource) -> None:
 
 def _doubles() -> Iterator[Case]:
     name = "testing.Resource"
-    yield case(name, use, f"{name}.__aenter__", setup=unused, probe=has_ended, deep=True)
+    yield case(name, use, f"{name}.__aenter__", setup=unused, probe=has_ended)
     for wait in "wait_opening", "wait_open", "wait_closing", "wait_closed":
         run = partial(wait_for, wait)
         yield case(f"{name}, {wait}", run, f"{name}.{wait}", setup=double, probe=run)
@@ -273,9 +273,6 @@ _USE = (
 )
 
 CASES = [
-    *(
-        case(name, run, *names, setup=house, probe=is_empty, deep=True)
-        for name, run, *names in _USE
-    ),
+    *(case(name, run, *names, setup=house, probe=is_empty) for name, run, *names in _USE),
     *_doubles(),
 ]

@@ -320,7 +320,7 @@ def _cases() -> Iterator[Case]:
         yield case(f"Path.{name}", change, f"files.Path.{name}", setup=tree, probe=done)
     for name, use, what in TEMPORARY:
         covers, empty = f"files.tempfile.{what}", partial(is_empty, use)
-        yield case(f"tempfile, {name}", use, covers, setup=tree, probe=empty, deep=True)
+        yield case(f"tempfile, {name}", use, covers, setup=tree, probe=empty)
 
 
 def _asked(name: str, call: Call, *covers: str) -> Case:

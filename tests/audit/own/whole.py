@@ -262,10 +262,10 @@ def _cases() -> Iterator[Case]:
     for name, publish, target, content, function in PUBLISHED:
         complete = partial(is_old_or_complete, publish, target, content)
         covers = f"files.{function}", "files.PartFile.write"
-        yield case(name, publish, *covers, setup=setup, probe=complete, deep=True)
+        yield case(name, publish, *covers, setup=setup, probe=complete)
     for name, take, held in LOCKS:
         gate = partial(held, in_tmpfs)
-        yield case(name, take, "files.lock", setup=gate, probe=acquire, deep=True)
+        yield case(name, take, "files.lock", setup=gate, probe=acquire)
 
 
 CASES = list(_cases())
