@@ -331,8 +331,10 @@ ENVIRONMENTS = [
 
 
 def test_a_process_ends_although_the_loop_is_stopped_again_and_again() -> None:
+    kept = list[subprocess.Popen[bytes]]()
+
     async def stops() -> None:
-        await asyncio.create_subprocess_exec("sleep", "60")
+        kept.append(subprocess.Popen(["sleep", "60"]))
         loop = asyncio.get_running_loop()
 
         def again() -> None:
@@ -344,6 +346,8 @@ def test_a_process_ends_although_the_loop_is_stopped_again_and_again() -> None:
 
     before = set(processes())
     assert reason(audit(stops)) == "it stops the event loop"
+    for process in kept:
+        process.wait()
     assert set(processes()) == before
 
 
