@@ -26,7 +26,7 @@ from withal.audit.residue import Counts, Piece
 from withal.audit.scenario import Scenario, ScenarioError
 from withal.audit.session import Session
 from withal.audit.standstill import why_in_vain
-from withal.audit.trace import Trace
+from withal.audit.trace import Path, Trace
 
 _CUTS = 3  # times that what did not end is cancelled
 _MOMENT = 0.1  # seconds that it gets each time
@@ -76,6 +76,10 @@ class Observation:
     came_late: bool = False
     bypassed: bool = False
     loop: str = ""
+
+    def trace_of(self, path: Path) -> Trace | None:
+        """Return where one of the tasks was suspended; None if there was no such task."""
+        return next((trace for trace in self.traces if trace.path == path), None)
 
 
 def attempt(

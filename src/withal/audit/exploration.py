@@ -251,7 +251,7 @@ class Exploration:
     def _deeper(self, step: _Step, seen: Observation) -> Iterator[_Step]:
         """Yield the attempts that strike once more, at each suspension that has followed."""
         target = step.target
-        trace = next((each for each in seen.traces if each.path == target.path), None)
+        trace = seen.trace_of(target.path)
         if trace is None or seen.difference or seen.strikes < len(target.ordinals):
             return
         last = target.ordinals[-1]
@@ -332,7 +332,7 @@ def _attribution(piece: Piece, suspension: Suspension) -> str:
 
 def _aftermath(step: _Step, seen: Observation) -> str:
     """Tell where the task was suspended once it had been cancelled."""
-    trace = next((each for each in seen.traces if each.path == step.target.path), None)
+    trace = seen.trace_of(step.target.path)
     marks = trace.marks[step.target.ordinals[-1] :] if trace is not None else []
     if not marks:
         return "after that the task was not suspended again"
