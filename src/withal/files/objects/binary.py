@@ -102,18 +102,17 @@ class BinaryFile(Cursor, File[bytes]):
 
     async def read(self, size: int | None = -1, /) -> bytes:
         """Read `size` bytes, or to the end of the file; fewer only at its end."""
-        unread = self._unread
+        turns, unread = self._turns, self._unread
+        turns.left -= AT_HAND
+        if turns.left < 0:
+            await turns.settle()
         if type(size) is int and size > 0 and unread.lines is None and not self._lock.locked():
-            turns = self._turns
-            turns.left -= AT_HAND
-            if turns.left < 0:
-                await turns.settle()
             at = unread.at
             end = at + size
             if end <= len(unread.data):
                 unread.at = end
                 return unread.data[at:end]
-            if self._is_reading and not self._lock.locked():  # by now
+            if self._is_reading:
                 data = self._read_now(size)
                 if data is not None:
                     return data

@@ -18,18 +18,19 @@ class Buffer(Generic[AnyStr]):
     Attributes:
         data: what was read ahead.
         at: how much of it is used. True only while no lines are iterated: see `settle`.
+        lines: those that are being iterated, if any are.
     """
 
-    __slots__ = ("_empty", "_end", "_iterator", "_left", "_lines", "at", "data")
+    __slots__ = ("_cut", "_empty", "_end", "_left", "at", "data", "lines")
 
     def __init__(self, empty: AnyStr) -> None:
         self._empty: AnyStr = empty
         self.data: AnyStr = empty
         self.at = 0
-        self._lines: Sequence[AnyStr] = ()
-        self._left = 0  # of the lines, when `at` was worked out
-        self._end = 0  # of the lines, in the data
-        self._iterator: Iterator[AnyStr] | None = None
+        self.lines: Iterator[AnyStr] | None = None
+        self._cut: Sequence[AnyStr] = ()  # what they are, or were
+        self._left = 0  # of these, when `at` was worked out
+        self._end = 0  # of these, in the data
 
     def __len__(self) -> int:
         """Return how much is unread."""
@@ -62,40 +63,35 @@ class Buffer(Generic[AnyStr]):
         """Return all that is unread."""
         return self.take(len(self.data))
 
-    @property
-    def lines(self) -> Iterator[AnyStr] | None:
-        """The lines that are being iterated, if any are."""
-        return self._iterator
-
     def iterate(self, lines: Sequence[AnyStr], end: int) -> Iterator[AnyStr]:
         """Begin to take these lines, which are the next unread up to `end`, one by one.
 
         The iterator ends early when something else is done with the buffer.
         """
         self.forget_lines()
-        self._lines = lines
+        self._cut = lines
         self._left = len(lines)
         self._end = end
-        self._iterator = iter(lines)
-        return self._iterator
+        self.lines = iter(lines)
+        return self.lines
 
     def settle(self) -> None:
         """Work out how far the lines have been iterated."""
-        if self._iterator is not None:
-            left = length_hint(self._iterator)
+        if self.lines is not None:
+            left = length_hint(self.lines)
             if not left:
                 self.at = self._end
                 self._left = 0
                 return
-            start = len(self._lines) - self._left
-            self.at += sum(map(len, self._lines[start : start + self._left - left]))
+            start = len(self._cut) - self._left
+            self.at += sum(map(len, self._cut[start : start + self._left - left]))
             self._left = left
 
     def forget_lines(self) -> None:
         """End the iteration of lines; what is left of them stays unread."""
-        if self._iterator is not None:
+        if self.lines is not None:
             self.settle()
-            for _ in self._iterator:
+            for _ in self.lines:
                 pass
-            self._iterator = None
-            self._lines = ()
+            self.lines = None
+            self._cut = ()

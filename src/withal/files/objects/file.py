@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import AnyStr, Generic, Self
+from typing import AnyStr, Generic, Self, TypeAlias, final
+
+NextLines: TypeAlias = Callable[[], Awaitable[Iterator[AnyStr] | None]]
 
 
 class File(ABC, Generic[AnyStr]):
@@ -29,10 +32,8 @@ class File(ABC, Generic[AnyStr]):
     async def _next_lines(self) -> Iterator[AnyStr] | None:
         """Return the next lines, some or many, or None at the end."""
 
-    async def __aiter__(self) -> AsyncIterator[AnyStr]:
-        while (lines := await self._next_lines()) is not None:
-            for line in lines:
-                yield line
+    def __aiter__(self) -> AsyncIterator[AnyStr]:
+        return _iterate(self._next_lines)
 
     async def __anext__(self) -> AnyStr:
         line = await self.readline()
@@ -56,3 +57,38 @@ class File(ABC, Generic[AnyStr]):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+if sys.version_info >= (3, 12):
+
+    def _iterate(next_lines: NextLines[AnyStr]) -> AsyncIterator[AnyStr]:
+        return _Lines(next_lines)
+
+    @final
+    class _Lines(Generic[AnyStr]):
+        """What the generator below does, in half its time since coroutines run in line."""
+
+        __slots__ = ("_lines", "_next_lines")
+
+        def __init__(self, next_lines: NextLines[AnyStr]) -> None:
+            self._next_lines = next_lines
+            self._lines: Iterator[AnyStr] = iter(())
+
+        def __aiter__(self) -> Self:
+            return self
+
+        async def __anext__(self) -> AnyStr:
+            for line in self._lines:
+                return line
+            lines = await self._next_lines()
+            if lines is None:
+                raise StopAsyncIteration
+            self._lines = lines
+            return next(lines)
+
+else:
+
+    async def _iterate(next_lines: NextLines[AnyStr]) -> AsyncIterator[AnyStr]:
+        while (lines := await next_lines()) is not None:
+            for line in lines:
+                yield line

@@ -280,7 +280,7 @@ class TextFile(File[str]):
                 return None
             text = unread.data[unread.at :]
             hint = max(self._at_once, size)
-            lines = self._split(text, hint)
+            lines = self._split(text, hint if hint < len(text) else -1)
             left = lines.pop() if len(lines) > 1 and not self._ends_line(lines[-1]) else ""
             taken = len(text) - len(left) if hint >= len(text) else sum(map(len, lines))
             self._at_once = lines_at_once(self._at_once, len(lines), taken)
@@ -292,7 +292,9 @@ class TextFile(File[str]):
         data = io.BytesIO(text.encode(*_AS_BYTES))
         # What any newline was translated to is one already.
         file = io.TextIOWrapper(data, *_AS_BYTES, newline="\n" if newline is None else newline)
-        return file.readlines(hint) if hint >= 0 else lines_of(file)
+        if len(text) > LONG and hint < 0:
+            return lines_of(file)
+        return file.readlines(hint)
 
     def _ends_line(self, line: str) -> bool:
         return self._line_end_after(line, 0) == len(line)
