@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -57,6 +59,38 @@ async def test_a_brief_call_that_takes_long_does_not_hold_up_the_others() -> Non
     for event in events:
         event.set()
     assert all(await asyncio.gather(*map(landed, waits)))
+
+
+@pytest.mark.usefixtures("endless_patience")
+async def test_the_loop_is_woken_once_for_many_brief_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wakings = 0
+    loop = asyncio.get_running_loop()
+    wake = loop.call_soon_threadsafe
+
+    def count(*args: Any, **options: Any) -> asyncio.Handle:  # of anything: it only passes through
+        nonlocal wakings
+        wakings += 1
+        return wake(*args, **options)
+
+    may_go_on = threading.Event()
+    held_up = hop(may_go_on.wait, is_brief=True)  # until all are queued
+    flights = [hop(time.sleep, 0.001, is_brief=True) for _ in range(20)]
+    monkeypatch.setattr(loop, "call_soon_threadsafe", count)
+    may_go_on.set()
+    assert await asyncio.gather(*map(landed, flights)) == [None] * 20
+    assert await landed(held_up)
+    assert wakings <= 2
+
+
+async def test_a_result_does_not_wait_for_a_brief_call_that_takes_long() -> None:
+    may_go_on = threading.Event()
+    first = hop(int, is_brief=True)
+    slow = [hop(may_go_on.wait, is_brief=True) for _ in range(3)]
+    assert await landed(first) == 0
+    may_go_on.set()
+    assert await asyncio.gather(*map(landed, slow)) == [True] * 3
 
 
 @pytest.mark.usefixtures("endless_patience")

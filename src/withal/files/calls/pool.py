@@ -6,9 +6,10 @@ queue; results gather in a second queue, and one wake-up has the loop take all t
 
 A call that is brief as a rule, such as reading a small file, shares a thread with others that are.
 One thread makes dozens of these while another one is woken; and two that make them at once hand the
-interpreter's lock to and fro, at each system call, and keep the event loop from getting it. Since
-what is brief as a rule may have to wait for a disk, the loop looks after them: where they get on
-slowly, twice as many threads serve, each millisecond.
+interpreter's lock to and fro, at each system call, and keep the event loop from getting it. So does
+a loop that is woken for each result: it is told of them when no more such calls are queued. Since
+what is brief as a rule may have to wait for a disk, the loop looks after them each millisecond: it
+takes the results there are, and where the calls get on slowly, twice as many threads serve.
 
 The threads are daemons, so that a disk that hangs does not keep the interpreter from ending. They
 end with their loop: each pool leaves an asynchronous generator suspended, which
@@ -98,7 +99,8 @@ class Pool:
             await asyncio.wait((self._all_landed,))
 
     def _look_after(self) -> None:
-        """Wake as many threads again as there are, if they get on slowly, and look again later."""
+        """Take the results there are, and wake as many threads again if they come slowly."""
+        self._land()
         with self._lock:
             waiting = len(self._jobs)
             taken = self._submitted - waiting
@@ -163,6 +165,8 @@ class Pool:
                 return
             if not is_brief:
                 self._leave_the_rest()
+            if not is_brief or not self._jobs:
+                self._tell()  # of those before: this one may take long, and nobody comes after it
             try:
                 result: _Result = future, function(*args), None
             except BaseException as error:
@@ -171,7 +175,9 @@ class Pool:
                 # Before the loop is told: who submits the next call then need wake nobody for it.
                 with self._lock:
                     self._serving += 1
-            self._tell(result)
+            self._results.append(result)
+            if not is_brief or not self._jobs:
+                self._tell()
             del future, function, args, result  # lest an idle thread keep them alive
 
     def _leave_the_rest(self) -> None:
@@ -181,11 +187,14 @@ class Pool:
             if self._jobs and not self._serving:
                 self._wake_one()
 
-    def _tell(self, result: _Result) -> None:
-        """Hand a result to the loop."""
-        self._results.append(result)
+    def _tell(self) -> None:
+        """Have the loop take the results, if there are any.
+
+        Whoever appends one looks for jobs after that, and whoever takes the last job looks for
+        results after that: one of the two finds that the loop is to be told.
+        """
         # Appended first: whoever finds this set knows that the loop has yet to look.
-        if not self._is_told:
+        if self._results and not self._is_told:
             self._is_told = True
             with suppress(RuntimeError):  # the loop is closed, and nobody waits
                 self._loop.call_soon_threadsafe(self._land)

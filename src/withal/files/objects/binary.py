@@ -250,27 +250,28 @@ class BinaryFile(Cursor, File[bytes]):
         Raises:
             OSError: what was queued earlier could not be written; of `data`, nothing is queued.
         """
-        if self._has_no_write:
-            self._check_writable("write")
-        part = data if type(data) is bytes else _bytes_of(data)
+        if type(data) is not bytes:
+            if self._has_no_write:
+                self._check_writable("write")
+            data = _bytes_of(data)
         writer = self._writer
-        size = len(part)
+        size = len(data)
         room = writer.room - size - PART
         if room >= 0:
             writer.room = room
-            writer.parts.append(part)
+            writer.parts.append(data)
             return size
         self._check_writable("write")
         if not self._is_raw:
             await self._wait_to_write()
-            writer.put(part)
+            writer.put(data)
             return size
         async with self._lock:
             self._check_open()
             self._begin_writing()
             await writer.wait_room()
             self._check_open()
-            writer.put(part)
+            writer.put(data)
             await writer.drain()
         return size
 

@@ -71,7 +71,7 @@ if sys.version_info >= (3, 12):
         __slots__ = ("_lines", "_next_lines")
 
         def __init__(self, next_lines: NextLines[AnyStr]) -> None:
-            self._next_lines = next_lines
+            self._next_lines: NextLines[AnyStr] = next_lines
             self._lines: Iterator[AnyStr] = iter(())
 
         def __aiter__(self) -> Self:

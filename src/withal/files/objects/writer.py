@@ -24,7 +24,7 @@ from withal.files.objects.channel import Channel, Sequential
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-BATCH = 128 * 1024
+BATCH = 256 * 1024
 """How many bytes are gathered before a thread is asked to write them: several times what it could
 write while it is being asked."""
 
@@ -34,7 +34,7 @@ PIPE_BUF: int = getattr(select, "PIPE_BUF", 512)
 PART = 64
 """What each part counts besides its bytes: so a batch of the smallest is some thousand writes."""
 
-LIMIT = 512 * 1024
+LIMIT = 1024 * 1024
 """How many are gathered at most, while others are being written, before the caller has to wait."""
 
 
