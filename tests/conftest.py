@@ -13,6 +13,7 @@ import inspect
 import os
 import threading
 from collections.abc import Callable, Coroutine, Generator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 
 
+TESTS_A_FREEZE = 50
+"""After so many tests what there is by then, imported modules above all, is frozen."""
+
+_tests = count()
+
 # How long an example takes says nothing on a busy machine.
 hypothesis.settings.register_profile("withal", deadline=None)
 hypothesis.settings.load_profile("withal")
@@ -40,9 +46,12 @@ def pytest_sessionstart() -> None:
         run_and_check(lambda: asyncio.sleep(0), name)
 
 
-def pytest_collection_finish() -> None:
-    gc.collect()
-    gc.freeze()  # what was imported is not looked at again by the collections around each test
+def pytest_runtest_logstart() -> None:
+    """Have the collections around each test not look at what the tests before have left."""
+    if next(_tests) % TESTS_A_FREEZE == 0:
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
