@@ -800,7 +800,7 @@ class ClosesWhatIsNotOpen:
 async def fails_where_nobody_listens(mended: bool) -> None:
     loop = asyncio.get_running_loop()
     done: Future[None] = loop.create_future()
-    loop.call_later(0.001, settle if mended else Future.set_result, done, None)
+    loop.call_later(0.02, settle if mended else Future.set_result, done, None)
     await done  # HERE
 
 

@@ -133,7 +133,7 @@ def test_a_list_makes_no_attempt(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_replay_has_as_much_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert audited("Careless", timeout=30) == 1
-    assert f"withal audit {HERE}:Careless --timeout 30 --at 1:early" in capsys.readouterr().out
+    assert f"withal audit {HERE}:Careless --at 1:early --timeout 30" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("form", Format)

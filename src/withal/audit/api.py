@@ -15,7 +15,7 @@ from typing import final
 from withal.audit.attempt import Options
 from withal.audit.complaints import collecting_by_hand
 from withal.audit.exploration import Address, Exploration, OnAttempt
-from withal.audit.record import Delivery
+from withal.audit.record import DEFAULT_TIMEOUT, Delivery
 from withal.audit.report import Report
 from withal.audit.scenario import Run, Scenario, Setup, scenario_of
 from withal.audit.session import Session, session
@@ -31,7 +31,7 @@ def audit(
     deliveries: Iterable[Delivery | str] | str = BOTH,
     depth: int = 1,
     loop_factory: Callable[[], AbstractEventLoop] | None = None,
-    timeout: float = 5.0,
+    timeout: float = DEFAULT_TIMEOUT,
     at: str | None = None,
     target: str | None = None,
     command: str = "",
@@ -108,7 +108,7 @@ def survey(
     setup: Setup | None = None,
     probe: Run | None = None,
     loop_factory: Callable[[], AbstractEventLoop] | None = None,
-    timeout: float = 5.0,
+    timeout: float = DEFAULT_TIMEOUT,
     target: str | None = None,
 ) -> Report:
     """Run a scenario without cancelling it, and report where it suspends: what an audit would try.
@@ -165,6 +165,7 @@ class _Audited:
             loop=exploration.loop,
             python=f"{platform.python_implementation()} {platform.python_version()}",
             seconds=monotonic() - started,
+            timeout=self._options.timeout,
             expected=current.expectations + exploration.always_left,
         )
 

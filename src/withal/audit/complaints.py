@@ -17,6 +17,7 @@ from typing import Any, final
 
 from withal.audit.delivery import InjectedError
 from withal.audit.evidence import traceback_of
+from withal.audit.naming import name_of
 from withal.audit.record import Category
 from withal.audit.residue import Piece
 
@@ -69,7 +70,7 @@ class Complaints:
         # Its object is not kept: that would bring it back to life.
         error = unraisable.exc_value
         what = unraisable.err_msg or "an error that nobody can catch"
-        name = getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__)
+        name = name_of(unraisable.object)
         if not _is_never_awaited(error):
             text = f"{what}: {name}: {error!r}"
             self._add(Category.CLEANUP, text, text, traceback_of(error))

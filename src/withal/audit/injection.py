@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 
 from withal._core.site import suspended_frames
 from withal.audit.delivery import Deliverer, InjectedError, deliverer_of
+from withal.audit.naming import name_of
 from withal.audit.record import Delivery
 from withal.audit.timers import Timers
 from withal.audit.trace import Mark, Path, Trace, first_difference, mark_of
@@ -139,7 +140,7 @@ class Watch:
         relayed: Any = _relayed(_Relayed(coroutine), self, self._new_trace(coroutine))
         # Libraries know tasks by the names of their coroutines.
         relayed.__name__ = getattr(coroutine, "__name__", relayed.__name__)
-        relayed.__qualname__ = _qualname(coroutine)
+        relayed.__qualname__ = name_of(coroutine)
         return cast("Coroutine[Any, Any, T]", relayed)
 
     def _is_watched(self, context: Any) -> bool:
@@ -155,7 +156,7 @@ class Watch:
             parent = self._traces_by_task.get(task) if task is not None else None
             parent = parent or self.traces[0]
             parent.children += 1
-            trace = Trace((*parent.path, parent.children), _qualname(coroutine))
+            trace = Trace((*parent.path, parent.children), name_of(coroutine))
         self.traces.append(trace)
         return trace
 
@@ -187,11 +188,6 @@ class Watch:
         """Note that a cancellation has reached a coroutine."""
         if self.strikes and self._target is not None and trace.path == self._target.path:
             self.was_told = self.was_told or isinstance(error, CancelledError)
-
-
-def _qualname(coroutine: object) -> str:
-    name: str = getattr(coroutine, "__qualname__", type(coroutine).__qualname__)
-    return name.replace("<locals>.", "")
 
 
 def _current_task() -> Task[Any] | None:

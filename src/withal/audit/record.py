@@ -13,6 +13,9 @@ from withal._core.site import Site
 ASYNCIO = f"{os.sep}asyncio{os.sep}"
 """In the path of what people know well, and seldom look for."""
 
+DEFAULT_TIMEOUT = 5.0
+"""Seconds that a scenario, and each use of its environment, may take by default."""
+
 
 @final
 class Verdict(StrEnum):
@@ -177,7 +180,9 @@ class Record:
         seconds: how long it all took.
         expected: residue that is no finding, and why: by design, as `expect` was told, or since it
             is left behind when nobody cancels, too.
-        command: what makes one attempt again if its address is added, where `target` does not say.
+        timeout: seconds that the scenario, and each use of the environment, might take.
+        command: what makes one attempt again if its address is added, where it is not the command
+            line.
     """
 
     scenario: str
@@ -192,6 +197,7 @@ class Record:
     python: str = ""
     seconds: float = 0.0
     expected: tuple[str, ...] = ()
+    timeout: float = DEFAULT_TIMEOUT
     command: str = ""
 
     @property
@@ -206,4 +212,5 @@ class Record:
         if self.target is None:
             return f'audit({self.scenario}, ..., at="{address}")'
         loop = "" if self.loop == "asyncio" else f" --loop {self.loop}"
-        return f"withal audit {shlex.quote(self.target)} --at {address}{loop}"
+        timeout = "" if self.timeout == DEFAULT_TIMEOUT else f" --timeout {self.timeout:g}"
+        return f"withal audit {shlex.quote(self.target)} --at {address}{loop}{timeout}"

@@ -26,6 +26,7 @@ from weakref import ReferenceType
 
 from withal.audit.evidence import listing, place_of
 from withal.audit.injection import stack_of
+from withal.audit.naming import name_of
 from withal.audit.record import Category
 
 _DESCRIPTORS = "/proc/self/fd"
@@ -238,8 +239,8 @@ def _is_idle(code: CodeType) -> bool:
 
 def _task_piece(task: Task[Any]) -> Piece:
     stack = list(stack_of(task))
-    name = getattr(task.get_coro(), "__qualname__", type(task.get_coro()).__qualname__)
-    who = f"{task.get_name()!r} of {name.replace('<locals>.', '')}"
+    name = name_of(task.get_coro())
+    who = f"{task.get_name()!r} of {name}"
     return Piece(Category.TASK, name, f"task {who} still waits{place_of(stack)}", listing(stack))
 
 

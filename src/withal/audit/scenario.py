@@ -7,10 +7,10 @@ import inspect
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncContextDecorator, nullcontext
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias, cast, final
+from typing import Any, TypeAlias, final
 
 from withal._core.errors import WithalError
+from withal.audit.naming import name_of
 
 # What a scenario takes and returns is its own affair: it gets what its setup yields, and what it
 # returns is dropped.
@@ -69,7 +69,7 @@ class Scenario:
             if not callable(value) or isinstance(value, AsyncContextDecorator):
                 raise TypeError(_not_callable(what, value))
             _check_parameters(what, value, has_setup=self.setup is not None)
-        object.__setattr__(self, "name", self.name or _name_of(self.run))
+        object.__setattr__(self, "name", self.name or name_of(self.run))
 
     def environment(self) -> AbstractAsyncContextManager[Any]:
         """Make a fresh environment."""
@@ -92,8 +92,8 @@ class Scenario:
             await made
         else:
             raise ScenarioError(
-                f"{_name_of(function)} returned {made!r}, where an async function or an async "
-                f"context manager is needed{_hint(made, _name_of(function))}"
+                f"{name_of(function)} returned {made!r}, where an async function or an async "
+                f"context manager is needed{_hint(made, name_of(function))}"
             )
 
 
@@ -135,7 +135,7 @@ def _check_parameters(what: str, function: Callable[..., object], *, has_setup: 
         given = "what the setup yields, as its one argument" if gets else "no argument"
         advice = "" if has_setup else "; give it a setup, or use functools.partial"
         raise TypeError(
-            f"{what} {_name_of(function)}{signature} cannot be called: it gets {given}, "
+            f"{what} {name_of(function)}{signature} cannot be called: it gets {given}, "
             f"and {error}{advice}"
         ) from None
 
@@ -159,10 +159,3 @@ def _hint(made: object, name: str) -> str:
     if hasattr(made, "__enter__"):
         return "; a synchronous one never suspends, and so is never cancelled"
     return ""
-
-
-def _name_of(function: object) -> str:
-    while isinstance(function, partial):
-        function = cast("partial[object]", function).func
-    name: str = getattr(function, "__qualname__", type(function).__qualname__)
-    return name.replace("<locals>.", "")

@@ -13,6 +13,7 @@ from types import CodeType
 from typing import TypeAlias, cast, final
 
 from withal._core.site import Site, suspended_frames
+from withal.audit.naming import name_of
 from withal.audit.record import Suspension
 from withal.audit.scenario import Scenario
 
@@ -32,16 +33,14 @@ def mark_of(coroutine: object, awaited: object) -> Mark:
     """Take the mark of a coroutine that has just been suspended."""
     frames = suspended_frames(coroutine)
     places = tuple((each.f_code, each.f_lasti) for each in frames if each.f_code is not _CALL)
-    return places, _name_of(awaited)
+    return places, _kind_of(awaited)
 
 
-def _name_of(awaited: object) -> str:
+def _kind_of(awaited: object) -> str:
     if awaited is None:
         return TURN
     if isinstance(awaited, Task):
-        coroutine: object = cast("Task[object]", awaited).get_coro()
-        name: str = getattr(coroutine, "__qualname__", "a coroutine")
-        return f"the task of {name.replace('<locals>.', '')}"
+        return f"the task of {name_of(cast('Task[object]', awaited).get_coro())}"
     return type(awaited).__name__
 
 

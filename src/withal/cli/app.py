@@ -9,6 +9,7 @@ import typer
 
 from withal import __version__
 from withal.audit import Delivery
+from withal.audit.record import DEFAULT_TIMEOUT
 from withal.cli.choices import Format, Loop
 from withal.cli.interrupt import run
 from withal.cli.requirements import require
@@ -120,7 +121,7 @@ def audit(
     timeout: Annotated[
         float,
         typer.Option(metavar="SECONDS", min=0.001, help="How long a run, or a probe, may take."),
-    ] = 5,
+    ] = DEFAULT_TIMEOUT,
     at: Annotated[
         str | None,
         typer.Option(metavar="N:HOW", help="Make one attempt again, and tell all of it."),

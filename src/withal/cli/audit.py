@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import sys
 import threading
 from asyncio import AbstractEventLoop
@@ -27,7 +26,6 @@ from withal.cli.requirements import require
 from withal.cli.target import TargetError, load
 
 _STATUS = {Verdict.SAFE: 0, Verdict.UNSAFE: 1, Verdict.UNRESOLVED: 3, Verdict.ERROR: 4}
-DEFAULT_TIMEOUT = 5.0
 _USAGE = 2
 _INTERRUPTED = 130
 _BETWEEN = 0.1  # seconds between two pictures of the progress
@@ -123,17 +121,8 @@ def _audited(target: str, options: AuditOptions) -> Report:
             timeout=options.timeout,
             at=options.at,
             target=target,
-            command=_again(target, options),
             on_attempt=on_attempt,
         )
-
-
-def _again(target: str, options: AuditOptions) -> str:
-    """Return the command for one attempt of a scenario that needs more time than others."""
-    if options.timeout == DEFAULT_TIMEOUT:
-        return ""
-    loop = "" if options.loop is Loop.ASYNCIO else f" --loop {options.loop}"
-    return f"withal audit {shlex.quote(target)} --timeout {options.timeout:g}{loop} --at"
 
 
 def _loop_factory(loop: Loop) -> Callable[[], AbstractEventLoop]:
