@@ -31,7 +31,7 @@ write while it is being asked."""
 PIPE_BUF: int = getattr(select, "PIPE_BUF", 512)
 """How many bytes a pipe takes at once when it is ready."""
 
-PART = 64
+PART = 128
 """What each part counts besides its bytes: so a batch of the smallest is some thousand writes."""
 
 LIMIT = 1024 * 1024
