@@ -39,7 +39,7 @@ def audited(
     ("name", "status", "words"),
     [
         ("Careful", 0, "safe: Careful: nothing wrong was found in 6 attempts"),
-        ("Careless", 1, "task 'Task-"),
+        ("Careless", 1, "task '"),
         ("never_suspends", 3, "it never suspends"),
         ("fail", 4, r"ValueError: no\x1bdatabase at "),
     ],

@@ -33,7 +33,7 @@ from withal.audit.trace import (
 )
 
 _BASELINES = 6  # at most, in search of two that are alike
-_TRIES = 5  # for an attempt that was not suspended where it was to be struck
+_TRIES = 12  # for an attempt that was not suspended where it was to be struck
 _RACES = 3  # for one whose cancellation came after the result, which may well be so each time
 _MOST = 5000  # suspensions of one scenario that are struck; one that polls has no end of them
 _ROOM = 64  # descriptors that must be left for an attempt

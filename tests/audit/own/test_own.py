@@ -5,7 +5,7 @@ is, and twice in a row.
 
 A session and a download are cancelled once, at any depth. They clean up with a peer, which answers
 now in one turn of the loop and now in the next: of 200 second cancellations one or two do not come
-to the same place in five runs, and the audit would be unresolved.
+to the same place in a dozen runs, and the audit would be unresolved.
 """
 
 from __future__ import annotations
