@@ -176,26 +176,21 @@ class BinaryFile(Cursor, File[bytes]):
 
     async def readline(self, size: int | None = -1, /) -> bytes:
         """Read to the end of the line, or `size` bytes of it."""
-        unread = self._unread
-        if (size is None or size < 0) and not self._lock.locked():
-            turns = self._turns
-            turns.left -= AT_HAND
-            if turns.left < 0:
-                await turns.settle()
-            if unread.lines is not None:
-                line = next(unread.lines, None)
-                if line is not None:
-                    return line
-            unread.forget_lines()
-            at = unread.at
-            end = unread.data.find(b"\n", at) + 1
-            if end:
-                unread.at = end
-                return unread.data[at:end]
+        turns, unread = self._turns, self._unread
+        turns.left -= AT_HAND
+        if turns.left < 0:
+            await turns.settle()
+        size = -1 if size is None else size
+        if size < 0 and not self._is_raw and not self._lock.locked():
+            line = None if unread.lines is None else next(unread.lines, None)
+            if line is not None:
+                return line
+            lines = await self._next_lines()
+            return b"" if lines is None else next(lines)
         self._check_readable("read")
         async with self._lock:
             await self._begin_reading()
-            line = unread.take(await self._find_line(-1 if size is None else size))
+            line = unread.take(await self._find_line(size))
             if self._is_raw:
                 self._drop_ahead()
             return line

@@ -1,7 +1,7 @@
 """What was read ahead: bytes or characters, how far they are used, and their lines.
 
-``async for`` takes lines from an iterator over a list, which costs nothing a line. How far the
-buffer is used is then worked out only when somebody asks, from how many lines are left.
+``async for`` and ``readline`` take lines from an iterator over a list, which costs nothing a line.
+How far the buffer is used is then worked out only when somebody asks, from how many are left.
 """
 
 from __future__ import annotations
@@ -9,6 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from operator import length_hint
 from typing import AnyStr, Generic, final
+
+FEW = 2 * 1024
+"""How much is cut into lines at first, and again after lines were cut in vain."""
+
+MUCH = 128 * 1024
+"""How much is cut into lines together at most."""
+
+MANY = 1024
+"""How many lines are taken together at most: between two of these the loop may have a turn."""
 
 
 @final
@@ -19,15 +28,17 @@ class Buffer(Generic[AnyStr]):
         data: what was read ahead.
         at: how much of it is used. True only while no lines are iterated: see `settle`.
         lines: those that are being iterated, if any are.
+        at_once: how much is to be cut into lines together.
     """
 
-    __slots__ = ("_cut", "_empty", "_end", "_left", "at", "data", "lines")
+    __slots__ = ("_cut", "_empty", "_end", "_left", "at", "at_once", "data", "lines")
 
     def __init__(self, empty: AnyStr) -> None:
         self._empty: AnyStr = empty
         self.data: AnyStr = empty
         self.at = 0
         self.lines: Iterator[AnyStr] | None = None
+        self.at_once = FEW
         self._cut: Sequence[AnyStr] = ()  # what they are, or were
         self._left = 0  # of these, when `at` was worked out
         self._end = 0  # of these, in the data
@@ -69,8 +80,10 @@ class Buffer(Generic[AnyStr]):
         The iterator ends early when something else is done with the buffer.
         """
         self.forget_lines()
+        count = self._left = len(lines)
+        enough = max((end - self.at) * MANY // count, 1)
+        self.at_once = min(2 * self.at_once, MUCH) if count <= MANY else enough
         self._cut = lines
-        self._left = len(lines)
         self._end = end
         self.lines = iter(lines)
         return self.lines
@@ -91,6 +104,8 @@ class Buffer(Generic[AnyStr]):
         """End the iteration of lines; what is left of them stays unread."""
         if self.lines is not None:
             self.settle()
+            if self._left:
+                self.at_once = FEW
             for _ in self.lines:
                 pass
             self.lines = None

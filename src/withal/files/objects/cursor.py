@@ -30,10 +30,6 @@ FIRST = 4 * 1024
 LONG = 128 * 1024
 """From how many bytes on the rest of a file is decoded, or cut into lines, in a thread."""
 
-FIRST_LINES = 2 * 1024
-MOST_LINES = 1024
-"""How many lines are taken together at most: between two of these the loop may have a turn."""
-
 AHEAD = 64 * 1024
 """How much is read ahead at most: what a reader holds, besides the lines that it is cut into."""
 
@@ -85,7 +81,6 @@ class Cursor:
         self._entry = entry
         self._lock = Lock()
         self._turns = turns_here()
-        self._at_once = FIRST_LINES  # how many bytes are cut into lines together
 
     # Reading
 
@@ -240,11 +235,10 @@ class Cursor:
             if not size:
                 return None
             ahead = BytesIO(unread.data[unread.at :] if unread.at else unread.data)
-            lines = ahead.readlines(max(self._at_once, size))
+            lines = ahead.readlines(max(unread.at_once, size))
             taken = ahead.tell()
             if len(lines) > 1 and not lines[-1].endswith(b"\n"):
                 taken -= len(lines.pop())
-            self._at_once = lines_at_once(self._at_once, len(lines), taken)
             self._turns.left -= AT_HAND * len(lines)
             return unread.iterate(lines, unread.at + taken)
 
@@ -411,10 +405,3 @@ def lines_of(file: IO[AnyStr]) -> list[AnyStr]:
     while more := file.readlines(LONG):
         lines += more
     return lines
-
-
-def lines_at_once(size: int, count: int, taken: int) -> int:
-    """Return how much is to be cut into lines next, after `taken` of `size` were so many lines."""
-    if count > MOST_LINES:
-        return max(taken * MOST_LINES // count, 1)
-    return min(2 * size, 2 * AHEAD)  # what was left of the last, and what was read ahead

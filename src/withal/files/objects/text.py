@@ -14,7 +14,7 @@ from withal.files.calls.fairness import AT_HAND, turns_here
 from withal.files.calls.hop import call
 from withal.files.objects.binary import BinaryFile, size_of
 from withal.files.objects.buffer import Buffer
-from withal.files.objects.cursor import FIRST_LINES, LONG, lines_at_once, lines_of
+from withal.files.objects.cursor import LONG, lines_of
 from withal.files.objects.decoding import Decoding, unpack
 from withal.files.objects.file import File
 from withal.files.objects.statistics import Statistics
@@ -69,7 +69,6 @@ class TextFile(File[str]):
         self._newline = newline
         self._turns = turns_here()
         self._lock = buffer._lock
-        self._at_once = FIRST_LINES  # how many characters are cut into lines together
         self._unread: Buffer[str] = Buffer("")
         self._decoding = Decoding(encoding, errors, newline)
         self._encoder = codecs.getincrementalencoder(encoding)(errors)
@@ -166,23 +165,17 @@ class TextFile(File[str]):
 
     async def readline(self, size: int | None = -1, /) -> str:
         """Read to the end of the line, or `size` characters of it."""
-        unread = self._unread
+        turns, unread = self._turns, self._unread
+        turns.left -= AT_HAND
+        if turns.left < 0:
+            await turns.settle()
         size = -1 if size is None else size
         if size < 0 and not self._lock.locked():
-            turns = self._turns
-            turns.left -= AT_HAND
-            if turns.left < 0:
-                await turns.settle()
-            if unread.lines is not None:
-                line = next(unread.lines, None)
-                if line is not None:
-                    return line
-            unread.forget_lines()
-            end = self._line_end_after(unread.data, unread.at)
-            if end:
-                line = unread.data[unread.at : end]
-                unread.at = end
+            line = None if unread.lines is None else next(unread.lines, None)
+            if line is not None:
                 return line
+            lines = await self._next_lines()
+            return "" if lines is None else next(lines)
         self._check_readable()
         async with self._lock:
             await self._binary._begin_reading()
@@ -279,11 +272,10 @@ class TextFile(File[str]):
             if not size:
                 return None
             text = unread.data[unread.at :]
-            hint = max(self._at_once, size)
+            hint = max(unread.at_once, size)
             lines = self._split(text, hint if hint < len(text) else -1)
             left = lines.pop() if len(lines) > 1 and not self._ends_line(lines[-1]) else ""
             taken = len(text) - len(left) if hint >= len(text) else sum(map(len, lines))
-            self._at_once = lines_at_once(self._at_once, len(lines), taken)
             self._turns.left -= AT_HAND * len(lines)
             return unread.iterate(lines, unread.at + taken)
 
