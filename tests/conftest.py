@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import os
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from itertools import count
@@ -19,6 +18,8 @@ from typing import Any
 
 import hypothesis
 import pytest
+
+from withal._core.descriptors import open_descriptors
 
 try:
     import uvloop
@@ -104,17 +105,6 @@ def run_and_check(test: Callable[[], Coroutine[Any, Any, object]], loop_name: st
         runner.run(main())
     gc.collect()
     assert not unhandled, f"the loop's exception handler was called: {unhandled}"
-
-
-def open_descriptors() -> set[tuple[str, str]]:
-    """Return the open descriptors of this process, with what they are open on."""
-    found = set()
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            found.add((fd, os.readlink(f"/proc/self/fd/{fd}")))
-        except FileNotFoundError:  # the descriptor of the listing itself
-            continue
-    return found
 
 
 @pytest.fixture

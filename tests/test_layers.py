@@ -23,6 +23,7 @@ CORE = [
     "snapshot",
     "site",
     "printable",
+    "descriptors",
     "limit",
     "managers",
     "declare",

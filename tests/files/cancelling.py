@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from tests.files.test_part import Cancelling, as_coroutine, open_descriptors
+from tests.files.test_part import Cancelling, as_coroutine
+from withal._core.descriptors import open_descriptors
 from withal.files.calls.hop import call, hop
 
 BUSY = 64  # more calls than any pool makes at once

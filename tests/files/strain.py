@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from tests.conftest import open_descriptors
+from withal._core.descriptors import open_descriptors
 from withal.files.calls.hop import hop, landed
 from withal.files.objects import opening
 

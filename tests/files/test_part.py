@@ -10,7 +10,7 @@ import resource
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,13 @@ import pytest
 
 from tests.files.threads import all_threads_busy
 from withal import Scope
+from withal._core.descriptors import open_descriptors
 from withal.files import PartFile, part_file
 from withal.files.calls.pool import wait_idle
 from withal.files.publishing.part import BATCH_BYTES
 
 MEGABYTE = 1024 * 1024
 CONTENT = os.urandom(2 * MEGABYTE + 1)
-
-
-def open_descriptors() -> set[str]:
-    """Where the process's descriptors lead, without those of the look itself."""
-    found = set()
-    for entry in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):
-            found.add(f"{entry} {os.readlink(f'/proc/self/fd/{entry}')}")
-    return {place for place in found if "/proc/" not in place}
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from tests.files.cancelling import cancel_everywhere, full_pool, turns, wait_until
-from tests.files.test_part import file_size_limit, open_descriptors
+from tests.files.test_part import file_size_limit
 from withal import Scope
+from withal._core.descriptors import open_descriptors
 from withal.files import tempfile as ours
 from withal.files.temporary.folder import PAUSES
 from withal.files.temporary.spooled import SpooledFile

@@ -24,12 +24,12 @@ from types import CodeType, FrameType
 from typing import Any, cast, final
 from weakref import ReferenceType
 
+from withal._core.descriptors import open_descriptors
 from withal.audit.evidence import listing, place_of
 from withal.audit.injection import stack_of
 from withal.audit.naming import name_of
 from withal.audit.record import Category
 
-_DESCRIPTORS = "/proc/self/fd"
 _CHILDREN = "/proc/self/task/{}/children"
 
 # Pools start threads as they are needed, and keep them for the next call. What such a thread does
@@ -73,7 +73,7 @@ class Belongings:
     def now(cls) -> Belongings:
         """Return what there is at this moment."""
         return cls(
-            frozenset(_descriptors()),
+            open_descriptors(),
             frozenset(thread for thread in threading.enumerate() if not _is_pooled(thread)),
             frozenset(processes()),
         )
@@ -119,14 +119,6 @@ def count(pieces: Iterable[Piece]) -> Counts:
 
 
 # Descriptors and processes
-
-
-def _descriptors() -> Iterator[tuple[int, str]]:
-    if not os.path.isdir(_DESCRIPTORS):
-        return
-    for fd in os.listdir(_DESCRIPTORS):
-        with suppress(FileNotFoundError):  # the descriptor of the listing itself
-            yield int(fd), os.readlink(f"{_DESCRIPTORS}/{fd}")
 
 
 def _descriptor_piece(fd: int, link: str) -> Piece:

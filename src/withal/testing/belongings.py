@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from asyncio import Task, all_tasks, sleep
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, final
 
+from withal._core.descriptors import open_descriptors
 from withal.testing.deadlock import waiting
 
-_DESCRIPTORS = "/proc/self/fd"
 _TURNS = 10  # that a task or a transport gets which was told to end
 _MOMENT = 0.02  # real seconds that a thread gets, in which the loop stands still
 _MOMENTS = 3  # of these, for what a call in a thread is about to give back
@@ -29,14 +26,14 @@ class Belongings:
     """
 
     tasks: frozenset[Task[Any]]
-    descriptors: frozenset[tuple[str, str]]
+    descriptors: frozenset[tuple[int, str]]
     threads: frozenset[threading.Thread]
 
     @classmethod
     def now(cls) -> Belongings:
         """Return those of this moment."""
         threads = (t for t in threading.enumerate() if not t.name.startswith(_POOLS))
-        return cls(frozenset(all_tasks()), frozenset(_descriptors()), frozenset(threads))
+        return cls(frozenset(all_tasks()), open_descriptors(), frozenset(threads))
 
     async def left(self) -> list[str]:
         """Say of each thing that has been added since, and stays, what it is."""
@@ -59,11 +56,3 @@ class Belongings:
         files = (f"descriptor {fd} on {what}" for fd, what in now.descriptors - self.descriptors)
         threads = (f"thread {thread.name!r}" for thread in now.threads - self.threads)
         return [*tasks, *sorted(files), *sorted(threads)]
-
-
-def _descriptors() -> Iterator[tuple[str, str]]:
-    if not os.path.isdir(_DESCRIPTORS):
-        return
-    for fd in os.listdir(_DESCRIPTORS):
-        with suppress(FileNotFoundError):  # the descriptor of the listing itself
-            yield fd, os.readlink(f"{_DESCRIPTORS}/{fd}")
