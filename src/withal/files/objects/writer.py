@@ -32,7 +32,7 @@ PIPE_BUF: int = getattr(select, "PIPE_BUF", 512)
 """How many bytes a pipe takes at once when it is ready."""
 
 PART = 128
-"""What each part counts besides its bytes: so a batch of the smallest is some thousand writes."""
+"""What each part counts besides its bytes: so a batch of the smallest is some 2,000 writes."""
 
 LIMIT = 1024 * 1024
 """How many are gathered at most, while others are being written, before the caller has to wait."""
@@ -114,11 +114,17 @@ class Writer:
         self._limit = self.room = self._batch
 
     def put(self, data: bytes) -> None:
-        """Add to the end, whether or not there is room, and start a batch that is full."""
+        """Add to the end, whether or not there is room, and start a batch that is full.
+
+        While another is on its way there is room for one more, and one more after that, up to
+        `LIMIT`: so whoever writes comes by after each, and the loop may have a turn.
+        """
         self.parts.append(data)
         self.room -= len(data) + PART
         if self._load >= self._batch:
             self._start()
+            if self._batch <= self._load < LIMIT and not self._is_over:
+                self._set_limit(min(self._load + self._batch, LIMIT))
 
     async def wait_room(self) -> None:
         """Wait until more may be put.
@@ -200,14 +206,15 @@ class Writer:
     def _depart(self, most: int | None = None) -> None:
         """Send what is gathered on its way, or the first bytes of it."""
         parts, offset = self.parts, self._offset()
-        rest = b""
+        size, rest = self.gathered, b""
         if most is not None:
             data = b"".join(parts)
             parts, rest = [data[:most]], data[most:]
-        self._gathered_from += sum(map(len, parts))
+            size = len(parts[0])
+        self._gathered_from += size
         self._replace_parts(rest)
         if not self._is_over:
-            self._set_limit(LIMIT if self._batch else -1)
+            self._set_limit(self._batch or -1)
         self._channel.counters.hops += 1
         self._flight = hop(self._channel.descriptor.use, _write, parts, offset)
         self._flight.add_done_callback(lambda flight: self._land(flight, parts))
@@ -286,10 +293,9 @@ class Writer:
 
     def _replace_parts(self, rest: bytes) -> None:
         """Have this gathered in place of what was."""
-        before, self.parts = self.parts, [rest] if rest else []
+        self.parts = [rest] if rest else []
         if not self._is_over:
-            self.room += sum(map(len, before)) + PART * len(before)
-            self.room -= len(rest) + PART * len(self.parts)
+            self.room = self._limit - (len(rest) + PART if rest else 0)
 
     def _start_last(self) -> None:
         """Write the rest and close, in one call."""
