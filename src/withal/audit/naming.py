@@ -9,6 +9,8 @@ from typing import cast
 def name_of(made: object) -> str:
     """Return the qualified name of a function or coroutine, or that of the type of anything else.
 
+    A `functools.partial` has the name of what it calls.
+
     Example:
         >>> def outer():
         ...     async def inner(): ...

@@ -181,8 +181,8 @@ class Record:
         expected: residue that is no finding, and why: by design, as `expect` was told, or since it
             is left behind when nobody cancels, too.
         timeout: seconds that the scenario, and each use of the environment, might take.
-        command: what makes one attempt again if its address is added, where it is not the command
-            line.
+        command: what makes one attempt again if its address is added, where that is neither
+            ``withal audit`` nor a call of `audit`.
     """
 
     scenario: str

@@ -77,7 +77,8 @@ class Pool:
         """Have a call made, and return the future of its result.
 
         The call is made even if the future is cancelled. An error that nobody asks for is not
-        reported. A brief call may have to wait `PATIENCE` for others before it.
+        reported. A brief call may have to wait `PATIENCE` for others before it, and its result for
+        others behind it.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         with self._lock:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self, final
 from withal.files.calls.fairness import AT_HAND, MISS, READ
 from withal.files.calls.fully import write_fully
 from withal.files.calls.hop import landed
+from withal.files.objects.buffer import LEAST
 from withal.files.objects.cursor import Cursor
 from withal.files.objects.file import File
 from withal.files.objects.statistics import Statistics
@@ -106,7 +107,9 @@ class BinaryFile(Cursor, File[bytes]):
         turns.left -= AT_HAND
         if turns.left < 0:
             await turns.settle()
-        if type(size) is int and size > 0 and unread.lines is None and not self._lock.locked():
+        if type(size) is int and size > 0 and not self._lock.locked():
+            if unread.lines is not None:
+                unread.forget_lines()
             at = unread.at
             end = at + size
             if end <= len(unread.data):
@@ -185,6 +188,11 @@ class BinaryFile(Cursor, File[bytes]):
             line = None if unread.lines is None else next(unread.lines, None)
             if line is not None:
                 return line
+            if unread.at_once < LEAST:
+                unread.forget_lines()
+                end = unread.data.find(b"\n", unread.at) + 1
+                if end:
+                    return unread.take_line(end)
             lines = await self._next_lines()
             return b"" if lines is None else next(lines)
         self._check_readable("read")

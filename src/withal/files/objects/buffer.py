@@ -10,14 +10,20 @@ from collections.abc import Iterator, Sequence
 from operator import length_hint
 from typing import AnyStr, Generic, final
 
-FEW = 2 * 1024
-"""How much is cut into lines at first, and again after lines were cut in vain."""
+FIRST = 2 * 1024
+"""How much is cut into lines at first. It doubles each time."""
+
+LEAST = 64
+"""How much is cut into lines together at least. Where that is too much, lines are taken singly."""
+
+STEP = 8
+"""How much nearer to `LEAST` a line brings that was taken singly."""
 
 MUCH = 128 * 1024
 """How much is cut into lines together at most."""
 
 MANY = 1024
-"""How many lines are taken together at most: between two of these the loop may have a turn."""
+"""How many lines are to be taken together at most: after these the loop may have a turn."""
 
 
 @final
@@ -28,7 +34,8 @@ class Buffer(Generic[AnyStr]):
         data: what was read ahead.
         at: how much of it is used. True only while no lines are iterated: see `settle`.
         lines: those that are being iterated, if any are.
-        at_once: how much is to be cut into lines together.
+        at_once: how much is to be cut into lines together. Less than `LEAST` where those that were
+            cut last were not all wanted: then each line is to be taken by `take_line`.
     """
 
     __slots__ = ("_cut", "_empty", "_end", "_left", "at", "at_once", "data", "lines")
@@ -38,8 +45,8 @@ class Buffer(Generic[AnyStr]):
         self.data: AnyStr = empty
         self.at = 0
         self.lines: Iterator[AnyStr] | None = None
-        self.at_once = FEW
-        self._cut: Sequence[AnyStr] = ()  # what they are, or were
+        self.at_once = FIRST
+        self._cut: Sequence[AnyStr] = ()  # the list that they are taken from
         self._left = 0  # of these, when `at` was worked out
         self._end = 0  # of these, in the data
 
@@ -74,6 +81,12 @@ class Buffer(Generic[AnyStr]):
         """Return all that is unread."""
         return self.take(len(self.data))
 
+    def take_line(self, end: int) -> AnyStr:
+        """Return the next line, which ends at `end` in the data; no lines are iterated."""
+        at, self.at = self.at, end
+        self.at_once += STEP
+        return self.data[at:end]
+
     def iterate(self, lines: Sequence[AnyStr], end: int) -> Iterator[AnyStr]:
         """Begin to take these lines, which are the next unread up to `end`, one by one.
 
@@ -81,8 +94,10 @@ class Buffer(Generic[AnyStr]):
         """
         self.forget_lines()
         count = self._left = len(lines)
-        enough = max((end - self.at) * MANY // count, 1)
-        self.at_once = min(2 * self.at_once, MUCH) if count <= MANY else enough
+        if count > MANY:
+            self.at_once = (end - self.at) * MANY // count
+        else:
+            self.at_once = max(min(2 * self.at_once, MUCH), LEAST)
         self._cut = lines
         self._end = end
         self.lines = iter(lines)
@@ -105,7 +120,7 @@ class Buffer(Generic[AnyStr]):
         if self.lines is not None:
             self.settle()
             if self._left:
-                self.at_once = FEW
+                self.at_once = 0
             for _ in self.lines:
                 pass
             self.lines = None

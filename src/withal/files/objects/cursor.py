@@ -234,9 +234,9 @@ class Cursor:
             size = await self._find_line(-1)
             if not size:
                 return None
-            ahead = BytesIO(unread.data[unread.at :] if unread.at else unread.data)
-            lines = ahead.readlines(max(unread.at_once, size))
-            taken = ahead.tell()
+            ahead = unread.data[unread.at : unread.at + max(unread.at_once, size)]
+            lines = BytesIO(ahead).readlines()
+            taken = len(ahead)
             if len(lines) > 1 and not lines[-1].endswith(b"\n"):
                 taken -= len(lines.pop())
             self._turns.left -= AT_HAND * len(lines)

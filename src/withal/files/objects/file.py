@@ -66,7 +66,11 @@ if sys.version_info >= (3, 12):
 
     @final
     class _Lines(Generic[AnyStr]):
-        """What the generator below does, in three quarters of its time since 3.12."""
+        """What the generator below does, in three quarters of its time since 3.12.
+
+        It also goes on after a cancelled wait, and where the file has grown since it ended, as a
+        generator cannot.
+        """
 
         __slots__ = ("_lines", "_next_lines")
 

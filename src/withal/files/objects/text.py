@@ -13,7 +13,7 @@ from typing import TypeVar, final
 from withal.files.calls.fairness import AT_HAND, turns_here
 from withal.files.calls.hop import call
 from withal.files.objects.binary import BinaryFile, size_of
-from withal.files.objects.buffer import Buffer
+from withal.files.objects.buffer import LEAST, Buffer
 from withal.files.objects.cursor import LONG, lines_of
 from withal.files.objects.decoding import Decoding, unpack
 from withal.files.objects.file import File
@@ -142,12 +142,13 @@ class TextFile(File[str]):
 
     async def read(self, size: int | None = -1, /) -> str:
         """Read `size` characters, or to the end of the file; fewer only at its end."""
-        unread = self._unread
-        if type(size) is int and size > 0 and unread.lines is None and not self._lock.locked():
-            turns = self._turns
-            turns.left -= AT_HAND
-            if turns.left < 0:
-                await turns.settle()
+        turns, unread = self._turns, self._unread
+        turns.left -= AT_HAND
+        if turns.left < 0:
+            await turns.settle()
+        if type(size) is int and size > 0 and not self._lock.locked():
+            if unread.lines is not None:
+                unread.forget_lines()
             end = unread.at + size
             if end <= len(unread.data):
                 part = unread.data[unread.at : end]
@@ -174,6 +175,11 @@ class TextFile(File[str]):
             line = None if unread.lines is None else next(unread.lines, None)
             if line is not None:
                 return line
+            if unread.at_once < LEAST:
+                unread.forget_lines()
+                end = self._line_end_after(unread.data, unread.at)
+                if end:
+                    return unread.take_line(end)
             lines = await self._next_lines()
             return "" if lines is None else next(lines)
         self._check_readable()
@@ -271,22 +277,23 @@ class TextFile(File[str]):
             size = await self._find_line(-1)
             if not size:
                 return None
-            text = unread.data[unread.at :]
-            hint = max(unread.at_once, size)
-            lines = self._split(text, hint if hint < len(text) else -1)
-            left = lines.pop() if len(lines) > 1 and not self._ends_line(lines[-1]) else ""
-            taken = len(text) - len(left) if hint >= len(text) else sum(map(len, lines))
+            end = unread.at + max(unread.at_once, size)
+            if unread.data.endswith("\r", end - 1, end):
+                end += 1  # lest "\r\n" be cut in two
+            text = unread.data[unread.at : end]
+            lines = self._split(text)
+            taken = len(text)
+            if len(lines) > 1 and not self._ends_line(lines[-1]):
+                taken -= len(lines.pop())
             self._turns.left -= AT_HAND * len(lines)
             return unread.iterate(lines, unread.at + taken)
 
-    def _split(self, text: str, hint: int = -1) -> list[str]:
+    def _split(self, text: str) -> list[str]:
         newline = self._newline
         data = io.BytesIO(text.encode(*_AS_BYTES))
         # What any newline was translated to is one already.
         file = io.TextIOWrapper(data, *_AS_BYTES, newline="\n" if newline is None else newline)
-        if len(text) > LONG and hint < 0:
-            return lines_of(file)
-        return file.readlines(hint)
+        return lines_of(file) if len(text) > LONG else file.readlines()
 
     def _ends_line(self, line: str) -> bool:
         return self._line_end_after(line, 0) == len(line)

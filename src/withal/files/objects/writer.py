@@ -50,8 +50,8 @@ class Writer:
 
     Attributes:
         parts: what is gathered. Whoever adds to it takes its size off `room`.
-        room: how many bytes may still be added without a call of `make_room`; negative when there
-            is something to see to first.
+        room: how much may still be added without a call of `put`; too little for any part when
+            there is something to see to first.
     """
 
     __slots__ = (
@@ -83,7 +83,7 @@ class Writer:
 
     @property
     def gathered(self) -> int:
-        """How many bytes are gathered."""
+        """How many bytes are gathered, by one that has not ended."""
         return self._load - PART * len(self.parts)
 
     @property
@@ -116,15 +116,15 @@ class Writer:
     def put(self, data: bytes) -> None:
         """Add to the end, whether or not there is room, and start a batch that is full.
 
-        While another is on its way there is room for one more, and one more after that, up to
-        `LIMIT`: so whoever writes comes by after each, and the loop may have a turn.
+        While one is on its way there is room for another batch, and another after that, up to
+        `LIMIT`. So whoever writes runs out of room now and then, and gives the loop a turn.
         """
         self.parts.append(data)
         self.room -= len(data) + PART
         if self._load >= self._batch:
             self._start()
-            if self._batch <= self._load < LIMIT and not self._is_over:
-                self._set_limit(min(self._load + self._batch, LIMIT))
+            if self._flight is not None and self._batch and self._load < LIMIT:
+                self._set_limit(min(self._load + BATCH, LIMIT))
 
     async def wait_room(self) -> None:
         """Wait until more may be put.
@@ -206,12 +206,11 @@ class Writer:
     def _depart(self, most: int | None = None) -> None:
         """Send what is gathered on its way, or the first bytes of it."""
         parts, offset = self.parts, self._offset()
-        size, rest = self.gathered, b""
+        rest = b""
         if most is not None:
             data = b"".join(parts)
             parts, rest = [data[:most]], data[most:]
-            size = len(parts[0])
-        self._gathered_from += size
+        self._gathered_from += sum(map(len, parts))
         self._replace_parts(rest)
         if not self._is_over:
             self._set_limit(self._batch or -1)

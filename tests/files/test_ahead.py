@@ -1,0 +1,47 @@
+"""How much is gathered by a writer, and cut into lines for a reader, before it is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from withal import files
+from withal.files.objects.writer import BATCH
+
+
+async def test_there_is_never_room_for_more_than_a_batch(tmp_path: Path) -> None:
+    async with files.open(tmp_path / "file", "wb") as file:
+        room = []
+        for _ in range(20_000):
+            await file.write(b"x")
+            room.append(file._writer.room)
+    assert max(room) <= BATCH
+    assert (tmp_path / "file").read_bytes() == b"x" * 20_000
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+async def test_a_pipe_gathers_no_more_after_a_large_write_than_before(blocking: bool) -> None:
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, blocking)
+    async with files.open(ours, "rb") as reader, files.open(theirs, "wb") as file:
+        before = file._writer.room
+        for _ in range(2):
+            reading = asyncio.create_task(reader.read(BATCH + 1))
+            await file.write(bytes(BATCH + 1))
+            await file.flush()
+            assert len(await reading) == BATCH + 1
+            assert file._writer.room == before
+
+
+async def test_lines_that_were_not_wanted_are_cut_no_more(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"line\n" * 1000)
+    async with files.open(tmp_path / "file", "rb") as file:
+        cut = []
+        for _ in range(100):
+            assert await file.readline() == b"line\n"
+            cut.append(len(file._unread._cut))
+            assert await file.read(5) == b"line\n"
+    assert sum(each > 0 for each in cut) < 20
