@@ -61,6 +61,7 @@ def test_what_holds_for_the_whole_audit_is_told() -> None:
         "counts": {"attempts": 8, "safe": 2, "unsafe": 4, "unresolved": 2},
         "deliveries": ["early", "late"],
         "depth": 2,
+        "timeout": 5.0,
         "loop": "uvloop",
         "python": "CPython 3.11.2",
         "seconds": 0.25,

@@ -106,6 +106,8 @@ class Report(TypedDict):
     """How it was cancelled: values of `Delivery`."""
     depth: int
     """How many times in a row, at most."""
+    timeout: float
+    """Seconds that the scenario, and each use of the environment, might take."""
     loop: str
     """The kind of the event loop."""
     python: str
@@ -142,6 +144,7 @@ def _report(record: Record, places: Places) -> Report:
         "counts": _counts(record),
         "deliveries": list(record.deliveries),
         "depth": record.depth,
+        "timeout": record.timeout,
         "loop": record.loop,
         "python": record.python,
         "seconds": record.seconds,
