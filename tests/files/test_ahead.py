@@ -12,16 +12,6 @@ from withal import files
 from withal.files.objects.writer import BATCH
 
 
-async def test_there_is_never_room_for_more_than_a_batch(tmp_path: Path) -> None:
-    async with files.open(tmp_path / "file", "wb") as file:
-        room = []
-        for _ in range(20_000):
-            await file.write(b"x")
-            room.append(file._writer.room)
-    assert max(room) <= BATCH
-    assert (tmp_path / "file").read_bytes() == b"x" * 20_000
-
-
 @pytest.mark.parametrize("blocking", [False, True])
 async def test_a_pipe_gathers_no_more_after_a_large_write_than_before(blocking: bool) -> None:
     ours, theirs = os.pipe()

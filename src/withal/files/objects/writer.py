@@ -31,8 +31,9 @@ write while it is being asked."""
 PIPE_BUF: int = getattr(select, "PIPE_BUF", 512)
 """How many bytes a pipe takes at once when it is ready."""
 
-PART = 128
-"""What each part counts besides its bytes: so a batch of the smallest is some 2,000 writes."""
+PART = 192
+"""What each part counts besides its bytes: so `LIMIT` is some 5,000 of the smallest writes, between
+which the loop has no turn."""
 
 LIMIT = 1024 * 1024
 """How many are gathered at most, while others are being written, before the caller has to wait."""
@@ -114,17 +115,11 @@ class Writer:
         self._limit = self.room = self._batch
 
     def put(self, data: bytes) -> None:
-        """Add to the end, whether or not there is room, and start a batch that is full.
-
-        While one is on its way there is room for another batch, and another after that, up to
-        `LIMIT`. So whoever writes runs out of room now and then, and gives the loop a turn.
-        """
+        """Add to the end, whether or not there is room, and start a batch that is full."""
         self.parts.append(data)
         self.room -= len(data) + PART
         if self._load >= self._batch:
             self._start()
-            if self._flight is not None and self._batch and self._load < LIMIT:
-                self._set_limit(min(self._load + BATCH, LIMIT))
 
     async def wait_room(self) -> None:
         """Wait until more may be put.
@@ -213,7 +208,7 @@ class Writer:
         self._gathered_from += sum(map(len, parts))
         self._replace_parts(rest)
         if not self._is_over:
-            self._set_limit(self._batch or -1)
+            self._set_limit(LIMIT if self._batch else -1)
         self._channel.counters.hops += 1
         self._flight = hop(self._channel.descriptor.use, _write, parts, offset)
         self._flight.add_done_callback(lambda flight: self._land(flight, parts))
