@@ -25,6 +25,7 @@ CORE = [
     "printable",
     "descriptors",
     "limit",
+    "causes",
     "managers",
     "declare",
     "graph",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
+from typing import Any
 
 import pytest
 
@@ -53,13 +54,11 @@ def test_the_first_cancellation_during_closing_is_kept() -> None:
     assert conclude(ending, requested=True) == (first, None)
 
 
-@pytest.mark.parametrize("how", ["same", "member", "cause", "hidden"])
+@pytest.mark.parametrize("how", ["same", "cause", "hidden"])
 def test_an_error_that_tells_of_the_bodys_stands_for_both(how: str) -> None:
     body = ValueError("body")
     if how == "same":
         error: BaseException = body
-    elif how == "member":
-        error = ExceptionGroup("group", [ExceptionGroup("inner", [OSError(), body])])
     else:
         error = LookupError()
         error.__context__ = body
@@ -95,3 +94,121 @@ def test_one_error_reported_twice_counts_once() -> None:
     ending.fail(error)
     ending.fail(error)
     assert conclude(ending) == (error, None)
+
+
+def test_a_group_around_nothing_but_what_is_told_adds_nothing() -> None:
+    body = ExceptionGroup("body", [ValueError(), OSError()])
+    ending = Ending(body)
+    ending.fail(ExceptionGroup("outer", [ExceptionGroup("inner", [body])]))
+    ending.fail(ExceptionGroup("taken apart", body.exceptions[::-1]))
+    assert ending.seen is body
+    assert conclude(ending) == (body, None)
+
+
+def test_what_is_left_of_a_group_is_told_and_keeps_its_structure() -> None:
+    body, more = ValueError("body"), OSError("more")
+    group = ExceptionGroup("group", [ExceptionGroup("inner", [more, body]), body])
+    group.add_note("a note")
+    ending = Ending(body)
+    ending.fail(group)
+    raised, _ = conclude(ending)
+    assert isinstance(raised, ExceptionGroup)
+    first, rest = raised.exceptions
+    assert first is ending.seen is body
+    assert isinstance(rest, ExceptionGroup)
+    assert (rest.message, rest.__notes__) == ("group", ["a note"])
+    (inner,) = rest.exceptions
+    assert isinstance(inner, ExceptionGroup)
+    assert inner.exceptions == (more,)
+
+
+def test_a_member_that_two_groups_share_is_told_once() -> None:
+    shared, one, other = OSError("shared"), OSError("one"), OSError("other")
+    ending = Ending(None)
+    ending.fail(ExceptionGroup("first", [shared, one, shared]))
+    ending.fail(ExceptionGroup("second", [other, shared]))
+    assert leaves(conclude(ending)[0]) == [shared, one, other]
+
+
+def test_what_wraps_an_exception_that_one_beside_it_has_suppressed_adds_nothing() -> None:
+    body, more = ValueError("body"), OSError("more")
+    ending = Ending(body)
+    ending.suppress()
+    ending.fail(ExceptionGroup("group", [body]), saw=body)
+    assert ending.is_ok
+    ending.fail(ExceptionGroup("group", [body, more]), saw=body)
+    assert leaves(conclude(ending)[0]) == [more]
+
+
+def test_what_raises_a_suppressed_exception_without_having_seen_it_is_told() -> None:
+    body = ValueError("body")
+    ending = Ending(body)
+    ending.suppress()
+    ending.fail(body)
+    assert conclude(ending) == (body, None)
+
+
+def test_a_group_that_replaces_the_bodys_exception_without_holding_it_stands_for_both() -> None:
+    body = ValueError("body")
+    group = ExceptionGroup("translated", [OSError()])
+    group.__cause__ = body
+    ending = Ending(body)
+    ending.fail(group)
+    assert conclude(ending) == (group, None)
+
+
+class Hostile(Exception):  # noqa: N818
+    """Answers no question about itself."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getattribute__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise RuntimeError(name)
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("compared")
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("asked for its truth")
+
+    def __str__(self) -> str:
+        raise RuntimeError("shown")
+
+    __repr__ = __str__
+
+
+class HostileGroup(ExceptionGroup[Exception]):
+    """Cannot be divided."""
+
+    def derive(self, excs: object, /) -> ExceptionGroup[Any]:
+        raise RuntimeError("divided")
+
+
+def test_errors_are_told_apart_though_they_answer_no_question() -> None:
+    body, one = Hostile(), Hostile()
+    ending = Ending(body)
+    ending.fail(ExceptionGroup("group", [body]))
+    ending.fail(one)
+    ending.fail(one)
+    raised, _ = conclude(ending)
+    assert isinstance(raised, ExceptionGroup)
+    assert [id(each) for each in raised.exceptions] == [id(body), id(one)]
+
+
+def test_a_group_that_cannot_be_divided_is_told_whole() -> None:
+    body = ValueError("body")
+    group = HostileGroup("group", [body, OSError("more")])
+    ending = Ending(body)
+    ending.fail(group)
+    raised, _ = conclude(ending)
+    assert isinstance(raised, ExceptionGroup)
+    assert raised.exceptions == (body, group)
+
+
+def leaves(error: BaseException | None) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in leaves(each)]
+    return [] if error is None else [error]

@@ -1,11 +1,14 @@
-"""Law 7: one error is raised bare, several as a group, the body's first."""
+"""Law 7: one error is raised bare, several as a group, the body's first; none is told twice."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
+import anyio
 import pytest
 
 from tests.laws.probes import Log, Probe, fail, failing, forever, turns
@@ -33,7 +36,7 @@ async def test_one_error_of_a_finalizer_is_raised_bare_and_says_where_it_is_from
 
 
 async def test_several_errors_are_raised_together_and_the_first_is_that_of_the_body() -> None:
-    with pytest.raises(ExceptionGroup, match="'app' ended with 4 errors") as caught:
+    with pytest.raises(ExceptionGroup, match="'app' ended with errors") as caught:
         async with Scope("app") as scope:
             await scope.enter_all(
                 Probe(Log(), "a", closing=failing(OSError("a"))),
@@ -114,12 +117,144 @@ async def test_a_translated_exception_stands_for_the_one_it_was_made_of(inline: 
     assert isinstance(a.seen, LookupError)
 
 
-async def test_the_group_of_a_task_group_stands_for_the_error_that_it_wraps() -> None:
+BODIES = [ValueError, GeneratorExit, KeyboardInterrupt, SystemExit, asyncio.CancelledError]
+
+
+@pytest.mark.parametrize("inline", [False, True])
+@pytest.mark.parametrize("cls", BODIES)
+@pytest.mark.parametrize("group", [asyncio.TaskGroup, anyio.create_task_group])
+async def test_the_group_of_a_task_group_adds_nothing_to_the_exception_of_the_body(
+    group: Callable[[], AbstractAsyncContextManager[object]],
+    cls: type[BaseException],
+    inline: bool,
+) -> None:
+    error = cls("body")
+    with pytest.raises(cls) as caught:
+        async with Scope() as scope:
+            await scope.enter(group(), inline=inline)
+            await scope.enter_all(group(), group())
+            raise error
+    assert caught.value is error
+
+
+@asynccontextmanager
+async def server(log: list[str], failing: bool = False) -> AsyncGenerator[None]:
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.sleep_forever)
+        await anyio.sleep(0.001)
+        if failing:
+            raise PermissionError("401")
+        log.append("open")
+        try:
+            yield
+        finally:
+            log.append("close")
+            group.cancel_scope.cancel()
+
+
+async def test_a_cause_that_many_wrap_is_told_once() -> None:
+    log: list[str] = []
     with pytest.raises(ExceptionGroup) as caught:
         async with Scope() as scope:
-            await scope.enter(asyncio.TaskGroup())
-            raise ValueError("body")
-    assert [str(error) for error in caught.value.exceptions] == ["body"]
+            await scope.enter_all(server(log), server(log), server(log, failing=True))
+    assert [type(error) for error in caught.value.exceptions] == [PermissionError]
+    assert log == ["open", "open", "close", "close"]
+
+
+async def test_a_generator_that_holds_a_scope_can_be_closed() -> None:
+    log: list[str] = []
+
+    async def stream() -> AsyncGenerator[int]:
+        async with Scope() as scope:
+            await scope.enter(server(log))
+            yield 1
+            yield 2
+
+    generator = stream()
+    await anext(generator)
+    await generator.aclose()
+    other = stream()
+    await asyncio.create_task(anext(other))
+    await asyncio.create_task(other.aclose())
+    assert log == ["open", "close"] * 2
+
+
+async def test_thousands_of_finalizers_fail_in_time_that_grows_with_their_number() -> None:
+    async def closing(count: int) -> float:
+        scope = Scope(close_timeout=60)
+        await scope.__aenter__()
+        await scope.enter_all(
+            *[Probe(Log(), "a", closing=failing(OSError())) for _ in range(count)]
+        )
+        began = time.perf_counter()
+        with pytest.raises(ExceptionGroup) as caught:
+            await scope.__aexit__(None, None, None)
+        assert len(caught.value.exceptions) == count
+        return time.perf_counter() - began
+
+    few = min([await closing(200) for _ in range(3)])
+    assert await closing(3200) < 50 * few  # 16 times as many; it was the square of that
+
+
+class Hostile(Exception):  # noqa: N818
+    """Answers no question about itself."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getattribute__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise RuntimeError(name)
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("compared")
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("asked for its truth")
+
+
+class NoTruth:
+    def __bool__(self) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
+
+
+@pytest.mark.parametrize("inline", [False, True])
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_an_exit_that_returns_what_has_no_truth_has_failed(inline: bool, turns: int) -> None:
+    class Odd:
+        async def __aenter__(self) -> None: ...
+
+        async def __aexit__(self, *_: object) -> Any:
+            await asyncio.sleep(0) if turns else None
+            return NoTruth()
+
+    log = Log()
+    scope = Scope()
+    with pytest.raises(ValueError, match="ambiguous"):
+        async with scope:
+            await scope.enter(Probe(log, "a"))
+            await scope.enter(Odd(), inline=inline)
+    log.check_all_closed()
+    assert scope.state == "closed"
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_exceptions_that_answer_no_question_stop_nothing(inline: bool) -> None:
+    log, body = Log(), Hostile()
+    scope = Scope()
+    errors = [Hostile(), Hostile()]
+    try:
+        async with scope:
+            await scope.enter(Probe(log, "a"))
+            for name, error in zip("bc", errors, strict=True):
+                await scope.enter(Probe(log, name, closing=failing(error)), inline=inline)
+            raise body
+    except ExceptionGroup as group:
+        raised = [id(each) for each in group.exceptions]
+    assert raised == [id(body), id(errors[1]), id(errors[0])]
+    log.check_all_closed()
+    assert scope.state == "closed"
 
 
 async def test_an_error_of_an_opening_given_up_is_raised_and_the_cancellation_follows() -> None:

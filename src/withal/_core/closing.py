@@ -17,6 +17,7 @@ from asyncio import AbstractEventLoop, CancelledError, Task, Timeout, timeout_at
 from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from typing import Any, cast, final
 
+from withal._core.causes import is_a
 from withal._core.ending import Ending
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
@@ -243,7 +244,7 @@ class Closing:
             if each.phase is not CLOSED:
                 self._abandon(each)
             # One that says itself what was late, as a scope does, has been reported.
-            if not isinstance(each.error, CloseTimeoutError):
+            if not is_a(each.error, CloseTimeoutError):
                 self.overdue += (each,)
 
     def _abandon(self, resource: Resource) -> None:
@@ -261,7 +262,7 @@ class Closing:
                 self.ending.suppress()  # before any error is looked at: one is enough for all
         for each in resources:
             if each.error is not None:
-                self.ending.fail(each.error)
+                self.ending.fail(each.error, each.seen)
 
 
 def _released(closed: Sequence[Resource], users: dict[Resource, int]) -> list[Resource]:

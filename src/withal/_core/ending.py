@@ -3,9 +3,10 @@
 Pure: nothing here waits. `Ending` gathers while the scope closes, and `conclude` says at the end
 what is to be raised, so that the rules stand in one place:
 
-* An error that tells of another - is it, contains it in a group, or was raised ``from`` it - stands
-  for both. A task group that wraps the body's error, or a manager that translates it, is therefore
-  reported once.
+* One cause is told once. Errors are compared by the leaves of their groups, by identity: a leaf
+  that is told already is not told again, and what is left of its group is. So a resource that
+  wraps what it saw in a group, as every task group does, has added nothing.
+* An error raised ``from`` the one that finalizers see, a translation, stands for both.
 * One error is raised bare, several in a group, the body's first.
 * Errors win over a cancellation, as in `asyncio.TaskGroup`; the cancellation stays requested.
 * A cancellation that the scope itself caused, to have its body leave, is not reported, nor is one
@@ -18,8 +19,9 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from contextlib import suppress
-from typing import TypeVar, cast, final
+from typing import TypeVar, final
 
+from withal._core.causes import Told, context_of, is_a, set_context
 from withal._core.errors import ResourceLostError
 from withal._core.events import Outcome
 
@@ -38,14 +40,16 @@ class Ending:
         insists: finalizers cannot suppress what they see, as that an opening was given up.
     """
 
-    errors: tuple[BaseException, ...] = ()
     cancellation: CancelledError | None = None
     insists = False
     _translated: CancelledError | None = None
     _arrived: CancelledError | None = None
+    _suppressed: Told | None = None
+    _told: Told | None = None  # made for the first error: most scopes end without
 
     def __init__(self, body: BaseException | None) -> None:
         self.seen = body
+        self.errors: list[BaseException] = []
 
     @property
     def is_ok(self) -> bool:
@@ -56,7 +60,7 @@ class Ending:
     def was_cancelled(self) -> bool:
         """Whether a cancellation is among what happened, even if it has been translated since."""
         known = (self.cancellation, self._translated, self.seen)
-        return any(isinstance(each, CancelledError) for each in known)
+        return any(is_a(each, CancelledError) for each in known)
 
     @property
     def outcome(self) -> Outcome:
@@ -81,22 +85,41 @@ class Ending:
 
     def suppress(self) -> None:
         """Drop the body's exception: a finalizer returned true."""
-        if not self.insists:
+        if self.seen is not None and not self.insists:
+            if self._suppressed is None:
+                self._suppressed = Told()
+            self._suppressed.add(self.seen)
             self.seen = None
+            self._told = None
 
-    def fail(self, error: BaseException) -> None:
-        """Add an error, unless one that is known already tells of it, or a cancellation."""
-        if isinstance(error, CancelledError):
+    def fail(self, error: BaseException, saw: BaseException | None = None) -> None:
+        """Add an error, or what of it is not told yet, or a cancellation.
+
+        Args:
+            error: what a finalizer raised.
+            saw: the exception that this finalizer was called with, or None.
+        """
+        if is_a(error, CancelledError):
             self.cancelled(error)
-        elif self.seen is not None and _tells_of(error, self.seen):
-            if isinstance(self.seen, CancelledError):
+            return
+        if self._told is None:
+            self._told = Told()
+            for known in (*self.errors, *([] if self.seen is None else [self.seen])):
+                self._told.add(known)
+        rest: BaseException | None = error
+        if self._suppressed is not None and saw is not None:
+            rest = self._suppressed.without(error)  # one beside it has suppressed what it wraps
+        if rest is not None:
+            rest = self._told.without(rest)
+        if rest is None:
+            return
+        is_translation = self._told.add(rest, self.seen) and self.seen is not None
+        if is_translation and rest is error:
+            if is_a(self.seen, CancelledError):
                 self._translated = self.seen
-            self.seen = error
-        elif not any(_tells_of(known, error) for known in self._known()):
-            self.errors += (error,)
-
-    def _known(self) -> tuple[BaseException, ...]:
-        return self.errors if self.seen is None else (self.seen, *self.errors)
+            self.seen = rest
+        else:
+            self.errors.append(rest)
 
     def conclude(
         self, scope: str, *, requested: bool, own: bool
@@ -110,7 +133,7 @@ class Ending:
         """
         failures = list(self.errors)
         cancellation = self.cancellation
-        if isinstance(self.seen, CancelledError):
+        if is_a(self.seen, CancelledError):
             # Where the scope has cancelled its body, what came later is from outside, and has the
             # message by which its sender knows it.
             if cancellation is None or not own:
@@ -122,13 +145,13 @@ class Ending:
         if not requested and (own or cancellation is self._arrived):
             cancellation = None
         elif requested and cancellation is not None:
-            lost = [each for each in failures if isinstance(each, ResourceLostError)]
-            failures = [each for each in failures if each not in lost]
+            lost = [each for each in failures if is_a(each, ResourceLostError)]
+            failures = [each for each in failures if not is_a(each, ResourceLostError)]
             for each in lost:
                 cancellation.add_note(str(each))
         if not failures:
             return cancellation, None
-        error = one_of(f"scope {scope!r} ended with {len(failures)} errors", failures)
+        error = one_of(f"scope {scope!r} ended with errors", failures)
         return error, cancellation if requested else None
 
 
@@ -141,35 +164,14 @@ def outcome_of(error: BaseException | None) -> Outcome:
     """Return how something ended that ended with this."""
     if error is None:
         return Outcome.OK
-    return Outcome.CANCELLED if isinstance(error, CancelledError) else Outcome.ERROR
+    return Outcome.CANCELLED if is_a(error, CancelledError) else Outcome.ERROR
 
 
 def raise_unchanged(error: BaseException) -> None:
     """Raise an error with the context it has, not with what happens to be handled just now."""
-    context = error.__context__
+    context = context_of(error)
     try:
         raise error
     finally:
-        with suppress(Exception):  # of a type that does not let itself be changed
-            error.__context__ = context
-
-
-def _tells_of(error: BaseException, other: BaseException) -> bool:
-    """Whether raising `error` shows `other` too: as itself, as a member, or as its cause."""
-    todo, done = [error], set[int]()
-    while todo:
-        current = todo.pop()
-        if current is other:
-            return True
-        if id(current) in done:
-            continue
-        done.add(id(current))
-        if isinstance(current, BaseExceptionGroup):
-            todo += cast("BaseExceptionGroup[BaseException]", current).exceptions
-        # `raise X from None` sets no cause and hides the context: a translation all the same.
-        cause = current.__context__ if current.__suppress_context__ else None
-        if current.__cause__ is not None:
-            cause = current.__cause__
-        if cause is not None:
-            todo.append(cause)
-    return False
+        with suppress(ValueError):  # a circle, which only the error's own code can have made
+            set_context(error, context)

@@ -20,6 +20,7 @@ from contextvars import Context
 from time import monotonic
 from typing import NoReturn, final
 
+from withal._core.causes import is_a
 from withal._core.closing import MOMENT, Closing
 from withal._core.ending import raise_unchanged
 from withal._core.errors import (
@@ -169,7 +170,9 @@ class Holdings:
         hosts = [host for host in hosts if host.task is not None or host.phase is CLOSED]
         for host in hosts:
             host.check_started()
-        cause = failure or next((host.error for host in hosts if host.error is not None), None)
+        cause = failure
+        if cause is None:
+            cause = next((host.error for host in hosts if host.error is not None), None)
         if cause is None and self.phase is not OPEN:
             cause = ScopeClosedError(self.path, self.phase.value, name)
         lost = next((host for host in hosts if host.lost), None)
@@ -421,7 +424,7 @@ class Holdings:
         task = current_task()
         if task is None or (task is self.owner and self.phase is not OPEN):
             return self._baseline
-        return requests_delivered(task) - isinstance(delivered, CancelledError)
+        return requests_delivered(task) - is_a(delivered, CancelledError)
 
     def _settle(self, closing: Closing) -> None:
         """End a closing that was not the whole scope's: raise what is to be raised."""

@@ -110,13 +110,13 @@ class Host(Managed):
             done = self.exit(seen)
             if self.is_async:
                 done = await done
+            suppresses = bool(done)
         except BaseException as exc:  # carried to whoever closes it
-            self.has_closed(exc if self.lost or exc is not seen else None)
+            self.has_closed(self.failure(exc))
         else:
             # A lost one answers for its own cancellation only, not for the body's exception.
-            if done and not self.lost:
-                self.suppressed = True
-            self.has_closed(seen if self.lost and not done else None)
+            self.suppressed = suppresses and not self.lost
+            self.has_closed(seen if self.lost and not suppresses else None)
 
     def _fail(self, error: BaseException) -> None:
         opening = None if self.asked else self._latch

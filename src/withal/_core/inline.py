@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Coroutine
 from types import CoroutineType
 from typing import Any, TypeVar, final
 
+from withal._core.causes import is_a
 from withal._core.resource import Managed
 from withal._core.shield import in_time
 
@@ -43,11 +44,10 @@ class Inline(Managed):
                     return step, step.send(None)
                 except StopIteration as end:
                     done = end.value
+            self.suppressed = bool(done)
         except BaseException as exc:
-            self._has_failed(exc)
+            self.has_closed(self.failure(exc))
         else:
-            if done:
-                self.suppressed = True
             self.has_closed(None)
         return None
 
@@ -57,13 +57,13 @@ class Inline(Managed):
         """Exit to the end, or until a moment after the limit, which has not been entered yet."""
         try:
             done, left, self.error = await in_time(*rest, limit, moment)
+            self.suppressed = left is None and bool(done)
         except BaseException as exc:
             self.overdue = limit.expired()
-            self._has_failed(exc)
+            self.has_closed(self.failure(exc))
         else:
             self.overdue = limit.expired()
             if left is None:
-                self.suppressed = bool(done)
                 self.has_closed(None)
             else:
                 self.task = left  # it goes on there, abandoned
@@ -72,13 +72,9 @@ class Inline(Managed):
     def _has_ended_late(self, task: Task[Any]) -> None:
         self.has_closed(None if task.cancelled() else task.exception())
 
-    def _has_failed(self, exc: BaseException) -> None:
-        """Keep an error, or the owner's cancellation, for the scope that closes."""
-        self.has_closed(None if exc is self._seen else exc)
-
     def _explain(self, error: BaseException) -> BaseException | None:
         """Take a cancellation for what it is: the owner's, not a death of this resource."""
-        return error if isinstance(error, CancelledError) else super()._explain(error)
+        return error if is_a(error, CancelledError) else super()._explain(error)
 
 
 async def _as_coroutine(awaitable: Awaitable[T]) -> T:

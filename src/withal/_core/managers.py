@@ -155,9 +155,12 @@ def named(name: str) -> Callable[[F], F]:
 
 def name_of(thing: object) -> str:
     """Name a manager or a function: as its type, or as the function that it was made of."""
-    if type(thing) in _GENERATOR_MANAGERS:
-        thing = getattr(thing, "gen", None)
-    name = getattr(thing, "__name__", None)
+    try:
+        if type(thing) in _GENERATOR_MANAGERS:
+            thing = getattr(thing, "gen", None)
+        name = getattr(thing, "__name__", None)
+    except Exception:  # of its own attributes: a proxy that is not bound, say
+        name = None
     return name if isinstance(name, str) else type(thing).__name__
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Any, Protocol, final
 
+from withal._core.causes import is_a, only_wraps, traceback_of
 from withal._core.ending import outcome_of
 from withal._core.errors import ResourceLostError
 from withal._core.events import Event, Observers, Outcome, Step, emit, next_id
@@ -191,6 +192,11 @@ class Resource:
         )
         emit(self.observers, event)
 
+    @property
+    def seen(self) -> BaseException | None:
+        """The exception that its exit was called with, if any."""
+        return self._seen
+
     def has_opened(self, value: object) -> None:
         """Note that it is open, with this value."""
         self.value = value
@@ -218,7 +224,7 @@ class Resource:
             self.forget_needs()
         if self._latch is not None:
             self._latch.arrive(self)
-        if self._abandoned and isinstance(self.error, Exception):
+        if self._abandoned and is_a(self.error, Exception):
             message = f"{self.name!r} in scope {self.keeper.path!r} was abandoned, and has failed"
             context = {"message": message, "exception": self.error, "task": self.task}
             self.keeper.loop.call_exception_handler(context)
@@ -235,12 +241,14 @@ class Resource:
         That is unless its own scope has cancelled it, or the body is cancelled too.
         """
         where = self.keeper.path
-        if not isinstance(error, CancelledError):
+        if not is_a(error, CancelledError):
             when = "in use" if self.phase is OPEN else self.phase.value
             with suppress(Exception):  # some cannot take a note
-                error.add_note(f"(withal: {self.name!r} in scope {where!r}, while {when})")
+                BaseException.add_note(
+                    error, f"(withal: {self.name!r} in scope {where!r}, while {when})"
+                )
             return error
-        if self.cut or (isinstance(self._seen, CancelledError) and not self.lost):
+        if self.cut or (is_a(self._seen, CancelledError) and not self.lost):
             return None
         loss = ResourceLostError(where, self.name, "open" if self.lost else self.phase.value)
         loss.__cause__ = error
@@ -282,8 +290,14 @@ class Managed(Resource):
         """Call the manager's ``__aenter__`` or ``__enter__``."""
         return self._enter(self._manager)
 
+    def failure(self, error: BaseException) -> BaseException | None:
+        """Return what the exit has failed with that raised this: nothing, if it is what it saw."""
+        if only_wraps(error, self._seen):
+            return self._seen if self.lost else None
+        return error
+
     def exit(self, seen: BaseException | None) -> Any:
         """Call the manager's ``__aexit__`` or ``__exit__`` for an exception, or for none."""
         if seen is None:
             return self._exit(self._manager, None, None, None)
-        return self._exit(self._manager, type(seen), seen, seen.__traceback__)
+        return self._exit(self._manager, type(seen), seen, traceback_of(seen))

@@ -6,6 +6,7 @@ from asyncio import Task
 from collections.abc import Coroutine
 from typing import Any, final
 
+from withal._core.causes import is_a
 from withal._core.errors import ScopeClosedError
 from withal._core.events import Step
 from withal._core.managers import name_of
@@ -37,7 +38,7 @@ class Spawned(Resource):
     def _has_ended(self, task: Task[Any]) -> None:
         early = self.phase is OPEN
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, ScopeClosedError) and error.scope == self.keeper.path:
+        if is_a(error, ScopeClosedError) and error.scope == self.keeper.path:
             error = None  # it was opening or using something when the scope closed
         if early and self.observers:
             self.tell(Step.CLOSING if error is None else Step.LOST)

@@ -1,0 +1,138 @@
+"""What an exception tells of: the members of its group, and the causes behind it.
+
+An exception may be of any type, with attributes and comparisons that raise. Exceptions are told
+apart by identity here, and what they hold is read where `BaseException` keeps it, so that no code
+of their types runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeGuard, TypeVar, final
+
+E = TypeVar("E", bound=BaseException)
+
+_fields: dict[str, Any] = {**vars(BaseException), **vars(BaseExceptionGroup)}
+
+cause_of: Callable[[BaseException], BaseException | None] = _fields["__cause__"].__get__
+context_of: Callable[[BaseException], BaseException | None] = _fields["__context__"].__get__
+traceback_of: Callable[[BaseException], TracebackType | None] = _fields["__traceback__"].__get__
+members_of: Callable[[BaseException], tuple[BaseException, ...]] = _fields["exceptions"].__get__
+set_context: Callable[[BaseException, BaseException | None], None] = _fields["__context__"].__set__
+_hides_context: Callable[[BaseException], bool] = _fields["__suppress_context__"].__get__
+
+
+def is_a(error: BaseException | None, cls: type[E]) -> TypeGuard[E]:
+    """Do as `isinstance` does, which may ask the exception itself what its class is."""
+    return issubclass(type(error), cls)
+
+
+def only_wraps(error: BaseException, wrapped: BaseException | None) -> bool:
+    """Tell whether `error` is `wrapped`, or a group of nothing else: it has added nothing."""
+    if error is wrapped:
+        return True
+    if wrapped is None or not is_a(error, BaseExceptionGroup):
+        return False
+    members: Told | None = None
+    todo = list(members_of(error))
+    while todo:
+        current = todo.pop()
+        if current is wrapped:
+            continue
+        if is_a(current, BaseExceptionGroup):
+            todo += members_of(current)
+            continue
+        if members is None:
+            members = Told()
+            members.add(wrapped, causes=False)
+        if current not in members:
+            return False
+    return True
+
+
+@final
+class Told:
+    """Exceptions that are told of already: as themselves, as members of a group, or as causes."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[int, BaseException] = {}  # held, so that no other has the same identity
+
+    def __contains__(self, error: BaseException) -> bool:
+        return id(error) in self._known
+
+    def add(
+        self, error: BaseException, replaced: BaseException | None = None, *, causes: bool = True
+    ) -> bool:
+        """Add an exception and all that raising it shows, and say whether it replaces another.
+
+        It does if that is among the causes behind it. What is known already is not walked through
+        again: adding takes time by what is new.
+        """
+        found = False
+        todo = [(error, False)]
+        while todo:
+            current, is_behind = todo.pop()
+            found = found or (is_behind and current is replaced)
+            if id(current) in self._known:
+                continue
+            self._known[id(current)] = current
+            if is_a(current, BaseExceptionGroup):
+                todo += [(each, is_behind) for each in members_of(current)]
+            if causes:
+                cause = cause_of(current)
+                # `raise X from None` sets no cause and hides the context: it replaces that.
+                if cause is None and _hides_context(current):
+                    cause = context_of(current)
+                if cause is not None:
+                    todo.append((cause, True))
+        return found
+
+    def without(self, error: BaseException) -> BaseException | None:
+        """Return what of this is not told yet: all, nothing, or a group without some members.
+
+        A group keeps its structure, notes and traceback, as `BaseExceptionGroup.split` has it.
+        """
+        if error in self:
+            return None
+        if not is_a(error, BaseExceptionGroup):
+            return error
+        leaves = set[int]()
+        again = new = False
+        todo = list(members_of(error))
+        while todo:
+            current = todo.pop()
+            if current in self or id(current) in leaves:
+                again = True
+            elif is_a(current, BaseExceptionGroup):
+                todo += members_of(current)
+            else:
+                new = True
+                leaves.add(id(current))
+        if not again or not new:
+            return error if new else None
+
+        def is_left(each: BaseException) -> bool:
+            if each in self:
+                return False
+            if is_a(each, BaseExceptionGroup):
+                return True
+            first = id(each) in leaves
+            leaves.discard(id(each))
+            return first
+
+        return _split(error, is_left)
+
+
+def _split(
+    group: BaseExceptionGroup[Any], is_left: Callable[[BaseException], bool]
+) -> BaseException | None:
+    def is_told(each: BaseException) -> bool:
+        return not is_left(each)
+
+    try:
+        return BaseExceptionGroup.split(group, is_told)[1]
+    except Exception:  # its type cannot be divided: told twice is better than not at all
+        return group
