@@ -1011,9 +1011,8 @@ async def test_a_walk_that_is_left_early_leaves_nothing(tmp_path: Path) -> None:
 
 async def test_an_archive_is_packed_and_unpacked(twins: tuple[Path, Path]) -> None:
     ours, _ = twins
-    (ours / "full" / "fifo").unlink(missing_ok=True)
-    packed = await files_os.make_archive(str(ours / "packed"), "gztar", ours / "full")
-    assert packed == str(ours / "packed.tar.gz")
+    packed = await files_os.make_archive(str(ours / "packed"), "zip", ours / "full")
+    assert packed == str(ours / "packed.zip")
     await files_os.unpack_archive(packed, ours / "unpacked")
     assert snapshot(ours / "unpacked") == snapshot(ours / "full")
 
