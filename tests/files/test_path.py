@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import pathlib
 import pickle
@@ -83,10 +84,19 @@ def test_what_is_derived_from_a_path_is_one_too(one: str, two: str) -> None:
 
 
 def test_everything_of_pathlib_and_of_anyio_is_there() -> None:
-    left_out = {"link_to", "limiter", "with_segments"}  # gone, anyio's own, and only since 3.12
+    left_out = {"link_to", "limiter"}  # gone, and anyio's own
     for peer in (pathlib.Path, anyio.Path):
         names = {name for name in vars(peer) if not name.startswith("_")}
         assert names - left_out <= set(dir(Path))
+
+
+def test_the_stem_of_a_name_with_a_suffix_cannot_be_empty() -> None:
+    assert Path("a/b.c").with_stem("d") == Path("a/d.c")
+    assert Path("a/b").with_stem("d") == Path("a/d")
+    with pytest.raises(ValueError, match="has a non-empty suffix"):
+        Path("a/b.c").with_stem("")
+    with pytest.raises(ValueError, match=r"Invalid name|has an empty name"):
+        Path("a/b").with_stem("")
 
 
 # On the disk
@@ -420,4 +430,4 @@ async def test_walk_takes_links_for_files_unless_they_are_followed(
 
 def test_the_results_are_awaitable() -> None:
     method: Callable[[], Awaitable[bool]] = Path("a").exists
-    assert asyncio.iscoroutinefunction(method)
+    assert inspect.iscoroutinefunction(method)

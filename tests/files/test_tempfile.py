@@ -388,6 +388,43 @@ async def test_in_memory_it_has_every_method_of_a_file() -> None:
         assert await file.read() == b"Jellworld"
 
 
+@pytest.mark.parametrize("rolled", [False, True])
+@pytest.mark.parametrize("mode", ["w+b", "w+"])
+async def test_it_has_the_attributes_of_the_standard_librarys(mode: str, rolled: bool) -> None:
+    options: Any = {} if "b" in mode else {"encoding": "utf8", "errors": "replace"}
+    with tempfile.SpooledTemporaryFile(100, mode, **options) as theirs:
+        async with ours.SpooledTemporaryFile(100, mode, **options) as mine:
+            if rolled:
+                theirs.rollover()
+                await mine.rollover()
+            data: Any = b"a\r\n" if "b" in mode else "a\r\n"
+            for file in (theirs, mine):
+                for step in (file.write(data), file.seek(0), file.read()):
+                    if inspect.isawaitable(step):
+                        await step
+            for name in ("encoding", "errors", "newlines", "mode", "closed"):
+                found = [getattr(file, name, None) for file in (mine, theirs)]
+                assert found[0] == found[1], name
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+async def test_bytes_are_read_into_a_buffer_by_one_call(rolled: bool) -> None:
+    async with ours.SpooledTemporaryFile() as file:
+        await file.write(b"hello")
+        if rolled:
+            await file.rollover()
+        await file.seek(1)
+        buffer = bytearray(3)
+        assert await file.readinto1(buffer) == 3
+        assert bytes(buffer) == b"ell"
+
+
+async def test_the_folder_and_the_prefix_are_the_standard_librarys() -> None:
+    assert await ours.gettempdirb() == tempfile.gettempdirb()
+    assert ours.gettempprefix() == tempfile.gettempprefix()
+    assert ours.gettempprefixb() == tempfile.gettempprefixb()
+
+
 async def test_asking_for_its_descriptor_has_it_move() -> None:
     async with ours.SpooledTemporaryFile() as file:
         await file.write(b"hello")

@@ -91,6 +91,15 @@ async def test_reading_into_a_buffer_fills_the_buffer() -> None:
         await file.readinto(b"123")  # type: ignore[arg-type]
 
 
+async def test_reading_into_a_buffer_by_one_call_fills_the_buffer() -> None:
+    async with files.wrap(io.BufferedReader(io.BytesIO(b"hello"))) as file:
+        buffer = bytearray(4)
+        assert await file.readinto1(buffer) == 4
+        assert bytes(buffer) == b"hell"
+        with pytest.raises(TypeError, match=r"readinto1\(\) argument must be read-write"):
+            await file.readinto1(memoryview(b"1234"))
+
+
 async def test_properties_and_plain_methods_are_the_objects(tmp_path: Path) -> None:
     path = tmp_path / "file"
     async with wrap(open(path, "w", encoding="latin-1", errors="replace")) as file:

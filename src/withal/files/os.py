@@ -3,34 +3,35 @@
 The names, signatures, results and errors are those of the standard library: here stands what holds
 for all of them. Each call is one hop to a thread. A cancellation ends the wait at once, and the
 call is made all the same; so a cancelled `rename` may or may not have happened. Those that may take
-long (`copyfile`, `copy`, `copy2`, `copytree`, `move`, `rmtree`, `walk`, `scandir`) stop soon after
-they are cancelled, and say what they leave.
+long (`copyfile`, `copyfileobj`, `copy`, `copy2`, `copytree`, `move`, `rmtree`, `walk`, `scandir`)
+stop soon after they are cancelled, and say what they leave; `make_archive` and `unpack_archive`
+cannot be stopped.
 
 A call that was cancelled may still be waiting for its thread, so a descriptor that was given to it
 (as the path, or as ``dir_fd``) must not be closed at once: by then its number may be another
 file's. `sendfile` holds its descriptors itself.
 
-`chown`, `link`, `sendfile` and `statvfs` are there where `os` has them.
+`chown`, `fdatasync`, `lchown`, `link`, `mkfifo`, `sendfile`, `statvfs`, `getxattr`, `listxattr`,
+`removexattr`, `setxattr` and, from Python 3.15 on, `statx` are there where `os` has them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import shutil
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import aclosing, suppress
-from functools import partial
-from typing import Any, AnyStr, Generic, Self, TypeVar, cast, final, overload
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, AnyStr, TypeVar, cast, overload
 
-from withal.files.calls.hop import call
-from withal.files.calls.iterate import ThreadedIterator
-from withal.files.calls.readiness import wait_writable
-from withal.files.calls.stop import Stop, stoppable
+from withal.files.calls.stop import stoppable
 from withal.files.calls.threaded import threaded
 from withal.files.folders import ospath as path
-from withal.files.folders import tree
+from withal.files.folders import streams, tree
+from withal.files.folders.listing import Scan, Scandir
+from withal.files.folders.sending import sendfile
+from withal.files.folders.streams import Readable, Writable
 from withal.files.folders.tree import AnyPath, CopyFunction, Ignore, OnError, OnExc, StrPath
 from withal.files.folders.walking import Links, walk_down, walk_up
 
@@ -38,16 +39,23 @@ __all__ = [
     "Scan",
     "Scandir",
     "access",
+    "chdir",
     "chmod",
     "copy",
     "copy2",
     "copyfile",
+    "copyfileobj",
+    "copymode",
+    "copystat",
     "copytree",
     "disk_usage",
+    "fstat",
+    "fsync",
     "getcwd",
     "getcwdb",
     "listdir",
     "lstat",
+    "make_archive",
     "makedirs",
     "mkdir",
     "move",
@@ -65,8 +73,10 @@ __all__ = [
     "symlink",
     "truncate",
     "unlink",
+    "unpack_archive",
     "utime",
     "walk",
+    "which",
 ]
 
 D = TypeVar("D", bound=AnyPath)
@@ -76,8 +86,17 @@ B = TypeVar("B", bound="bytes | os.PathLike[bytes]")
 access = threaded(os.access)
 """Whether this process may use the path in that way."""
 
+chdir = threaded(os.chdir)
+"""Change the current folder, of the whole process."""
+
 chmod = threaded(os.chmod)
 """Change the permissions."""
+
+fstat = threaded(os.fstat)
+"""What `stat` returns, of what a descriptor is open on."""
+
+fsync = threaded(os.fsync)
+"""Wait until the disk has what was written by a descriptor. Of a file object, await ``sync()``."""
 
 getcwd = threaded(os.getcwd)
 """The current folder."""
@@ -136,10 +155,59 @@ utime = threaded(os.utime)
 disk_usage = threaded(shutil.disk_usage)
 """How many bytes the file system has: total, used, free."""
 
+copymode = threaded(shutil.copymode)
+"""Give a file the permissions of another."""
+
+copystat = threaded(shutil.copystat)
+"""Give a file the permissions, times, flags and extended attributes of another."""
+
+make_archive = threaded(shutil.make_archive)
+"""Pack a folder into an archive, and return the archive's path. Not stopped by a cancellation."""
+
+unpack_archive = threaded(shutil.unpack_archive)
+"""Unpack an archive. Not stopped by a cancellation."""
+
+which = threaded(shutil.which)
+"""The path of the program that a command would run, or None."""
+
 if hasattr(os, "chown"):
     __all__ += ["chown"]
     chown = threaded(os.chown)
     """Change the owner and the group, by their numbers; -1 leaves one as it is."""
+
+if hasattr(os, "lchown"):
+    __all__ += ["lchown"]
+    lchown = threaded(os.lchown)
+    """Change the owner and the group as `chown` does, of a link itself."""
+
+if hasattr(os, "fdatasync"):
+    __all__ += ["fdatasync"]
+    fdatasync = threaded(os.fdatasync)
+    """Do as `fsync`, but for metadata that is not needed to read the file."""
+
+if hasattr(os, "mkfifo"):
+    __all__ += ["mkfifo"]
+    mkfifo = threaded(os.mkfifo)
+    """Make a named pipe."""
+
+if sys.platform == "linux":
+    __all__ += ["getxattr", "listxattr", "removexattr", "setxattr"]
+    getxattr = threaded(os.getxattr)
+    """The value of an extended attribute, as bytes."""
+
+    listxattr = threaded(os.listxattr)
+    """The names of the extended attributes."""
+
+    removexattr = threaded(os.removexattr)
+    """Remove an extended attribute."""
+
+    setxattr = threaded(os.setxattr)
+    """Set an extended attribute."""
+
+if hasattr(os, "statx"):
+    __all__ += ["statx"]
+    statx = threaded(vars(os)["statx"])
+    """What `stat` returns and more, such as when the file was made."""
 
 if hasattr(os, "link"):
     __all__ += ["link"]
@@ -153,55 +221,6 @@ if hasattr(os, "statvfs"):
 
 if hasattr(os, "sendfile"):
     __all__ += ["sendfile"]
-
-    async def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
-        """Copy up to `count` bytes from one descriptor to another inside the kernel.
-
-        Returns how many bytes were copied, 0 at the end of the file. A non-blocking socket that
-        takes nothing now is waited for, by the event loop, instead of a `BlockingIOError`. A
-        blocking one holds a thread until it takes all: prefer a non-blocking one.
-
-        A cancellation while the socket is waited for means that nothing was sent; later, the bytes
-        may or may not be. The descriptors may be closed at once.
-
-        Raises:
-            OSError: as `os.sendfile`.
-        """
-        while True:
-            try:
-                return await call(_Sending(out_fd, in_fd).send, offset, count)
-            except BlockingIOError:
-                await _wait_writable(out_fd)
-
-
-@final
-class _Sending:
-    """Two descriptors of its own, so that it does not matter when the caller closes his."""
-
-    __slots__ = ("_in", "_out")
-
-    def __init__(self, out_fd: int, in_fd: int) -> None:
-        self._out = os.dup(out_fd)
-        try:
-            self._in = os.dup(in_fd)
-        except OSError:
-            os.close(self._out)
-            raise
-
-    def send(self, offset: int | None, count: int) -> int:
-        try:
-            return os.sendfile(self._out, self._in, offset, count)
-        finally:
-            os.close(self._out)
-            os.close(self._in)
-
-
-async def _wait_writable(fd: int) -> None:
-    own = os.dup(fd)  # the loop knows one waiter for each number
-    try:
-        await wait_writable(own, asyncio.Event())
-    finally:
-        os.close(own)
 
 
 @overload
@@ -240,62 +259,6 @@ def scandir(path: int | str | bytes | os.PathLike[Any] | None = None) -> Scandir
         photos True
     """
     return Scandir(path)
-
-
-@final
-class Scandir(ThreadedIterator["os.DirEntry[AnyStr]"]):
-    """What `scandir` returns: an asynchronous iterator and context manager, and awaitable."""
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: Any) -> None:  # any that os.scandir takes
-        self._path = path
-        super().__init__(partial(_find_entries, path))
-
-    def __await__(self) -> Generator[Any, None, Scan[AnyStr]]:
-        return self._whole().__await__()
-
-    async def _whole(self) -> Scan[AnyStr]:
-        return Scan(await stoppable(self._list_entries))
-
-    def _list_entries(self, stop: Stop) -> list[os.DirEntry[AnyStr]]:
-        return list(_find_entries(self._path, stop))
-
-
-# Of any: the overloads of os.scandir do not cover their own union.
-def _find_entries(path: Any, stop: Stop) -> Generator[os.DirEntry[Any], None, None]:
-    with os.scandir(path) as entries:
-        for entry in entries:
-            stop.check()
-            with suppress(OSError):
-                entry.is_dir()  # it remembers what it was told
-            yield entry
-
-
-@final
-class Scan(Generic[AnyStr]):
-    """What ``await scandir(path)`` returns: the entries of a folder, all in memory."""
-
-    __slots__ = ("_entries",)
-
-    def __init__(self, entries: list[os.DirEntry[AnyStr]]) -> None:
-        self._entries: Iterator[os.DirEntry[AnyStr]] = iter(entries)
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> os.DirEntry[AnyStr]:
-        return next(self._entries)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the iteration. There is nothing to close: the folder was closed when it was read."""
-        self._entries = iter([])
 
 
 async def walk(
@@ -353,6 +316,44 @@ async def copyfile(src: AnyPath, dst: D, *, follow_symlinks: bool = True) -> D:
         OSError: as `shutil.copyfile`.
     """
     return await stoppable(tree.copyfile, src, dst, follow_symlinks=follow_symlinks)
+
+
+@overload
+async def copyfileobj(fsrc: Readable[AnyStr], fdst: Writable[AnyStr], length: int = 0) -> None: ...
+@overload
+async def copyfileobj(fsrc: Any, fdst: Any, length: int = 0) -> None: ...
+async def copyfileobj(fsrc: Any, fdst: Any, length: int = 0) -> None:
+    """Copy from one open file to another, from where each is, to the end of the first.
+
+    Each of the two is a file object with a method ``read`` or ``write``, asynchronous, such as
+    those of `withal.files.open`, or blocking, which is then called in a thread. Neither is closed,
+    and what was written may be queued in `fdst` until its ``flush`` or ``close``.
+
+    Args:
+        fsrc: the file that is read.
+        fdst: the file that is written; text or bytes, as `fsrc`.
+        length: how many bytes or characters are copied at a time; 0 for a number that fits, a
+            negative one for all at once.
+
+    A cancellation ends the wait at once, and a thread at its next read. Both files are then where
+    copying has come to; what was last read may not have been written.
+
+    Raises:
+        TypeError: a file object has no such method, or one is of text and the other of bytes.
+        OSError: as reading and writing raise.
+
+    Example:
+        >>> import asyncio, io, tempfile
+        >>> from withal import files
+        >>> async def main(path: str) -> None:
+        ...     async with files.open(path, "wb") as file:
+        ...         await copyfileobj(io.BytesIO(b"hello"), file)
+        ...     print(await files.read_bytes(path))
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     asyncio.run(main(file.name))
+        b'hello'
+    """
+    await streams.copy(fsrc, fdst, length)
 
 
 @overload

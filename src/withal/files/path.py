@@ -8,14 +8,17 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, final, overload
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
 from withal.files import whole
 from withal.files.calls.hop import call
 from withal.files.calls.iterate import ThreadedIterator
-from withal.files.calls.stop import Stop
-from withal.files.folders import globbing
+from withal.files.calls.stop import Stop, stoppable
+from withal.files.folders import duplicating, globbing
+from withal.files.folders.duplicating import Copying
 from withal.files.folders.globbing import Matching
+from withal.files.folders.information import PathInfo
+from withal.files.folders.segments import SegmentedPath
 from withal.files.folders.walking import Links, walk_down, walk_up
 from withal.files.objects import opening
 from withal.files.objects.binary import BinaryFile
@@ -25,17 +28,13 @@ from withal.files.objects.text import TextFile
 if TYPE_CHECKING:
     from _typeshed import OpenBinaryMode, OpenTextMode
 
-if sys.platform == "win32":
-    from pathlib import PureWindowsPath as PurePathHere
-else:
-    from pathlib import PurePosixPath as PurePathHere
-
 StrPath: TypeAlias = "str | os.PathLike[str]"
+P = TypeVar("P", bound="Path")
+
 AnyPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 
 
-@final
-class Path(PurePathHere):
+class Path(SegmentedPath):
     """A `pathlib.PurePath` that can use the disk without blocking the event loop.
 
     What a pure path does, it does too, and gives a `Path` back: ``/``, ``parent``, ``with_name``.
@@ -44,8 +43,11 @@ class Path(PurePathHere):
     and errors. Each is a coroutine of one hop to a thread, where the `pathlib.Path` is asked. A
     cancellation ends the wait at once, and what was to be done is done all the same.
 
-    Keyword arguments that `pathlib.Path` got after Python 3.11 work on 3.11 too, except those of
-    `glob` and `rglob`.
+    `copy`, `copy_into`, `move`, `move_into`, `info`, `with_segments` and keyword arguments that
+    `pathlib.Path` got after Python 3.11 work on 3.11 too, except those of `glob` and `rglob`.
+
+    A subclass keeps its type: what leads from its objects to other paths gives objects of the
+    subclass, made by `with_segments`.
 
     `iterdir`, `glob` and `rglob` return asynchronous iterators, which raise what is wrong when the
     first path is asked for. To leave one early and have the thread stop at once, use
@@ -64,48 +66,52 @@ class Path(PurePathHere):
         one.txt hello
     """
 
-    __slots__ = ()
+    __slots__ = ("_info",)
+
+    _info: PathInfo
 
     @classmethod
-    async def cwd(cls) -> Path:
+    async def cwd(cls) -> Self:
         """Return the current folder."""
         return cls(await call(pathlib.Path.cwd))
 
     @classmethod
-    async def home(cls) -> Path:
+    async def home(cls) -> Self:
         """Return the user's home folder."""
         return cls(await call(pathlib.Path.home))
 
     if sys.version_info >= (3, 13):
 
         @classmethod
-        def from_uri(cls, uri: str) -> Path:
+        def from_uri(cls, uri: str) -> Self:
             """Return the path that a ``file:`` URI names. Does not use the disk."""
             return cls(pathlib.Path.from_uri(uri))
 
-    async def absolute(self) -> Path:
+    async def absolute(self) -> Self:
         """Make the path absolute; neither normalises it nor follows links."""
-        return Path(await call(pathlib.Path(self).absolute))
+        return self.with_segments(await call(pathlib.Path(self).absolute))
 
-    async def expanduser(self) -> Path:
+    async def expanduser(self) -> Self:
         """Replace a leading ``~`` or ``~user`` by the home folder."""
-        return Path(await call(pathlib.Path(self).expanduser))
+        return self.with_segments(await call(pathlib.Path(self).expanduser))
 
-    async def readlink(self) -> Path:
+    async def readlink(self) -> Self:
         """Return where a symbolic link points."""
-        return Path(await call(pathlib.Path(self).readlink))
+        return self.with_segments(await call(pathlib.Path(self).readlink))
 
-    async def resolve(self, strict: bool = False) -> Path:
+    async def resolve(self, strict: bool = False) -> Self:
         """Make the path absolute, following links; if `strict`, it must exist."""
-        return Path(await call(pathlib.Path(self).resolve, strict))
+        return self.with_segments(await call(pathlib.Path(self).resolve, strict))
 
-    async def rename(self, target: StrPath) -> Path:
+    async def rename(self, target: StrPath) -> Self:
         """Rename, and return the new path. On Unix a file of that name is replaced."""
-        return Path(await call(pathlib.Path(self).rename, os.fspath(target)))
+        renamed = await call(pathlib.Path(self).rename, os.fspath(target))
+        return self.with_segments(renamed)
 
-    async def replace(self, target: StrPath) -> Path:
+    async def replace(self, target: StrPath) -> Self:
         """Rename, and return the new path. A file of that name is replaced."""
-        return Path(await call(pathlib.Path(self).replace, os.fspath(target)))
+        renamed = await call(pathlib.Path(self).replace, os.fspath(target))
+        return self.with_segments(renamed)
 
     async def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
         """Return the size, times, permissions and so on."""
@@ -201,6 +207,119 @@ class Path(PurePathHere):
         """Make this a hard link to `target`."""
         await call(pathlib.Path(self).hardlink_to, target)
 
+    @property
+    def info(self) -> PathInfo:
+        """What kind of thing is here, asked once and remembered: ``await path.info.is_dir()``."""
+        try:
+            return self._info
+        except AttributeError:
+            self._info = PathInfo(str(self))
+            return self._info
+
+    @overload
+    async def copy(
+        self, target: P, *, follow_symlinks: bool = True, preserve_metadata: bool = False
+    ) -> P: ...
+    @overload
+    async def copy(
+        self, target: StrPath, *, follow_symlinks: bool = True, preserve_metadata: bool = False
+    ) -> Self: ...
+    async def copy(
+        self, target: StrPath, *, follow_symlinks: bool = True, preserve_metadata: bool = False
+    ) -> Path:
+        """Copy this file, or folder with all that is in it, and return the new path.
+
+        A file at `target` is replaced; there must be no folder. Cancelled, the thread stops at its
+        next step; what has been copied is left, but for a new file of which only a part is there.
+
+        Args:
+            target: the new path.
+            follow_symlinks: copy what links lead to; else the links.
+            preserve_metadata: copy permissions, times, flags and extended attributes.
+
+        Raises:
+            OSError: EINVAL if both are the same, or `target` is in this folder; and as opening,
+                reading and writing raise.
+
+        Example:
+            >>> import asyncio, tempfile
+            >>> async def main(folder: str) -> None:
+            ...     await (Path(folder) / "a").mkdir()
+            ...     await (Path(folder) / "a" / "one.txt").write_text("hello")
+            ...     copied = await (Path(folder) / "a").copy(Path(folder) / "b")
+            ...     print(await (copied / "one.txt").read_text())
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     asyncio.run(main(folder))
+            hello
+        """
+        place = self._path_of(target)
+        how = Copying(follow_symlinks, preserve_metadata)
+        await stoppable(duplicating.copy, self, place, how)
+        return place.joinpath()  # which knows nothing that may have changed
+
+    @overload
+    async def copy_into(
+        self, target_dir: P, *, follow_symlinks: bool = True, preserve_metadata: bool = False
+    ) -> P: ...
+    @overload
+    async def copy_into(
+        self, target_dir: StrPath, *, follow_symlinks: bool = True, preserve_metadata: bool = False
+    ) -> Self: ...
+    async def copy_into(
+        self, target_dir: StrPath, *, follow_symlinks: bool = True, preserve_metadata: bool = False
+    ) -> Path:
+        """Copy as `copy` does, under the same name into a folder that is there.
+
+        Raises:
+            ValueError: this path has no name.
+            OSError: as `copy`.
+        """
+        target = self._within(target_dir)
+        how = Copying(follow_symlinks, preserve_metadata)
+        await stoppable(duplicating.copy, self, target, how)
+        return target.joinpath()
+
+    @overload
+    async def move(self, target: P) -> P: ...
+    @overload
+    async def move(self, target: StrPath) -> Self: ...
+    async def move(self, target: StrPath) -> Path:
+        """Move this file, or folder with all that is in it, and return the new path.
+
+        On one file system that is a `replace`; to another it is a `copy` with links and metadata,
+        and then the source is removed. Cancelled while copying, the thread stops as for `copy`, and
+        the source is whole. Once all is copied, the source is removed, whatever is cancelled.
+
+        Raises:
+            OSError: EINVAL if both are the same; and as `replace` or `copy`.
+        """
+        place = self._path_of(target)
+        await stoppable(duplicating.move, self, place)
+        return place.joinpath()
+
+    @overload
+    async def move_into(self, target_dir: P) -> P: ...
+    @overload
+    async def move_into(self, target_dir: StrPath) -> Self: ...
+    async def move_into(self, target_dir: StrPath) -> Path:
+        """Move as `move` does, under the same name into a folder that is there.
+
+        Raises:
+            ValueError: this path has no name.
+            OSError: as `move`.
+        """
+        target = self._within(target_dir)
+        await stoppable(duplicating.move, self, target)
+        return target.joinpath()
+
+    def _path_of(self, target: StrPath) -> Path:
+        return target if isinstance(target, Path) else self.with_segments(target)
+
+    def _within(self, folder: StrPath) -> Path:
+        if not self.name:
+            raise ValueError(f"{self!r} has an empty name")
+        return self._path_of(folder) / self.name
+
     @overload
     def open(
         self,
@@ -266,7 +385,7 @@ class Path(PurePathHere):
         """Write a new file, or over the one that is there. Returns the number of characters."""
         return await whole.write_text(self, data, encoding, errors, newline)
 
-    def iterdir(self) -> ThreadedIterator[Path]:
+    def iterdir(self) -> ThreadedIterator[Self]:
         """Iterate over what is in the folder, in no certain order."""
         return ThreadedIterator(self._entries)
 
@@ -276,7 +395,7 @@ class Path(PurePathHere):
         *,
         case_sensitive: bool | None = None,
         recurse_symlinks: bool = False,
-    ) -> ThreadedIterator[Path]:
+    ) -> ThreadedIterator[Self]:
         """Iterate over what matches the pattern here, in no certain order.
 
         What matches, and what is no pattern, is as for the `pathlib` of the running Python: before
@@ -295,7 +414,7 @@ class Path(PurePathHere):
         *,
         case_sensitive: bool | None = None,
         recurse_symlinks: bool = False,
-    ) -> ThreadedIterator[Path]:
+    ) -> ThreadedIterator[Self]:
         """Iterate over what matches the pattern here or anywhere below; otherwise as `glob`."""
         matching = Matching(case_sensitive, recurse_symlinks)
         anywhere = os.path.join("**", pattern)
@@ -306,7 +425,7 @@ class Path(PurePathHere):
         top_down: bool = True,
         on_error: Callable[[OSError], object] | None = None,
         follow_symlinks: bool = False,
-    ) -> AsyncGenerator[tuple[Path, list[str], list[str]], None]:
+    ) -> AsyncGenerator[tuple[Self, list[str], list[str]], None]:
         """Go through a tree of folders: yields each one, its subfolders' and other names.
 
         Links to folders are among the other names, unless they are followed. What is read ahead,
@@ -316,19 +435,21 @@ class Path(PurePathHere):
         async with aclosing((walk_down if top_down else walk_up)(str(self), links)) as folders:
             async for found in folders:
                 if not isinstance(found, OSError):
-                    yield Path(found.path), found.folders, found.files
+                    yield self.with_segments(found.path), found.folders, found.files
                 elif on_error is not None:
                     on_error(found)
 
-    def _entries(self, stop: Stop) -> Generator[Path, None, None]:
+    def _entries(self, stop: Stop) -> Generator[Self, None, None]:
         with os.scandir(self) as entries:
             for entry in entries:
                 stop.check()
-                yield self / entry.name
+                path = self / entry.name
+                path.info.learn(entry)
+                yield path
 
-    def _matches(self, pattern: str, matching: Matching, stop: Stop) -> Generator[Path, None, None]:
+    def _matches(self, pattern: str, matching: Matching, stop: Stop) -> Generator[Self, None, None]:
         for path in globbing.find(pathlib.Path(self), pattern, matching, stop):
-            yield Path(path)
+            yield self.with_segments(path)
 
 
 # What follows is called in threads.

@@ -32,6 +32,9 @@ __all__ = [
     "TemporaryDirectory",
     "TemporaryFile",
     "gettempdir",
+    "gettempdirb",
+    "gettempprefix",
+    "gettempprefixb",
     "mkdtemp",
     "mkstemp",
 ]
@@ -533,3 +536,34 @@ async def gettempdir() -> str:
         True
     """
     return await call(tempfile.gettempdir)
+
+
+async def gettempdirb() -> bytes:
+    """Return what `gettempdir` does, as bytes.
+
+    Example:
+        >>> import asyncio
+        >>> asyncio.run(gettempdirb()) == tempfile.gettempdirb()
+        True
+    """
+    return await call(tempfile.gettempdirb)
+
+
+def gettempprefix() -> str:
+    """Return how the names of temporary files begin by default. Does not use the disk.
+
+    Example:
+        >>> gettempprefix()
+        'tmp'
+    """
+    return tempfile.gettempprefix()
+
+
+def gettempprefixb() -> bytes:
+    """Return what `gettempprefix` does, as bytes.
+
+    Example:
+        >>> gettempprefixb()
+        b'tmp'
+    """
+    return tempfile.gettempprefixb()

@@ -17,7 +17,7 @@ from withal.files.calls.hop import hop
 
 T = TypeVar("T")
 
-_READS = frozenset({"read", "read1", "readall", "readinto", "readline", "readlines"})
+_READS = frozenset({"read", "read1", "readall", "readinto", "readinto1", "readline", "readlines"})
 _MOVES = _READS | {"seek"}
 
 

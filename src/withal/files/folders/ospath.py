@@ -7,6 +7,9 @@ at once.
 
 from __future__ import annotations
 
+import os
+import stat
+import sys
 from os import path
 
 from withal.files.calls.threaded import threaded
@@ -14,15 +17,19 @@ from withal.files.calls.threaded import threaded
 __all__ = [
     "abspath",
     "exists",
+    "expanduser",
     "getatime",
     "getctime",
     "getmtime",
     "getsize",
     "isdir",
     "isfile",
+    "isjunction",
     "islink",
     "ismount",
     "lexists",
+    "realpath",
+    "relpath",
     "samefile",
     "sameopenfile",
 ]
@@ -65,3 +72,32 @@ sameopenfile = threaded(path.sameopenfile)
 
 abspath = threaded(path.abspath)
 """The path made absolute and normal, links not followed; asks for the current folder."""
+
+realpath = threaded(path.realpath)
+"""The path made absolute, links followed; if `strict`, it must exist."""
+
+relpath = threaded(path.relpath)
+"""The path seen from another, by default from the current folder, which is asked for."""
+
+expanduser = threaded(path.expanduser)
+"""The path with a leading ``~`` or ``~user`` replaced by the home folder."""
+
+if sys.version_info >= (3, 12):
+    isjunction = threaded(path.isjunction)
+else:
+
+    def _isjunction(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> bool:
+        """Test whether a path is a junction."""
+        try:
+            tag = getattr(os.lstat(path), "st_reparse_tag", None)  # only Windows has it
+        except (OSError, ValueError):
+            return False
+        return tag is not None and tag == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)
+
+    isjunction = threaded(_isjunction)
+"""Whether the path is a junction, which only Windows has; here on Python 3.11, too."""
+
+if sys.version_info >= (3, 13):
+    __all__ += ["isdevdrive"]
+    isdevdrive = threaded(path.isdevdrive)
+    """Whether the path is on a Dev Drive, which only Windows has."""

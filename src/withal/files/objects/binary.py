@@ -302,6 +302,21 @@ class BinaryFile(Cursor, File[bytes]):
             async with self._lock:
                 await self._flush()
 
+    async def sync(self) -> None:
+        """Flush, and wait until the disk has the file (``fsync``).
+
+        A cancellation ends the wait: what is queued stays queued, and an ``fsync`` that has begun
+        goes on in its thread.
+
+        Raises:
+            OSError: as `flush`, or as `os.fsync`: EINVAL for a pipe. Do not rely on a second call
+                after EIO: the kernel may have dropped what it could not write.
+        """
+        self._check_open()
+        async with self._lock:
+            await self._flush()
+            await self._writer.call_alone(os.fsync)
+
     async def truncate(self, size: int | None = None, /) -> int:
         """Make the file so long, in bytes; by default, up to the present position."""
         self._check_open()

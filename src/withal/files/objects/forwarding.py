@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from types import EllipsisType
 from typing import Any, AnyStr, Self
 
 from withal.files.objects.file import File
@@ -29,7 +30,9 @@ class Forwarding(File[AnyStr]):
         """What has the attributes that are not methods, and those that do not wait."""
 
     @abstractmethod
-    async def _perform(self, method: str, *args: object) -> Any:  # what that method returns
+    async def _perform(
+        self, method: str, *args: object, **options: object
+    ) -> Any:  # what that method returns
         """Call a method of what does the work, and wait for it."""
 
     async def read(self, size: int | None = -1, /) -> AnyStr:
@@ -43,6 +46,10 @@ class Forwarding(File[AnyStr]):
     async def readinto(self, buffer: bytearray | memoryview, /) -> int:
         """Read bytes into a buffer, and return how many."""
         return await self._perform("readinto", buffer)  # type: ignore[no-any-return]
+
+    async def readinto1(self, buffer: bytearray | memoryview, /) -> int:
+        """Read bytes into a buffer with one call of the system at most, and return how many."""
+        return await self._perform("readinto1", buffer)  # type: ignore[no-any-return]
 
     async def readall(self) -> bytes:
         """Read all bytes that there are."""
@@ -79,6 +86,30 @@ class Forwarding(File[AnyStr]):
     async def flush(self) -> None:
         """Hand what is buffered to the system."""
         await self._perform("flush")
+
+    async def sync(self) -> None:
+        """Flush, and wait until the disk has the file (``fsync``)."""
+        await self._perform("sync")
+
+    async def reconfigure(
+        self,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | EllipsisType | None = ...,
+        line_buffering: bool | None = None,
+        write_through: bool | None = None,
+    ) -> None:
+        """Flush a text file, and go on with other settings, as `io.TextIOWrapper.reconfigure`."""
+        given = {} if newline is ... else {"newline": newline}
+        await self._perform(
+            "reconfigure",
+            encoding=encoding,
+            errors=errors,
+            line_buffering=line_buffering,
+            write_through=write_through,
+            **given,
+        )
 
     async def peek(self, size: int = 0, /) -> bytes:
         """Return bytes that are to be read next, and leave the position."""
@@ -143,6 +174,11 @@ class Forwarding(File[AnyStr]):
     def line_buffering(self) -> bool:
         """Whether a text file is flushed with each line."""
         return self._target.line_buffering  # type: ignore[no-any-return]
+
+    @property
+    def write_through(self) -> bool:
+        """Whether a text file hands on at once what is written."""
+        return self._target.write_through  # type: ignore[no-any-return]
 
     @property
     def buffer(self) -> Any:  # a binary file of the target's kind

@@ -61,6 +61,8 @@ class Mode:
         """The mode of the binary file, as the standard library's objects say it."""
         if self.kind in "ax":
             return f"{self.kind}b+" if self.updates else f"{self.kind}b"
+        if self.updates and self.kind == "w":
+            return "wb+" if sys.version_info >= (3, 15) else "rb+"
         return "rb+" if self.updates else f"{self.kind}b"
 
 

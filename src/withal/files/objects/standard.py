@@ -159,12 +159,16 @@ class StandardStream(Forwarding[AnyStr]):
     def _target(self) -> Any:  # whatever stands in sys
         return self._find()
 
-    async def _perform(self, method: str, *args: object) -> Any:  # what that method returns
+    async def _perform(
+        self, method: str, *args: object, **options: object
+    ) -> Any:  # what that method returns
         target = self._target
         file = self._file_over_descriptor()
         if file is not None:
-            return await getattr(file, method)(*args)
-        return await perform(self._calls, target, method, *args)
+            result = await getattr(file, method)(*args, **options)
+            if method != "reconfigure":
+                return result
+        return await perform(self._calls, target, method, *args, **options)
 
     def _file_over_descriptor(self) -> TextFile | BinaryFile | None:
         if self._input is None:

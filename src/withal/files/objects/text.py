@@ -8,7 +8,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from operator import length_hint
-from typing import TypeVar, final
+from types import EllipsisType
+from typing import Any, TypeVar, final
 
 from withal.files.calls.fairness import AT_HAND, turns_here
 from withal.files.calls.hop import call
@@ -49,6 +50,8 @@ class TextFile(File[str]):
         encoding: the encoding.
         errors: what to do about what cannot be decoded or encoded.
         line_buffering: what is written is flushed at each line's end.
+        write_through: what `reconfigure` was given; false at first. It makes no difference, since
+            text is never held back from the binary file.
     """
 
     def __init__(
@@ -63,22 +66,29 @@ class TextFile(File[str]):
     ) -> None:
         self.buffer = buffer
         self.mode = mode
-        self.encoding = encoding
-        self.errors = errors
-        self.line_buffering = line_buffering
-        self._newline = newline
+        self.write_through = False
         self._turns = turns_here()
         self._lock = buffer._lock
         self._unread: Buffer[str] = Buffer("")
+        self._is_detached = False
+        self._set_codec(encoding, errors, newline)
+        self._set_line_buffering(line_buffering)
+        if buffer._writable and buffer._channel.is_positional and buffer._position():
+            self._go_on_encoding(buffer._position())
+
+    def _set_codec(self, encoding: str, errors: str, newline: str | None) -> None:
+        self.encoding = encoding
+        self.errors = errors
+        self._newline = newline
         self._decoding = Decoding(encoding, errors, newline)
         self._encoder = codecs.getincrementalencoder(encoding)(errors)
         self._line_end = os.linesep if newline is None else newline or "\n"
         # An encoding without states can be left to str.encode, which is faster.
         self._is_stateless = codecs.lookup(encoding).name in ("utf-8", "ascii", "iso8859-1")
-        self._is_detached = False
+
+    def _set_line_buffering(self, line_buffering: bool) -> None:
+        self.line_buffering = line_buffering
         self._writes_at_once = self._is_stateless and not line_buffering
-        if buffer._writable and buffer._channel.is_positional and buffer._position():
-            self._go_on_encoding(buffer._position())
 
     # What it is
 
@@ -96,11 +106,6 @@ class TextFile(File[str]):
     def newlines(self) -> str | tuple[str, ...] | None:
         """The line endings met so far, where any will do: one, several, or None yet."""
         return self._decoding.newlines
-
-    @property
-    def write_through(self) -> bool:
-        """Always false: what is written is queued."""
-        return False
 
     @property
     def _binary(self) -> BinaryFile:
@@ -347,10 +352,86 @@ class TextFile(File[str]):
         """Wait until all that was queued is written, as `BinaryFile.flush` does."""
         await self._binary.flush()
 
+    async def sync(self) -> None:
+        """Flush, and wait until the disk has the file, as `BinaryFile.sync` does."""
+        await self._binary.sync()
+
     async def truncate(self, position: int | None = None, /) -> int:
         """Make the file so long, in bytes; by default, up to where reading ahead has come."""
         await self.flush()
         return await self._binary.truncate(position)
+
+    async def reconfigure(
+        self,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | EllipsisType | None = ...,
+        line_buffering: bool | None = None,
+        write_through: bool | None = None,
+    ) -> None:
+        """Flush, and go on with other settings; those that are left out stay as they are.
+
+        If `encoding` is given and `errors` is not, errors are handled strictly. A cancelled call
+        has changed nothing.
+
+        Raises:
+            io.UnsupportedOperation: `encoding`, `errors` or `newline` would change while text that
+                was read ahead is unread. Seek first, or read to the end.
+            LookupError: there is no such encoding.
+            ValueError: `newline` is not valid, or the file is closed.
+            OSError: what was queued could not be written.
+
+        Example:
+            >>> import asyncio, tempfile
+            >>> from withal import files
+            >>> async def main(path: str) -> None:
+            ...     async with files.open(path, "w", encoding="ascii") as file:
+            ...         await file.reconfigure(encoding="latin-1", newline="\\r\\n")
+            ...         await file.write("\u00e9\\n")
+            ...     print(await files.read_bytes(path))
+            >>> with tempfile.NamedTemporaryFile() as file:
+            ...     asyncio.run(main(file.name))
+            b'\\xe9\\r\\n'
+        """
+        self._check_open()
+        options: dict[str, Any] = {"encoding": encoding, "errors": errors}
+        if newline is not ...:  # the standard library's takes no Ellipsis
+            options["newline"] = newline
+        changes_codec = encoding is not None or errors is not None or newline is not ...
+        if changes_codec:
+            self._check_nothing_ahead()
+        buffering = {"line_buffering": line_buffering, "write_through": write_through}
+        # The standard library's own checks the arguments, and says what they come to.
+        model = self._model(**options, **buffering)
+        await self._binary.flush()
+        if changes_codec:
+            self._check_nothing_ahead()  # another task may have read meanwhile
+            kept = self._newline if newline is ... else newline
+            self._set_codec(model.encoding, model.errors or "strict", kept)
+            if self._binary._writable and self._binary._channel.is_positional:
+                self._go_on_encoding(self._binary._position())
+        self._set_line_buffering(model.line_buffering)
+        self.write_through = model.write_through
+
+    def _model(self, **options: Any) -> io.TextIOWrapper:  # options of several types
+        """Return a file of the standard library that has these settings."""
+        model = io.TextIOWrapper(
+            io.BytesIO(),
+            self.encoding,
+            self.errors,
+            self._newline,
+            self.line_buffering,
+            self.write_through,
+        )
+        model.reconfigure(**options)
+        return model
+
+    def _check_nothing_ahead(self) -> None:
+        if len(self._unread) or self._decoding.has_decoded:
+            raise io.UnsupportedOperation(
+                "It is not possible to set the encoding or newline of stream after the first read"
+            )
 
     @staticmethod
     def _check_text(text: object) -> None:

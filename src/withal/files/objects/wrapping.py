@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Callable
 from functools import partial
 from typing import IO, Any, AnyStr, final, overload
 
@@ -104,8 +106,10 @@ class WrappedFile(Forwarding[AnyStr]):
     def _target(self) -> Any:  # anything with the methods of a file
         return self._file
 
-    async def _perform(self, method: str, *args: object) -> Any:  # what that method returns
-        return await perform(self._calls, self._file, method, *args)
+    async def _perform(
+        self, method: str, *args: object, **options: object
+    ) -> Any:  # what that method returns
+        return await perform(self._calls, self._file, method, *args, **options)
 
     async def close(self) -> None:
         """Close the file. Closing twice is harmless.
@@ -118,35 +122,42 @@ class WrappedFile(Forwarding[AnyStr]):
 
 
 async def perform(
-    calls: Serial, file: Any, method: str, *args: object
+    calls: Serial, file: Any, method: str, *args: object, **options: object
 ) -> Any:  # what a method of anything returns
     """Call a method of a file object in a thread, in its turn, as `WrappedFile` says.
 
     Raises:
         AttributeError: it has no such method.
     """
+    if method == "sync":  # which no file object of others has
+        return await calls.make(Request(file, method, ()), partial(_sync, file))
     function = getattr(file, method)
-    if method == "readinto":
-        return await _read_into(calls, file, *args)
-    return await calls.make(Request(file, method, args), partial(function, *args))
+    if method in ("readinto", "readinto1"):
+        return await _read_into(calls, file, method, *args)
+    return await calls.make(Request(file, method, args), partial(function, *args, **options))
 
 
-async def _read_into(calls: Serial, file: Any, buffer: Any) -> int | None:
+def _sync(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+async def _read_into(calls: Serial, file: Any, method: str, buffer: Any) -> int | None:
     """Read into a buffer, which is not touched any more when this has been cancelled."""
     view = memoryview(buffer).cast("B")
     if view.readonly:
         raise TypeError(
-            f"readinto() argument must be read-write bytes-like object, not {type(buffer).__name__}"
+            f"{method}() argument must be read-write bytes-like object, not {type(buffer).__name__}"
         )
-    request = Request(file, "readinto", (len(view),))
-    data = await calls.make(request, partial(_read_apart, file, len(view)))
+    request = Request(file, method, (len(view),))
+    data = await calls.make(request, partial(_read_apart, getattr(file, method), len(view)))
     if data is None:  # it does not block, and there is nothing yet
         return None
     view[: len(data)] = data
     return len(data)
 
 
-def _read_apart(file: Any, size: int) -> bytes | None:
+def _read_apart(read_into: Callable[[bytearray], int | None], size: int) -> bytes | None:
     buffer = bytearray(size)
-    count: int | None = file.readinto(buffer)
+    count = read_into(buffer)
     return None if count is None else bytes(buffer[:count])

@@ -45,8 +45,15 @@ class NamedFile(Forwarding[AnyStr]):
     def _target(self) -> Any:  # as `file`
         return self.file
 
-    async def _perform(self, method: str, *args: object) -> Any:  # what that method returns
-        return await getattr(self.file, method)(*args)
+    async def _perform(
+        self, method: str, *args: object, **options: object
+    ) -> Any:  # what that method returns
+        return await getattr(self.file, method)(*args, **options)
+
+    @property
+    def raw(self) -> Any:  # as `file`
+        """The unbuffered file object underneath a binary one: the same, here."""
+        return self.file.raw
 
     def fileno(self) -> int:
         """Return the descriptor."""

@@ -76,13 +76,17 @@ class SpooledFile(Forwarding[AnyStr]):
     def _target(self) -> Any:  # ours or the standard library's
         return self._memory if self._rolled is None else self._rolled
 
-    async def _perform(self, method: str, *args: object) -> Any:  # what that method returns
+    async def _perform(
+        self, method: str, *args: object, **options: object
+    ) -> Any:  # what that method returns
+        if method == "reconfigure":  # the standard library's has none either
+            raise AttributeError("a SpooledTemporaryFile cannot be reconfigured")
         while self._rolling.locked():  # what came now would be left behind
             async with self._rolling:
                 pass
         if self._rolled is None:
-            return getattr(self._memory, method)(*args)
-        return await getattr(self._rolled, method)(*args)
+            return getattr(self._memory, method)(*args, **options)
+        return await getattr(self._rolled, method)(*args, **options)
 
     @property
     def name(self) -> str | None:
@@ -98,6 +102,11 @@ class SpooledFile(Forwarding[AnyStr]):
         """Return the descriptor; have one, on the disk, if there is none."""
         await self.rollover()
         return self._rolled.fileno()  # type: ignore[no-any-return]
+
+    async def sync(self) -> None:
+        """Move to the disk if it is in memory, flush, and wait until the disk has it."""
+        await self.rollover()
+        await self._perform("sync")
 
     async def write(self, data: AnyStr, /) -> int:
         """Write, and move to the disk if that was too much for the memory.

@@ -1,0 +1,78 @@
+"""Pure paths that make every path they lead to by `with_segments`, on each Python."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Self
+
+if sys.platform == "win32":
+    from pathlib import PureWindowsPath as PurePathHere
+else:
+    from pathlib import PurePosixPath as PurePathHere
+
+
+class SegmentedPath(PurePathHere):
+    """A pure path as it is in Python 3.14."""
+
+    __slots__ = ()
+
+    def with_segments(self, *pathsegments: str | os.PathLike[str]) -> Self:
+        """Make a path of these parts, of the type of this one.
+
+        All that leads from one path to another is made by it. A subclass whose objects know more
+        than their parts overrides it to hand that on.
+        """
+        return type(self)(*pathsegments)
+
+    def with_stem(self, stem: str) -> Self:
+        """Return a path with another name, but for its suffix.
+
+        Raises:
+            ValueError: the stem is not valid, or is empty where there is a suffix.
+        """
+        suffix = self.suffix
+        if suffix and not stem:
+            raise ValueError(f"{self!r} has a non-empty suffix")
+        return self.with_name(stem + suffix)
+
+    if sys.version_info < (3, 12):
+
+        @property
+        def parent(self) -> Self:
+            """The folder that it is in."""
+            return self.with_segments(super().parent)
+
+        @property
+        def parents(self) -> Sequence[Self]:
+            """All folders that it is in, the nearest first."""
+            return tuple(map(self.with_segments, super().parents))
+
+        def joinpath(self, *other: str | os.PathLike[str]) -> Self:
+            """Return the path with these parts added."""
+            return self.with_segments(super().joinpath(*other))
+
+        def __truediv__(self, key: Any) -> Self:  # anything: what is no path is not implemented
+            made = super().__truediv__(key)
+            return made if made is NotImplemented else self.with_segments(made)
+
+        def __rtruediv__(self, key: Any) -> Self:  # likewise
+            made = super().__rtruediv__(key)
+            return made if made is NotImplemented else self.with_segments(made)
+
+        def with_name(self, name: str) -> Self:
+            """Return a path with another name."""
+            return self.with_segments(super().with_name(name))
+
+        def with_suffix(self, suffix: str) -> Self:
+            """Return a path with another suffix."""
+            return self.with_segments(super().with_suffix(suffix))
+
+        def relative_to(self, *other: str | os.PathLike[str]) -> Self:
+            """Return the path as seen from another.
+
+            Raises:
+                ValueError: it is not below that.
+            """
+            return self.with_segments(super().relative_to(*other))
