@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 from tests.laws.probes import Log, Probe, failing, forever, stubborn_until, turns
-from withal import CloseTimeoutError, Outcome, Scope, observing
+from withal import CloseTimeoutError, Event, Outcome, Scope, Step, observing
 from withal.ledger import Ledger
 
 
@@ -104,6 +104,40 @@ async def test_old_records_are_dropped_when_asked_and_still_counted() -> None:
                 await scope.release(await scope.enter(Probe(Log(), "a")))
     assert len(ledger.records) == 2
     assert ledger.summary().opened == 6
+
+
+@pytest.mark.parametrize("closed", [9_999, 10_000, 10_001])
+def test_the_newest_ten_thousand_closed_records_are_kept(closed: int) -> None:
+    ledger = Ledger()
+    live_through(ledger, 1, [Step.OPENING, Step.OPENED])
+    for number in range(2, closed + 2):
+        live_through(ledger, number, [Step.OPENING, Step.OPENED, Step.CLOSING, Step.CLOSED])
+    first, *rest = [record.id for record in ledger.records]
+    assert first == 1  # what is open is kept, however old it is
+    assert rest == list(range(closed + 2 - min(closed, 10_000), closed + 2))
+    assert str(ledger.summary()) == f"{closed + 1} opened, {closed} closed, 0 leaked"
+
+
+def test_what_failed_to_open_counts_among_the_closed() -> None:
+    ledger = Ledger(keep_closed=2)
+    for number in range(1, 4):
+        live_through(ledger, number, [Step.OPENING, Step.FAILED])
+    assert [record.id for record in ledger.records] == [2, 3]
+    assert sum(kind.failed for kind in ledger.summary().kinds) == 3
+
+
+def test_all_records_are_kept_when_asked() -> None:
+    ledger = Ledger(keep_closed=None)
+    for number in range(1, 10_102):
+        live_through(ledger, number, [Step.OPENING, Step.OPENED, Step.CLOSING, Step.CLOSED])
+    assert len(ledger.records) == 10_101
+
+
+def live_through(ledger: Ledger, number: int, steps: list[Step]) -> None:
+    """Send the events of one resource."""
+    for time, step in enumerate(steps):
+        outcome = Outcome.OK if step in (Step.CLOSED, Step.FAILED) else None
+        ledger(Event(step, time, number, "a", "probe", (), "task", outcome))
 
 
 def test_a_negative_number_of_records() -> None:

@@ -12,6 +12,9 @@ from withal._core.site import Site, site_of
 
 __all__ = ["Ledger", "Lifetimes", "Record", "Site", "Summary"]
 
+KEEP_CLOSED = 10_000
+"""How many closed records a ledger keeps by default: at about 0.6 KiB each, 6 MiB."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -140,11 +143,16 @@ class Summary:
 class Ledger:
     """An observer that keeps a record of each resource: pass it to `observing`.
 
-    Records of what has closed are kept in full unless `keep_closed` limits them; the summary
-    counts every one in any case, so that a long-lived program can keep a ledger in flat memory.
+    The records of what is open, and of the newest `keep_closed` resources that have closed or
+    failed to open, are kept. Older ones are dropped, one for each that is added, so that the
+    memory of a ledger in a long-lived program does not grow. The summary counts every resource,
+    whether its record is kept or not.
 
     Args:
-        keep_closed: how many records of closed resources to keep, the newest; None for all.
+        keep_closed: how many records of closed resources to keep; None keeps all of them.
+
+    Raises:
+        ValueError: if `keep_closed` is negative.
 
     Example:
         >>> import asyncio, contextlib
@@ -162,11 +170,11 @@ class Ledger:
         2 opened, 2 closed, 0 leaked
     """
 
-    def __init__(self, *, keep_closed: int | None = None) -> None:
+    def __init__(self, *, keep_closed: int | None = KEEP_CLOSED) -> None:
         if keep_closed is not None and keep_closed < 0:
             raise ValueError(f"keep_closed is a number of records, zero or more; got {keep_closed}")
         self._live: dict[int, Record] = {}
-        self._ended: deque[Record] = deque(maxlen=keep_closed)
+        self._ended: deque[Record] = deque(maxlen=keep_closed)  # drops the oldest in constant time
         self._kinds: dict[str, Lifetimes] = {}
         self._abandoned: set[int] = set()
 
@@ -183,7 +191,7 @@ class Ledger:
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """The records kept, in order of opening."""
+        """The records that are kept, in order of opening."""
         return tuple(sorted((*self._ended, *self._live.values()), key=lambda record: record.id))
 
     def open(self) -> tuple[Record, ...]:
