@@ -17,7 +17,8 @@ SOURCE = Path(__file__).parent.parent / "src"
 
 # Within the core, one line a module: what it may import is what stands above it.
 CORE = [
-    "errors",  # 0: the standard library, no asyncio
+    "credentials",  # 0: the standard library, no asyncio
+    "errors",
     "events",
     "order",
     "snapshot",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.audit import waiting
 from tests.audit.records import ALL, EVERYWHERE_HOSTILE, HOSTILE, SUSPENSIONS, UNSAFE, after, record
+from withal.audit import audit
 from withal.audit.formats.json import Report, render
 from withal.audit.record import Category, Delivery, Record
 
@@ -116,3 +118,16 @@ def test_foreign_text_is_kept_and_the_document_is_ascii() -> None:
     report = parsed(EVERYWHERE_HOSTILE)
     assert report["scenario"] == HOSTILE
     assert report["attempts"][0]["findings"][0]["evidence"] == HOSTILE
+
+
+def test_a_password_in_a_url_that_an_error_quotes_is_not_reported() -> None:
+    async def careless() -> None:
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            raise OSError("cannot reach http://ann:s3cret@host.example/") from None
+
+    report = audit(careless)
+    text = render(report)
+    assert "http://host.example/" in text
+    assert "s3cret" not in text + repr(report)

@@ -199,3 +199,18 @@ def test_defaults_are_the_librarys() -> None:
     parameters = inspect.signature(app.fetch).parameters
     for name in ("jobs", "attempts", "idle_timeout", "overwrite", "durable"):
         assert parameters[name].default == getattr(defaults, name), name
+
+
+async def test_a_password_in_a_url_is_not_printed(tmp_path: Path) -> None:
+    async with serving() as address:
+        url = address.replace("://", "://ann:s3cret@")
+        urls = f"{url}/hello", f"{url}/missing", "http://ann:s3cret@host.example:port/"
+        done = await ran("fetch", *urls, "-o", tmp_path)
+    assert (done.status, len(done.err)) == (1, 2)
+    assert "s3cret" not in repr(done)
+
+
+async def test_a_url_in_place_of_the_command_is_not_printed_with_its_password() -> None:
+    done = await ran("http://ann:s3cret@host.example/")
+    assert done.status == 2
+    assert "No such command 'http://host.example/'" in done.err[-1]

@@ -61,3 +61,9 @@ def test_what_is_done_or_has_failed_counts_as_one() -> None:
         step(RECEIVED, 1, 2, "c"),
     )
     assert (tally.done, tally.failed, tally.settled) == (1, 1, 2.5)
+
+
+def test_urls_that_are_shown_alike_are_counted_apart_by_the_names_of_their_files() -> None:
+    steps = [Progress(RECEIVED, "url", name, 1, 3, 6) for name in ("x", "x-2")]
+    tally = tally_of(*steps)
+    assert (tally.received, tally.settled) == (6, 1)

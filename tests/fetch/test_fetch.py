@@ -550,3 +550,77 @@ def test_options_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None
     (name,) = wrong
     with pytest.raises(ValueError, match=name):
         FetchOptions(**wrong)  # type: ignore[arg-type]
+
+
+def with_password(url: str) -> str:
+    return url.replace("://", "://ann:s3cret@")
+
+
+async def test_a_password_in_a_url_is_sent_and_never_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: list[str | None] = []
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        sent.append(request.headers.get("Authorization"))
+        return web.Response(body=b"x")
+
+    told: list[str] = []
+
+    def on_progress(step: Progress) -> None:
+        told.append(repr(step))
+        raise BrokenPipeError  # which is logged, with the step
+
+    routes = {"/x": guarded, "/none": status(404), "/busy": in_turn(status(503), body(b"y"))}
+    async with serving(routes) as peer:
+        urls = [with_password(peer.url(path)) for path in routes]
+        urls.append(with_password(f"http://127.0.0.1:{unused_port()}/refused"))
+        with observing(lambda event: told.append(repr(event))):
+            options = FetchOptions(backoff=0, attempts=2)
+            report = await fetch(urls, tmp_path, options=options, on_progress=on_progress)
+        assert report.results[0].url == peer.url("/x")
+    assert sent == ["Basic YW5uOnMzY3JldA=="]
+    assert (report.ok, report.failed) == (2, 2)
+    told += [repr(report), caplog.text, *(str(result.error) for result in report.results)]
+    assert not [each for each in told if "s3cret" in each]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "ftp://ann:s3cret@host.example/",
+        "http://ann:s3cret@host.example:port/",
+        "http://ann:s3cret@/",
+        "http://ann:s3cret@a..b/",
+    ],
+)
+async def test_a_password_in_a_redirect_that_leads_nowhere_is_not_shown(
+    tmp_path: Path, location: str
+) -> None:
+    async def elsewhere(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": location})
+
+    report, _ = await fetch_one(elsewhere, tmp_path)
+    assert "redirect" in error_of(report).reason
+    assert "s3cret" not in repr(report)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://ann:s3/cret@127.0.0.1:1",
+        "http://ann:s3cret@a..b:1",
+        "http://ann:s3cret@127.0.0.1:1",
+        "ann:s3cret@127.0.0.1:1",
+    ],
+)
+async def test_a_password_of_a_proxy_that_cannot_be_used_is_not_shown(
+    tmp_path: Path, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+    report = await fetch(
+        ["http://host.invalid/x"], tmp_path, options=FetchOptions(attempts=2, backoff=0)
+    )
+    assert error_of(report).reason
+    assert "s3" not in repr(report)

@@ -71,3 +71,36 @@ def test_a_plan_is_the_same_each_time_and_names_no_file_twice(urls: list[str]) -
 @given(st.text())
 def test_no_text_makes_planning_fail(text: str) -> None:
     assert len(plan([text, f"http://{text}", f"http://host.example/{text}"])) == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://ann:s3/cret@host.example/", "the host or the port"),
+        ("http://ann:s3cret@host.example:99999/", "the host or the port"),
+        ("s3cret:x@host.example", "does not begin with"),
+        ("ftp://ann:s3cret@host.example/", "'ftp'"),
+        ("http://ann:s3 cret@host.example/", "spaces"),
+    ],
+)
+def test_a_rejection_shows_no_password(url: str, reason: str) -> None:
+    (entry,) = plan([url])
+    assert isinstance(entry, Rejected)
+    assert reason in entry.reason
+    assert "s3" not in repr(entry)
+
+
+def test_a_job_shows_no_password_and_requests_with_it() -> None:
+    url = "http://ann:s3cret@host.example/x"
+    ann, bob = plan([url, url.replace("ann", "bob")])
+    assert isinstance(ann, Job)
+    assert isinstance(bob, Job)
+    assert (ann.url, ann.name, bob.name) == ("http://host.example/x", "x", "x-2")
+    assert "s3cret" not in repr(ann)
+    assert str(ann.request) == url
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
+def test_a_host_that_no_lookup_takes_is_rejected(host: str) -> None:
+    (entry,) = plan([f"http://{host}/"])
+    assert entry == Rejected(f"http://{host}/", "no URL: the host in it is not a valid name")

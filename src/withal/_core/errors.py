@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import final
 
+from withal._core.credentials import text_without_credentials
+
 
 class WithalError(Exception):
     """The base of every error that withal itself raises.
@@ -28,8 +30,8 @@ class ScopeClosedError(WithalError):
     def __init__(self, scope: str, state: str, resource: str) -> None:
         self.scope = scope
         self.state = state
-        self.resource = resource
-        super().__init__(scope, state, resource)
+        self.resource = text_without_credentials(resource)
+        super().__init__(scope, state, self.resource)
 
     def __str__(self) -> str:
         if self.state == "new":
@@ -133,8 +135,8 @@ class NotOpenError(WithalError, LookupError):
 
     def __init__(self, scope: str, resource: str) -> None:
         self.scope = scope
-        self.resource = resource
-        super().__init__(scope, resource)
+        self.resource = text_without_credentials(resource)
+        super().__init__(scope, self.resource)
 
     def __str__(self) -> str:
         return (

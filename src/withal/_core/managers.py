@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from withal._core.credentials import text_without_credentials
 from withal._core.errors import AlreadyEnteredError
 
 T_co = TypeVar("T_co", covariant=True)
@@ -189,7 +190,8 @@ def _not_a_manager(thing: object) -> TypeError:
         name = thing.__name__
         return TypeError(f"expected a context manager, got the function {name}; call it: {name}()")
     return TypeError(
-        f"expected a context manager, got {thing!r} of type {type(thing).__name__}, which has "
+        f"expected a context manager, got {text_without_credentials(repr(thing))} of type "
+        f"{type(thing).__name__}, which has "
         "neither __aenter__ and __aexit__ nor __enter__ and __exit__; to have a callback run at "
         "close, use scope.defer()"
     )

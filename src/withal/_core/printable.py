@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from withal._core.credentials import text_without_credentials
+
 
 def printable(text: str) -> str:
-    r"""Return a text with all that cannot be printed escaped.
+    r"""Return a text with all that cannot be printed escaped, and no credentials in its URLs.
 
     URLs, paths, the words of servers and the ``repr`` of other people's objects are in what is
     told. As they are they could break a line, or speak to the terminal.
@@ -13,6 +15,7 @@ def printable(text: str) -> str:
         >>> print(printable("http://host.example/\x1b[2Jx: the server answered 404"))
         http://host.example/\x1b[2Jx: the server answered 404
     """
+    text = text_without_credentials(text)
     return text if text.isprintable() else "".join(map(_escape, text))
 
 

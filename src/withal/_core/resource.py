@@ -10,6 +10,7 @@ from contextvars import Context
 from typing import Any, Protocol, final
 
 from withal._core.causes import is_a, only_wraps, traceback_of
+from withal._core.credentials import text_without_credentials
 from withal._core.ending import outcome_of
 from withal._core.errors import ResourceLostError
 from withal._core.events import Event, Observers, Outcome, Step, emit, next_id
@@ -111,7 +112,7 @@ class Resource:
         self.keeper = keeper
         self.observers = keeper.observers
         self.opening_at = keeper.clock()
-        self._name = name
+        self._name = None if name is None else text_without_credentials(name)
 
     @property
     def kind(self) -> str:
@@ -275,7 +276,7 @@ class Managed(Resource):
         self.keeper = keeper
         self.observers = keeper.observers
         self.opening_at = keeper.clock()
-        self._name = name
+        self._name = None if name is None else text_without_credentials(name)
 
     @property
     def kind(self) -> str:

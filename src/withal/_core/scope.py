@@ -15,6 +15,7 @@ from types import EllipsisType, NoneType, TracebackType
 from typing import Any, ParamSpec, TypeVar, cast, final, overload
 
 from withal._core.callback import Callback
+from withal._core.credentials import text_without_credentials
 from withal._core.declare import Declaration, check_declared
 from withal._core.declared import Declared
 from withal._core.ending import raise_unchanged
@@ -130,7 +131,7 @@ class Scope(Telling):
                 f"scope {name!r}: close_timeout and open_grace are seconds, zero or more; "
                 f"got {close_timeout!r} and {open_grace!r}"
             )
-        self.name = name
+        self.name = text_without_credentials(name)
         self.close_timeout = close_timeout
         self.open_grace = open_grace
         self.parent = parent

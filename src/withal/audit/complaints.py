@@ -15,6 +15,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, final
 
+from withal._core.credentials import text_without_credentials
 from withal.audit.delivery import InjectedError
 from withal.audit.evidence import traceback_of
 from withal.audit.naming import name_of
@@ -97,7 +98,8 @@ class Complaints:
 
     def _add(self, category: Category, kind: str, evidence: str, detail: str = "") -> None:
         kind = re.sub(r"0x[0-9a-f]+|\d+", "#", kind)
-        self.pieces.append(Piece(category, kind, " ".join(evidence.split()), detail))
+        evidence = text_without_credentials(" ".join(evidence.split()))
+        self.pieces.append(Piece(category, kind, evidence, detail))
 
 
 def _is_never_awaited(error: BaseException | None) -> bool:

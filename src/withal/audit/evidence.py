@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from types import FrameType
 from typing import Any
 
+from withal._core.credentials import text_without_credentials
 from withal.audit.injection import stack_of
 from withal.audit.record import ASYNCIO
 
@@ -36,7 +37,7 @@ def stacks_of(tasks: Iterable[Task[Any]]) -> str:
 
 def told(error: BaseException) -> str:
     """Return an error in a line."""
-    text = " ".join(str(error).split())
+    text = text_without_credentials(" ".join(str(error).split()))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -47,7 +48,9 @@ def raised_at(error: BaseException) -> str:
 
 def traceback_of(error: BaseException | None) -> str:
     """Return an error with its traceback, which is not kept: it would keep what it has been in."""
-    return "" if error is None else "".join(traceback.format_exception(error)).rstrip()
+    if error is None:
+        return ""
+    return text_without_credentials("".join(traceback.format_exception(error)).rstrip())
 
 
 def _line(frame: FrameType) -> str:

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 from withal import __version__
+from withal._core.credentials import text_without_credentials
 from withal.audit import Delivery
 from withal.audit.record import DEFAULT_TIMEOUT
 from withal.cli.choices import Format, Loop
 from withal.cli.interrupt import run
 from withal.cli.requirements import require
 
+# Click's own error, of which typer exports a subclass only.
+_UsageError = cast("type[Exception]", typer.BadParameter.__base__)
+
+
+class _Commands(TyperGroup):
+    """The group of all commands. What it says of wrong arguments shows no passwords."""
+
+    def invoke(self, ctx: Any) -> Any:  # Any: where click is differs between versions of typer
+        """Run the command that is asked for."""
+        try:
+            return super().invoke(ctx)
+        except _UsageError as error:
+            usage = cast("Any", error)
+            usage.message = text_without_credentials(usage.message)
+            raise
+
+
 # The docstrings are the help. A \b keeps the lines of its paragraph as they are.
 app = typer.Typer(
+    cls=_Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -25,16 +25,17 @@ class Tally:
         self.failed = 0
         self.retries = 0
         self.received = 0
-        self._in_flight: dict[str, Progress] = {}
+        self._in_flight: dict[tuple[str, str], Progress] = {}
 
     def __call__(self, step: Progress) -> None:
         """Count one step."""
+        job = step.url, step.name  # URLs that differ in the user only are shown alike
         if step.kind is ProgressKind.RECEIVED:
-            before = self._in_flight.get(step.url)
+            before = self._in_flight.get(job)
             self.received += step.received - (before.received if before else 0)
-            self._in_flight[step.url] = step
+            self._in_flight[job] = step
             return
-        self._in_flight.pop(step.url, None)
+        self._in_flight.pop(job, None)
         self.done += step.kind is ProgressKind.FINISHED
         self.failed += step.kind is ProgressKind.FAILED
         self.retries += step.kind is ProgressKind.RETRYING

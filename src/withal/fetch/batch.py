@@ -43,7 +43,9 @@ async def fetch(
     connection does.
 
     Args:
-        urls: http and https. The same one twice is fetched once.
+        urls: http and https. The same one twice is fetched once. A user and a password in one
+            (``http://user:password@host/``) are sent, and are left out of all that is shown:
+            results, errors, progress, logs. A secret in a path or a query is not recognized.
         folder: made if it is missing.
         options: how wide, how often, how long.
         on_progress: called with each step of each URL. What it raises is logged.

@@ -7,6 +7,7 @@ from typing import TypeGuard, final
 
 import aiohttp
 
+from withal._core.credentials import text_without_credentials, url_without_credentials
 from withal._core.errors import WithalError
 
 
@@ -48,6 +49,20 @@ class WrongLengthError(WithalError):
         return f"the body ended after {self.received} of {self.announced} bytes"
 
 
+@final
+class BadAddressError(WithalError):
+    """A host or a port on the way to the answer is not valid, and no request can be made to it.
+
+    The error that it is raised for may quote a password, and is not kept.
+    """
+
+    def __str__(self) -> str:
+        return (
+            "cannot look up the host of a redirection or of the proxy that is set in the "
+            "environment: it is not valid"
+        )
+
+
 # TimeoutError and ConnectionError are OSErrors, as is whatever the disk has to say.
 _EXPECTED = (WithalError, aiohttp.ClientError, OSError)
 
@@ -80,7 +95,12 @@ def reason(error: Exception) -> str:
         return f"cannot connect to {error.host}:{error.port}: {_os_reason(error.os_error)}"
     if isinstance(error, OSError) and not isinstance(error, aiohttp.ClientError):
         return f"cannot write {error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
+        where = url_without_credentials(str(error.args[0]))
+        if isinstance(error, aiohttp.RedirectClientError):
+            return f"redirected to {where}, which is not a valid http or https URL"
+        return f"the proxy that is set in the environment is not a valid URL: {where}"
+    return text_without_credentials(" ".join(str(error).split())) or type(error).__name__
 
 
 def _os_reason(error: OSError) -> str:

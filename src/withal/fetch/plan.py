@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
 from yarl import URL
 
+from withal._core.credentials import url_without_credentials
 from withal.fetch.names import Names, name_in
 
 # Spaces and control characters. urllib and yarl drop or encode them, but in a list of URLs they
@@ -22,20 +23,22 @@ class Job:
     """One file to fetch.
 
     Attributes:
-        url: as it was given.
+        url: as it was given, without user and password. This is what is shown.
         host: the host and port to fetch from, in one form for all jobs.
         name: the name of the file: safe, and no other job's.
+        request: what is requested, with user and password; None where that is `url`.
     """
 
     url: str
     host: str
     name: str
+    request: URL | None = field(default=None, repr=False, compare=False)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A URL that cannot be fetched, and why."""
+    """A URL that cannot be fetched, without user and password, and why."""
 
     url: str
     reason: str
@@ -61,13 +64,14 @@ def plan(urls: Iterable[str]) -> tuple[Entry, ...]:
 
 
 def _entry(url: str, names: Names, jobs: dict[URL, Job]) -> Entry:
+    shown = url_without_credentials(url)
     try:
         parsed = _parse(url)
     except ValueError as error:
-        return Rejected(url, str(error))
+        return Rejected(shown, str(error))
     if parsed not in jobs:
         host = f"{parsed.host}:{parsed.port}"
-        jobs[parsed] = Job(url, host, names.claim(name_in(parsed.raw_path)))
+        jobs[parsed] = Job(shown, host, names.claim(name_in(parsed.raw_path)), parsed)
     return jobs[parsed]
 
 
@@ -79,15 +83,30 @@ def _parse(url: str) -> URL:
     """
     if _UNFIT.search(url):
         raise ValueError("no URL: it has spaces or control characters in it; percent-encode them")
-    parsed = URL(url).with_fragment(None)
+    try:
+        parsed = URL(url).with_fragment(None)
+    except ValueError as error:
+        if "@" in url:  # what it quotes as the host or the port may be a part of the password
+            raise ValueError("no URL: the host or the port in it is not valid") from None
+        raise ValueError(str(error)) from None
     if parsed.scheme not in ("http", "https"):
-        raise ValueError(_scheme_problem(parsed.scheme))
+        raise ValueError(_scheme_problem(url, parsed.scheme))
     if not parsed.host:
         raise ValueError("no URL: there is no host in it")
+    _check_host(parsed.host)
     return parsed.with_port(None) if parsed.is_default_port() else parsed
 
 
-def _scheme_problem(scheme: str) -> str:
-    if not scheme:
+def _check_host(host: str) -> None:
+    """Check what a lookup checks first: no label of the name is empty or too long."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError("no URL: the host in it is not a valid name") from None
+
+
+def _scheme_problem(url: str, scheme: str) -> str:
+    # Without the slashes it may be the user's name, as in "ann:password@host".
+    if not url.lower().startswith(f"{scheme}://"):
         return "no URL: it does not begin with http:// or https://"
     return f"cannot fetch {scheme!r} URLs, only http and https"

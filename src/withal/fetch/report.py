@@ -19,7 +19,7 @@ class FetchError(WithalError):
     """A URL could not be fetched.
 
     Attributes:
-        url: the URL as it was given.
+        url: the URL as it was given, without user and password.
         reason: what happened, in one line, and what to do where something can be done.
         attempts: how often it was tried: 0 if it was never requested.
     """
@@ -41,7 +41,7 @@ class Result:
     """What became of one URL: a file, or an error.
 
     Attributes:
-        url: as it was given.
+        url: as it was given, without user and password, which nothing here shows.
         path: the file, which is complete; None if there is none.
         size: its length in bytes.
         sha256: its hexadecimal SHA-256 digest.
@@ -108,7 +108,7 @@ class Progress:
 
     Attributes:
         kind: what has happened.
-        url: as it was given.
+        url: as it was given, without user and password.
         name: the name of its file; empty for a URL that cannot be fetched at all.
         attempt: which attempt it is, from 1; 0 if it was never requested.
         received: bytes of the body so far, in this attempt: a new attempt begins from zero.

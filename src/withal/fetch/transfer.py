@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import final
 
 import aiohttp
+from yarl import URL
 
 from withal._core.scope import Scope
 from withal.fetch.failures import (
+    BadAddressError,
     BadStatusError,
     WrongLengthError,
     cause,
@@ -79,7 +81,9 @@ class Transfer:
         options = self.options
         # An answer that is still awaited when all is cancelled is not worth a grace.
         async with Scope(self.job.name, close_timeout=CLOSE_SECONDS, open_grace=0) as scope:
-            answer = await scope.enter(response(self.session, self.job.url))
+            answer = await scope.enter(
+                response(self.session, self.job.request or URL(self.job.url))
+            )
             part = await scope.enter(
                 part_file(self.path, overwrite=options.overwrite, durable=options.durable)
             )
@@ -133,16 +137,23 @@ class Transfer:
 
 @asynccontextmanager
 async def response(
-    session: aiohttp.ClientSession, url: str
+    session: aiohttp.ClientSession, url: URL
 ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
     """Ask for a file. A body that has not been read to its end closes the connection.
 
     Raises:
         BadStatusError: the answer is not 200. Nothing else is a file: 204 has no body, and nobody
             asked for the part of one that 206 is.
+        BadAddressError: if the answer leads to a host that cannot be looked up, or a proxy is one.
         aiohttp.ClientError: there is no answer, or it leads nowhere.
     """
-    async with session.get(url) as answer:
+    try:
+        answer = await session.get(url)
+    except ValueError as error:
+        if isinstance(error, aiohttp.ClientError):
+            raise
+        raise BadAddressError from None
+    async with answer:
         if answer.status != HTTPStatus.OK:
             header = answer.headers.get("Retry-After")
             raise BadStatusError(answer.status, answer.reason or "", header)

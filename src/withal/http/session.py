@@ -36,6 +36,9 @@ async def session(
     * Proxies and passwords are taken from the environment: ``HTTPS_PROXY``, ``NO_PROXY``,
       ``~/.netrc``. Whether there are any is looked up when the session opens.
 
+    The errors of its requests are aiohttp's own. Those about an invalid URL quote it as it was
+    given, with the password that is in it: `withal.fetch` does not show these.
+
     The session is closed when the block ends, and its connections with it, whatever is in flight.
 
     Args:
