@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from withal import CloseTimeoutError
+from withal import CloseTimeoutError, Scope
 from withal.cli.interrupt import run
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -89,6 +89,26 @@ def test_what_did_not_close_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command()) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("withal: scope 'app': 'database' had not closed within 10 s")
+
+
+def test_what_a_second_signal_has_cut_short_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def close() -> None:
+        send(signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    async def command() -> int:
+        async with Scope("app") as scope:
+            scope.defer(close)
+            send(signal.SIGINT)
+            await asyncio.Event().wait()
+        return 0
+
+    assert run(command()) == 130
+    assert capsys.readouterr().err == (
+        "withal: abandoned 'close' in scope 'app': its finalizer was cancelled\n"
+    )
 
 
 def test_signals_are_as_they_were_afterwards() -> None:

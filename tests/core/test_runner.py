@@ -169,17 +169,137 @@ def test_a_second_signal_ends_a_finalizer_that_blocks_the_loop(uvloop: bool) -> 
     assert "abandoned 'sleep' (callback) in scope 'app'" in err
 
 
+FIRST_AND_SECOND = pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        (signal.SIGINT, signal.SIGINT, 130),
+        (signal.SIGTERM, signal.SIGTERM, 143),
+        (signal.SIGTERM, signal.SIGINT, 143),
+        (signal.SIGINT, signal.SIGTERM, 130),
+    ],
+)
+
+
 @pytest.mark.slow
-def test_a_second_signal_has_the_rest_close_at_once() -> None:
-    slow = BODY.format("'slow', 60")
-    with program(slow) as process:
-        process.send_signal(signal.SIGTERM)
+@pytest.mark.parametrize("uvloop", [False, True])
+@FIRST_AND_SECOND
+def test_a_second_signal_has_the_rest_close_at_once_and_names_what_was_given_up(
+    first: signal.Signals, second: signal.Signals, status: int, uvloop: bool
+) -> None:
+    with program(BODY.format("'slow', 60), name=('slow'"), uvloop=uvloop) as process:
+        process.send_signal(first)
         assert process.stdout is not None
         assert process.stdout.readline() == "closing slow\n"
-        process.send_signal(signal.SIGTERM)
-        status, out, _ = end(process)
-    assert status in (1, 143)
+        process.send_signal(second)
+        ended, out, err = end(process)
+    assert ended == status
+    assert err == "withal: abandoned 'slow' in scope 'app': its finalizer was cancelled\n"
     assert out[-1] == "closed a"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inner", [False, True])
+def test_what_closes_before_or_after_a_second_signal_speaks_of_no_timeout(inner: bool) -> None:
+    text = (
+        "async def main():\n"
+        "    async with Scope('app', close_timeout=30) as scope:\n"
+        "        await scope.enter(held('first', 60), name='first')\n"
+        f"        held_in = await scope.enter(Scope('inner')) if {inner} else scope\n"
+        "        await held_in.enter(held('second', 60), name='second')\n"
+        "        await body(scope)\n"
+        "real = main\n"
+        "async def main():\n"
+        "    try:\n"
+        "        await real()\n"
+        "    except BaseException as error:\n"
+        "        say([str(each) for each in getattr(error, 'exceptions', [error])])\n"
+        "        raise\n"
+    )
+    with program(text) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closing second\n"
+        process.send_signal(signal.SIGTERM)
+        status, out, err = end(process)
+    assert status == 143
+    assert "had not closed" in out[-1]
+    for text in (out[-1], err):
+        assert "within" not in text
+        assert "timeout" not in text.replace("CloseTimeoutError", "")
+    assert err.count("\n") == 1
+    assert "'first' in scope 'app': its finalizer was cancelled" in err
+    assert f"'second' in scope 'app{' > inner' * inner}': its finalizer was cancelled" in err
+
+
+@pytest.mark.slow
+def test_other_errors_are_not_lost_after_a_second_signal() -> None:
+    broken = (
+        "def broken(): raise OSError('the disk is full')\n"
+        "async def body(scope):\n"
+        "    scope.defer(broken)\n"
+        "    await scope.enter(held('slow', 60), name='slow')\n"
+        "    say('ready')\n"
+        "    await asyncio.sleep(60)\n"
+    )
+    with program(broken) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closing slow\n"
+        process.send_signal(signal.SIGINT)
+        status, _, err = end(process)
+    assert status == 130
+    assert "OSError: the disk is full" in err
+    assert err.splitlines()[-1].startswith("withal: abandoned 'slow' in scope 'app'")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("uvloop", [False, True])
+def test_after_a_second_signal_a_thread_that_does_not_end_is_left_and_the_rest_named(
+    uvloop: bool,
+) -> None:
+    blocked = (
+        "import time\n"
+        "async def finalize():\n"
+        "    say('closing thread')\n"
+        "    await asyncio.to_thread(time.sleep, 30)\n"
+        "async def body(scope):\n"
+        "    scope.defer(finalize)\n"
+        "    say('ready')\n"
+        "    await asyncio.sleep(60)\n"
+    )
+    with program(blocked, uvloop=uvloop) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closing thread\n"
+        started = monotonic()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):  # a third changes nothing
+            process.send_signal(number)
+            sleep(0.01)
+        status, out, err = end(process)
+    assert monotonic() - started < 5  # a bound on hanging; it is to be one second
+    assert status == 130
+    assert err == "withal: abandoned 'finalize' in scope 'app': its finalizer was cancelled\n"
+    assert out[-1] == "closed a"
+
+
+@pytest.mark.slow
+def test_a_main_that_does_not_end_after_a_second_signal_is_named() -> None:
+    deaf = (
+        "async def main():\n"
+        "    say('ready')\n"
+        "    while True:\n"
+        "        try:\n"
+        "            await asyncio.sleep(60)\n"
+        "        except asyncio.CancelledError:\n"
+        "            say('ignored')\n"
+    )
+    with program(deaf) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ignored\n"
+        process.send_signal(signal.SIGTERM)
+        status, _, err = end(process)
+    assert (status, err) == (143, "withal: abandoned 'main': it did not end\n")
 
 
 def test_it_returns_what_main_returns_and_raises_what_it_raises() -> None:

@@ -7,7 +7,7 @@ import errno
 import aiohttp
 import pytest
 
-from withal import WithalError
+from withal import CloseTimeoutError, WithalError
 from withal.fetch import FetchError
 from withal.fetch.failures import BadStatusError, WrongLengthError, cause, is_expected, reason
 
@@ -43,6 +43,13 @@ def test_of_several_the_first_is_told() -> None:
     group = ExceptionGroup("scope", [ExceptionGroup("inner", [first]), OSError()])
     assert is_expected(group)
     assert cause(group) is first
+
+
+@pytest.mark.parametrize("hurried", [False, True])
+def test_closing_that_a_second_signal_cut_short_is_no_failure_of_an_attempt(hurried: bool) -> None:
+    error = CloseTimeoutError("file", 0.1, ("part_file",), hurried=hurried)
+    assert is_expected(error) is not hurried
+    assert is_expected(ExceptionGroup("scope", [OSError(), error])) is not hurried
 
 
 @pytest.mark.parametrize("mistake", [TypeError(), ExceptionGroup("g", [OSError(), TypeError()])])

@@ -48,11 +48,13 @@ class Closing:
         deadline: when it has to be done, in seconds of the loop's clock.
         floor: how many requests to cancel the task that closes had seen before.
         ending: gathers what fails, and says what finalizers see.
+        hurried: whether the program had to end before the deadline, so that it passed early.
         overdue: what had not closed by the deadline, in order of closing.
         abandoned: what of that a cancellation did not end.
     """
 
     floor = 0
+    hurried = False
     _waiting: Latch | None = None
     _inline_limit: Timeout | None = None
     overdue: tuple[Resource, ...] = ()
@@ -78,7 +80,9 @@ class Closing:
         """Take it that the deadline has passed."""
         now = self._loop.time()
         if now < self.deadline:
+            self.timeout -= self.deadline - now
             self.deadline = now
+            self.hurried = True
             if self._waiting is not None:
                 self._waiting.ring()
             if self._inline_limit is not None:

@@ -47,7 +47,7 @@ class ScopeClosedError(WithalError):
 
 @final
 class CloseTimeoutError(WithalError):
-    """The scope's deadline passed while resources were still closing.
+    """The scope's deadline passed, or the program had to end, while resources were still closing.
 
     They were cancelled. Those in `abandoned` did not end even then and are no longer waited for:
     they may still run.
@@ -55,8 +55,10 @@ class CloseTimeoutError(WithalError):
     Attributes:
         scope: the scope's path.
         timeout: the seconds that closing was given.
-        resources: the names of all that had not closed by the deadline, in order of closing.
+        resources: the names of all that had not closed by then, in order of closing.
         abandoned: the names of those that a cancellation did not end either.
+        hurried: whether closing was cut short, since the program had to end: under `withal.run`,
+            after a second signal, or when its own `close_timeout` had passed after the first.
     """
 
     def __init__(
@@ -65,19 +67,27 @@ class CloseTimeoutError(WithalError):
         timeout: float,
         resources: tuple[str, ...],
         abandoned: tuple[str, ...] = (),
+        hurried: bool = False,
     ) -> None:
         self.scope = scope
         self.timeout = timeout
         self.resources = resources
         self.abandoned = abandoned
-        super().__init__(scope, timeout, resources, abandoned)
+        self.hurried = hurried
+        super().__init__(scope, timeout, resources, abandoned, hurried)
 
     def __str__(self) -> str:
         late = ", ".join(map(repr, self.resources))
-        text = f"scope {self.scope!r}: {late} had not closed within {self.timeout:g} s"
+        text = f"scope {self.scope!r}: {late} had not closed "
+        if self.hurried:
+            text += f"when the program had to end, {self.timeout:.3g} s after closing began"
+        else:
+            text += f"within {self.timeout:g} s"
         if self.abandoned:
             left = ", ".join(map(repr, self.abandoned))
             text += f", and {left} did not end when cancelled and may still run"
+        if self.hurried:
+            return text + "; see what the finalizer waits for"
         return text + "; see what the finalizer waits for, or give the scope a longer close_timeout"
 
 

@@ -376,7 +376,9 @@ class Holdings:
         if closing.overdue:
             late = tuple(each.name for each in closing.overdue)
             left = tuple(each.name for each in closing.abandoned)
-            error = CloseTimeoutError(self.path, closing.timeout, late, left)
+            error = CloseTimeoutError(
+                self.path, closing.timeout, late, left, hurried=closing.hurried
+            )
             closing.ending.fail(error)
 
     def _closing(self, body: BaseException | None) -> Closing:

@@ -8,6 +8,8 @@ from weakref import WeakSet
 
 
 class _Closing(Protocol):
+    hurried: bool
+
     def hurry(self) -> None:
         """Take it that the deadline has passed."""
 
@@ -22,15 +24,18 @@ class Limit:
 
     def __init__(self) -> None:
         self.when: float | None = None
+        self._is_spent = False
         self._closings = WeakSet[_Closing]()
 
     def watch(self, closing: _Closing) -> None:
         """Have a closing that has begun told when there is no time left."""
         self._closings.add(closing)
+        closing.hurried = self._is_spent
 
     def hurry(self, now: float) -> None:
         """Let nothing that closes, now or later, wait any more."""
         self.when = now
+        self._is_spent = True
         for closing in list(self._closings):
             closing.hurry()
 

@@ -8,12 +8,15 @@ import os
 import signal
 import sys
 import threading
+import traceback
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Generator
 from contextlib import contextmanager
 from inspect import iscoroutine
 from types import FrameType
-from typing import Any, NoReturn, TypeVar, final
+from typing import Any, NoReturn, TypeVar, cast, final
 
+from withal._core.errors import CloseTimeoutError
 from withal._core.events import Event, Step, observing
 from withal._core.limit import Limit, limit_in_force
 from withal._core.shield import Latch
@@ -38,11 +41,14 @@ def run(
     """Run a program in an event loop of its own and return its result, as `asyncio.run` does.
 
     The first SIGINT or SIGTERM cancels ``main``, once. From then on all scopes together have
-    `close_timeout` seconds to close, however long they were given themselves. A second signal has
-    them close without waiting: what still closes is cancelled. What does not end even so is named
-    on standard error, with the place where it was opened, and left behind: within a second the
-    process is gone. That is also how a program ends whose time has run out with tasks or threads
-    left. A finalizer that blocks the loop in Python code or a system call does not prevent that.
+    `close_timeout` seconds to close, however long they were given themselves.
+
+    A second signal, be it the same or the other, has them close without waiting: what still closes
+    is cancelled, and what does not end even so is left behind. One line on standard error names
+    what was given up; other errors of ``main`` are printed with their tracebacks. The status is
+    that of the first signal. Within a second the process is gone, and further signals change
+    nothing. That is also how a program ends whose time has run out with tasks or threads left. A
+    finalizer that blocks the loop in Python code or a system call does not prevent that.
     Signals are not heard in a thread other than the main one.
 
     Args:
@@ -52,11 +58,11 @@ def run(
         debug: asyncio's debug mode.
 
     Raises:
-        SystemExit: a signal has ended ``main``; the status is 128 and the signal's number, as
-            shells have it.
+        SystemExit: a signal has ended ``main``; the status is 128 and the number of the first
+            signal, as shells have it. After a second one its cause is what ``main`` has raised.
         TypeError: `main` is no coroutine.
         ValueError: `close_timeout` is negative.
-        BaseException: what ``main`` raises.
+        BaseException: what ``main`` raises, unless there has been a second signal.
 
     Example:
         >>> from withal import Scope, run
@@ -82,6 +88,11 @@ def run(
     except asyncio.CancelledError:
         if not program.received:
             raise
+    except Exception as error:
+        if not program.is_cut_short:
+            raise
+        program.tell_end(error)
+        raise SystemExit(program.status) from error
     raise SystemExit(program.status)
 
 
@@ -102,6 +113,8 @@ class _Program:
         self._close_timeout = close_timeout
         self._limit = Limit()
         self._opened = _Opened()
+        self._error: BaseException | None = None
+        self._awaited: Collection[asyncio.Task[Any]] = ()
         # In a thread, since a finalizer that blocks keeps the loop's own timers from ringing.
         self._doom = threading.Timer(_PATIENCE, self._exit_at_once)
         self._doom.daemon = True
@@ -110,6 +123,11 @@ class _Program:
     def status(self) -> int:
         """What the process exits with, when a signal has ended it."""
         return 128 + self.received[0]
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether a second signal has come."""
+        return len(self.received) > 1
 
     async def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run to the end, in the task that is to be main's own.
@@ -122,11 +140,15 @@ class _Program:
         task.set_name("main")
         # The error of main is raised by `run`, also where it is one that ends the loop at once.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        self._awaited = (task,)
         limit_in_force.set(self._limit)
         with self._handling_signals(task):
             try:
                 with observing(self._opened):
                     return await main
+            except BaseException as error:
+                self._error = error
+                raise
             finally:
                 await self._end_the_rest()
 
@@ -158,6 +180,8 @@ class _Program:
             yield
         finally:
             self._doom.cancel()
+            if self._doom.is_alive():  # a thread that ends at once, or ends the process
+                self._doom.join()
             for each, handler in before.items():
                 loop.remove_signal_handler(each)
                 signal.signal(each, signal.SIG_DFL if handler is None else handler)
@@ -183,11 +207,13 @@ class _Program:
         if self.received:
             # Its threads are waited for when the loop closes, and when the interpreter ends.
             loop = asyncio.get_running_loop()
-            await self._join({loop.create_task(loop.shutdown_default_executor())})
+            threads = loop.create_task(loop.shutdown_default_executor(), name="threads of the loop")
+            await self._join({threads})
 
     async def _join(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """Wait for these. Who cancels main now, be it a signal, is too late: it has ended."""
         loop = asyncio.get_running_loop()
+        self._awaited = tasks
         latch = Latch(loop, len(tasks))
         for each in tasks:
             each.add_done_callback(latch.arrive)
@@ -200,10 +226,25 @@ class _Program:
         when = self._limit.when
         return when is not None and asyncio.get_running_loop().time() > when
 
+    def tell_end(self, error: BaseException | None) -> None:
+        """Say in one line what was given up, and show what else `main` has failed with."""
+        late, rest = _split(error)
+        told = [*self._opened.told(), *(name for each in late for name in _cut_short(each))]
+        if not told:
+            told = [f"{each.get_name()!r}: it did not end" for each in self._running]
+        if rest is not None:
+            traceback.print_exception(rest)
+        if told:
+            print(f"withal: abandoned {'; '.join(told)}", file=sys.stderr)
+
+    @property
+    def _running(self) -> list[asyncio.Task[Any]]:
+        """The tasks that are waited for: main, or what runs still when that has ended."""
+        return [each for each in self._awaited if not each.done()]
+
     def _exit_at_once(self) -> NoReturn:
         try:
-            for line in self._opened.told():
-                print(f"withal: {line}", file=sys.stderr)
+            self.tell_end(self._error)
             sys.stderr.flush()
             sys.stdout.flush()
         finally:
@@ -232,8 +273,32 @@ class _Opened:
         """Tell of each resource whose finalizer has not ended."""
         found = (self._sites.get(each) for each in list(self._closing))
         return [
-            f"abandoned {event.name!r} ({event.kind}) in scope {' > '.join(event.scope)!r}, "
+            f"{event.name!r} ({event.kind}) in scope {' > '.join(event.scope)!r}, "
             f"opened at {site}: its finalizer did not end"
             for event, site in filter(None, found)
             if event.kind != "scope"
         ]
+
+
+def _split(error: BaseException | None) -> tuple[list[CloseTimeoutError], BaseException | None]:
+    """Part what says that closing was cut short from what else there is; cancellations are none."""
+    if error is None:
+        return [], None
+    late: list[CloseTimeoutError] = []
+
+    def is_told(each: BaseException) -> bool:
+        if isinstance(each, CloseTimeoutError) and each.hurried:
+            late.append(each)
+            return True
+        return isinstance(each, asyncio.CancelledError)
+
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return late, group.split(is_told)[1]
+    return late, None if is_told(error) else error
+
+
+def _cut_short(error: CloseTimeoutError) -> Generator[str]:
+    """Tell of each resource that ended when it was cancelled. Others are known to be open."""
+    for name in (Counter(error.resources) - Counter(error.abandoned)).elements():
+        yield f"{name!r} in scope {error.scope!r}: its finalizer was cancelled"

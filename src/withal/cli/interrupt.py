@@ -15,13 +15,15 @@ def run(command: Coroutine[Any, Any, int]) -> int:
     """Run a command as `withal.run` does, on uvloop if there is one, and return its status.
 
     After a signal that is 128 and the signal's number, as shells have it. What a scope has to say
-    of its closing is told in a line, and the status is then 1.
+    of its closing is told in a line, and the status is then 1. After a second signal
+    `withal.run` has told in a line what was given up, if anything.
     """
     try:
         return withal.run(command, uvloop=True)
     except SystemExit as stopped:
         status = int(str(stopped.code))
-        complain(f"stopped by {signal.Signals(status - 128).name}; what was open is closed")
+        if stopped.__cause__ is None:
+            complain(f"stopped by {signal.Signals(status - 128).name}; what was open is closed")
         return status
     except WithalError as error:
         complain(str(error))

@@ -8,7 +8,7 @@ from typing import TypeGuard, final
 import aiohttp
 
 from withal._core.credentials import text_without_credentials, url_without_credentials
-from withal._core.errors import WithalError
+from withal._core.errors import CloseTimeoutError, WithalError
 
 
 @final
@@ -70,7 +70,13 @@ _EXPECTED = (WithalError, aiohttp.ClientError, OSError)
 def is_expected(error: Exception) -> bool:
     """Tell whether an attempt may fail so; anything else is a mistake in a program."""
     if _is_group(error):
-        return error.split(_EXPECTED)[1] is None
+        return error.split(_is_expected_alone)[1] is None
+    return _is_expected_alone(error)
+
+
+def _is_expected_alone(error: BaseException) -> bool:
+    if isinstance(error, CloseTimeoutError) and error.hurried:
+        return False  # of no URL: a second signal ends the program, which tells it
     return isinstance(error, _EXPECTED)
 
 
