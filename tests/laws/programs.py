@@ -774,7 +774,7 @@ class _Run:
             await here.scope.enter(scope, inline=step.inline)
             self._witness.opened(element)
         if scope._held is not None:
-            element.task = scope._held.owner
+            element.task = scope._held.owner()
         self._got(element)
         await self._steps(step.body, _Here(scope, record))
 

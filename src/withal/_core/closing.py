@@ -7,7 +7,8 @@ each a `MOMENT` at least. What a cancellation does not end within a `MOMENT` is 
 reported by name.
 
 A scope within another has its last call within the outer deadline, so that the outer one need not
-cut it off and can report what was late by its own name.
+cut it off and can report what was late by its own name. However deep it is, it gets a quarter of
+what the outermost has, or all that is left.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from withal._core.ending import Ending
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
 from withal._core.inline import Inline
-from withal._core.resource import CLOSED, CLOSING, OPENING, Resource
+from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Resource
 from withal._core.shield import BATCH, Arrivals, Latch
 
 LAST_CALL = 0.25
 MOMENT = 0.02
-_INNER_SHARE = 0.8  # of what is left to the outer scope; the rest is for the inner last call
+_RESERVED = 0.2  # of what is left to the outer scope, for the last call within, or `LAST_CALL`
+_LEAST = 0.25  # of what the outermost scope has, for each within
 
 # What was abandoned still runs: the loop holds tasks weakly, so that somebody has to hold these.
 _abandoned: set[Task[Any]] = set()
@@ -42,6 +44,7 @@ class Closing:
         timeout: seconds that closing may take.
         outer: the deadline of the scope around, in seconds of the loop's clock, if that closes.
         body: the exception that finalizers are to see.
+        least: seconds that a scope within is not to be cut below, if they are left.
 
     Attributes:
         timeout: the seconds that it was given, which may be fewer than were asked for.
@@ -66,11 +69,16 @@ class Closing:
         timeout: float,
         outer: float | None,
         body: BaseException | None,
+        least: float | None = None,
     ) -> None:
         now = loop.time()
         if outer is not None:
-            timeout = min(timeout, max(0.0, outer - now) * _INNER_SHARE)
+            left = max(0.0, outer - now)
+            least = left * _LEAST if least is None else least
+            share = max(left - min(left * _RESERVED, LAST_CALL), min(left, least))
+            timeout = min(timeout, share)
         self.timeout = timeout
+        self.least = timeout * _LEAST if least is None else least
         self.deadline = now + timeout
         self.ending = Ending(body)
         self._outer = outer
@@ -103,6 +111,8 @@ class Closing:
         first = resources[0]
         if type(first) is not Inline:
             return self._hosted(resources)
+        if first.phase is not OPEN:
+            return None  # the exit of one that was entered later has released it
         rest = first.exit_nowait(self.ending.seen)
         if rest is not None:
             return self._inline(first, rest)

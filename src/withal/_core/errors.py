@@ -24,7 +24,8 @@ class ScopeClosedError(WithalError):
     Attributes:
         scope: the scope's path, such as ``"app > request"``.
         state: ``"new"``, ``"closing"`` or ``"closed"``.
-        resource: the name of what was to be opened, or was in use.
+        resource: the name of what was to be opened, or was in use; empty where the scope itself
+            was to be closed.
     """
 
     def __init__(self, scope: str, state: str, resource: str) -> None:
@@ -34,6 +35,11 @@ class ScopeClosedError(WithalError):
         super().__init__(scope, state, self.resource)
 
     def __str__(self) -> str:
+        if self.state == "new" and not self.resource:
+            return (
+                f"scope {self.scope!r} cannot be closed: it is not open yet; "
+                "enter it first, with `async with scope:`"
+            )
         if self.state == "new":
             return (
                 f"cannot open {self.resource!r}: scope {self.scope!r} is not open yet; "

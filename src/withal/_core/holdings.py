@@ -18,7 +18,8 @@ from asyncio import (
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from time import monotonic
-from typing import NoReturn, final
+from typing import Any, NoReturn, final
+from weakref import ref
 
 from withal._core.causes import is_a
 from withal._core.closing import MOMENT, Closing
@@ -62,8 +63,13 @@ class Holdings:
     _own_cancel = False
     _own_closing: Task[None] | None = None
     _lost_need: ScopeClosedError | None = None
-    error_left: BaseException | None = None
+    error_left: BaseException | None = None  # for whoever closes the scope again
     _deadline: float | None = None
+    _least: float | None = None  # what a scope within gets of it, if that is left
+    _closings = 0  # of the outermost scope: how many close, of this one and those within
+    _closed_by: Task[Any] | None = None  # while it closes
+    _watchers: Sequence[Latch] = ()  # who waits until it has closed
+    _names: tuple[str, ...] | None = None
     _bound: float | None = None  # when the release of this scope as a resource has to be done
     _id = 0  # none: nobody observes, or its host tells of it
     _idle: Latch | None = None
@@ -80,7 +86,10 @@ class Holdings:
             raise RuntimeError(f"scope {name!r} must be entered in an asyncio task")
         self.name = name
         self.parent = parent
-        self.owner = owner
+        self._outermost: Holdings | None = parent and (parent._outermost or parent)
+        # An owner that has ended is not kept: a generator that holds the scope may have been
+        # stepped by it, and would be kept too, and never be closed by the loop.
+        self.owner = ref(owner)
         self.observers: Observers = current_observers()
         self._close_timeout = close_timeout
         self._open_grace = open_grace
@@ -95,8 +104,17 @@ class Holdings:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the scopes, outermost first, this one last."""
-        around = () if self.parent is None else self.parent.names
-        return (*around, self.name)
+        if self._names is None:
+            chain: list[Holdings] = []
+            around: Holdings | None = self
+            while around is not None and around._names is None:
+                chain.append(around)
+                around = around.parent
+            names = () if around is None else around._names or ()
+            for each in reversed(chain):
+                names = each._names = (*names, each.name)
+            return names
+        return self._names
 
     @property
     def path(self) -> str:
@@ -114,6 +132,27 @@ class Holdings:
         if self._by_value is not None:
             self._by_value[id(resource.value)] = resource
 
+    def check_loop(self, what: str, name: str) -> None:
+        """Check that this is the event loop that the scope was entered in, or that none runs.
+
+        Raises:
+            RuntimeError: it is another, or another thread. Says what cannot be done to what.
+        """
+        try:
+            loop = get_running_loop()
+        except RuntimeError:
+            if self.loop.is_running():
+                raise self._in_another_loop(what, name) from None
+        else:
+            if loop is not self.loop:
+                raise self._in_another_loop(what, name)
+
+    def _in_another_loop(self, what: str, name: str) -> RuntimeError:
+        return RuntimeError(
+            f"cannot {what} {name!r}: scope {self.path!r} belongs to another event loop; "
+            f"{what} it in the loop that entered the scope"
+        )
+
     async def open_in_order(self, hosts: Sequence[Host]) -> None:
         """Open all of these, or none (law 2), each as soon as what it needs is open."""
         if any(need.phase is not OPEN for host in hosts for need in host.needs):
@@ -124,10 +163,7 @@ class Holdings:
     async def open_together(self, hosts: Sequence[Host], latch: Latch | None = None) -> None:
         """Open all of these side by side, or none (law 2)."""
         if get_running_loop() is not self.loop:
-            raise RuntimeError(
-                f"cannot open {hosts[0].name!r}: scope {self.path!r} belongs to another event "
-                "loop; open it in the loop that entered the scope"
-            )
+            raise self._in_another_loop("open", hosts[0].name)
         if latch is None:
             latch = Latch(self.loop, len(hosts))
         self._in_flight[latch] = hosts
@@ -203,6 +239,7 @@ class Holdings:
         resource = self._find(value)
         if resource is None:
             raise NotOpenError(self.path, repr(value))
+        self.check_loop("release", resource.name)
         if resource.users:
             users = tuple(user.name for user in resource.users)
             raise StillNeededError(self.path, resource.name, users)
@@ -211,16 +248,14 @@ class Holdings:
                 f"{resource.name!r} in scope {self.path!r} cannot be released by the task that it "
                 "runs in, which would wait for itself; release it from another task, or return"
             )
-        if isinstance(resource, Inline) and current_task() is not self.owner:
-            raise RuntimeError(
-                f"{resource.name!r} was entered inline, by the task of scope {self.path!r}, and "
-                "can be released by that task only"
-            )
+        if isinstance(resource, Inline) and not self.is_owned_by(current_task()):
+            raise self._inline_elsewhere(resource)
         closing = self._closing(None)
         if resource.kind == "scope":
             for child in self._children:
-                if child.owner is resource.task:
+                if child.is_owned_by(resource.task):
                     child._bound = closing.deadline  # it closes within this release
+                    child._least = closing.least
         await self._close_early((resource,), closing)
 
     async def give_back(self, hosts: Sequence[Host], error: BaseException) -> None:
@@ -303,7 +338,7 @@ class Holdings:
         around = within if isinstance(within, Holdings) else None
         while around is not None and around is not self:
             for each in self._order:
-                if each.task is around.owner and each.phase is not CLOSED:
+                if around.is_owned_by(each.task) and each.phase is not CLOSED:
                     return each
             around = around.parent
         return None
@@ -318,26 +353,136 @@ class Holdings:
     def _cancel_body(self, why: str) -> None:
         if not self._own_cancel:
             self._own_cancel = True
-            self.owner.cancel(why)
-            # A body without its task will not leave by itself: a generator that was suspended in
-            # it, or a scope entered by hand. A loop that shuts down waits for the hosts.
-            self.owner.add_done_callback(self._close_without_owner)
+            owner = self.owner()
+            if owner is not None:
+                owner.cancel(why)
+            self._close_once_alone()
+
+    def _close_once_alone(self) -> None:
+        """Have the scope close when its owner has ended.
+
+        A body without its task will not leave by itself: a generator that was suspended in it, or
+        a scope entered by hand. A loop that shuts down waits for the hosts.
+        """
+        owner = self.owner()
+        if owner is None:
+            self._close_without_owner(None)
+        else:
+            owner.add_done_callback(self._close_without_owner)
 
     def _close_without_owner(self, _: object) -> None:
-        if self.phase is OPEN:
+        if self.phase is OPEN and self._own_closing is None and not self.loop.is_closed():
             self._own_closing = self.loop.create_task(self._close_alone(), name=self.path)
 
     async def _close_alone(self) -> None:
         """Close, and keep what is to be raised for whoever closes the scope after all."""
-        self.error_left = await self.close(None)
+        if self.phase is OPEN:
+            self.error_left = await self.close(None)
 
     # Closing
+
+    def is_owned_by(self, task: Task[Any] | None) -> bool:
+        """Tell whether this task has entered the scope, and runs its body."""
+        return task is not None and self.owner() is task
+
+    def check_closer(self) -> None:
+        """Check that the calling task may close the scope.
+
+        Raises:
+            RuntimeError: it runs what closing would wait for, or something was entered inline by
+                the owner, which still runs; then the scope closes when the owner has ended.
+        """
+        self.check_loop("close", self.name)
+        task = current_task()
+        if self.is_owned_by(task) and self.phase is OPEN:
+            return
+        if self.waits_for(task):
+            within = self._runs(task)
+            what = "one of its finalizers" if within is None else f"the task of {within.name!r}"
+            raise RuntimeError(
+                f"scope {self.path!r} cannot be closed by {what}, which closing would wait for; "
+                "close it from another task, or return"
+            )
+        owner = self.owner()
+        if self.phase is OPEN and owner is not None and not owner.done():
+            for each in self._order:
+                if isinstance(each, Inline) and each.phase is not CLOSED:
+                    self._close_once_alone()
+                    raise self._inline_elsewhere(each, f", and scope {self.name!r} be closed")
+
+    def waits_for(self, task: Task[Any] | None) -> bool:
+        """Tell whether closing would wait, or waits, for what this task does."""
+        return self._closed_by is task or self._runs(task) is not None
+
+    def _inline_elsewhere(self, resource: Resource, more: str = "") -> RuntimeError:
+        return RuntimeError(
+            f"{resource.name!r} was entered inline, by the task of scope {self.path!r}, and "
+            f"can be released{more} by that task only"
+        )
+
+    def _runs(self, task: Task[Any] | None) -> Resource | None:
+        """Return what of this scope runs in a task, or waits for it in a scope within."""
+        todo: list[tuple[Holdings, Resource | None]] = [(self, None)]
+        while todo:
+            held, within = todo.pop()
+            resources = {each.task: each for each in held._order if each.task is not None}
+            for hosts in held._in_flight.values():
+                resources.update({each.task: each for each in hosts if each.task is not None})
+            if task in resources:
+                return within or resources[task]
+            for child in held._children:
+                owner = child.owner()
+                holder = None if owner is None else resources.get(owner)
+                if holder is not None:
+                    todo.append((child, within or holder))
+        return None
 
     async def close(self, exc: BaseException | None) -> BaseException | None:
         """Close all, in order, and return what is to be raised in place of `exc`."""
         self.phase = CLOSING
+        self._closed_by = current_task()
+        outermost = self._outermost or self
+        outermost._closings += 1
+        try:
+            return await self._close(exc)
+        finally:
+            outermost._closings -= 1
+            self._closed_by = None
+            self.phase = CLOSED
+            for latch in self._watchers:
+                latch.arrive()
+
+    async def close_again(self, exc: BaseException | None) -> BaseException | None:
+        """Wait until the scope has closed, and return what is to be raised in place of `exc`.
+
+        That is for whoever closes it a second time, such as the owner, whose body ends last.
+        """
+        task = current_task()
+        assert task is not None
+        floor = requests_delivered(task) - is_a(exc, CancelledError)
+        cancellation = None
+        if self.phase is CLOSING:
+            latch = Latch(self.loop, 1)
+            self._watchers = (*self._watchers, latch)
+            cancellation = await latch.outlast()
+        error, self.error_left = self.error_left, None
+        if self._own_cancel and self.is_owned_by(task):
+            self._own_cancel = False
+            if not take_back(task, self._baseline, own=True):
+                if is_a(exc, CancelledError):
+                    exc = None
+                    error = error or ScopeClosedError(self.path, CLOSED.value, self.name)
+                cancellation = None
+        error = exc if error is None else error
+        if cancellation is None or error is None or is_a(error, CancelledError):
+            return cancellation if error is None else error
+        deliver_again(task, cancellation, floor)
+        return error
+
+    async def _close(self, exc: BaseException | None) -> BaseException | None:
         closing = self._closing(exc)
         self._deadline = closing.deadline
+        self._least = closing.least
         if self._id:
             self._tell(Step.CLOSING)
         if self._in_flight:
@@ -359,7 +504,10 @@ class Holdings:
         self.phase = CLOSED
         if self._id:
             self._tell(Step.CLOSED, closing.ending.outcome)
-        return self._conclude(closing)
+        error = self._conclude(closing)
+        if self._own_cancel and not self.is_owned_by(current_task()):
+            self.error_left = error  # the owner is still to learn why it was cancelled
+        return error
 
     async def _turn_away(self, closing: Closing) -> None:
         """Have other tasks' openings in flight given up, by the tasks that wait for them."""
@@ -383,16 +531,17 @@ class Holdings:
 
     def _closing(self, body: BaseException | None) -> Closing:
         """Return a closing that ends within that of the nearest scope around that closes."""
-        around: Holdings | None = self
+        around: Holdings | None = self if (self._outermost or self)._closings else None
         while around is not None and around._deadline is None:
             around = around.parent
         limit = self._limit
-        outer = self._bound
+        outer, least = self._bound, self._least
         if around is not None:
             outer = _sooner(outer, around._deadline)
+            least = around._least
         if limit is not None:
             outer = _sooner(outer, limit.when)
-        closing = Closing(self.loop, self._close_timeout, outer, body)
+        closing = Closing(self.loop, self._close_timeout, outer, body, least)
         closing.floor = self._floor(body)
         if limit is not None:
             limit.watch(closing)
@@ -403,12 +552,13 @@ class Holdings:
         if ending.is_ok and not self._own_cancel:
             return None
         closer = current_task()
-        own = self._own_cancel and closer is self.owner
+        by_owner = self.is_owned_by(closer)
+        own = self._own_cancel and by_owner
         # A scope may be closed by another task than entered it, of whose earlier requests nothing
         # is known: what it was cancelled by just now is then the only one.
         requested = (
-            take_back(self.owner, self._baseline, own=own)
-            if closer is self.owner
+            take_back(closer, self._baseline, own=own)
+            if by_owner and closer is not None
             else ending.cancellation is not None
         )
         error, again = ending.conclude(self.path, requested=requested, own=own)
@@ -424,7 +574,7 @@ class Holdings:
     def _floor(self, delivered: BaseException | None = None) -> int:
         """Return how many requests to cancel the calling task had seen before this one."""
         task = current_task()
-        if task is None or (task is self.owner and self.phase is not OPEN):
+        if task is None or (self.phase is not OPEN and self.is_owned_by(task)):
             return self._baseline
         return requests_delivered(task) - is_a(delivered, CancelledError)
 
@@ -441,12 +591,23 @@ class Holdings:
 
     def snapshot(self) -> ScopeSnapshot:
         """Return what is held now."""
+        # From the innermost outwards, without recursion: scopes may nest deeper than the stack.
+        found: list[Holdings] = [self]
+        for each in found:
+            found += each._children
+        done: dict[Holdings, ScopeSnapshot] = {}
+        for held in reversed(found):
+            children = tuple(done.pop(child) for child in held._children)
+            done[held] = held._snapshot(children)
+        return done[self]
+
+    def _snapshot(self, children: tuple[ScopeSnapshot, ...]) -> ScopeSnapshot:
         in_flight: list[Resource] = [h for hosts in self._in_flight.values() for h in hosts]
         return ScopeSnapshot(
             self.name,
             self.phase.value,
             tuple(_snapshot_of(each) for each in (*self._order, *in_flight) if _is_shown(each)),
-            tuple(child.snapshot() for child in self._children),
+            children,
         )
 
     def tell_of_itself(self) -> None:
@@ -458,9 +619,13 @@ class Holdings:
     def _tell(self, step: Step, outcome: Outcome | None = None) -> None:
         around = () if self.parent is None else self.parent.names
         time = self.clock()
-        task = self.owner.get_name()
+        task = _name_of(self.owner())
         event = Event(step, time, self._id, self.name, "scope", around, task, outcome)
         emit(self.observers, event)
+
+
+def _name_of(task: Task[Any] | None) -> str:
+    return "" if task is None else task.get_name()
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:

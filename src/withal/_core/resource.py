@@ -146,8 +146,10 @@ class Resource:
             claimed, self._claimed = self._claimed, True
             return not claimed
         if self.phase is CLOSING:
-            assert self.task is not None
-            self.task.add_done_callback(lambda _: latch.arrive(self))
+            if self.task is None:
+                latch.arrive(self)  # nothing will tell when it is done, and waiting cannot help
+            else:
+                self.task.add_done_callback(lambda _: latch.arrive(self))
             return False
         self._claimed = True
         self._latch = latch

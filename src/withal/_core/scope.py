@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from asyncio import Task, current_task
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from contextvars import ContextVar, Token, copy_context
 from functools import partial
 from inspect import iscoroutine
@@ -34,7 +35,7 @@ from withal._core.managers import (
     check_together,
     name_of,
 )
-from withal._core.resource import CLOSED, OPEN
+from withal._core.resource import CLOSED, CLOSING, OPEN
 from withal._core.snapshot import ScopeSnapshot
 from withal._core.spawned import Spawned
 
@@ -177,9 +178,11 @@ class Scope(Telling):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        """Close all that the scope holds; do nothing when that was done before.
+        """Close all that the scope holds; wait for that where another task has begun to.
 
         Raises:
+            RuntimeError: the calling task is one that closing would wait for, such as that of a
+                finalizer; or something was entered inline by the owner, which still runs.
             CloseTimeoutError: the deadline passed; names what had not closed.
             ResourceLostError: a resource was cancelled from outside while in use.
             BaseException: what a resource, a spawned task or a finalizer failed with.
@@ -188,15 +191,53 @@ class Scope(Telling):
         held = self._held
         if held is None:
             return False
-        if held.phase is not OPEN:
-            if held.error_left is not None:
-                raise held.error_left
-            return False
+        if held.phase is OPEN:
+            held.check_closer()
+        elif held.phase is CLOSING and held.waits_for(current_task()):
+            return False  # a finalizer closes again what waits for it
         self._leave_context()
-        error = await held.close(exc)
+        error = await (held.close(exc) if held.phase is OPEN else held.close_again(exc))
         if error is not None and error is not exc:
             raise_unchanged(error)
         return exc is not None and error is None
+
+    async def aclose(self) -> None:
+        """Close the scope now, as the end of its ``async with`` would after success.
+
+        It may be called by any task and any number of times: whoever calls it while the scope
+        closes waits until that is done, and afterwards it does nothing. A cancellation that
+        arrives meanwhile is raised when the scope has closed. The body, if it still runs, is not
+        cancelled; what it asks of the scope is refused from now on.
+
+        Raises:
+            ScopeClosedError: the scope was never entered.
+            RuntimeError: the calling task is one that closing would wait for: that of a finalizer,
+                of a spawned task, or of an opening in this scope; or this is another event loop;
+                or something was entered inline by the owner, which still runs and has to close it.
+            BaseException: what closing raises, as at the end of ``async with``; only the first
+                call does.
+
+        Example:
+            >>> import asyncio
+            >>> class Client:
+            ...     async def connect(self) -> None:
+            ...         self._scope = Scope("client")
+            ...         await self._scope.__aenter__()
+            ...         self._scope.defer(print, "disconnected")
+            ...     async def close(self) -> None:
+            ...         await self._scope.aclose()
+            >>> async def main() -> None:
+            ...     client = Client()
+            ...     await asyncio.create_task(client.connect())
+            ...     await asyncio.create_task(client.close())
+            >>> asyncio.run(main())
+            disconnected
+        """
+        if self._held is None:
+            raise ScopeClosedError(self.name, "new", "")
+        if self._held.phase is not CLOSED:
+            self._held.check_closer()
+        await self.__aexit__(None, None, None)
 
     @overload
     async def enter(
@@ -232,7 +273,8 @@ class Scope(Telling):
         held = self._held
         if held is None or held.phase is not OPEN:
             raise self._not_open(manager)
-        if inline and current_task(held.loop) is not held.owner:
+        if inline and not held.is_owned_by(_current_task()):
+            held.check_loop("open", name or name_of(manager))
             raise RuntimeError(
                 f"{name or name_of(manager)!r} cannot be entered inline: only the task that "
                 f"entered scope {held.path!r} can do that; leave out inline=True"
@@ -405,6 +447,7 @@ class Scope(Telling):
             TypeError: it cannot be called.
         """
         held = self._holdings(name_of(func))
+        held.check_loop("defer", name_of(func))
         check_callable(func)
         held.add(Callback(held, partial(func, *args, **kwargs), name_of(func)))
         return func
@@ -428,7 +471,8 @@ class Scope(Telling):
             )
         try:
             held = self._holdings(name or coro.__name__)
-        except ScopeClosedError:
+            held.check_loop("spawn", name or coro.__name__)
+        except (ScopeClosedError, RuntimeError):
             coro.close()  # nobody will await it now, and the error says why
             raise
         spawned = Spawned(held, coro, name)
@@ -478,8 +522,14 @@ class Scope(Telling):
     def _declarations(self) -> Declared:
         assert self._held is not None
         if self._declared is None:
-            around = self.parent._declarations() if isinstance(self.parent, Scope) else None
-            self._declared = Declared(self._held, around)
+            missing: list[Scope] = [self]
+            while isinstance(parent := missing[-1].parent, Scope) and parent._declared is None:
+                missing.append(parent)
+            around = parent._declared if isinstance(parent, Scope) else None
+            for each in reversed(missing):
+                assert each._held is not None
+                around = each._declared = Declared(each._held, around)
+        assert self._declared is not None
         return self._declared
 
     def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
@@ -491,16 +541,22 @@ class Scope(Telling):
         return name or self.name, "scope"
 
     def _leave_context(self) -> None:
-        assert self._token is not None
-        try:
-            _current.reset(self._token)
-        except ValueError:
-            # A fixture may close it from another context than it was entered in, which then has
-            # nothing to reset.
-            return
+        if self._token is not None:
+            # Another task than entered it has nothing to reset in its own context. The owner may
+            # still come, when its body ends.
+            with suppress(ValueError):
+                _current.reset(self._token)
+                self._token = None
 
 
 _PARENTS = (Scope, NoneType)
+
+
+def _current_task() -> Task[Any] | None:
+    try:
+        return current_task()
+    except RuntimeError:  # no loop runs
+        return None
 
 
 def current_names() -> tuple[str, ...]:

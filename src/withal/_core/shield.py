@@ -256,6 +256,8 @@ _owed: dict[Task[Any], int] = {}
 def requests_delivered(task: Task[Any]) -> int:
     """Return ``task.cancelling()``, without the requests that the task has yet to see."""
     requests = task.cancelling()
+    if requests and getattr(task, "_must_cancel", False):  # made in the task's own step
+        requests -= 1
     return min(requests, _owed[task]) if task in _owed else requests
 
 

@@ -96,10 +96,15 @@ class ScopeSnapshot:
         return CriticalPath(seconds, tuple(each.name for each in path))
 
     def _lines(self) -> Iterator[str]:
-        yield f"{self.name}: {self.state}"
-        parts = [[str(resource)] for resource in self.resources]
-        parts += [list(child._lines()) for child in self.children]
-        for number, lines in enumerate(parts, 1):
-            first, rest = ("└─ ", "   ") if number == len(parts) else ("├─ ", "│  ")
-            for index, line in enumerate(lines):
-                yield (rest if index else first) + line
+        # Without recursion: scopes may nest deeper than the stack.
+        todo: list[tuple[str, str, ScopeSnapshot | str]] = [("", "", self)]
+        while todo:
+            first, rest, each = todo.pop()
+            if isinstance(each, str):
+                yield first + each
+                continue
+            yield f"{first}{each.name}: {each.state}"
+            parts = [*map(str, each.resources), *each.children]
+            below = [(f"{rest}├─ ", f"{rest}│  ", part) for part in parts[:-1]]
+            below += [(f"{rest}└─ ", f"{rest}   ", part) for part in parts[-1:]]
+            todo += reversed(below)
