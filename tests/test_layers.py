@@ -33,8 +33,10 @@ CORE = [
     "ending",  # 1: what waits, is waited for, or knows of cancellation
     "shield",
     "resource",
+    "carried",
     "host",
     "inline",
+    "direct",
     "spawned",
     "callback",
     "opening",  # 2: what a scope does with them

@@ -35,10 +35,10 @@ async def test_entered_and_exited_in_one_task_of_its_own() -> None:
     assert inline.tasks == [asyncio.current_task()] * 2
 
 
-async def test_a_hosted_manager_can_reset_its_variable_and_the_body_does_not_see_it() -> None:
+async def test_of_several_that_set_a_variable_together_the_last_has_the_say() -> None:
     async with Scope() as scope:
         assert await scope.enter_all(setting("a"), setting("b")) == ("a", "b")
-        assert variable.get() == "unset"
+        assert variable.get() == "b"
 
 
 async def test_an_inline_manager_sets_a_variable_for_the_body() -> None:

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from typing import Any, cast, final
 
 from withal._core.causes import is_a
+from withal._core.direct import Direct
 from withal._core.ending import Ending
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
@@ -109,13 +110,17 @@ class Closing:
         nothing is.
         """
         first = resources[0]
-        if type(first) is not Inline:
+        kind = type(first)
+        if kind is not Inline and (kind is not Direct or len(resources) > 1 or first.users):
             return self._hosted(resources)
         if first.phase is not OPEN:
             return None  # the exit of one that was entered later has released it
-        rest = first.exit_nowait(self.ending.seen)
-        if rest is not None:
-            return self._inline(first, rest)
+        if isinstance(first, Inline):
+            rest = first.exit_nowait(self.ending.seen)
+            if rest is not None:
+                return self._inline(first, rest)
+        elif isinstance(first, Direct):
+            first.exit_now(self.ending.seen)
         if first.suppressed or first.error is not None:
             self._collect(resources)
         return None

@@ -17,7 +17,7 @@ from withal._core.graph import Node, Plan
 from withal._core.holdings import Holdings
 from withal._core.host import Host
 from withal._core.managers import Telling, protocol_of
-from withal._core.resource import CLOSING, OPEN
+from withal._core.resource import CLOSING, OPEN, Openable
 from withal._core.shield import Latch
 from withal._core.waiting import Wait, check_circle, waiting
 
@@ -36,7 +36,7 @@ class Declared:
     def __init__(self, held: Holdings, around: Declared | None) -> None:
         self._held = held
         self._around = around
-        self._open: dict[Node, Host] = {}
+        self._open: dict[Node, Openable] = {}
         self._opening: dict[Node, _Flight] = {}
         self._overrides: dict[Node, Node] = {}
 
@@ -57,7 +57,7 @@ class Declared:
 
     async def open(self, wanted: Sequence[Node]) -> tuple[Any, ...]:
         """Open these and all that they need, or nothing, and return their values."""
-        opened: list[Host] = []
+        opened: list[Openable] = []
         try:
             while True:
                 self._check(wanted)
@@ -83,8 +83,8 @@ class Declared:
                 await self._held.give_back(mine, error)
             raise
 
-    async def _open_missing(self, plan: Plan) -> list[Host]:
-        hosts: dict[Node, Host] = {}
+    async def _open_missing(self, plan: Plan) -> list[Openable]:
+        hosts: dict[Node, Openable] = {}
         for each in plan.resources:
             if not each.reused:
                 sources = {
@@ -109,7 +109,7 @@ class Declared:
                 watcher.arrive()
         return list(hosts.values())
 
-    def _new_host(self, node: Node, sources: dict[str, Host]) -> Host:
+    def _new_host(self, node: Node, sources: dict[str, Openable]) -> Openable:
         host = Host(self._held, _Declared(node, sources, self._forget), node.name, node.name)
         host.use(tuple(sources.values()))
         return host
@@ -151,7 +151,7 @@ class Declared:
                 return wait, latch
         return None
 
-    def _released(self, node: Node) -> tuple[Holdings, Host] | None:
+    def _released(self, node: Node) -> tuple[Holdings, Openable] | None:
         """Return the host that is being released, and has not closed yet, and whose it is."""
         for around in self._scopes():
             host = around._open.get(node)
@@ -165,7 +165,7 @@ class Declared:
             yield around
             around = around._around
 
-    def _find(self, node: Node) -> Host | None:
+    def _find(self, node: Node) -> Openable | None:
         """Return the host that has it open, here or in a scope around."""
         around: Declared | None = self
         while around is not None:
@@ -176,7 +176,7 @@ class Declared:
             around = around._around
         return None
 
-    def _host(self, node: Node) -> Host:
+    def _host(self, node: Node) -> Openable:
         host = self._find(node)
         assert host is not None, f"{node} was planned as open and is not"
         return host
@@ -216,12 +216,12 @@ class _Flight:
 
     __slots__ = ("hosts", "watchers")
 
-    def __init__(self, hosts: Mapping[Node, Host]) -> None:
+    def __init__(self, hosts: Mapping[Node, Openable]) -> None:
         self.hosts = hosts
         self.watchers: list[Latch] = []
 
 
-def _checked(node: Node, hosts: Mapping[Node, Host]) -> Wait:
+def _checked(node: Node, hosts: Mapping[Node, Openable]) -> Wait:
     """Return the wait for these, unless they cannot go on before the calling task does."""
     task = current_task()
     caller = next((host for host in hosts.values() if host.task is task), None)
@@ -250,7 +250,7 @@ class _Declared:
     def __init__(
         self,
         declaration: Node,
-        sources: dict[str, Host],
+        sources: dict[str, Openable],
         has_closed: Callable[[Node, _Declared], None],
     ) -> None:
         self._declaration = declaration

@@ -16,13 +16,15 @@ from asyncio import (
     get_running_loop,
 )
 from collections.abc import Callable, Sequence
-from contextvars import Context
+from contextvars import Context, copy_context
 from time import monotonic
 from typing import Any, NoReturn, final
 from weakref import ref
 
+from withal._core.carried import Carried, Changes, changes, settle_owed
 from withal._core.causes import is_a
 from withal._core.closing import MOMENT, Closing
+from withal._core.direct import Direct
 from withal._core.ending import raise_unchanged
 from withal._core.errors import (
     CloseTimeoutError,
@@ -32,12 +34,11 @@ from withal._core.errors import (
     StillNeededError,
 )
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
-from withal._core.host import Host
 from withal._core.inline import Inline
 from withal._core.limit import limit_in_force
 from withal._core.opening import start, start_in_order
 from withal._core.order import Order
-from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Keeper, Phase, Resource
+from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Keeper, Openable, Phase, Resource
 from withal._core.shield import Arrivals, Latch, deliver_again, requests_delivered, take_back
 from withal._core.snapshot import ResourceSnapshot, ScopeSnapshot
 
@@ -70,6 +71,7 @@ class Holdings:
     _closed_by: Task[Any] | None = None  # while it closes
     _watchers: Sequence[Latch] = ()  # who waits until it has closed
     _names: tuple[str, ...] | None = None
+    _carried: Carried | None = None  # made for the first that sets a context variable
     _bound: float | None = None  # when the release of this scope as a resource has to be done
     _id = 0  # none: nobody observes, or its host tells of it
     _idle: Latch | None = None
@@ -96,7 +98,7 @@ class Holdings:
         self._baseline = requests_delivered(owner)
         self._limit = limit_in_force.get()
         self._order: Order[Resource] = Order()
-        self._in_flight: dict[Latch, Sequence[Host]] = {}
+        self._in_flight: dict[Latch, Sequence[Openable]] = {}
         self._children: dict[Holdings, None] = {}
         if parent is not None:
             parent._children[self] = None
@@ -153,14 +155,14 @@ class Holdings:
             f"{what} it in the loop that entered the scope"
         )
 
-    async def open_in_order(self, hosts: Sequence[Host]) -> None:
+    async def open_in_order(self, hosts: Sequence[Openable]) -> None:
         """Open all of these, or none (law 2), each as soon as what it needs is open."""
         if any(need.phase is not OPEN for host in hosts for need in host.needs):
             await self.open_together(hosts, Arrivals(self.loop, len(hosts)))
         else:
             await self.open_together(hosts)
 
-    async def open_together(self, hosts: Sequence[Host], latch: Latch | None = None) -> None:
+    async def open_together(self, hosts: Sequence[Openable], latch: Latch | None = None) -> None:
         """Open all of these side by side, or none (law 2)."""
         if get_running_loop() is not self.loop:
             raise self._in_another_loop("open", hosts[0].name)
@@ -186,7 +188,7 @@ class Holdings:
             if self._idle is not None:
                 self._idle.arrive()
 
-    def _adopt(self, hosts: Sequence[Host]) -> bool:
+    def _adopt(self, hosts: Sequence[Openable]) -> bool:
         """Take over what has opened together, if all of it has and may."""
         if self.phase is not OPEN:
             return False
@@ -196,14 +198,45 @@ class Holdings:
         self._order.add_together(hosts)
         if self._by_value is not None:
             self._by_value.update((id(host.value), host) for host in hosts)
+        for host in hosts:
+            if host.after != host.before:
+                self._carry(host, changes(host.before, host.after, host.task), to_caller=True)
         return True
 
+    def open_direct(self, direct: Direct) -> None:
+        """Open what does not wait."""
+        if get_running_loop() is not self.loop:
+            raise self._in_another_loop("open", direct.name)
+        direct.start(None)
+        if direct.error is not None:
+            raise_unchanged(direct.error)
+        self.add(direct)
+        if direct.after != direct.before:
+            self._carry(direct, changes(direct.before, direct.after), to_caller=True)
+
+    def _carry(self, resource: Resource, found: Changes, *, to_caller: bool) -> None:
+        if found:
+            if self._carried is None:
+                self._carried = Carried(self.context)
+            self._carried.carry(resource, found, to_caller=to_caller)
+
+    def carry_inline(self, resource: Inline, before: Context) -> None:
+        """Have what an inline opening has changed seen by what opens later in this scope."""
+        self._carry(resource, changes(before, copy_context()), to_caller=False)
+
+    def _take_back(self, resources: Sequence[Resource]) -> None:
+        """Have the values return that these had set for the body."""
+        if self._carried is not None:
+            for each in resources:
+                self._carried.take_back(each)
+        settle_owed()
+
     async def _give_up(
-        self, hosts: Sequence[Host], failure: BaseException | None, floor: int
+        self, hosts: Sequence[Openable], failure: BaseException | None, floor: int
     ) -> NoReturn:
         """Close again what of these has opened, and raise why they are not all open."""
         name = hosts[0].name
-        hosts = [host for host in hosts if host.task is not None or host.phase is CLOSED]
+        hosts = [host for host in hosts if host.task is not None or host.phase is not OPENING]
         for host in hosts:
             host.check_started()
         cause = failure
@@ -258,12 +291,12 @@ class Holdings:
                     child._least = closing.least
         await self._close_early((resource,), closing)
 
-    async def give_back(self, hosts: Sequence[Host], error: BaseException) -> None:
+    async def give_back(self, hosts: Sequence[Openable], error: BaseException) -> None:
         """Close what an opening has opened that fails after all, unless it is used (law 2).
 
         The hosts come in the order of their needs. When the scope closes, that closes them.
         """
-        going = list[Host]()
+        going = list[Openable]()
         for host in reversed(hosts):
             if host.phase is OPEN and set(host.users or ()) <= set(going):
                 going.append(host)
@@ -280,6 +313,7 @@ class Holdings:
         rest = closing.stage(resources)
         if rest is not None:
             await rest
+        self._take_back(resources)
         for each in resources:
             self.ended(each)
             for watcher in self._releasing.pop(each):
@@ -461,10 +495,12 @@ class Holdings:
         assert task is not None
         floor = requests_delivered(task) - is_a(exc, CancelledError)
         cancellation = None
+        settle_owed()
         if self.phase is CLOSING:
             latch = Latch(self.loop, 1)
             self._watchers = (*self._watchers, latch)
             cancellation = await latch.outlast()
+            settle_owed()
         error, self.error_left = self.error_left, None
         if self._own_cancel and self.is_owned_by(task):
             self._own_cancel = False
@@ -491,10 +527,12 @@ class Holdings:
             rest = closing.stage(stage)
             if rest is not None:
                 await rest
+            self._take_back(stage)
         # What was held knows its holdings, and the context its scope: circles that only the
         # garbage collector would undo.
         self._order = _NOTHING
         self._by_value = None
+        self._carried = None
         del self.context
         if self.parent is not None:
             del self.parent._children[self]

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import sys
 from asyncio import CancelledError, Future, Task, current_task
-from collections.abc import Sequence
 from typing import Any, final
 
 from withal._core.events import Step
 from withal._core.managers import name_of
-from withal._core.resource import CLOSING, OPEN, OPENING, Managed
+from withal._core.resource import CLOSING, OPEN, OPENING, Openable
 from withal._core.shield import Latch
 
 # Since 3.12 a task can run at once up to its first wait: a manager that has nothing to wait for
@@ -27,16 +26,9 @@ _EAGERLY: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) 
 
 
 @final
-class Host(Managed):
-    """A context manager in a task of its own.
+class Host(Openable):
+    """A context manager in a task of its own."""
 
-    Attributes:
-        asked: closing has been asked for; while it opens, that it is to close once it has.
-        was_returned: somebody has been given its value, of a declared resource.
-    """
-
-    asked = False
-    was_returned = False
     _waiting: Future[None] | None = None
     _outliving: Latch | None = None
 
@@ -48,7 +40,8 @@ class Host(Managed):
             self.tell(Step.OPENING)
         # A copy each: what is set in one host is not seen, or reset, in the one beside it.
         name = self._name or name_of(self._manager)
-        context = keeper.context.copy()
+        self.before = keeper.context.copy()
+        self.after = context = self.before.copy()
         loop = keeper.loop
         live = self._live()
         try:
@@ -59,14 +52,6 @@ class Host(Managed):
         except BaseException as exc:  # of a task factory
             live.close()
             self._fail(exc)
-
-    def use(self, needs: Sequence[Host]) -> None:
-        """Depend on these, which cannot be released from now on until this has closed."""
-        self.needs = needs
-        for need in needs:
-            if need.users is None:
-                need.users = {}
-            need.users[self] = None
 
     def check_started(self) -> None:
         """Notice, a turn after the start, that the task was cancelled before it ever ran.

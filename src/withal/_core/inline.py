@@ -6,13 +6,13 @@ and those known to be safe when they are cancelled half-way: here nothing shield
 
 from __future__ import annotations
 
-from asyncio import CancelledError, Task, Timeout, current_task
+from asyncio import CancelledError, Task, Timeout
 from collections.abc import Awaitable, Coroutine
 from types import CoroutineType
 from typing import Any, TypeVar, final
 
 from withal._core.causes import is_a
-from withal._core.resource import Managed
+from withal._core.resource import Managed, running_task_name
 from withal._core.shield import in_time
 
 T = TypeVar("T")
@@ -25,8 +25,7 @@ class Inline(Managed):
     @property
     def task_name(self) -> str:
         """The name of the task that is running now: the owner's."""
-        task = current_task()
-        return "" if task is None else task.get_name()
+        return running_task_name()
 
     def exit_nowait(
         self, seen: BaseException | None

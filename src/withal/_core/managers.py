@@ -79,6 +79,11 @@ async def _async_sample() -> AsyncGenerator[None]:
 _GENERATOR_MANAGERS: tuple[type, type] = (type(_sample()), type(_async_sample()))
 
 
+def is_generator_manager(manager: object) -> bool:
+    """Tell whether contextlib has made this of a generator function."""
+    return type(manager) in _GENERATOR_MANAGERS
+
+
 def protocol_of(manager: object) -> tuple[Enter, Exit, bool]:
     """Return how to enter and how to leave `manager`, and whether both are to be awaited.
 

@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from typing import Any, cast
 
-from withal._core.host import Host
+from withal._core.resource import Openable
 from withal._core.shield import BATCH, Arrivals, Latch, turn
 
 
 @types.coroutine
-def start(hosts: Sequence[Host], latch: Latch) -> Generator[Any, Any, None]:
+def start(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
     """Start to open these, and wait until all are open or one has failed."""
     for number, host in enumerate(hosts, 1):
         host.start(latch)
@@ -28,12 +28,12 @@ def start(hosts: Sequence[Host], latch: Latch) -> Generator[Any, Any, None]:
             yield from latch.waiter()
 
 
-async def start_in_order(hosts: Sequence[Host], arrivals: Arrivals) -> None:
+async def start_in_order(hosts: Sequence[Openable], arrivals: Arrivals) -> None:
     """Start each when all that it needs of these is open, until all are or one has failed."""
-    dependents: dict[Host, list[Host]] = {host: [] for host in hosts}
-    missing: dict[Host, int] = {}
+    dependents: dict[Openable, list[Openable]] = {host: [] for host in hosts}
+    missing: dict[Openable, int] = {}
     for host in hosts:
-        own = [need for need in host.needs if isinstance(need, Host) and need in dependents]
+        own = [need for need in host.needs if isinstance(need, Openable) and need in dependents]
         missing[host] = len(own)
         for need in own:
             dependents[need].append(host)
@@ -41,14 +41,14 @@ async def start_in_order(hosts: Sequence[Host], arrivals: Arrivals) -> None:
     while arrivals.missing > 0:
         await _start_ready(ready, arrivals)
         await arrivals.wait()
-        for host in cast("list[Host]", arrivals.take()):
+        for host in cast("list[Openable]", arrivals.take()):
             for dependent in dependents[host]:
                 missing[dependent] -= 1
                 if not missing[dependent]:
                     ready.append(dependent)
 
 
-async def _start_ready(ready: deque[Host], arrivals: Arrivals) -> None:
+async def _start_ready(ready: deque[Openable], arrivals: Arrivals) -> None:
     """Start what is ready, some at a time, and look whether each has really begun."""
     while ready and arrivals.missing > 0:
         batch = [ready.popleft() for _ in range(min(BATCH, len(ready)))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from asyncio import AbstractEventLoop, CancelledError, Task
+from asyncio import AbstractEventLoop, CancelledError, Task, current_task
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
@@ -304,3 +304,40 @@ class Managed(Resource):
         if seen is None:
             return self._exit(self._manager, None, None, None)
         return self._exit(self._manager, type(seen), seen, traceback_of(seen))
+
+
+class Openable(Managed):
+    """One that opens side by side with others, by whichever task asks for it.
+
+    Attributes:
+        asked: closing has been asked for; while it opens, that it is to close once it has.
+        was_returned: somebody has been given its value, of a declared resource.
+        before: the scope's context as it was before the opening.
+        after: the one that it was opened in.
+    """
+
+    asked = False
+    was_returned = False
+    before: Context
+    after: Context
+
+    def start(self, latch: Latch) -> None:
+        """Begin to open it, and have `latch` told when it is open or has failed."""
+        raise NotImplementedError
+
+    def check_started(self) -> None:
+        """Notice, a turn after the start, that what was to run for it never has."""
+
+    def use(self, needs: Sequence[Openable]) -> None:
+        """Depend on these, which cannot be released from now on until this has closed."""
+        self.needs = needs
+        for need in needs:
+            if need.users is None:
+                need.users = {}
+            need.users[self] = None
+
+
+def running_task_name() -> str:
+    """Return the name of the task that is running now, or an empty one."""
+    task = current_task()
+    return "" if task is None else task.get_name()

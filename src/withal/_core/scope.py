@@ -19,6 +19,7 @@ from withal._core.callback import Callback
 from withal._core.credentials import text_without_credentials
 from withal._core.declare import Declaration, check_declared
 from withal._core.declared import Declared
+from withal._core.direct import Direct, is_direct
 from withal._core.ending import raise_unchanged
 from withal._core.errors import AlreadyEnteredError, ScopeClosedError
 from withal._core.events import Step
@@ -283,10 +284,14 @@ class Scope(Telling):
         if isinstance(manager, Telling):
             name, kind = manager.tell_through_its_holder(name)
         if not inline:
-            host = Host(held, manager, name, kind)
-            await held.open_together((host,))
+            host = _openable(held, manager, name, kind)
+            if type(host) is Direct:
+                held.open_direct(host)
+            else:
+                await held.open_together((host,))
             return host.value  # type: ignore[no-any-return]
         resource = Inline(held, manager, name, kind)
+        before = copy_context()
         if resource.observers:
             resource.tell(Step.OPENING)
         try:
@@ -300,6 +305,7 @@ class Scope(Telling):
         if held.phase is not OPEN:
             await held.turn_away(resource)
         held.add(resource)
+        held.carry_inline(resource, before)
         return value  # type: ignore[no-any-return]
 
     # What is both, as aiohttp's session is, counts as asynchronous, so those come first.
@@ -366,9 +372,9 @@ class Scope(Telling):
         held = self._holdings("resources")
         check_together(managers)
         hosts = [
-            Host(held, manager, *manager.tell_through_its_holder(None))
+            _openable(held, manager, *manager.tell_through_its_holder(None))
             if isinstance(manager, Telling)
-            else Host(held, manager, None)
+            else _openable(held, manager, None)
             for manager in managers
         ]
         if hosts:
@@ -550,6 +556,13 @@ class Scope(Telling):
 
 
 _PARENTS = (Scope, NoneType)
+
+
+def _openable(
+    held: Holdings, manager: object, name: str | None, kind: str | None = None
+) -> Host | Direct:
+    """Return the resource of a manager, with a task of its own where that helps."""
+    return (Direct if is_direct(manager) else Host)(held, manager, name, kind)
 
 
 def _current_task() -> Task[Any] | None:

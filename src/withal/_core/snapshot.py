@@ -104,7 +104,8 @@ class ScopeSnapshot:
                 yield first + each
                 continue
             yield f"{first}{each.name}: {each.state}"
-            parts = [*map(str, each.resources), *each.children]
+            parts: list[ScopeSnapshot | str] = [*map(str, each.resources), *each.children]
+            below: list[tuple[str, str, ScopeSnapshot | str]]
             below = [(f"{rest}├─ ", f"{rest}│  ", part) for part in parts[:-1]]
             below += [(f"{rest}└─ ", f"{rest}   ", part) for part in parts[-1:]]
             todo += reversed(below)

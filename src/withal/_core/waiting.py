@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from withal._core.graph import Node, cycle
-from withal._core.host import Host
+from withal._core.resource import Openable
 
 
 @final
@@ -32,7 +32,7 @@ class Wait:
     """
 
     asked: Sequence[Node]
-    hosts: Mapping[Node, Host]
+    hosts: Mapping[Node, Openable]
 
     def way_to(self, node: Node) -> tuple[Node, ...]:
         """Return how waiting for what was asked comes to waiting for this one."""
@@ -62,7 +62,7 @@ def check_circle(wait: Wait) -> None:
     """
     caller = current_task()
     ways: deque[tuple[tuple[Node, ...], Wait]] = deque([((), wait)])
-    seen = set[Host]()
+    seen = set[Openable]()
     while ways:
         way, step = ways.popleft()
         for node, host in step.hosts.items():
