@@ -26,6 +26,7 @@ CORE = [
     "descriptors",
     "limit",
     "managers",
+    "once",
     "declare",
     "graph",
     "ending",  # 1: what waits, is waited for, or knows of cancellation

@@ -7,7 +7,7 @@ What `aiofiles` offers has the same names here, so that a program moves by its i
 from __future__ import annotations
 
 from withal.files import os, tempfile
-from withal.files.locking import FileLock, lock
+from withal.files.locking import FileLock, Lock, lock
 from withal.files.many import read_many
 from withal.files.objects.binary import BinaryFile
 from withal.files.objects.opening import Opening, open  # noqa: A004 - it stands for the builtin
@@ -37,6 +37,7 @@ from withal.files.whole import (
 __all__ = [
     "BinaryFile",
     "FileLock",
+    "Lock",
     "Opening",
     "PartFile",
     "Path",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from withal._core.managers import named
+from withal._core.once import Once
 from withal.files.calls.hop import call, hop, landed
 from withal.files.objects import opening
 from withal.files.publishing.replacement import Replacement
@@ -99,6 +100,7 @@ def atomic_write(
         encoding: as for ``open``, like `errors` and `newline`.
 
     Raises:
+        AlreadyEnteredError: what this returned was entered before.
         ValueError: the mode is one of reading or appending, or none at all.
         FileExistsError: mode ``"x"``, and something has the name.
         IsADirectoryError: the target is a folder.
@@ -119,7 +121,8 @@ def atomic_write(
     target = os.fspath(path)
     _refuse_mode(target, mode)
     replacement = Replacement(target, exclusive="x" in mode, durable=durable)
-    return _writing(replacement, target, mode, encoding, errors, newline)
+    make = partial(_writing, replacement, target, mode, encoding, errors, newline)
+    return Once("atomic_write", target, make)
 
 
 def _refuse_mode(path: str | bytes, mode: str) -> None:
@@ -132,7 +135,6 @@ def _refuse_mode(path: str | bytes, mode: str) -> None:
 
 
 @asynccontextmanager
-@named("atomic_write")
 async def _writing(
     replacement: Replacement,
     path: str | bytes,
