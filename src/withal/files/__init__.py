@@ -25,6 +25,7 @@ from withal.files.objects.wrapping import WrappedFile, wrap
 from withal.files.path import Path
 from withal.files.publishing.atomic import atomic_write
 from withal.files.publishing.part import PartFile, part_file
+from withal.files.publishing.sweeping import sweep
 from withal.files.whole import (
     append_bytes,
     append_text,
@@ -60,6 +61,7 @@ __all__ = [
     "stdin_bytes",
     "stdout",
     "stdout_bytes",
+    "sweep",
     "tempfile",
     "wrap",
     "write_bytes",

@@ -224,8 +224,8 @@ class Pool:
             yield
         finally:
             await self.wait_idle()
-            for each in at_loop_end:
-                each(self._loop)
+            for last_calls in at_loop_end:
+                last_calls(self._loop)
             await self.wait_idle()
             with self._lock:
                 threads = tuple(self._threads)

@@ -38,8 +38,8 @@ def part_file(
 
     Args:
         path: where the file is to be; its folder must exist.
-        overwrite: replace a file that has the name. The new file has the permissions of a new
-            file, and a symbolic link is replaced, not followed.
+        overwrite: replace a file that has the name. The new file permits nobody more than that
+            did, as with `atomic_write`. A symbolic link is replaced, not followed.
         durable: have the file survive a power cut (``fsync`` of the file and of its folder).
 
     Raises:
