@@ -17,7 +17,8 @@ LEAVE = """
 import asyncio, os, signal, sys
 from withal import files
 async def main(folder):
-    async with files.atomic_write(folder + "/one") as file, files.part_file(folder + "/two") as part:
+    one, two = files.atomic_write(folder + "/one"), files.part_file(folder + "/two")
+    async with one as file, two as part:
         await file.write("x")
         await file.flush()
         for _ in range(3):

@@ -92,10 +92,10 @@ def open(  # noqa: A001
     that to ``await file.close()``. The file is a `TextFile`, or in a binary mode a `BinaryFile`.
     The arguments are those of the builtin; `opener` is called in a thread.
 
-    What this returns can be entered once at a time. A file that is dropped without having been closed writes
-    what it holds and closes itself, there and then, when it is collected or when the interpreter
-    ends, with a `ResourceWarning`; if that fails, `sys.unraisablehook` has the error. What it holds
-    is written when the event loop ends, too.
+    What this returns can be entered once at a time. A file that is dropped without `close` writes
+    what it holds and closes itself, when it is collected or when the interpreter ends, with a
+    `ResourceWarning`; if that fails, `sys.unraisablehook` has the error. What it holds is written
+    when the event loop ends, too.
 
     A cancelled opening leaves nothing open. With observers in place the file is in their ledger as
     a resource of kind ``"file"``; it is safe to be entered ``inline`` in a scope.

@@ -24,7 +24,7 @@ ACL = "system.posix_acl_access"
 # Linux's format, in linux/posix_acl_xattr.h: a version, then a tag, permissions and an id each.
 _HEADER = struct.Struct("<I")
 _ENTRY = struct.Struct("<HHI")
-_NAMED_USER, _GROUP, _NAMED_GROUP, _MASK, _OTHER = 0x02, 0x04, 0x08, 0x10, 0x20
+_OWNER, _NAMED_USER, _GROUP, _NAMED_GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
 _HAS_XATTR = hasattr(os, "getxattr")
 _NONE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOENT, errno.ENOSYS})
@@ -133,13 +133,12 @@ def _narrowed_list(acl: bytes, *, keeps_owner: bool, keeps_group: bool) -> bytes
     """Return the list where the owner or the group is another one now."""
     entries = _entries(acl)
     of = {tag: perm for tag, perm, _ in entries if tag not in (_NAMED_USER, _NAMED_GROUP)}
-    owner = 0o7 if keeps_owner else of.get(0x01, 0)
+    owner = 0o7 if keeps_owner else of.get(_OWNER, 0)
     common = of.get(_GROUP, 0) & of.get(_MASK, 0o7) & of.get(_OTHER, 0)
     packed = [_HEADER.pack(2)]
     for tag, perm, number in entries:
-        if not keeps_group and tag in (_GROUP, _OTHER):
-            perm = common
-        packed.append(_ENTRY.pack(tag, perm if tag == 0x01 else perm & owner, number))
+        kept = common if not keeps_group and tag in (_GROUP, _OTHER) else perm
+        packed.append(_ENTRY.pack(tag, kept if tag == _OWNER else kept & owner, number))
     return b"".join(packed)
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from typing import AnyStr
+from typing import Any, AnyStr
 
 from withal.files.calls.stop import Stop, stoppable
 from withal.files.publishing.mark import HAS_FLOCK, is_part_name, try_lock
@@ -39,14 +39,10 @@ async def sweep(folder: AnyStr | os.PathLike[AnyStr]) -> list[AnyStr]:
     """
     if not HAS_FLOCK:
         raise NotImplementedError("files.sweep() needs flock(2), which this system does not have")
-    path = os.fspath(folder)
+    path: Any = os.fspath(folder)  # AnyStr, which is then str or bytes for the names too
     names = await stoppable(_sweep, path)
-    return [os.path.join(path, _alike(name, path)) for name in names]
-
-
-def _alike(name: str, path: AnyStr) -> AnyStr:
-    """Return the name as bytes if the path is."""
-    return os.fsencode(name) if isinstance(path, bytes) else name
+    alike: Any = os.fsencode if isinstance(path, bytes) else str
+    return [os.path.join(path, alike(name)) for name in names]
 
 
 # From here on in threads
