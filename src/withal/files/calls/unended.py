@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import time
 import weakref
 from collections.abc import Callable
 from typing import Protocol
@@ -37,7 +38,9 @@ _unended: dict[int, weakref.ref[Unended]] = {}
 
 
 def keep(thing: Unended) -> None:
-    """End it with the interpreter. It must call `forget` when it has ended or is collected."""
+    """End it with the interpreter. It must call `forget` when it has ended, or has been collected
+    and ended itself: not before, since the end of the interpreter would not wait for that.
+    """
     _unended[id(thing)] = weakref.ref(thing)
 
 
@@ -63,10 +66,20 @@ def _end_all() -> None:
             thing.end_unclosed(PATIENCE)
         except Exception as error:
             errors.append(error)
+    _wait_for_collected()
     if len(errors) == 1:
         raise errors[0]
     if errors:
         raise ExceptionGroup("files that were not closed when the interpreter ended", errors)
+
+
+def _wait_for_collected() -> None:
+    """Wait for what a thread is just ending: it is collected already, but not forgotten yet."""
+    until = time.monotonic() + PATIENCE
+    while any(reference() is None for reference in _unended.copy().values()):
+        if time.monotonic() > until:
+            return
+        time.sleep(0.001)
 
 
 at_loop_end.append(_flush_at_loop_end)

@@ -239,9 +239,9 @@ class Writer:
         Raises:
             OSError: some of it could not be written; names the file.
         """
-        forget(id(self), None)
         descriptor = self._channel.descriptor
         if self._has_let_go or descriptor.is_closing:
+            forget(id(self), None)
             return
         try:
             if descriptor.is_ours:
@@ -255,6 +255,7 @@ class Writer:
                 raise self._lost(error) from None
             finally:
                 self._has_let_go = True
+                forget(id(self), None)
 
     def _lost(self, error: OSError) -> OSError:
         text = f"{error.strerror}; unwritten data of a file that was not closed is lost"
@@ -438,8 +439,8 @@ class Writer:
             if self.parts:
                 self._write_the_rest()
         finally:
-            forget(id(self), None)
             self._channel.descriptor.close()
+            forget(id(self), None)
 
     def _write_the_rest(self) -> None:
         if not self._channel.is_positional and self.sends_itself:

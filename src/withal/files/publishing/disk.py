@@ -81,12 +81,12 @@ class PartOnDisk:
 
     def end_unclosed(self, patience: float) -> None:
         """Remove the file if it was made and neither published nor discarded."""
-        forget(id(self), None)
         if self._draft.state is DraftState.MADE and self._lock.acquire(timeout=patience):
             try:
                 self._draft.end_unclosed()
             finally:
                 self._lock.release()
+        forget(id(self), None)
 
     def flush_at_loop_end(self, loop: object) -> None:
         """Do nothing: a file that is not complete is not to be published."""

@@ -42,7 +42,8 @@ async def sweep(folder: AnyStr | os.PathLike[AnyStr]) -> list[AnyStr]:
     path: Any = os.fspath(folder)  # AnyStr, which is then str or bytes for the names too
     names = await stoppable(_sweep, path)
     alike: Any = os.fsencode if isinstance(path, bytes) else str
-    return [os.path.join(path, alike(name)) for name in names]
+    swept: Any = [os.path.join(path, alike(name)) for name in names]
+    return swept  # type: ignore[no-any-return]
 
 
 # From here on in threads
