@@ -27,6 +27,7 @@ from withal.files.publishing.mark import part_name as part_name
 from withal.files.publishing.rename import rename_new
 from withal.files.publishing.sweeping import sweep_opened
 
+_HAS_PROC = os.path.isdir("/proc/self/fd")
 _TRIES = 100  # to make a file under a private name
 
 _RELATIVE = os.open in os.supports_dir_fd
@@ -162,10 +163,8 @@ class Draft:
 
     def _path_of_old(self) -> str:
         """Return a path of what has the file's name, in the folder wherever that is by now."""
-        if self._folder is not None:
-            folder = f"/proc/self/fd/{self._folder}"
-            if os.path.isdir(folder):
-                return os.path.join(folder, self.path.name)
+        if self._folder is not None and _HAS_PROC:
+            return f"/proc/self/fd/{self._folder}/{self.path.name}"
         return str(self.path)
 
     def _rename(self, overwrite: bool) -> None:
