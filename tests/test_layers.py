@@ -28,6 +28,7 @@ CORE = [
     "limit",
     "causes",
     "managers",
+    "once",
     "declare",
     "graph",
     "ending",  # 1: what waits, is waited for, or knows of cancellation

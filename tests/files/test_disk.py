@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from withal.files.publishing.disk import PartOnDisk
-from withal.files.publishing.draft import NAME_BYTES
+from withal.files.publishing.mark import NAME_BYTES
 
 
 def new_part(folder: Path) -> PartOnDisk:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from withal.files.publishing.draft import NAME_BYTES, Draft, DraftState, part_name
+from withal.files.publishing.draft import Draft, DraftState
+from withal.files.publishing.mark import NAME_BYTES, part_name
 
 
 @pytest.fixture(params=[True, False], ids=["relative", "by path"])

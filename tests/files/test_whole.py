@@ -324,9 +324,7 @@ async def test_a_writer_that_says_nothing_ends_the_fifo(tmp_path: Path) -> None:
     assert await reading == b""
 
 
-async def test_a_cancelled_reader_of_a_fifo_closes_it_when_a_writer_has_come(
-    tmp_path: Path,
-) -> None:
+async def test_a_cancelled_reader_of_a_fifo_closes_it_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     turns_here().left = GLANCE  # so that it opens the FIFO before it suspends
     reading = asyncio.create_task(read_bytes(tmp_path / "fifo"))
@@ -334,7 +332,62 @@ async def test_a_cancelled_reader_of_a_fifo_closes_it_when_a_writer_has_come(
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    await write_bytes(tmp_path / "fifo", b"")
+    with pytest.raises(OSError, match="No such device"):
+        os.open(tmp_path / "fifo", os.O_WRONLY | os.O_NONBLOCK)
+
+
+FIFO_CALLS = [
+    "read_bytes(path)",
+    "read_bytes(path.encode())",
+    "read_text(path)",
+    "write_bytes(path, b'x')",
+    "write_text(path, 'x')",
+    "append_bytes(path, b'x')",
+    "append_text(path, 'x', 'utf-16')",
+    "Path(path).read_text()",
+    "Path(path).write_bytes(b'x')",
+    "read_many([path]).__anext__()",
+]
+
+
+@pytest.mark.parametrize("inline", ["0", "1"])
+@pytest.mark.parametrize("call", FIFO_CALLS)
+def test_a_cancelled_call_on_a_fifo_does_not_keep_the_loop_from_ending(
+    tmp_path: Path, call: str, inline: str
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    source = f"""
+import asyncio, sys
+from withal import files
+async def main(path):
+    try:
+        async with asyncio.timeout(0.1):
+            await files.{call}
+    except TimeoutError:
+        print("ended")
+asyncio.run(main(sys.argv[1]))
+"""
+    command = [sys.executable, "-c", source, str(tmp_path / "fifo")]
+    environment = {**os.environ, "WITHAL_FILES_INLINE": inline}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout == "ended\n", done.stderr
+
+
+@pytest.mark.parametrize("size", [0, 1, 300_000])
+async def test_a_fifo_is_written_by_one_call_and_read_by_another(tmp_path: Path, size: int) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    content = os.urandom(size)
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(read_bytes(tmp_path / "fifo"))
+        group.create_task(write_bytes(tmp_path / "fifo", content))
+    assert reading.result() == content
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(append_text(tmp_path / "fifo", "x" * size, "utf-16"))
+        await asyncio.sleep(0.005)  # it waits for somebody to read
+        read = group.create_task(read_text(tmp_path / "fifo", "utf-16"))
+    assert (writing.result(), read.result()) == (size, "x" * size)
 
 
 @pytest.mark.parametrize("turns", range(4))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import final
 
@@ -18,6 +19,7 @@ from withal.fetch.options import FetchOptions
 from withal.fetch.plan import Entry, Job, Rejected, plan
 from withal.fetch.report import OnProgress, Progress, ProgressKind, Report, Result, tell
 from withal.fetch.transfer import CLOSE_SECONDS, Transfer
+from withal.files import sweep
 from withal.http import session
 
 _DEFAULTS = FetchOptions()
@@ -46,7 +48,8 @@ async def fetch(
         urls: http and https. The same one twice is fetched once. A user and a password in one
             (``http://user:password@host/``) are sent, and are left out of all that is shown:
             results, errors, progress, logs. A secret in a path or a query is not recognized.
-        folder: made if it is missing.
+        folder: made if it is missing. Part files that killed downloads have left in it are removed
+            first, as by `withal.files.sweep`.
         options: how wide, how often, how long.
         on_progress: called with each step of each URL. What it raises is logged.
 
@@ -87,6 +90,8 @@ class _Batch:
     async def run(self, urls: tuple[str, ...]) -> Report:
         """Fetch what can be fetched."""
         entries, existing = await asyncio.to_thread(_survey, urls, self._folder)
+        with suppress(OSError, NotImplementedError):  # what is left does no harm
+            await sweep(self._folder)
         todo: list[Job] = []
         for entry in dict.fromkeys(entries):
             if isinstance(entry, Rejected):

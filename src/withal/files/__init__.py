@@ -7,7 +7,7 @@ What `aiofiles` offers has the same names here, so that a program moves by its i
 from __future__ import annotations
 
 from withal.files import os, tempfile
-from withal.files.locking import FileLock, lock
+from withal.files.locking import FileLock, Lock, lock
 from withal.files.many import read_many
 from withal.files.objects.binary import BinaryFile
 from withal.files.objects.opening import Opening, open  # noqa: A004 - it stands for the builtin
@@ -25,6 +25,7 @@ from withal.files.objects.wrapping import WrappedFile, wrap
 from withal.files.path import Path
 from withal.files.publishing.atomic import atomic_write
 from withal.files.publishing.part import PartFile, part_file
+from withal.files.publishing.sweeping import sweep
 from withal.files.whole import (
     append_bytes,
     append_text,
@@ -37,6 +38,7 @@ from withal.files.whole import (
 __all__ = [
     "BinaryFile",
     "FileLock",
+    "Lock",
     "Opening",
     "PartFile",
     "Path",
@@ -59,6 +61,7 @@ __all__ = [
     "stdin_bytes",
     "stdout",
     "stdout_bytes",
+    "sweep",
     "tempfile",
     "wrap",
     "write_bytes",

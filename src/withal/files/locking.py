@@ -22,12 +22,11 @@ import math
 import os
 import random
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TypeAlias, final
 
-from withal._core.managers import named
 from withal.files.calls.hop import call, hop, landed, obtain
 from withal.files.line import Line
 
@@ -68,14 +67,16 @@ class FileLock:
     shared: bool
 
 
-def lock(
-    path: AnyPath, *, shared: bool = False, timeout: float | None = None
-) -> AbstractAsyncContextManager[FileLock]:
+def lock(path: AnyPath, *, shared: bool = False, timeout: float | None = None) -> Lock:
     """Hold a lock on a file: between processes, threads, and tasks, for as long as the block runs.
 
     It excludes everybody else who uses ``flock(2)`` on the file, and nobody who does not: the file
     can be read and written meanwhile. It is made if it is missing, and never deleted, since a lock
     on a deleted file excludes nobody. A symbolic link is followed, and a directory can be locked.
+
+    What this returns is a `Lock`, which may be kept and entered any number of times: by several
+    tasks at once, which exclude each other, and on one event loop after another or on several in
+    threads. Each entering is an acquisition of its own, with the whole of the `timeout`.
 
     Tasks of one loop get it first come, first served, if they use the same name for it; those that
     share get it together, but do not pass one that waits for it alone. Other processes, loops, and
@@ -124,19 +125,49 @@ def lock(
         raise NotImplementedError("files.lock() needs flock(2), which this system does not have")
     if timeout is not None and not timeout >= 0:
         raise ValueError(f"timeout is a number of seconds, 0 or more, or None; got {timeout!r}")
-    return _locked(path, shared, math.inf if timeout is None else timeout)
+    return Lock(FileLock(path, shared), os.fspath(path), math.inf if timeout is None else timeout)
 
 
-@asynccontextmanager
-@named("lock")
-async def _locked(path: AnyPath, shared: bool, timeout: float) -> AsyncGenerator[FileLock, None]:
-    request = _Request(os.fspath(path), shared, timeout)
-    await request.acquire()
-    # No await in between: who has got it lets go of it.
-    try:
-        yield FileLock(path, shared)
-    finally:
-        await landed(request.start_release())
+@final
+class Lock(AbstractAsyncContextManager[FileLock]):
+    """A lock by file, made by `lock`: enter it to acquire it, as often as you like."""
+
+    __slots__ = ("__name__", "_held", "_name", "_timeout", "_value")
+
+    def __init__(self, value: FileLock, name: str | bytes, timeout: float) -> None:
+        self.__name__ = "lock"
+        self._value = value
+        self._name = name
+        self._timeout = timeout
+        self._held: list[_Request] = []  # of any thread: changed by single calls only
+
+    def __repr__(self) -> str:
+        return f"<withal.files.Lock {self._name!r} shared={self._value.shared}>"
+
+    async def __aenter__(self) -> FileLock:
+        request = _Request(self._name, self._value.shared, self._timeout)
+        await request.acquire()
+        # No await in between: who has got it lets go of it.
+        self._held.append(request)
+        return self._value
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await landed(self._take_back().start_release())
+
+    def _take_back(self) -> _Request:
+        """Return the last acquisition of this task; of its loop, if the task has none."""
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        held = [each for each in reversed(self._held) if each.loop is loop]
+        if not held:
+            raise RuntimeError(f"{self!r} is not held on this event loop, and cannot be released")
+        request = next((each for each in held if each.task is task), held[0])
+        self._held.remove(request)
+        return request
 
 
 @final
@@ -169,19 +200,19 @@ _holdings: dict[asyncio.Task[object], list[_Holding]] = {}
 class _Request:
     """One acquisition, from standing in line to letting go."""
 
-    __slots__ = ("_at_once", "_deadline", "_holding", "_key", "_leave", "_loop", "_name",
-                 "_shared", "_since", "_taken", "_task", "_timeout")  # fmt: skip
+    __slots__ = ("_at_once", "_deadline", "_holding", "_key", "_leave", "_name",
+                 "_shared", "_since", "_taken", "_timeout", "loop", "task")  # fmt: skip
 
     def __init__(self, name: str | bytes, shared: bool, timeout: float) -> None:
         task = asyncio.current_task()
         assert task is not None  # async with runs in one
-        self._task = task
-        self._loop = asyncio.get_running_loop()
+        self.task = task
+        self.loop = asyncio.get_running_loop()
         self._name = name
-        self._key = self._loop, os.path.abspath(name)
+        self._key = self.loop, os.path.abspath(name)
         self._shared = shared
         self._timeout = timeout
-        self._since = self._loop.time()
+        self._since = self.loop.time()
         self._deadline = self._since + timeout
         self._taken: _Taken | None = None
         self._holding: _Holding | None = None
@@ -204,7 +235,7 @@ class _Request:
             leave()
             raise
         self._holding = _Holding(self._key[1], self._taken.inode, self._shared)
-        _holdings.setdefault(self._task, []).append(self._holding)
+        _holdings.setdefault(self.task, []).append(self._holding)
 
     def start_release(self) -> asyncio.Future[None]:
         """Have a thread let go. The next in line is served when it has."""
@@ -214,15 +245,15 @@ class _Request:
             flight = hop(_release, self._taken)
         except RuntimeError:  # there are no threads any more: the loop is being closed
             _release(self._taken)
-            flight = self._loop.create_future()
+            flight = self.loop.create_future()
             flight.set_result(None)
             self._leave()
         else:
             flight.add_done_callback(lambda _: self._leave())
-        held = _holdings[self._task]
+        held = _holdings[self.task]
         held.remove(self._holding)
         if not held:
-            del _holdings[self._task]
+            del _holdings[self.task]
         return flight
 
     async def _shares_already(self) -> bool:
@@ -232,7 +263,7 @@ class _Request:
         Raises:
             RuntimeError: it would wait for itself.
         """
-        held = _holdings.get(self._task)
+        held = _holdings.get(self.task)
         if not held:
             return False
         same = [each for each in held if each.name == self._key[1]]
@@ -253,7 +284,7 @@ class _Request:
             raise self._late()
         # Waited for by asyncio.wait, which does not pass a cancellation on to it: only leaving
         # the line ends a place.
-        left = None if self._timeout == math.inf else self._deadline - self._loop.time()
+        left = None if self._timeout == math.inf else self._deadline - self.loop.time()
         await asyncio.wait((turn,), timeout=left)
         if not turn.done():
             raise self._late()
@@ -262,7 +293,7 @@ class _Request:
         """Try until it is got. The last try is made when the time is up, and not before."""
         delay = FIRST_DELAY
         while True:
-            last = self._loop.time() >= self._deadline
+            last = self.loop.time() >= self._deadline
             taken = await self._try()
             if taken is not None:
                 return taken
@@ -270,12 +301,12 @@ class _Request:
                 raise self._late()
             # In step, many waiters would come upon each other at each try.
             pause = delay * random.uniform(0.5, 1)
-            await asyncio.sleep(min(pause, self._deadline - self._loop.time()))
+            await asyncio.sleep(min(pause, self._deadline - self.loop.time()))
             delay = min(2 * delay, LONGEST_DELAY)
 
     async def _try(self) -> _Taken | None:
         attempt = _Attempt(self._name, self._shared)
-        until = max(self._deadline, self._loop.time() + LAST_TRY)
+        until = max(self._deadline, self.loop.time() + LAST_TRY)
         limit = asyncio.timeout_at(None if until == math.inf else until)
         try:
             async with limit:
@@ -288,7 +319,7 @@ class _Request:
             attempt.is_wanted = False
 
     def _late(self, why: str = "another task or process has it") -> TimeoutError:
-        waited = self._loop.time() - self._since
+        waited = self.loop.time() - self._since
         return TimeoutError(
             f"did not get the lock of {self._name!r} within {self._timeout:g} s "
             f"(waited {waited:.3f} s): {why}"

@@ -9,15 +9,19 @@ only when it is the next one wanted. So the memory is bounded, save for that one
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import select
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from threading import Event
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, final, overload
 
+from withal.files.calls.cached import waits
 from withal.files.calls.fairness import turns_here
 from withal.files.calls.fully import read_to_end
 from withal.files.calls.hop import hop
@@ -42,7 +46,8 @@ FIRST_FILES = 4
 ENDING = 1.0
 """Seconds that closing waits for the calls under way, each of which ends after one file."""
 
-_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY"))
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
+_GLANCE = 0.02  # seconds between two looks whether a thread that waits for a FIFO is to end
 _YIELDED = 4 * 1024  # what handing over one file takes of the loop's turn, see `fairness`
 
 
@@ -74,7 +79,7 @@ def read_many(
     An iteration that is cancelled or closed stops the threads, after the file that each is at, and
     waits for them up to a second. One that is left by ``break`` is closed when Python collects it;
     use `contextlib.aclosing` to have it closed at once. At no time is a descriptor lost. A FIFO
-    holds its thread until a writer has come and gone, as with `read_bytes`.
+    holds its thread until a writer has come and gone, or the iteration ends.
 
     Args:
         paths: what to read. They are taken as far ahead as files are read; from an asynchronous
@@ -348,6 +353,44 @@ class _Landing:
     needs: int = 0
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A FIFO, a terminal or a device: what may wait for its other end.
+
+    Attributes:
+        fd: an open descriptor, which `read` closes.
+        name: its path.
+    """
+
+    fd: int
+    name: str | bytes
+
+    def read(self, stop: Event) -> bytes | OSError:
+        """Read to the end, and look now and then whether anybody still waits for it."""
+        try:
+            return self._read(stop)
+        except OSError as error:
+            error.filename = self.name
+            return error
+        finally:
+            os.close(self.fd)
+
+    def _read(self, stop: Event) -> bytes:
+        # Linux does not report the hang-up of a FIFO that this descriptor has seen no writer of,
+        # so that this waits for data or for a writer that has come and gone.
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        parts: list[bytes] = []
+        while not stop.is_set():
+            if poll.poll(_GLANCE * 1000):
+                with suppress(BlockingIOError):
+                    parts.append(os.read(self.fd, HOP_BYTES))
+                    if not parts[-1]:
+                        return b"".join(parts)
+        raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
+
+
 def _read_batch(paths: Sequence[AnyPath], allowance: int, is_next: bool, stop: Event) -> _Landing:
     """Read the files, as far as the allowance goes; the first one whatever its size, if next."""
     outcomes: list[Outcome] = []
@@ -356,6 +399,8 @@ def _read_batch(paths: Sequence[AnyPath], allowance: int, is_next: bool, stop: E
             break
         limit = sys.maxsize if is_next and not outcomes else allowance
         outcome = _outcome(path, limit)
+        if isinstance(outcome, _Waiting):
+            outcome = outcome.read(stop)
         if isinstance(outcome, int):
             return _Landing(outcomes, outcome)
         outcomes.append(outcome)
@@ -364,10 +409,12 @@ def _read_batch(paths: Sequence[AnyPath], allowance: int, is_next: bool, stop: E
     return _Landing(outcomes)
 
 
-def _outcome(path: AnyPath, limit: int) -> Outcome | int:
+def _outcome(path: AnyPath, limit: int) -> Outcome | int | _Waiting:
     """Return the content of a file, or the error, or its size if that exceeds the limit."""
     try:
         fd = os.open(path, _FLAGS)
+        if waits(fd):
+            return _Waiting(fd, os.fspath(path))
         try:
             size = os.fstat(fd).st_size
             return size if size > max(limit, 0) else read_to_end(fd, size)

@@ -14,6 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, AnyStr, Generic, TypeVar, final, overload
 
+from withal._core.errors import AlreadyEnteredError
 from withal.files.calls.hop import call, obtain
 from withal.files.objects.forwarding import Forwarding
 from withal.files.temporary.folder import FolderOnDisk
@@ -49,12 +50,13 @@ class Making(Generic[F]):
     It has the name of the function that it comes from, for the events of a scope that enters it.
     """
 
-    __slots__ = ("__name__", "_file", "_make")
+    __slots__ = ("__name__", "_file", "_is_entered", "_make")
 
     def __init__(self, name: str, make: Callable[[], Coroutine[Any, Any, F]]) -> None:
         self.__name__ = name
         self._make = make
         self._file: F | None = None
+        self._is_entered = False
 
     def __await__(self) -> Generator[Any, Any, F]:
         return self._get().__await__()
@@ -65,6 +67,9 @@ class Making(Generic[F]):
         return self._file
 
     async def __aenter__(self) -> F:
+        if self._is_entered:
+            raise AlreadyEnteredError(self.__name__)
+        self._is_entered = True
         return await (await self._get()).__aenter__()
 
     async def __aexit__(
@@ -381,7 +386,7 @@ class TemporaryDirectory(Generic[AnyStr]):
         False
     """
 
-    __slots__ = ("_delete", "_folder", "_ignore_errors", "_place")
+    __slots__ = ("_delete", "_folder", "_ignore_errors", "_is_entered", "_place")
 
     @overload
     def __init__(
@@ -418,6 +423,7 @@ class TemporaryDirectory(Generic[AnyStr]):
         self._ignore_errors = ignore_cleanup_errors
         self._delete = delete
         self._folder: FolderOnDisk | None = None
+        self._is_entered = False
 
     def __repr__(self) -> str:
         return (
@@ -461,6 +467,9 @@ class TemporaryDirectory(Generic[AnyStr]):
         await self.cleanup()
 
     async def __aenter__(self) -> AnyStr:
+        if self._is_entered:
+            raise AlreadyEnteredError("TemporaryDirectory")
+        self._is_entered = True
         await self._make()
         return self.name
 

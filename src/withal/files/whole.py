@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import errno
 import io
 import os
+import stat
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar, TypeVarTuple
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar, TypeVarTuple, final
 
-from withal.files.calls.cached import read_opened, read_whole_cached
+from withal.files.calls.cached import read_opened, read_whole_cached, waits
 from withal.files.calls.fairness import MISS, OPERATION, turns_here
 from withal.files.calls.fully import read_to_end, write_all
-from withal.files.calls.hop import call, hop, landed
+from withal.files.calls.hop import call, hop, landed, obtain
+from withal.files.objects.binary import BinaryFile
+from withal.files.objects.opening import binary_file, look_at
+from withal.files.objects.opening import open as open_file
 
 StrPath: TypeAlias = str | os.PathLike[str]
 BytesPath: TypeAlias = bytes | os.PathLike[bytes]
@@ -29,6 +35,9 @@ Ts = TypeVarTuple("Ts")
 DECODED_INLINE = 32 * 1024
 """How many bytes are decoded in the event loop's thread: 0.3 ms with the slowest codec measured."""
 
+# Not to block makes no difference to a regular file; see `waits`.
+_FLAGS: int = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
+
 # Encodings that begin with a byte order mark, which is not to be in the middle of a file.
 _MARKED = frozenset({"utf-16", "utf-32", "utf-8-sig"})
 
@@ -39,10 +48,9 @@ async def read_bytes(path: StrPath | BytesPath) -> bytes:
     A small regular file (up to 256 KiB) that Linux has in memory is read at once, without a thread
     and without suspending, save that the event loop gets a turn every half millisecond. Anything
     else takes one call in a thread. What has no size, such as the files of ``/proc``, and what is
-    no regular file is read until its end. A FIFO without a writer holds a thread until one comes;
-    the event loop goes on meanwhile.
+    no regular file is read until its end. A FIFO without a writer is waited for without a thread.
 
-    A cancellation ends the wait; the thread goes on to read, and closes the file.
+    A cancellation ends the wait; a thread goes on to read, and closes the file.
 
     Raises:
         OSError: the file cannot be opened or read; its ``filename`` is `path`.
@@ -66,8 +74,11 @@ async def read_bytes(path: StrPath | BytesPath) -> bytes:
             return found
         if type(found) is int:
             turns.left -= MISS
+            if waits(found):
+                return await _read_waiting(found, name)
             return await landed(_hop_with(found, name))
-    return await call(_naming, name, _read, name, is_brief=True)
+    read = await obtain(_naming, name, _read, name, give_back=_give_back, is_brief=True)
+    return read if isinstance(read, bytes) else await _read_waiting(read, name)
 
 
 async def read_text(
@@ -106,7 +117,8 @@ async def write_bytes(path: StrPath | BytesPath, data: BytesLike) -> int:
     The file is made, or emptied first if it exists; whoever reads it meanwhile, or after a power
     cut, may find a part. It takes one call in a thread, which is made all the same when the wait is
     cancelled: the file is then, a moment later, written, and an error is not heard of. `data` that
-    can be changed is copied first.
+    can be changed is copied first. A FIFO without a reader, or one that is full, is waited for
+    without a thread; what it has yet to take is dropped by a cancellation.
 
     Raises:
         OSError: the file cannot be opened or written; its ``filename`` is `path`. If the disk is
@@ -180,7 +192,9 @@ async def write_text(
     """
     _check_text(data)
     name, encoding = os.fspath(path), io.text_encoding(encoding)
-    return await call(_naming, name, lambda: _write_text(name, data, encoding, errors, newline))
+    rest = await _in_thread(name, lambda: _write_text(name, data, encoding, errors, newline))
+    await _write_waiting(name, "wb", rest)
+    return len(data)
 
 
 async def append_text(
@@ -214,7 +228,9 @@ async def append_text(
     """
     _check_text(data)
     name, encoding = os.fspath(path), io.text_encoding(encoding)
-    return await call(_naming, name, lambda: _append_text(name, data, encoding, errors, newline))
+    rest = await _in_thread(name, lambda: _append_text(name, data, encoding, errors, newline))
+    await _write_waiting(name, "ab", rest)
+    return len(data)
 
 
 def _hop_with(fd: int, name: str) -> asyncio.Future[bytes]:
@@ -229,7 +245,73 @@ def _hop_with(fd: int, name: str) -> asyncio.Future[bytes]:
 async def _written(path: StrPath | BytesPath, mode: str, data: BytesLike) -> int:
     name = os.fspath(path)
     content = data if type(data) is bytes else bytes(memoryview(data))
-    return await call(_naming, name, _write, name, mode, content)
+    rest = await _in_thread(name, lambda: _write(name, mode, content))
+    await _write_waiting(name, mode, rest)
+    return len(content)
+
+
+async def _in_thread(name: str | bytes, write: Callable[[], _Rest | None]) -> _Rest | None:
+    return await obtain(_naming, name, write, give_back=_give_back)
+
+
+async def _write_waiting(name: str | bytes, mode: str, rest: _Rest | None) -> None:
+    """Write to what may wait for its other end, as a file that is opened for it."""
+    if rest is None:
+        return
+    try:
+        if rest.fd < 0:  # a FIFO that nobody reads
+            file = await open_file(name, mode)
+        else:
+            file = _file_of(rest.fd, name, mode)
+        try:
+            await file.write(rest.data)
+        finally:
+            await file.close()
+    except OSError as error:
+        raise _naming_error(error, name) from None
+
+
+async def _read_waiting(fd: int, name: str | bytes) -> bytes:
+    """Read what may wait for its other end, to its end, and close it."""
+    try:
+        file = _file_of(fd, name, "rb")
+        try:
+            return await file.read()
+        finally:
+            await file.close()
+    except OSError as error:
+        raise _naming_error(error, name) from None
+
+
+def _file_of(fd: int, name: str | bytes, mode: str) -> BinaryFile:
+    try:
+        found = look_at(fd, is_ours=True)
+    except BaseException:
+        os.close(fd)
+        raise
+    reads = mode == "rb"
+    return binary_file(found, name, mode, readable=reads, writable=not reads, closefd=True)
+
+
+def _give_back(result: bytes | int | _Rest | None) -> None:
+    """Close what nobody waits for any more."""
+    fd = result.fd if isinstance(result, _Rest) else result if isinstance(result, int) else -1
+    if fd >= 0:
+        os.close(fd)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What a thread leaves to be written, since it might have to wait for ever.
+
+    Attributes:
+        fd: a descriptor, which is the receiver's; -1 of a FIFO that nobody reads.
+        data: all that is to be written.
+    """
+
+    fd: int
+    data: bytes
 
 
 # From here on in threads
@@ -240,41 +322,72 @@ def _naming(name: str | bytes, function: Callable[[*Ts], T], *args: *Ts) -> T:
     try:
         return function(*args)
     except OSError as error:
-        if error.errno is not None:
-            error.filename = name
+        raise _naming_error(error, name) from None
+
+
+def _naming_error(error: OSError, name: str | bytes) -> OSError:
+    if error.errno is not None:
+        error.filename = name
+    return error
+
+
+def _read(name: str | bytes) -> bytes | int:
+    """Return the content; or a descriptor of what may wait for its other end."""
+    fd = os.open(name, os.O_RDONLY | _FLAGS)
+    try:
+        if waits(fd):
+            return fd
+        data = read_to_end(fd, os.fstat(fd).st_size)
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return data
+
+
+def _open_to_write(name: str | bytes, mode: str) -> int:
+    """Open as the builtin does, without waiting; -1 of a FIFO that nobody reads."""
+    access = os.O_APPEND if mode == "ab" else os.O_TRUNC
+    try:
+        return os.open(name, os.O_WRONLY | os.O_CREAT | access | _FLAGS, 0o666)
+    except OSError as error:
+        if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(name).st_mode):
+            return -1
         raise
 
 
-def _read(name: str | bytes) -> bytes:
-    fd = os.open(name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+def _write(name: str | bytes, mode: str, data: bytes) -> _Rest | None:
+    return _written_to(_open_to_write(name, mode), data)
+
+
+def _written_to(fd: int, data: bytes) -> _Rest | None:
+    """Write and close; or return what may have to wait for its other end."""
+    if fd < 0 or waits(fd):
+        return _Rest(fd, data)
     try:
-        return read_to_end(fd, os.fstat(fd).st_size)
-    finally:
+        write_all(fd, data)
+    except BaseException:
         os.close(fd)
-
-
-def _write(name: str | bytes, mode: str, data: bytes) -> int:
-    with io.FileIO(name, mode) as file:
-        write_all(file.fileno(), data)
-    return len(data)
+        raise
+    os.close(fd)
+    return None
 
 
 def _write_text(
     name: str | bytes, data: str, encoding: str, errors: str | None, newline: str | None
-) -> int:
-    _write(name, "wb", _encoded(data, encoding, errors, newline))
-    return len(data)
+) -> _Rest | None:
+    return _write(name, "wb", _encoded(data, encoding, errors, newline))
 
 
 def _append_text(
     name: str | bytes, data: str, encoding: str, errors: str | None, newline: str | None
-) -> int:
-    first = rest = _encoded(data, encoding, errors, newline)
-    if _has_mark(encoding):
-        rest = _encoded(data, encoding, errors, newline, start=1)
-    with io.FileIO(name, "ab") as file:
-        write_all(file.fileno(), rest if file.seekable() and file.tell() else first)
-    return len(data)
+) -> _Rest | None:
+    content = _encoded(data, encoding, errors, newline)
+    has_mark = _has_mark(encoding)
+    fd = _open_to_write(name, "ab")
+    if has_mark and fd >= 0 and os.fstat(fd).st_size:
+        content = _encoded(data, encoding, errors, newline, start=1)
+    return _written_to(fd, content)
 
 
 def _has_mark(encoding: str) -> bool:

@@ -6,23 +6,24 @@ import asyncio
 import importlib.metadata
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from urllib.request import getproxies
 
 import aiohttp
+
+from withal._core.once import Once
 
 # Looked up once, at import: it reads a file.
 USER_AGENT = f"withal/{importlib.metadata.version('withal')}"
 
 
-@asynccontextmanager
-async def session(
+def session(
     *,
     connect_timeout: float = 30.0,
     idle_timeout: float = 60.0,
     trust_env: bool = True,
     user_agent: str = USER_AGENT,
-) -> AsyncGenerator[aiohttp.ClientSession, None]:
+) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
     """Open an `aiohttp.ClientSession` whose responses are what the server has, byte for byte.
 
     What differs from aiohttp's defaults, and why:
@@ -41,6 +42,8 @@ async def session(
 
     The session is closed when the block ends, and its connections with it, whatever is in flight.
 
+    What this returns can be entered once; again is an `AlreadyEnteredError`.
+
     Args:
         connect_timeout: seconds for looking up a host, connecting and TLS together.
         idle_timeout: seconds without a byte, while waiting for an answer or for more of it.
@@ -55,12 +58,20 @@ async def session(
         >>> asyncio.run(main())
         identity
     """
+    timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_read=idle_timeout)
+    return Once("session", None, lambda: _open(timeout, trust_env, user_agent))
+
+
+@asynccontextmanager
+async def _open(
+    timeout: aiohttp.ClientTimeout, trust_env: bool, user_agent: str
+) -> AsyncGenerator[aiohttp.ClientSession, None]:
     # With trust_env aiohttp goes to a thread twice for each request, to look at the environment
     # and at ~/.netrc. Where there is nothing to find, that took longer than a small download.
     trust_env = trust_env and await asyncio.to_thread(_environment_matters)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
-        timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_read=idle_timeout),
+        timeout=timeout,
         headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
         auto_decompress=False,
         trust_env=trust_env,

@@ -23,12 +23,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import select
 import sys
 import threading
 from collections.abc import Callable
 from ctypes import c_long, c_size_t, c_uint64, c_void_p
-from stat import S_ISFIFO, S_ISREG
+from stat import S_ISBLK, S_ISDIR, S_ISREG
 from typing import TypeAlias, final
 
 from withal.files.calls.fully import read_to_end
@@ -130,9 +129,9 @@ def room_for(size: int) -> Room:
 def open_cached(path: str) -> int | None:
     """Open a file for reading without waiting for a disk. Returns None if that cannot be done.
 
-    The descriptor is non-blocking, which makes no difference to a regular file. Anything else is to
-    be read by `read_opened` in a thread. To close a FIFO and open it again in a thread would not
-    do: its writer would have been woken, and would be killed when it writes.
+    The descriptor is non-blocking, which makes no difference to a regular file. To close a FIFO
+    and open it again would not do: its writer would have been woken, and would be killed when it
+    writes.
 
     Raises:
         UnicodeEncodeError: no file can have this name, as `open` says too.
@@ -181,7 +180,7 @@ def read_whole_cached(path: str) -> bytes | int | None:
 
     Returns:
         The bytes of the file; or a descriptor of the file, with nothing read, for `read_opened` to
-        read and close in a thread; or None if not even that could be had.
+        read and close in a thread if `waits` is false of it; or None if not even that could be had.
     """
     fd = open_cached(path)
     if fd is None:
@@ -205,31 +204,18 @@ def read_whole_cached(path: str) -> bytes | int | None:
     return data
 
 
-def read_opened(fd: int) -> bytes:
-    """Read all of what `open_cached` has opened, and close it. Blocks.
+def waits(fd: int) -> bool:
+    """Tell whether a descriptor may wait for its other end, as a FIFO, a terminal or a device."""
+    mode = os.fstat(fd).st_mode
+    return not (S_ISREG(mode) or S_ISDIR(mode) or S_ISBLK(mode))
 
-    A FIFO waits for a writer first, as opening it would have done.
-    """
+
+def read_opened(fd: int) -> bytes:
+    """Read all of a file that `open_cached` has opened, and close it. Blocks."""
     try:
-        status = os.fstat(fd)
-        if S_ISFIFO(status.st_mode):
-            _wait_writer(fd)
-        if not S_ISREG(status.st_mode):
-            os.set_blocking(fd, True)
-        return read_to_end(fd, status.st_size)
+        return read_to_end(fd, os.fstat(fd).st_size)
     finally:
         os.close(fd)
-
-
-def _wait_writer(fd: int) -> None:
-    """Wait for the first writer of a FIFO that was opened without one.
-
-    Linux does not report the hang-up of a FIFO that this descriptor has seen no writer of, so that
-    this waits for data or for a writer that has come and gone.
-    """
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    poll.poll()
 
 
 def note_folder(path: str) -> None:

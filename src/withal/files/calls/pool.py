@@ -224,6 +224,9 @@ class Pool:
             yield
         finally:
             await self.wait_idle()
+            for last_calls in at_loop_end:
+                last_calls(self._loop)
+            await self.wait_idle()
             with self._lock:
                 threads = tuple(self._threads)
             self._wakings.put(False)
@@ -231,6 +234,9 @@ class Pool:
                 each.join()
             self._wakings.get_nowait()  # that False
 
+
+at_loop_end: list[Callable[[asyncio.AbstractEventLoop], None]] = []
+"""Called when a loop shuts down, in its thread, to submit the last calls."""
 
 _pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 

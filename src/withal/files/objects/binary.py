@@ -432,7 +432,7 @@ class BinaryFile(Cursor, File[bytes]):
             entry=self._entry,
         )
         self._unread.set(b"")
-        self._writer.pause()
+        self._writer.let_go()
         self._is_detached = True
         self._readable = self._writable = self._is_reading = False
         self._entry = None

@@ -19,6 +19,7 @@ from typing import IO, AnyStr
 from withal.files.calls.cached import MOST
 from withal.files.calls.fairness import AT_HAND, MISS, READ, turns_here
 from withal.files.calls.hop import call
+from withal.files.calls.unended import keep
 from withal.files.objects.buffer import Buffer
 from withal.files.objects.channel import Channel
 from withal.files.objects.entry import Entry
@@ -69,11 +70,14 @@ class Cursor:
         self._most_ahead = min(buffering, MOST) if buffering >= 0 else AHEAD
         self._ahead = self._first_ahead
         batch = min(buffering, LIMIT) if buffering >= 0 else BATCH
-        self._writer = Writer(channel, position, appends=appends, batch=batch)
+        loop = get_running_loop() if writable else None
+        self._writer = Writer(channel, position, appends=appends, batch=batch, loop=loop)
         self._is_writing = not readable  # what was done last
         self._is_reading = readable  # and it is open
         if readable or self._is_raw:
             self._writer.pause()
+        if writable:
+            keep(self._writer)
         self._is_shared = is_shared  # others use the descriptor, and its own position
         self._is_closed = False
         self._is_detached = False

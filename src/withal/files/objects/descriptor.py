@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-import warnings
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 from typing import TypeVar, TypeVarTuple, final
 
 T = TypeVar("T")
@@ -22,20 +21,21 @@ Ts = TypeVarTuple("Ts")
 class Descriptor:
     """An open descriptor.
 
-    Args:
+    Attributes:
         number: the descriptor.
         name: what it is of, for messages.
-        is_ours: it is to be closed with the file.
+        is_ours: it is to be closed with the file; false once it is closed.
     """
 
-    __slots__ = ("__weakref__", "_is_closing", "_is_ours", "_lock", "_name", "_users", "number")
+    __slots__ = ("__weakref__", "_is_closing", "_lock", "_users", "is_ours", "name", "number")
 
     def __init__(self, number: int, name: object, *, is_ours: bool) -> None:
         self.number = number
-        self._name = name
-        self._is_ours = is_ours
+        self.name = name
+        self.is_ours = is_ours
         self._is_closing = False
-        self._lock = Lock()
+        # The garbage collector may close a dropped file in the thread that has the lock.
+        self._lock = RLock()
         self._users = 0
 
     @property
@@ -51,7 +51,7 @@ class Descriptor:
         """
         with self._lock:
             if self._is_closing:
-                raise OSError(errno.EBADF, os.strerror(errno.EBADF), self._name)
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF), self.name)
             self._users += 1
         try:
             return function(self.number, *args)
@@ -77,13 +77,6 @@ class Descriptor:
             return self._is_closing and not self._users
 
     def _close(self) -> None:
-        if self._is_ours:
+        is_ours, self.is_ours = self.is_ours, False
+        if is_ours:
             os.close(self.number)
-
-    def __del__(self) -> None:
-        if not self._is_closing and self._is_ours:
-            # As the standard library's files do: the number cannot be had back in any other way.
-            warnings.warn(
-                f"unclosed file {self._name!r}", ResourceWarning, stacklevel=2, source=self
-            )
-            self.close()

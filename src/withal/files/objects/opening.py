@@ -92,12 +92,18 @@ def open(  # noqa: A001
     that to ``await file.close()``. The file is a `TextFile`, or in a binary mode a `BinaryFile`.
     The arguments are those of the builtin; `opener` is called in a thread.
 
+    What this returns can be entered once at a time. A file that is dropped without `close` writes
+    what it holds and closes itself, when it is collected or when the interpreter ends, with a
+    `ResourceWarning`; if that fails, `sys.unraisablehook` has the error. What it holds is written
+    when the event loop ends, too.
+
     A cancelled opening leaves nothing open. With observers in place the file is in their ledger as
     a resource of kind ``"file"``; it is safe to be entered ``inline`` in a scope.
 
     A FIFO opens for reading at once, and the first read waits until there is a writer.
 
     Raises:
+        AlreadyEnteredError: what this returned was entered before, and has not been left.
         OSError: it cannot be opened; the same as the builtin raises. Now or when it is awaited:
         TypeError, ValueError, LookupError: an argument is of no use, as for the builtin.
 
@@ -194,12 +200,13 @@ class _Text:
 class Opening(Telling, Generic[F_co]):
     """A file about to be opened, by ``await`` or ``async with``; made by `open`."""
 
-    __slots__ = ("_file", "_is_held", "_make", "_source")
+    __slots__ = ("_file", "_is_entered", "_is_held", "_make", "_source")
 
     def __init__(self, source: _Source, make: Callable[[Found, Entry | None], F_co]) -> None:
         self._source = source
         self._make = make
         self._is_held = False
+        self._is_entered = False
         self._file: Any = None  # F_co; a covariant type may not be stored
 
     def __repr__(self) -> str:
@@ -214,9 +221,14 @@ class Opening(Telling, Generic[F_co]):
         return self._open().__await__()
 
     async def __aenter__(self) -> F_co:
-        if self._file is not None and not self._file.closed:
+        if self._is_entered:
             raise AlreadyEnteredError(str(self._source.file))
-        self._file = await self._open()
+        self._is_entered = True  # before anything is awaited: two tasks may enter it
+        try:
+            self._file = await self._open()
+        except BaseException:
+            self._is_entered = False
+            raise
         return self._file  # type: ignore[no-any-return]  # F_co
 
     async def __aexit__(
@@ -225,7 +237,9 @@ class Opening(Telling, Generic[F_co]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._file.close()
+        file, self._file = self._file, None
+        self._is_entered = False
+        await file.close()
 
     async def _open(self) -> F_co:
         entry = None if self._is_held else Entry.begin(self._source.file)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from withal._core.managers import named
+from withal._core.once import Once
 from withal.files.calls.hop import call, hop, landed
 from withal.files.objects import opening
 from withal.files.publishing.replacement import Replacement
@@ -28,6 +29,7 @@ def atomic_write(
     mode: TextMode = "w",
     *,
     durable: bool = False,
+    sweep: bool = False,
     encoding: str | None = None,
     errors: str | None = None,
     newline: str | None = None,
@@ -36,7 +38,7 @@ def atomic_write(
 
 @overload
 def atomic_write(
-    path: StrOrBytesPath, mode: BinaryMode, *, durable: bool = False
+    path: StrOrBytesPath, mode: BinaryMode, *, durable: bool = False, sweep: bool = False
 ) -> AbstractAsyncContextManager[BinaryFile]: ...
 
 
@@ -46,6 +48,7 @@ def atomic_write(
     mode: str,
     *,
     durable: bool = False,
+    sweep: bool = False,
     encoding: str | None = None,
     errors: str | None = None,
     newline: str | None = None,
@@ -57,6 +60,7 @@ def atomic_write(
     mode: str = "w",
     *,
     durable: bool = False,
+    sweep: bool = False,
     encoding: str | None = None,
     errors: str | None = None,
     newline: str | None = None,
@@ -75,15 +79,17 @@ def atomic_write(
     closed; after that the file is on its way to its name, which a cancelled wait does not stop, and
     it is there a moment later. A killed process (``kill -9``, a power cut) leaves the temporary
     file behind, hidden, named after the target and ending in ``.part``: ``.notes.txt.<16 hex
-    digits>.part``. Such a file belongs to nobody and may be deleted.
+    digits>.part``. Such a file belongs to nobody: `withal.files.sweep` removes it. A write that is
+    dropped, with its block never left, is discarded with a `ResourceWarning`.
 
     What else to know of replacing a file:
 
     - Symbolic links are followed, and stay; one that dangles has the file appear where it points.
-    - Kept are the permission bits, as they are when the block ends, and the owner and group if the
-      process may set them; a group that it may not set has its permissions cut down to
-      everybody's. Not kept are set-user-ID bits, access control lists and extended attributes. A
-      new file has the permissions that ``open`` gives one.
+    - Kept are the permission bits and the access control list, as they are when the block ends, and
+      the owner, the group and the security label if the process may set them. Where one of these
+      cannot be kept, permissions are cut, so that at no instant anybody may do more than before.
+      Not kept are set-user-ID bits and other extended attributes. A new file has the permissions
+      that ``open`` gives one.
     - Renaming asks for permission to write to the folder, and not to the file: a read-only file is
       replaced. Another hard link to the old file keeps the old content.
     - Of several that write one file at once, the last to finish wins.
@@ -96,9 +102,12 @@ def atomic_write(
         durable: have the file survive a power cut (``fsync`` of the file before it is renamed and
             of the folder after). A failed ``fsync`` is an error and not tried again. If it is the
             folder's, the new file is in its place already.
+        sweep: remove first what killed writers have left in the target's folder, as
+            `withal.files.sweep` does; what cannot be removed is left.
         encoding: as for ``open``, like `errors` and `newline`.
 
     Raises:
+        AlreadyEnteredError: what this returned was entered before.
         ValueError: the mode is one of reading or appending, or none at all.
         FileExistsError: mode ``"x"``, and something has the name.
         IsADirectoryError: the target is a folder.
@@ -118,8 +127,9 @@ def atomic_write(
     """
     target = os.fspath(path)
     _refuse_mode(target, mode)
-    replacement = Replacement(target, exclusive="x" in mode, durable=durable)
-    return _writing(replacement, target, mode, encoding, errors, newline)
+    replacement = Replacement(target, exclusive="x" in mode, durable=durable, sweeps=sweep)
+    make = partial(_writing, replacement, target, mode, encoding, errors, newline)
+    return Once("atomic_write", target, make)
 
 
 def _refuse_mode(path: str | bytes, mode: str) -> None:
@@ -132,7 +142,6 @@ def _refuse_mode(path: str | bytes, mode: str) -> None:
 
 
 @asynccontextmanager
-@named("atomic_write")
 async def _writing(
     replacement: Replacement,
     path: str | bytes,

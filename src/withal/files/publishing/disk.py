@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from threading import Lock
 from typing import final
 
 from withal.files.calls.fully import write_all
+from withal.files.calls.unended import forget, keep
 from withal.files.publishing.draft import Draft, DraftState, about
 
 
@@ -25,7 +27,7 @@ from withal.files.publishing.draft import Draft, DraftState, about
 class PartOnDisk:
     """One part file and the name that it is to have. Every method but `put` blocks."""
 
-    __slots__ = ("_batches", "_draft", "_failure", "_hash", "_lock", "_overwrite")
+    __slots__ = ("__weakref__", "_batches", "_draft", "_failure", "_hash", "_lock", "_overwrite")
 
     def __init__(self, path: Path, *, overwrite: bool, durable: bool) -> None:
         self._draft = Draft(path, durable=durable)
@@ -74,6 +76,21 @@ class PartOnDisk:
             if self._draft.state is not DraftState.ENDED:
                 self._draft.remove()
 
+    def __del__(self) -> None:
+        self.end_unclosed(0)
+
+    def end_unclosed(self, patience: float) -> None:
+        """Remove the file if it was made and neither published nor discarded."""
+        if self._draft.state is DraftState.MADE and self._lock.acquire(timeout=patience):
+            try:
+                self._draft.end_unclosed()
+            finally:
+                self._lock.release()
+        forget(id(self), None)
+
+    def flush_at_loop_end(self, loop: object) -> None:
+        """Do nothing: a file that is not complete is not to be published."""
+
     def _do(self, *steps: Callable[[], None]) -> None:
         """Take the steps, alone; an error removes the file and is kept."""
         with self._lock:
@@ -97,7 +114,15 @@ class PartOnDisk:
     def _make(self) -> None:
         if self._draft.state is DraftState.NEW:
             self._draft.open_folder()
-            self._draft.create(os.O_WRONLY, 0o666)
+            old = self._replaced()
+            self._draft.create(os.O_WRONLY, 0o666 if old is None else 0o600)
+            keep(self)
+            self._draft.resemble(old)
+
+    def _replaced(self) -> os.stat_result | None:
+        """Return the status of the file that is to be replaced; of a link, nothing is kept."""
+        old = self._draft.status() if self._overwrite else None
+        return old if old is not None and stat.S_ISREG(old.st_mode) else None
 
     def _refuse_existing(self) -> None:
         if not self._overwrite and self._draft.status() is not None:
@@ -112,4 +137,5 @@ class PartOnDisk:
             write_all(self._draft.descriptor, data)
 
     def _publish(self) -> None:
+        self._draft.resemble(self._replaced())
         self._draft.publish(overwrite=self._overwrite)

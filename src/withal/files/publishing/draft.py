@@ -12,22 +12,27 @@ full paths serve.
 from __future__ import annotations
 
 import enum
+import errno
 import os
-import random
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import final
 
+from withal.files.calls.stop import Stop
+from withal.files.publishing.access import access_of, give_access
+from withal.files.publishing.mark import HAS_FLOCK, lock_made, new_part_name, unlock
+from withal.files.publishing.mark import NAME_BYTES as NAME_BYTES
+from withal.files.publishing.mark import part_name as part_name
 from withal.files.publishing.rename import rename_new
+from withal.files.publishing.sweeping import sweep_opened
 
-NAME_BYTES = 255
-"""How long a file's name may be, in bytes, on the file systems of Linux and macOS."""
+_HAS_PROC = os.path.isdir("/proc/self/fd")
+_TRIES = 100  # to make a file under a private name
 
 _RELATIVE = os.open in os.supports_dir_fd
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 _PRIVATE = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-
-_random = random.Random()
 
 
 @final
@@ -57,7 +62,7 @@ class Draft:
         self.path = path
         self.state = DraftState.NEW
         self.descriptor = -1
-        self._private = part_name(path.name, _mark())
+        self._private = new_part_name(path.name)
         self._durable = durable
         self._folder: int | None = None
 
@@ -73,10 +78,43 @@ class Draft:
         return None
 
     def create(self, access: int, mode: int) -> None:
-        """Make the file, under its private name; `access` is ``O_WRONLY`` or ``O_RDWR``."""
-        name = self._at(self._private)
-        self.descriptor = os.open(name, _PRIVATE | access, mode, dir_fd=self._folder)
-        self.state = DraftState.MADE
+        """Make the file, under its private name; `access` is ``O_WRONLY`` or ``O_RDWR``.
+
+        It is locked until it has its name, so that nobody sweeps it away.
+        """
+        for _ in range(_TRIES):
+            with suppress(FileExistsError):
+                name = self._at(self._private)
+                self.descriptor = os.open(name, _PRIVATE | access, mode, dir_fd=self._folder)
+                if lock_made(self.descriptor):
+                    self.state = DraftState.MADE
+                    return
+                self._close_file()
+            self._private = new_part_name(self.path.name)
+        raise FileExistsError(errno.EEXIST, "no name is free for the temporary file")
+
+    def resemble(self, old: os.stat_result | None) -> None:
+        """Permit nobody more than the file does that is to be replaced, and as much if possible."""
+        if old is not None and hasattr(os, "fchown"):
+            give_access(self.descriptor, access_of(old, self._path_of_old()))
+
+    def sweep(self) -> None:
+        """Remove what killed writers have left in the folder, as far as that can be done."""
+        if HAS_FLOCK and self._folder is not None:
+            with suppress(OSError):
+                sweep_opened(self._folder, Stop())
+
+    def end_unclosed(self) -> None:
+        """Remove a file that nobody has published or discarded, with a `ResourceWarning`."""
+        if self.state is not DraftState.MADE:
+            with suppress(OSError):
+                self._close_folder()
+            return
+        try:
+            text = f"{str(self.path)!r} was being written and is not published: leave its block"
+            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+        finally:
+            self.remove()
 
     def publish(self, *, overwrite: bool) -> None:
         """Close the file and give it its name; if durable, so that a power cut spares it.
@@ -90,8 +128,14 @@ class Draft:
         """
         if self._durable:
             os.fsync(self.descriptor)
-        self._close_file()
-        self._rename(overwrite)
+        # A duplicate keeps the lock until the file has its name.
+        lock = os.dup(self.descriptor) if HAS_FLOCK else -1
+        try:
+            self._close_file()
+            self._rename(overwrite)
+        finally:
+            if lock >= 0:
+                unlock(lock)
         self.state = DraftState.ENDED
         if self._durable and self._folder is not None:
             os.fsync(self._folder)
@@ -116,6 +160,12 @@ class Draft:
 
     def _at(self, name: str) -> str:
         return name if _RELATIVE else str(self.path.with_name(name))
+
+    def _path_of_old(self) -> str:
+        """Return a path of what has the file's name, in the folder wherever that is by now."""
+        if self._folder is not None and _HAS_PROC:
+            return f"/proc/self/fd/{self._folder}/{self.path.name}"
+        return str(self.path)
 
     def _rename(self, overwrite: bool) -> None:
         old, new, folder = self._at(self._private), self._at(self.path.name), self._folder
@@ -146,30 +196,8 @@ class Draft:
             os.close(descriptor)
 
 
-def part_name(name: str, mark: str) -> str:
-    """Return the name of a part file: hidden, recognisable, and no longer than names may be.
-
-    Example:
-        >>> part_name("video.mp4", "1f2e")
-        '.video.mp4.1f2e.part'
-    """
-    tail = f".{mark}.part"
-    room = NAME_BYTES - len(tail) - 1
-    # A character cut in half would be refused by file systems that want UTF-8.
-    return f".{os.fsencode(name)[:room].decode(errors='ignore')}{tail}"
-
-
 def about(path: str | bytes | Path, error: BaseException) -> BaseException:
     """Return the same error naming the whole path, not a name relative to a descriptor."""
     if not isinstance(error, OSError):
         return error
     return OSError(error.errno, error.strerror, str(path) if isinstance(path, Path) else path)
-
-
-def _mark() -> str:
-    """Return 16 characters that no other part file has, in all likelihood; `_PRIVATE` sees to it.
-
-    Not `secrets`: a system call in the event loop's thread, with threads waiting for the
-    interpreter's lock, took 40 us. A forked process has the same numbers to come but another id.
-    """
-    return f"{_random.getrandbits(64) ^ os.getpid():016x}"

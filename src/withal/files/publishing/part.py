@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import final
 
+from withal._core.once import Once
 from withal.files.calls.hop import call, hop, landed
 from withal.files.publishing.disk import PartOnDisk
 
@@ -20,10 +22,9 @@ to two are in memory: the one being written and the one being gathered.
 """
 
 
-@asynccontextmanager
-async def part_file(
+def part_file(
     path: str | os.PathLike[str], *, overwrite: bool = False, durable: bool = False
-) -> AsyncGenerator[PartFile, None]:
+) -> AbstractAsyncContextManager[PartFile]:
     """Write a file that appears under its name when the block has ended well, and not before.
 
     Until then the bytes are in a hidden part file in the same folder, named after the file and
@@ -37,11 +38,12 @@ async def part_file(
 
     Args:
         path: where the file is to be; its folder must exist.
-        overwrite: replace a file that has the name. The new file has the permissions of a new
-            file, and a symbolic link is replaced, not followed.
+        overwrite: replace a file that has the name. The new file permits nobody more than that
+            did, as with `atomic_write`. A symbolic link is replaced, not followed.
         durable: have the file survive a power cut (``fsync`` of the file and of its folder).
 
     Raises:
+        AlreadyEnteredError: what this returned was entered before.
         ValueError: the path has no file name.
         OSError: the file cannot be made, written or named; its ``filename`` is `path`. Raised by
             a `PartFile.write`, or when the block ends. Among them `FileExistsError` if there is
@@ -59,6 +61,11 @@ async def part_file(
         5 2cf24dba
     """
     part = PartFile(Path(path), overwrite=overwrite, durable=durable)
+    return Once("part_file", os.fspath(path), partial(_writing, part))
+
+
+@asynccontextmanager
+async def _writing(part: PartFile) -> AsyncGenerator[PartFile, None]:
     # How a part file ends is for its block alone to say, so both ways are private.
     try:
         yield part

@@ -16,14 +16,11 @@ from pathlib import Path
 from threading import Lock
 from typing import final
 
+from withal.files.calls.unended import forget, keep
 from withal.files.publishing.draft import Draft, about
 
 MOST_LINKS = 40
 """How many symbolic links lead to a file at most: as many as Linux follows."""
-
-PERMISSIONS = 0o777
-"""What is kept of the old file's mode. The set-user-ID, set-group-ID and sticky bits are not: they
-vouched for the old content, and the kernel drops them too when a file is written to."""
 
 _KINDS = {
     stat.S_IFIFO: "FIFO",
@@ -37,9 +34,21 @@ _KINDS = {
 class Replacement:
     """A file that is to take the place of another, or of none. Every method blocks."""
 
-    __slots__ = ("_draft", "_durable", "_ended", "_exclusive", "_lock", "_path")
+    __slots__ = (
+        "__weakref__",
+        "_draft",
+        "_durable",
+        "_ended",
+        "_exclusive",
+        "_lock",
+        "_path",
+        "_sweeps",
+    )
 
-    def __init__(self, path: str | bytes, *, exclusive: bool, durable: bool) -> None:
+    def __init__(
+        self, path: str | bytes, *, exclusive: bool, durable: bool, sweeps: bool = False
+    ) -> None:
+        self._sweeps = sweeps
         self._durable = durable
         self._path = path
         self._exclusive = exclusive
@@ -64,11 +73,14 @@ class Replacement:
             path = _unused(path) if self._exclusive else _resolved(path)
             draft = self._draft = Draft(Path(path), durable=self._durable)
             draft.open_folder()
+            if self._sweeps:
+                draft.sweep()
             old = self._old(draft)
             # What is to become private is private from the start. The mode of a new file is the
             # kernel's to make: asking for the umask would change it for a moment.
             draft.create(flags & (os.O_WRONLY | os.O_RDWR), 0o666 if old is None else 0o600)
-            _resemble(draft, old)
+            keep(self)
+            draft.resemble(old)
             return os.dup(draft.descriptor)
 
     def publish(self) -> None:
@@ -80,7 +92,7 @@ class Replacement:
         """
         with self._alone():
             if self._draft is not None and not self._ended:
-                _resemble(self._draft, self._old(self._draft))
+                self._draft.resemble(self._old(self._draft))
                 self._draft.publish(overwrite=not self._exclusive)
                 self._ended = True
 
@@ -94,6 +106,22 @@ class Replacement:
             self._ended = True
             if self._draft is not None:
                 self._draft.remove()
+
+    def __del__(self) -> None:
+        self.end_unclosed(0)
+
+    def end_unclosed(self, patience: float) -> None:
+        """Remove the file if it was made and neither published nor discarded."""
+        if self._draft is not None and not self._ended and self._lock.acquire(timeout=patience):
+            try:
+                self._ended = True
+                self._draft.end_unclosed()
+            finally:
+                self._lock.release()
+        forget(id(self), None)
+
+    def flush_at_loop_end(self, loop: object) -> None:
+        """Do nothing: a file that is not complete is not to be published."""
 
     @contextmanager
     def _alone(self) -> Generator[None, None, None]:
@@ -166,25 +194,3 @@ def _refuse_special(mode: int) -> None:
         raise OSError(
             errno.EINVAL, f"a {kind} cannot be replaced by a file; write to it with files.open"
         )
-
-
-def _resemble(draft: Draft, old: os.stat_result | None) -> None:
-    """Give a draft the owner, the group and the permissions of the file that it is to replace.
-
-    A group that cannot be kept has its permissions cut down to everybody's, since they would be
-    another group's now.
-    """
-    if old is None or not hasattr(os, "fchown"):
-        return
-    made = os.fstat(draft.descriptor)
-    mode = old.st_mode & PERMISSIONS
-    if made.st_uid != old.st_uid:
-        with suppress(OSError):  # only root may give a file away, and only to those that it knows
-            os.fchown(draft.descriptor, old.st_uid, -1)
-    if made.st_gid != old.st_gid:
-        try:
-            os.fchown(draft.descriptor, -1, old.st_gid)
-        except OSError:
-            mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
-    if stat.S_IMODE(made.st_mode) != mode:  # a file system without permissions may refuse to try
-        os.fchmod(draft.descriptor, mode)

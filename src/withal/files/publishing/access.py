@@ -1,0 +1,174 @@
+"""Who may use a file: read from one that is to be replaced, and given to its replacement.
+
+The replacement never permits more than the old file did, at no instant. Where an access control
+list (``system.posix_acl_access``) exists, the group bits of the mode are its mask and not what the
+group may do, so the list is kept; where it cannot be kept, the bits are cut. Every function blocks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import final
+
+PERMISSIONS = 0o777
+"""What is kept of the old file's mode. The set-user-ID, set-group-ID and sticky bits are not: they
+vouched for the old content, and the kernel drops them too when a file is written to."""
+
+ACL = "system.posix_acl_access"
+
+# Linux's format, in linux/posix_acl_xattr.h: a version, then a tag, permissions and an id each.
+_HEADER = struct.Struct("<I")
+_ENTRY = struct.Struct("<HHI")
+_OWNER, _NAMED_USER, _GROUP, _NAMED_GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+
+_HAS_XATTR = hasattr(os, "getxattr")
+_NONE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOENT, errno.ENOSYS})
+
+# The labels of SELinux and Smack: without its own, a file has that of its folder.
+_LABELS = tuple(
+    name
+    for name, place in (
+        ("security.selinux", "/sys/fs/selinux"),
+        ("security.SMACK64", "/sys/fs/smackfs"),
+    )
+    if _HAS_XATTR and os.path.isdir(place)
+)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use a file.
+
+    Attributes:
+        uid: the owner.
+        gid: the group.
+        mode: the permission bits.
+        acl: the access control list, as the kernel has it; None if there is none.
+        labels: the names and values of security labels.
+    """
+
+    uid: int
+    gid: int
+    mode: int
+    acl: bytes | None
+    labels: tuple[tuple[str, bytes], ...]
+
+
+def access_of(status: os.stat_result, path: str) -> Access:
+    """Return who may use the file of this status and path; a link is not followed.
+
+    Raises:
+        OSError: its access control list cannot be read.
+    """
+    labels = [(name, _attribute(path, name)) for name in _LABELS]
+    return Access(
+        status.st_uid,
+        status.st_gid,
+        status.st_mode & PERMISSIONS,
+        _attribute(path, ACL),
+        tuple((name, value) for name, value in labels if value is not None),
+    )
+
+
+def give_access(descriptor: int, old: Access) -> None:
+    """Have a file permit what the old one did, or less where that cannot be kept."""
+    made = os.fstat(descriptor)
+    has_acl = _attribute(descriptor, ACL) is not None
+    is_same = made.st_uid == old.uid and made.st_gid == old.gid
+    if has_acl or not is_same:
+        # Until it belongs to those whose permissions these are, nobody else may use it.
+        os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
+        if has_acl:
+            os.removexattr(descriptor, ACL)
+    keeps_owner = made.st_uid == old.uid or _chown(descriptor, old.uid, -1)
+    keeps_group = made.st_gid == old.gid or _chown(descriptor, -1, old.gid)
+    for name, value in old.labels:
+        if _attribute(descriptor, name) != value:
+            with suppress(OSError):  # the policy may keep this process from doing so
+                os.setxattr(descriptor, name, value)
+    if old.acl is None:
+        mode = _narrowed_mode(old.mode, keeps_owner=keeps_owner, keeps_group=keeps_group)
+    else:
+        acl = _narrowed_list(old.acl, keeps_owner=keeps_owner, keeps_group=keeps_group)
+        if _set_list(descriptor, acl):
+            return
+        mode = old.mode & stat.S_IRWXU | mode_without_list(acl)
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:  # some file systems refuse to try
+        os.fchmod(descriptor, mode)
+
+
+def mode_without_list(acl: bytes) -> int:
+    """Return the bits of the group and of others that permit nobody more than a list does.
+
+    Whoever is named in it is one of the group or of the others without it.
+    """
+    entries = _entries(acl)
+    mask = next((perm for tag, perm, _ in entries if tag == _MASK), 0o7)
+    least = 0o7
+    for tag, perm, _ in entries:
+        if tag in (_NAMED_USER, _NAMED_GROUP):
+            least &= perm & mask
+    group = next((perm for tag, perm, _ in entries if tag == _GROUP), 0)
+    other = next((perm for tag, perm, _ in entries if tag == _OTHER), 0)
+    return (group & mask & least) << 3 | (other & least)
+
+
+def _narrowed_mode(mode: int, *, keeps_owner: bool, keeps_group: bool) -> int:
+    """Return the bits where the owner or the group is another one now."""
+    owner, group, other = mode >> 6, mode >> 3 & 0o7, mode & 0o7
+    if not keeps_group:  # its members are others now, and another group has its bits
+        group = other = group & other
+    if not keeps_owner:
+        group, other = group & owner, other & owner
+    return owner << 6 | group << 3 | other
+
+
+def _narrowed_list(acl: bytes, *, keeps_owner: bool, keeps_group: bool) -> bytes:
+    """Return the list where the owner or the group is another one now."""
+    entries = _entries(acl)
+    of = {tag: perm for tag, perm, _ in entries if tag not in (_NAMED_USER, _NAMED_GROUP)}
+    owner = 0o7 if keeps_owner else of.get(_OWNER, 0)
+    common = of.get(_GROUP, 0) & of.get(_MASK, 0o7) & of.get(_OTHER, 0)
+    packed = [_HEADER.pack(2)]
+    for tag, perm, number in entries:
+        kept = common if not keeps_group and tag in (_GROUP, _OTHER) else perm
+        packed.append(_ENTRY.pack(tag, kept if tag == _OWNER else kept & owner, number))
+    return b"".join(packed)
+
+
+def _entries(acl: bytes) -> list[tuple[int, int, int]]:
+    return list(_ENTRY.iter_unpack(acl[_HEADER.size :]))
+
+
+def _set_list(descriptor: int, acl: bytes) -> bool:
+    try:
+        os.setxattr(descriptor, ACL, acl)
+    except OSError:
+        return False
+    return True
+
+
+def _chown(descriptor: int, uid: int, gid: int) -> bool:
+    """Give a file away: only root may, and to a group, its members."""
+    try:
+        os.fchown(descriptor, uid, gid)
+    except OSError:
+        return False
+    return True
+
+
+def _attribute(file: int | str, name: str) -> bytes | None:
+    if not _HAS_XATTR:
+        return None
+    try:
+        return os.getxattr(file, name, follow_symlinks=isinstance(file, int))
+    except OSError as error:
+        if error.errno in _NONE:
+            return None
+        raise

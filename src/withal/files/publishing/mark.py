@@ -1,0 +1,97 @@
+"""The marks of a part file: a name with a checksum, and a lock that is held while its writer lives.
+
+The lock is ``flock(2)`` on the part file itself. It is of the open file description, so a process
+that dies has let go of it, and a duplicate of the descriptor keeps it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import sys
+from contextlib import suppress
+from zlib import crc32
+
+if sys.platform != "win32":
+    import fcntl
+
+HAS_FLOCK = sys.platform != "win32"
+
+NAME_BYTES = 255
+"""How long a file's name may be, in bytes, on the file systems of Linux and macOS."""
+
+_NAME = re.compile(r"(\..*\.[0-9a-f]{8})([0-9a-f]{8})\.part", re.DOTALL)
+
+_random = random.Random()
+
+
+def part_name(name: str, mark: str) -> str:
+    """Return the name of a part file: hidden, recognisable, and no longer than names may be.
+
+    Example:
+        >>> part_name("video.mp4", "1f2e")
+        '.video.mp4.1f2e.part'
+    """
+    tail = f".{mark}.part"
+    room = NAME_BYTES - len(tail) - 1
+    # A character cut in half would be refused by file systems that want UTF-8.
+    return f".{os.fsencode(name)[:room].decode(errors='ignore')}{tail}"
+
+
+def new_part_name(name: str) -> str:
+    """Return a name with 8 random digits and the checksum of what stands before it.
+
+    The random digits are not of `secrets`: a system call in the event loop's thread, with threads
+    waiting for the interpreter's lock, took 40 us. A forked process has the same numbers to come
+    but another id.
+    """
+    drawn = f"{_random.getrandbits(32) ^ (os.getpid() & 0xFFFFFFFF):08x}"
+    head = part_name(name, drawn + "0" * 8)[: -len("00000000.part")]
+    return f"{head}{_checksum(head)}.part"
+
+
+def is_part_name(name: str) -> bool:
+    """Tell whether `new_part_name` has made this name.
+
+    Example:
+        >>> is_part_name(new_part_name("video.mp4")), is_part_name(".x.0123456789abcdef.part")
+        (True, False)
+    """
+    found = _NAME.fullmatch(name)
+    return found is not None and _checksum(found[1]) == found[2]
+
+
+def _checksum(head: str) -> str:
+    return f"{crc32(os.fsencode(head)):08x}"
+
+
+def lock_made(descriptor: int) -> bool:
+    """Hold the lock of a part file just made. Returns whether the file is still there.
+
+    Whoever sweeps may have found it before it was locked; that takes some microseconds.
+    """
+    if sys.platform != "win32":
+        with suppress(OSError):  # a file system without locks; nothing is swept there
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            return os.fstat(descriptor).st_nlink > 0
+    return True
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of a part file if nobody holds it."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def unlock(descriptor: int) -> None:
+    """Let go, also where a forked process has the file open; and close."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
