@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import pathlib
 import pickle
@@ -386,7 +387,8 @@ async def walked(top: str, *args: Any, on_error: Callable[[OSError], object] | N
 def test_walk_goes_where_pathlibs_goes(shape: dict[str, Any], top_down: bool, top: str) -> None:
     theirs: Walk = []
     errors: list[list[Any]] = [[], []]
-    with TemporaryDirectory() as parent, chdir(parent):
+    # Links to .. lead out of the inner folder: into one where nobody else writes.
+    with TemporaryDirectory() as outer, TemporaryDirectory(dir=outer) as parent, chdir(parent):
         build(parent, shape)
         walk: Callable[..., Any] = getattr(pathlib.Path(top), "walk")  # noqa: B009 - for mypy
         for folder, folders, files in walk(
@@ -420,4 +422,4 @@ async def test_walk_takes_links_for_files_unless_they_are_followed(
 
 def test_the_results_are_awaitable() -> None:
     method: Callable[[], Awaitable[bool]] = Path("a").exists
-    assert asyncio.iscoroutinefunction(method)
+    assert inspect.iscoroutinefunction(method)
