@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-nightly check format bench bench-audit bench-files bench-report compare corpus clean
+.PHONY: help demo test test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-report compare corpus clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -37,8 +37,15 @@ demo: $(VENV)/.installed ## download 200 files from a server that misbehaves, an
 test: $(VENV)/.installed-test ## run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-all: ## run the tests, audits going further, on each CPython 3.11 to 3.13 that this machine has
+export WITHAL_PYTHONS
+test-all: ## run the tests, audits going further, on each CPython 3.11 to 3.15
 	@PYTEST_ARGS='$(PYTEST_ARGS)' ./tests/on_each_python
+
+test-nightly-all: ## run the random programs of test-nightly on each CPython 3.11 to 3.15
+	@PYTEST_ARGS='$(PYTEST_ARGS)' ./tests/on_each_python test-nightly
+
+bench-all: ## measure what scopes cost on each CPython 3.11 to 3.15
+	@./tests/on_each_python bench
 
 test-nightly: $(VENV)/.installed-test ## run 20000 random programs against every law
 	WITHAL_PROGRAMS=20000 $(BIN)/python -m pytest tests/laws/test_random_programs.py $(PYTEST_ARGS)

@@ -147,7 +147,7 @@ import sys
 before = set(sys.modules)
 import withal, withal.ledger
 new = {name.partition(".")[0] for name in set(sys.modules) - before}
-print(sorted(new - set(sys.stdlib_module_names) - {"withal"}))
+print(sorted(new - set(sys.stdlib_module_names) - {"withal", "_missing_stdlib_info"}))
 """
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -395,7 +396,9 @@ async def test_a_forked_process_neither_ends_nor_keeps_the_lock(path: Path) -> N
     reading, writing = os.pipe()
     try:
         async with lock(path):
-            child = os.fork()
+            with warnings.catch_warnings():  # of the threads, of which the child uses none
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
             if not child:  # has the descriptor too, closes it by ending, and then only
                 os.close(writing)
                 os.read(reading, 1)

@@ -396,7 +396,8 @@ async def walked(top: str, *args: Any, on_error: Callable[[OSError], object] | N
 def test_walk_goes_where_pathlibs_goes(shape: dict[str, Any], top_down: bool, top: str) -> None:
     theirs: Walk = []
     errors: list[list[Any]] = [[], []]
-    with TemporaryDirectory() as parent, chdir(parent):
+    # Links to .. lead out of the inner folder: into one where nobody else writes.
+    with TemporaryDirectory() as outer, TemporaryDirectory(dir=outer) as parent, chdir(parent):
         build(parent, shape)
         walk: Callable[..., Any] = getattr(pathlib.Path(top), "walk")  # noqa: B009 - for mypy
         for folder, folders, files in walk(

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Collection, Generator, Set
@@ -18,6 +19,7 @@ from withal.audit.session import CountingExecutor
 _ROUNDS = 3  # in which what does not end is cancelled again, before the loop is closed over it
 _MOMENT = 0.1  # seconds for one of these
 _LOOKS = 20  # at most, at processes that are killed
+_open_loops: list[AbstractEventLoop] = []
 _WAITING = "asyncio-waitpid"  # the names of threads in which asyncio waits for a process
 
 
@@ -37,14 +39,31 @@ def cleared_loop(
         raise TypeError(f"loop_factory returned {loop!r}, which is no event loop")
     executor = CountingExecutor()
     loop.set_default_executor(executor)
+    _open_loops.append(loop)
     try:
         yield loop, executor
     finally:
+        _open_loops.remove(loop)
         if os.getpid() != pid:
             os._exit(0)
         _end(loop, before | kept)
         executor.shutdown(wait=not executor.calls, cancel_futures=True)
         gc.collect()  # here, so that it is not heard in the next attempt
+
+
+def _end_when_back_in_the_loop() -> None:
+    """End a forked child once it returns to the loop, which cannot run its tasks.
+
+    From CPython 3.14 on a child has no running loop, and each step of a task is an error there: the
+    child would wait for its tasks for ever, and whoever waits for the child would, too.
+    """
+    for loop in _open_loops:
+        if not loop.is_closed():
+            loop.call_soon(os._exit, 0)
+
+
+if sys.version_info >= (3, 14):
+    os.register_at_fork(after_in_child=_end_when_back_in_the_loop)
 
 
 def _end(loop: AbstractEventLoop, spared: set[int]) -> None:
