@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def test_installed_packages_below_the_current_folder_are_installed_all_the_same(
 ) -> None:
     folder = tmp_path / ".venv" / "lib" / "site-packages"
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     assert shown_path(str(folder / "httpcore" / "pool.py")) == "httpcore/pool.py"
     assert shown_path(str(tmp_path / "pool.py")) == "pool.py"
 
