@@ -108,3 +108,27 @@ def test_it_costs_nothing_to_those_who_do_not_use_it() -> None:
     code = "import sys, pytest_withal; print('withal' in sys.modules, 'asyncio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_it_ends_although_a_test_has_left_a_thread_that_does_not(
+    pytester: pytest.Pytester,
+) -> None:
+    source = """
+        import asyncio
+        import threading
+
+        async def leave_a_thread():
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                threading.Thread(target=threading.Event().wait, name="stuck").start()
+                raise
+
+        def test_it(audit):
+            audit(leave_a_thread)
+    """
+    pytester.makepyfile(source)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=30)
+    result.assert_outcomes(failed=1)
+    assert result.ret == 1
+    result.stderr.fnmatch_lines(["withal: the program ends * the thread 'stuck' and 1 more *"])

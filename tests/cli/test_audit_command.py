@@ -160,6 +160,9 @@ def test_it_ends_although_an_attempt_has_left_a_thread_that_does_not() -> None:
     ended = done("audit", f"{HERE}:leave_a_thread")
     assert ended.status == 1
     assert any("thread 'stuck' still runs" in line for line in ended.out)
+    assert len(ended.err) == 1
+    assert "without waiting for the thread 'stuck'" in ended.err[0]
+    assert "in leave_a_thread" in ended.err[0]
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from withal.audit.record import DEFAULT_TIMEOUT, Delivery
 from withal.audit.report import Report
 from withal.audit.scenario import Run, Scenario, Setup, scenario_of
 from withal.audit.session import Session, session
+from withal.audit.shutdown import noting_threads
 
 BOTH = Delivery.EARLY, Delivery.LATE
 
@@ -46,7 +47,8 @@ def audit(
     an environment that the `probe` finds unusable. What it leaves when nobody cancels it is normal.
 
     "Safe" is evidence for the schedules that were explored, and no proof. Nothing of an attempt is
-    in the way of the next; threads that never end stay, as they are not ours to end.
+    in the way of the next. Threads that never end stay until the program ends, which does not wait
+    for them, and names them on standard error.
 
     Args:
         scenario: an async function, or a callable that returns an async context manager; or a
@@ -151,7 +153,7 @@ class _Audited:
 
     def report(self) -> Report:
         started = monotonic()
-        with ExitStack() as kept, collecting_by_hand():
+        with noting_threads(), ExitStack() as kept, collecting_by_hand():
             current = Session(kept, self._options.timeout)
             exploration = Exploration(self._scenario, self._options, current)
             copy_context().run(self._run, current, exploration)

@@ -190,8 +190,7 @@ def _executor_of(thread: threading.Thread) -> ThreadPoolExecutor | None:
 
 
 def _thread_piece(thread: threading.Thread) -> Piece:
-    frame = sys._current_frames().get(thread.ident or 0)
-    stack = list(_outer(frame))[::-1]
+    stack = stack_of_thread(thread)
     kept = "" if thread.daemon else "; the program cannot end while it runs"
     return Piece(
         Category.THREAD,
@@ -199,6 +198,11 @@ def _thread_piece(thread: threading.Thread) -> Piece:
         f"thread {thread.name!r} still runs{place_of(stack)}{kept}",
         listing(stack),
     )
+
+
+def stack_of_thread(thread: threading.Thread) -> list[FrameType]:
+    """Return the frames of a thread, outermost first; none once it has ended."""
+    return list(_outer(sys._current_frames().get(thread.ident or 0)))[::-1]
 
 
 # Where the threads of pools are while nobody has work for them. The names are private, and a test
@@ -218,11 +222,12 @@ def threads_at_work() -> dict[int, tuple[int, int]]:
     return {
         ident: (id(frame.f_code), frame.f_lasti)
         for ident, frame in sys._current_frames().items()
-        if ident != me and not _is_idle(frame.f_code)
+        if ident != me and not is_idle(frame.f_code)
     }
 
 
-def _is_idle(code: CodeType) -> bool:
+def is_idle(code: CodeType) -> bool:
+    """Tell whether a thread whose innermost frame this is belongs to a pool and waits for work."""
     return any(code.co_name == name and code.co_filename.endswith(file) for name, file in _IDLE)
 
 

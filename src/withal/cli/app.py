@@ -179,7 +179,7 @@ def audit(
       4    the scenario fails although nobody cancels it
       130  stopped by Ctrl-C
     """
-    from withal.cli.audit import AuditOptions, audit_command, leave
+    from withal.cli.audit import AuditOptions, audit_command
 
     options = AuditOptions(
         deliveries=tuple(delivery),
@@ -191,7 +191,7 @@ def audit(
         form=form,
         output=output,
     )
-    leave(audit_command(target, options))
+    raise typer.Exit(audit_command(target, options))
 
 
 @app.command()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from withal.audit import Delivery, Report, Scenario, ScenarioError, Verdict, audit, survey
 from withal.audit.formats import html, json, junit, sarif, text
+from withal.audit.shutdown import noting_threads
 from withal.cli.choices import Format, Loop
 from withal.cli.complaint import complain
 from withal.cli.requirements import require
@@ -86,16 +85,6 @@ def audit_command(target: str, options: AuditOptions) -> int:
     return _STATUS[report.verdict]
 
 
-def leave(status: int) -> None:
-    """Exit, also where an attempt has left a thread behind that never ends."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    me = threading.current_thread()
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not me):
-        os._exit(status)
-    sys.exit(status)
-
-
 def _check(options: AuditOptions) -> None:
     """Refuse what would be found out only when all has been tried."""
     if options.only_list and options.at is not None:
@@ -108,7 +97,8 @@ def _check(options: AuditOptions) -> None:
 
 
 def _audited(target: str, options: AuditOptions) -> Report:
-    scenario = cast("Scenario", load(target))  # which the audit checks
+    with noting_threads():  # also those that the module starts
+        scenario = cast("Scenario", load(target))  # which the audit checks
     loop_factory = _loop_factory(options.loop)
     if options.only_list:
         return survey(scenario, loop_factory=loop_factory, timeout=options.timeout, target=target)

@@ -17,6 +17,7 @@ from typing import Final
 from withal._core.printable import printable
 from withal.audit.formats import words
 from withal.audit.formats.page_data import page_data
+from withal.audit.formats.places import shortened
 from withal.audit.record import WORST_FIRST, Delivery, Record, Verdict
 
 _MARK: Final = re.compile(r"\{\{(\w+)\}\}")
@@ -69,7 +70,7 @@ def _escaped(text: str) -> str:
 
 def _remarks(record: Record) -> Iterable[str]:
     if record.reason:
-        lines = "\n".join(map(escape, words.printable_lines(record.reason)))
+        lines = "\n".join(map(escape, words.printable_lines(shortened(record.reason))))
         yield f'<div class="remark"><pre>{lines}</pre></div>'
     if record.verdict is Verdict.SAFE:
         yield f'<p class="remark">{_escaped(words.CAVEAT)}</p>'

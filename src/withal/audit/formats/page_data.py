@@ -166,10 +166,10 @@ class _Interning:
         }
 
     def _line(self, text: str) -> int:
-        return _index(self._strings, printable(text))
+        return _index(self._strings, printable(self._places.shorten(text)))
 
     def _lines(self, text: str) -> int:
-        return _index(self._strings, "\n".join(words.printable_lines(text)))
+        return _index(self._strings, "\n".join(words.printable_lines(self._places.shorten(text))))
 
 
 def _around_the_address(record: Record) -> list[str]:

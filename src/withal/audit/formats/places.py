@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, final
 
 from withal._core.printable import printable
 from withal._core.site import Site
 
+_INSTALLED = re.compile(r".*[/\\](?:site|dist)-packages[/\\]", re.DOTALL)
 _WIDEST = 200  # characters of a line of source; what is longer was not written by hand
 
 
@@ -20,7 +26,8 @@ class Place:
 
     Attributes:
         file: the path as the interpreter knows it.
-        shown: the same, relative to the current folder if it is below that.
+        shown: the same from the package on, such as ``asyncio/tasks.py``, if it is installed or
+            of the standard library, or else relative to the current folder if it is below that.
         line: the number of the line, from 1.
         function: the qualified name of the function.
     """
@@ -58,8 +65,8 @@ class Places:
     """
 
     def __init__(self) -> None:
-        self._folder = os.path.join(os.getcwd(), "")
         self._found: dict[tuple[int, int], tuple[Site, Place]] = {}
+        self._texts: dict[str, str] = {}
 
     def of(self, site: Site | None) -> Place:
         """Return where a site is, or `UNKNOWN`."""
@@ -73,10 +80,61 @@ class Places:
             found = self._found[key] = site, self._place(site)
         return found[1]
 
+    def shorten(self, text: str) -> str:
+        """Return what `shortened` does."""
+        if text not in self._texts:
+            self._texts[text] = shortened(text)
+        return self._texts[text]
+
     def _place(self, site: Site) -> Place:
         return Place(
             file=site.file,
-            shown=site.file.removeprefix(self._folder),
+            shown=shown_path(site.file),
             line=site.line,
             function=site.code.co_qualname,
         )
+
+
+def shown_path(path: str) -> str:
+    """Return a path without the folder that says nothing to a reader.
+
+    That is the one in which packages are installed, that of the standard library, or the current
+    one. A path in none of these stays whole.
+    """
+    for folder in _folders(os.getcwd(), tuple(sys.path)):
+        if path.startswith(folder):
+            return path.removeprefix(folder)
+    return _INSTALLED.sub("", path)  # of another environment than this one's
+
+
+def shortened(text: str) -> str:
+    """Return a text with each place in it, such as that of a traceback, as `shown_path` has it."""
+    folders = _folders(os.getcwd(), tuple(sys.path))
+    return _places_below(folders).sub("", text) if folders else text
+
+
+@lru_cache(maxsize=4)
+def _folders(current: str, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the folders that are left out, each with its separator, the innermost first."""
+    found = {os.path.join(each, "") for each in (current, *_library(), *path) if each}
+    kept = {
+        each
+        for each in found
+        if each == os.path.join(current, "")
+        or _INSTALLED.fullmatch(each)
+        or each.rstrip(os.sep) in set(_library())
+    }
+    return tuple(sorted(kept, key=len, reverse=True))
+
+
+def _library() -> Iterator[str]:
+    """Yield the folders of the standard library and of what is installed, as they are written."""
+    yield os.path.dirname(os.__file__)
+    yield from (sysconfig.get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+@lru_cache(maxsize=4)
+def _places_below(folders: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what matches a folder where the line of a file below it is named."""
+    any_of_them = "|".join(map(re.escape, folders))
+    return re.compile(rf'(?<![^\s"\'(])(?:{any_of_them})(?=[^\n":]*(?:":?, line |:)\d)')

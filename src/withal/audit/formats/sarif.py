@@ -125,8 +125,9 @@ def _location(place: Place) -> _Object:
 
 
 def _artifact(place: Place) -> _Object:
-    path = quote(place.shown, errors="surrogateescape")
-    if place.shown == place.file:
+    below = place.file.removeprefix(os.path.join(os.getcwd(), ""))
+    path = quote(below, errors="surrogateescape")
+    if below == place.file:
         return {"uri": f"file://{path}"}
     return {"uri": path, "uriBaseId": _ROOT}
 

@@ -9,7 +9,7 @@ from itertools import chain
 from withal._core.printable import printable
 from withal.audit.formats import words
 from withal.audit.formats.outline import SiteOutline, outline
-from withal.audit.formats.places import Places
+from withal.audit.formats.places import Places, shortened
 from withal.audit.record import Attempt, Finding, Record, Suspension, Verdict
 
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+")
@@ -138,6 +138,6 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _joined(blocks: Iterable[list[str]]) -> str:
-    """Return blocks of lines with an empty line between each two."""
+    """Return blocks of lines with an empty line between each two, and the places in them short."""
     parted = ([*block, ""] for block in blocks if block)
-    return "\n".join(list(chain.from_iterable(parted))[:-1]) + "\n"
+    return shortened("\n".join(list(chain.from_iterable(parted))[:-1]) + "\n")
