@@ -72,6 +72,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if descriptors:
         pytest.fail(f"the test leaked descriptors: {sorted(descriptors)}")
     threads = set(threading.enumerate()) - before[1]
+    for each in threads:
+        if each.name.startswith("asyncio-waitpid"):  # ends just after the process it waited for
+            each.join(1)
+    threads = {each for each in threads if each.is_alive()}
     if threads:
         pytest.fail(f"the test leaked threads: {threads}")
     return result

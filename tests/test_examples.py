@@ -103,6 +103,15 @@ a flush that does not:
   the database is closed
   CloseTimeoutError: scope 'app': 'journal' had not closed within 0.05 s; .*
 """,
+    "held_by_an_object": r"""
+closed from another task:
+  answer: HELLO
+  the request under way: the client was closed while the request was under way
+  a request afterwards: the client is closed
+closed by the loop:
+  answer: ONE
+  the generator has closed its client
+""",
     "request_scopes": r"""
 0x10: 0x10 = 16, by connection [12]
 a request failed: invalid literal for int\(\) with base 0: 'ten'
