@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import Context, ContextVar, Token
 from typing import Any, TypeAlias, final
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from withal._core.resource import Resource
 
@@ -29,7 +29,7 @@ _Place: TypeAlias = ref[Task[Any]] | None
 _MISSING = object()
 
 # What tasks have to take back that did not run when something closed: another task has closed it.
-_owed: WeakKeyDictionary[Task[Any], list[tuple[ContextVar[Any], Token[Any]]]] = WeakKeyDictionary()
+owed: dict[ref[Task[Any]], list[tuple[ContextVar[Any], Token[Any]]]] = {}
 
 
 def changes(before: Context, after: Context, task: Task[Any] | None = None) -> Changes:
@@ -98,13 +98,17 @@ class Carried:
             return
         task = place()
         if task is not None and not task.done():
-            _owed.setdefault(task, []).append((var, token))
+            owed.setdefault(ref(task, _forget), []).append((var, token))
 
 
 def settle_owed() -> None:
     """Take back, in the calling task, what was set in its context by what has closed since."""
-    task = current_task() if _owed else None
-    if task is not None and task in _owed:
-        for var, token in _owed.pop(task):
+    task = current_task() if owed else None
+    if task is not None:
+        for var, token in owed.pop(ref(task), ()):
             with suppress(ValueError):  # it was set in another context of the same task
                 var.reset(token)
+
+
+def _forget(task: ref[Task[Any]]) -> None:
+    owed.pop(task, None)

@@ -6,12 +6,12 @@ What does not wait cannot be cancelled half-way, so that a task of its own would
 from __future__ import annotations
 
 import sys
-from contextvars import Context
+from functools import lru_cache
 from typing import Any, final
 
 from withal._core.events import Step
 from withal._core.managers import is_generator_manager
-from withal._core.resource import Openable, running_task_name
+from withal._core.resource import Keeper, Openable, running_task_name
 from withal._core.shield import Latch
 
 # Libraries whose synchronous managers govern the task that enters them: cancel scopes, timeouts.
@@ -22,7 +22,18 @@ _GOVERNING = frozenset({"anyio", "async_timeout"})
 class Direct(Openable):
     """A synchronous context manager without a task."""
 
-    _own: Context
+    is_async = False
+
+    def __init__(
+        self, keeper: Keeper, manager: object, name: str | None, kind: str | None = None
+    ) -> None:
+        cls: Any = type(manager)
+        if is_generator_manager(manager):
+            super().__init__(keeper, manager, name, kind)  # which may have been entered before
+            return
+        self._enter, self._exit = cls.__enter__, cls.__exit__
+        self._manager = manager
+        self._start(keeper, name, kind)
 
     @property
     def task_name(self) -> str:
@@ -33,15 +44,17 @@ class Direct(Openable):
         """Open it, or fail."""
         if self.observers:
             self.tell(Step.OPENING)
-        self.before = self.keeper.context.copy()
-        self.after = self._own = self.before.copy()
+        context = self.keeper.context
+        self.before = self.after = own = context.copy()
         try:
-            value = self._own.run(self._enter, self._manager)
+            value = own.run(self._enter, self._manager)
         except BaseException as exc:  # carried to whoever entered it
             self.has_closed(exc)
             if latch is not None:
                 latch.open()
         else:
+            if own != context:
+                self.before = context.copy()
             self.has_opened(value)
             if latch is not None:
                 latch.arrive(self)
@@ -51,7 +64,11 @@ class Direct(Openable):
         self._seen = seen
         self.is_closing()
         try:
-            suppresses = bool(self._own.run(self.exit, seen))
+            if seen is None:
+                done = self.after.run(self._exit, self._manager, None, None, None)
+            else:
+                done = self.after.run(self.exit, seen)
+            suppresses = bool(done)
         except BaseException as exc:  # carried to whoever closes it
             self.has_closed(self.failure(exc))
         else:
@@ -65,13 +82,20 @@ class Direct(Openable):
 def is_direct(manager: object) -> bool:
     """Tell whether a manager needs no task: it is synchronous, and does not govern one."""
     cls: Any = type(manager)
-    if hasattr(cls, "__aenter__") or not hasattr(cls, "__enter__"):
+    if not _is_synchronous(cls):
         return False
-    if _GOVERNING.isdisjoint(sys.modules):
+    if not is_generator_manager(manager) or "anyio" not in sys.modules:
         return True
-    if is_generator_manager(manager):
-        frame = getattr(getattr(manager, "gen", None), "gi_frame", None)
-        names = [] if frame is None else [frame.f_globals.get("__name__", "")]
-    else:
-        names = [base.__module__ for base in cls.__mro__]
-    return _GOVERNING.isdisjoint(name.partition(".")[0] for name in names)
+    frame = getattr(getattr(manager, "gen", None), "gi_frame", None)
+    return frame is None or not _governs(frame.f_globals.get("__name__", ""))
+
+
+@lru_cache(maxsize=1024)
+def _is_synchronous(cls: Any) -> bool:
+    if hasattr(cls, "__aenter__") or not (hasattr(cls, "__enter__") and hasattr(cls, "__exit__")):
+        return False
+    return not any(_governs(base.__module__) for base in cls.__mro__)
+
+
+def _governs(module: object) -> bool:
+    return isinstance(module, str) and module.partition(".")[0] in _GOVERNING

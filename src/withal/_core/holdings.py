@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any, NoReturn, final
 from weakref import ref
 
-from withal._core.carried import Carried, Changes, changes, settle_owed
+from withal._core.carried import Carried, Changes, changes, owed, settle_owed
 from withal._core.causes import is_a
 from withal._core.closing import MOMENT, Closing
 from withal._core.direct import Direct
@@ -203,16 +203,17 @@ class Holdings:
                 self._carry(host, changes(host.before, host.after, host.task), to_caller=True)
         return True
 
-    def open_direct(self, direct: Direct) -> None:
-        """Open what does not wait."""
+    def open_direct(self, direct: Direct) -> Any:
+        """Open what does not wait, and return its value."""
         if get_running_loop() is not self.loop:
             raise self._in_another_loop("open", direct.name)
         direct.start(None)
         if direct.error is not None:
             raise_unchanged(direct.error)
         self.add(direct)
-        if direct.after != direct.before:
+        if direct.after is not direct.before:
             self._carry(direct, changes(direct.before, direct.after), to_caller=True)
+        return direct.value
 
     def _carry(self, resource: Resource, found: Changes, *, to_caller: bool) -> None:
         if found:
@@ -229,7 +230,8 @@ class Holdings:
         if self._carried is not None:
             for each in resources:
                 self._carried.take_back(each)
-        settle_owed()
+        if owed:
+            settle_owed()
 
     async def _give_up(
         self, hosts: Sequence[Openable], failure: BaseException | None, floor: int
@@ -428,8 +430,6 @@ class Holdings:
         """
         self.check_loop("close", self.name)
         task = current_task()
-        if self.is_owned_by(task) and self.phase is OPEN:
-            return
         if self.waits_for(task):
             within = self._runs(task)
             what = "one of its finalizers" if within is None else f"the task of {within.name!r}"
@@ -478,13 +478,47 @@ class Holdings:
         outermost = self._outermost or self
         outermost._closings += 1
         try:
-            return await self._close(exc)
+            closing = self._closing(exc)
+            self._deadline = closing.deadline
+            self._least = closing.least
+            if self._id:
+                self._tell(Step.CLOSING)
+            if self._in_flight:
+                await self._turn_away(closing)
+            for stage in self._order.closing():
+                rest = closing.stage(stage)
+                if rest is not None:
+                    await rest
+                if self._carried is not None or owed:
+                    self._take_back(stage)
+            return self._has_closed(closing)
         finally:
             outermost._closings -= 1
             self._closed_by = None
             self.phase = CLOSED
             for latch in self._watchers:
                 latch.arrive()
+
+    def _has_closed(self, closing: Closing) -> BaseException | None:
+        """Let go of all that was held, and return what is to be raised."""
+        # What was held knows its holdings, and the context its scope: circles that only the
+        # garbage collector would undo.
+        self._order = _NOTHING
+        self._by_value = None
+        self._carried = None
+        del self.context
+        if self.parent is not None:
+            del self.parent._children[self]
+        if self._lost_need is not None:
+            closing.ending.fail(self._lost_need)
+        self._report(closing)
+        self.phase = CLOSED
+        if self._id:
+            self._tell(Step.CLOSED, closing.ending.outcome)
+        error = self._conclude(closing)
+        if self._own_cancel and not self.is_owned_by(current_task()):
+            self.error_left = error  # the owner is still to learn why it was cancelled
+        return error
 
     async def close_again(self, exc: BaseException | None) -> BaseException | None:
         """Wait until the scope has closed, and return what is to be raised in place of `exc`.
@@ -513,38 +547,6 @@ class Holdings:
         if cancellation is None or error is None or is_a(error, CancelledError):
             return cancellation if error is None else error
         deliver_again(task, cancellation, floor)
-        return error
-
-    async def _close(self, exc: BaseException | None) -> BaseException | None:
-        closing = self._closing(exc)
-        self._deadline = closing.deadline
-        self._least = closing.least
-        if self._id:
-            self._tell(Step.CLOSING)
-        if self._in_flight:
-            await self._turn_away(closing)
-        for stage in self._order.closing():
-            rest = closing.stage(stage)
-            if rest is not None:
-                await rest
-            self._take_back(stage)
-        # What was held knows its holdings, and the context its scope: circles that only the
-        # garbage collector would undo.
-        self._order = _NOTHING
-        self._by_value = None
-        self._carried = None
-        del self.context
-        if self.parent is not None:
-            del self.parent._children[self]
-        if self._lost_need is not None:
-            closing.ending.fail(self._lost_need)
-        self._report(closing)
-        self.phase = CLOSED
-        if self._id:
-            self._tell(Step.CLOSED, closing.ending.outcome)
-        error = self._conclude(closing)
-        if self._own_cancel and not self.is_owned_by(current_task()):
-            self.error_left = error  # the owner is still to learn why it was cancelled
         return error
 
     async def _turn_away(self, closing: Closing) -> None:

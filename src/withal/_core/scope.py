@@ -193,7 +193,8 @@ class Scope(Telling):
         if held is None:
             return False
         if held.phase is OPEN:
-            held.check_closer()
+            if held.owner() is not current_task():
+                held.check_closer()
         elif held.phase is CLOSING and held.waits_for(current_task()):
             return False  # a finalizer closes again what waits for it
         self._leave_context()
@@ -236,7 +237,9 @@ class Scope(Telling):
         """
         if self._held is None:
             raise ScopeClosedError(self.name, "new", "")
-        if self._held.phase is not CLOSED:
+        if self._held.phase is not CLOSED and not (
+            self._held.phase is OPEN and self._held.is_owned_by(_current_task())
+        ):
             self._held.check_closer()
         await self.__aexit__(None, None, None)
 
@@ -284,11 +287,10 @@ class Scope(Telling):
         if isinstance(manager, Telling):
             name, kind = manager.tell_through_its_holder(name)
         if not inline:
-            host = _openable(held, manager, name, kind)
-            if type(host) is Direct:
-                held.open_direct(host)
-            else:
-                await held.open_together((host,))
+            if is_direct(manager):
+                return held.open_direct(Direct(held, manager, name, kind))  # type: ignore[no-any-return]
+            host = Host(held, manager, name, kind)
+            await held.open_together((host,))
             return host.value  # type: ignore[no-any-return]
         resource = Inline(held, manager, name, kind)
         before = copy_context()
