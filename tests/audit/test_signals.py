@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
@@ -36,6 +38,28 @@ def test_no_error_stands_for_a_signal() -> None:
 def test_an_error_stands_for_what_may_fail() -> None:
     report = audit(of_a_thread, deliveries=["error"])
     assert [attempt.address for attempt in report.attempts] == ["1:error"]
+
+
+async def of_a_thread_that_is_faster_than_the_loop() -> None:
+    call = asyncio.get_running_loop().run_in_executor(None, int)
+    time.sleep(0.005)
+    await call
+
+
+def test_a_call_in_a_thread_suspends_however_fast_it_is() -> None:
+    report = audit(of_a_thread_that_is_faster_than_the_loop, deliveries=["error"])
+    assert [attempt.address for attempt in report.attempts] == ["1:error"]
+
+
+async def blocks_until_a_thread_has_run() -> None:
+    ran = threading.Event()
+    call = asyncio.get_running_loop().run_in_executor(None, ran.set)
+    assert ran.wait(10)
+    await call
+
+
+def test_a_scenario_that_blocks_the_loop_until_a_thread_has_run_goes_on() -> None:
+    assert not audit(blocks_until_a_thread_has_run, deliveries=["early"]).reason
 
 
 @pytest.mark.parametrize("kind", [anyio.Lock, lambda: anyio.Semaphore(1)])

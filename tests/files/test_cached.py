@@ -73,7 +73,7 @@ def test_what_cannot_be_opened_is_left_to_a_thread_to_say_why(path: str, name: s
     assert open_cached(f"{os.path.dirname(path)}/{name}") is None
 
 
-@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="there is no /dev/shm")
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no writable /dev/shm")
 def test_a_file_system_that_refuses_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cached, "_refusing_devices", set[int]())
     monkeypatch.setattr(cached, "_refusing_folders", set[str]())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from asyncio import Task
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, final
 from weakref import WeakSet
 
@@ -14,6 +17,8 @@ from withal.audit.record import Category
 from withal.audit.residue import Piece
 
 session: ContextVar[Session | None] = ContextVar("session", default=None)
+
+_AT_MOST = 0.05  # seconds that a call is held back: code may block the loop to wait for it
 
 
 @final
@@ -94,7 +99,19 @@ class CountingExecutor(ThreadPoolExecutor):
         self._lock = threading.Lock()
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Make a call in a thread."""
+        """Make a call in a thread, which starts when the caller's step in the loop has ended.
+
+        A call that ends within that step is never awaited from CPython 3.14 on. Then it would be
+        by chance whether there is a suspension.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            suspended = threading.Event()
+            loop.call_soon(suspended.set)
+            fn = partial(_call_after, suspended, fn)
         call = super().submit(fn, *args, **kwargs)
         with self._lock:
             self._calls.add(call)
@@ -110,3 +127,10 @@ class CountingExecutor(ThreadPoolExecutor):
     def _forget(self, call: Future[Any]) -> None:
         with self._lock:
             self._calls.discard(call)
+
+
+def _call_after(
+    suspended: threading.Event, fn: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    suspended.wait(_AT_MOST)
+    return fn(*args, **kwargs)

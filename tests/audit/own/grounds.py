@@ -37,7 +37,7 @@ def renew_allowance() -> None:
 def in_tmpfs() -> Generator[Path]:
     """Make a folder in a tmpfs; where there is none, where temporary files go."""
     renew_allowance()
-    place = _SHARED_MEMORY if os.path.isdir(_SHARED_MEMORY) else None
+    place = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="withal-own-", dir=place) as folder:
         yield Path(folder)
 
