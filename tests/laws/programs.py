@@ -58,13 +58,15 @@ class Manager:
     suppresses: bool = False
     translates: bool = False
     dies: Wait | None = None  # a task group in it fails after this
+    grouped: str | None = None  # what is closed within a task group in it, of this library
 
     def __str__(self) -> str:
         options = [repr(self.name)]
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             if value != field.default:
-                options.append(f"{field.name}={value}")
+                text = repr(value) if isinstance(value, str) else str(value)
+                options.append(f"{field.name}={text}")
         return f"M({', '.join(options)})"
 
 
@@ -171,9 +173,13 @@ class InScope:
     body: Body
     close_timeout: float = 10
     open_grace: float = 1
+    in_generator: bool = False  # which is closed when it has come to the end of the body
 
     def __str__(self) -> str:
-        return f"async with {_scope(self)} as scope:\n{_block(self.body)}"
+        body = _block(self.body)
+        if self.in_generator:
+            return f"in a generator, async with {_scope(self)} as scope:\n{body}\n    yield"
+        return f"async with {_scope(self)} as scope:\n{body}"
 
 
 @dataclass(frozen=True)
@@ -434,7 +440,7 @@ class _Drawing:
     def _in_scope(self, place: _Place) -> Step:
         name, limits = self._name("scope"), self._limits()
         body = self._body(place.within(in_scope=True, is_owner=True))
-        return InScope(name, body, *limits)
+        return InScope(name, body, *limits, in_generator=self._rarely())
 
     def _enter_scope(self, place: _Place) -> Step:
         name, limits = self._named("inner"), self._limits()
@@ -480,7 +486,12 @@ class _Drawing:
         foreign = self._profile.foreign
         translates = fate == 4
         suppresses = fate == 3 and foreign
-        return Manager(name, opening, closing, fate == 1, fate == 2, suppresses, translates, dies)
+        grouped = None
+        if foreign and dies is None and self._rarely():
+            grouped = self._one_of(["asyncio", "anyio"])
+        return Manager(
+            name, opening, closing, fate == 1, fate == 2, suppresses, translates, dies, grouped
+        )
 
     def _limits(self) -> tuple[float, float]:
         if not self._profile.seconds or not self._rarely():
@@ -580,6 +591,26 @@ async def _mortal(witness: Witness, held: Held, spec: Manager) -> AsyncGenerator
         finally:
             witness.closing(held)
             task.cancel()
+
+
+@asynccontextmanager
+async def _grouped(witness: Witness, held: Held, spec: Manager) -> AsyncGenerator[Held]:
+    """A manager that wraps what it sees in a group, since it has a task group in it."""
+    async with _Probe(witness, held, spec):
+        if spec.grouped == "anyio":
+            async with anyio.create_task_group() as group:
+                group.start_soon(anyio.sleep_forever)
+                try:
+                    yield held
+                finally:
+                    group.cancel_scope.cancel()
+        else:
+            async with _TaskGroup() as tasks:
+                task = tasks.create_task(anyio.sleep_forever())
+                try:
+                    yield held
+                finally:
+                    task.cancel()
 
 
 class _TaskGroup(asyncio.TaskGroup):
@@ -742,6 +773,8 @@ class _Run:
 
     def _make(self, held: Held, manager: Manager) -> AbstractAsyncContextManager[Any]:
         make: Any = _Probe if manager.dies is None else _mortal
+        if manager.grouped is not None:
+            make = _grouped
         made: AbstractAsyncContextManager[Any] = make(self._witness, held, manager)
         return made
 
@@ -752,14 +785,28 @@ class _Run:
     async def _in_scope(self, step: InScope, here: _Here | None) -> None:
         scope = Scope(step.name, close_timeout=step.close_timeout, open_grace=step.open_grace)
         record = self._record(scope, here, None)
-        try:
+        own: BaseException | None = None
+
+        async def stream() -> AsyncGenerator[None]:
+            nonlocal own
             async with scope:
                 try:
                     await self._steps(step.body, _Here(scope, record))
+                    if step.in_generator:
+                        yield
+                except BaseException as exc:
+                    own = exc
+                    raise
                 finally:
                     self._witness.leaves(record)
+
+        generator = stream()
+        try:
+            await anext(generator, None)
+            await generator.aclose()
         except BaseException as exc:
             self._witness.saw(exc)
+            self._witness.check_told(own, exc)
             raise
         finally:
             self._witness.left(record)

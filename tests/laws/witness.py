@@ -372,6 +372,16 @@ class Witness:
         if self.requests is not None and self.requests != self.accepted:
             self._violation(6, f"{self.accepted} requests to cancel have become {self.requests}")
 
+    def check_told(self, body: BaseException | None, raised: BaseException) -> None:
+        """Check what a scope raises: no leaf twice, and the body's exception as it was."""
+        leaves = leaves_of(raised)
+        if len({id(each) for each in leaves}) < len(leaves):
+            self._violation(7, f"an error is told twice in {raised!r}")
+        if body is None or raised is body or not isinstance(raised, BaseExceptionGroup):
+            return
+        if {id(each) for each in leaves} <= {id(each) for each in leaves_of(body)}:
+            self._violation(7, f"{body!r} of the body came out as {raised!r}")
+
     def _check_errors(self) -> None:
         told = set[int]()
         for error in (*self._dropped, self.raised):
@@ -384,7 +394,8 @@ class Witness:
         for error in (*self._dropped, self.raised):
             for each in told_by(error):
                 known = isinstance(
-                    each, (PlantedError, BaseExceptionGroup, *EXPECTED, TimeoutError)
+                    each,
+                    (PlantedError, BaseExceptionGroup, GeneratorExit, *EXPECTED, TimeoutError),
                 )
                 if not known:
                     self.violations.append(f"an error of withal's own: {each!r}")
@@ -442,3 +453,10 @@ def told_by(error: BaseException | None) -> list[BaseException]:
             todo += each.exceptions
         todo += [each.__cause__, each.__context__]
     return list(found.values())
+
+
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """Return the errors that are in a group, at whatever depth, or the one that is none."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for each in error.exceptions for leaf in leaves_of(each)]
