@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from platform import python_version
 
 from rich.console import Console
@@ -41,7 +41,18 @@ class Slow(Nothing):
         return self
 
 
+class NothingToAwait:
+    """A synchronous manager that does nothing."""
+
+    def __enter__(self) -> NothingToAwait:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+
 NOTHING = Nothing()
+NOTHING_TO_AWAIT = NothingToAwait()
 
 
 async def one_stack_each(watch: Stopwatch) -> None:
@@ -56,6 +67,19 @@ async def many_in_a_stack(watch: Stopwatch) -> None:
         async with AsyncExitStack() as stack:
             for _ in range(REPEAT):
                 await stack.enter_async_context(NOTHING)
+
+
+async def many_in_a_synchronous_stack(watch: Stopwatch) -> None:
+    with watch, ExitStack() as stack:
+        for _ in range(REPEAT):
+            stack.enter_context(NOTHING_TO_AWAIT)
+
+
+async def many_synchronous_in_a_scope(watch: Stopwatch) -> None:
+    with watch:
+        async with Scope() as scope:
+            for _ in range(REPEAT):
+                await scope.enter(NOTHING_TO_AWAIT)
 
 
 async def entering_a_stack(watch: Stopwatch) -> None:
@@ -160,6 +184,10 @@ async def comparisons() -> AsyncIterator[Comparison]:
     yield await compare(
         "inline enter and exit / the same", many_in_a_scope(Scope), many_in_a_stack, repeat=REPEAT
     )
+    yield await compare(
+        "synchronous enter and exit / ExitStack",
+        many_synchronous_in_a_scope, many_in_a_synchronous_stack, repeat=REPEAT, bound=5,
+    )  # fmt: skip
     yield await compare(
         "scope + one inline resource / AsyncExitStack", inline, one_stack_each, repeat=REPEAT
     )

@@ -475,10 +475,10 @@ class Holdings:
         """Close all, in order, and return what is to be raised in place of `exc`."""
         self.phase = CLOSING
         self._closed_by = current_task()
+        closing = self._closing(exc)
         outermost = self._outermost or self
         outermost._closings += 1
         try:
-            closing = self._closing(exc)
             self._deadline = closing.deadline
             self._least = closing.least
             if self._id:

@@ -62,7 +62,9 @@ class Scope(Telling):
     is raised; one error bare, several as an `ExceptionGroup`, the body's first. A cancellation
     that arrives meanwhile is raised once closing is done.
 
-    Each resource is entered and exited in a task of its own, its host. A resource that dies in
+    Each resource is entered and exited in a task of its own, its host; a synchronous manager, which
+    cannot be cancelled half-way, by the task that opens or closes it. What a manager sets in context
+    variables is seen by the body and by what opens later, until it closes. A resource that dies in
     use (its host is cancelled, a task group in it fails, a spawned task raises) cancels the body;
     when that has left, the scope raises the resource's error in place of the cancellation.
 
@@ -263,8 +265,8 @@ class Scope(Telling):
             manager: any asynchronous or synchronous context manager.
             name: what the resource is called; by default its type or function.
             inline: enter it in the caller's own task, as a plain ``async with`` does: for a
-                manager that sets a context variable for the body, or that governs it (a timeout,
-                a cancel scope). A cancellation then reaches into the manager itself.
+                manager that governs the body (a timeout, a cancel scope, a task group). A
+                cancellation then reaches into the manager itself.
 
         Raises:
             TypeError: it is no context manager.
