@@ -9,8 +9,9 @@ import sys
 from functools import lru_cache
 from typing import Any, final
 
+from withal._core.credentials import text_without_credentials
 from withal._core.events import Step
-from withal._core.managers import is_generator_manager
+from withal._core.managers import GENERATOR_MANAGER
 from withal._core.resource import Keeper, Openable, running_task_name
 from withal._core.shield import Latch
 
@@ -28,12 +29,19 @@ class Direct(Openable):
         self, keeper: Keeper, manager: object, name: str | None, kind: str | None = None
     ) -> None:
         cls: Any = type(manager)
-        if is_generator_manager(manager):
+        if cls is GENERATOR_MANAGER:
             super().__init__(keeper, manager, name, kind)  # which may have been entered before
             return
-        self._enter, self._exit = cls.__enter__, cls.__exit__
+        self._enter = cls.__enter__
+        self._exit = cls.__exit__
         self._manager = manager
-        self._start(keeper, name, kind)
+        # What Resource.__init__ does, without the call: this is on the hot path.
+        self.keeper = keeper
+        self.observers = keeper.observers
+        self.opening_at = keeper.clock()
+        self._name = None if name is None else text_without_credentials(name)
+        if kind is not None:
+            self._kind = kind
 
     @property
     def task_name(self) -> str:
@@ -84,7 +92,7 @@ def is_direct(manager: object) -> bool:
     cls: Any = type(manager)
     if not _is_synchronous(cls):
         return False
-    if not is_generator_manager(manager) or "anyio" not in sys.modules:
+    if cls is not GENERATOR_MANAGER or "anyio" not in sys.modules:
         return True
     frame = getattr(getattr(manager, "gen", None), "gi_frame", None)
     return frame is None or not _governs(frame.f_globals.get("__name__", ""))

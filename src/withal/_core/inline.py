@@ -1,6 +1,7 @@
 """Managers entered in the owner's own task, as a plain ``async with`` does.
 
-For those that govern the body (a timeout, a cancel scope), and those known to be safe when they are cancelled half-way: here nothing shields them.
+For those that govern the body (a timeout, a cancel scope), and those known to be safe when they
+are cancelled half-way: here nothing shields them.
 """
 
 from __future__ import annotations

@@ -76,12 +76,8 @@ async def _async_sample() -> AsyncGenerator[None]:
 
 
 # Managers made of a generator function, by contextlib: each serves once.
-_GENERATOR_MANAGERS: tuple[type, type] = (type(_sample()), type(_async_sample()))
-
-
-def is_generator_manager(manager: object) -> bool:
-    """Tell whether contextlib has made this of a generator function."""
-    return type(manager) in _GENERATOR_MANAGERS
+GENERATOR_MANAGER: type = type(_sample())
+_GENERATOR_MANAGERS: tuple[type, type] = (GENERATOR_MANAGER, type(_async_sample()))
 
 
 def protocol_of(manager: object) -> tuple[Enter, Exit, bool]:

@@ -272,10 +272,7 @@ class Managed(Resource):
     ) -> None:
         self._enter, self._exit, self.is_async = protocol_of(manager)
         self._manager = manager
-        self._start(keeper, name, kind)
-
-    def _start(self, keeper: Keeper, name: str | None, kind: str | None) -> None:
-        """Do what Resource.__init__ does, without the call: an inline enter costs little more."""
+        # What Resource.__init__ does, without the call: an inline enter costs little more.
         self.keeper = keeper
         self.observers = keeper.observers
         self.opening_at = keeper.clock()

@@ -63,10 +63,10 @@ class Scope(Telling):
     that arrives meanwhile is raised once closing is done.
 
     Each resource is entered and exited in a task of its own, its host; a synchronous manager, which
-    cannot be cancelled half-way, by the task that opens or closes it. What a manager sets in context
-    variables is seen by the body and by what opens later, until it closes. A resource that dies in
-    use (its host is cancelled, a task group in it fails, a spawned task raises) cancels the body;
-    when that has left, the scope raises the resource's error in place of the cancellation.
+    cannot be cancelled half-way, by the task that opens or closes it. What a manager sets in
+    context variables is seen by the body and by what opens later, until it closes. A resource that
+    dies in use (its host is cancelled, a task group in it fails, a spawned task raises) cancels the
+    body; when that has left, the scope raises the resource's error in place of the cancellation.
 
     A scope is entered once. It may be used by other tasks than the one that entered it, and what
     they open is closed with the rest. A scope may also be entered into another, with
