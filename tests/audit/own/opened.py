@@ -214,6 +214,20 @@ async def write_and_flush(desk: Desk) -> None:
     await desk.file.flush()
 
 
+async def write_and_sync(desk: Desk) -> None:
+    desk.begun += 1
+    await desk.file.write(b"a little" if "b" in desk.file.mode else "a little")
+    desk.sent += 1
+    await desk.file.sync()
+
+
+async def reconfigure(desk: Desk) -> None:
+    desk.begun += 1
+    await desk.file.write("a little")
+    desk.sent += 1
+    await desk.file.reconfigure(line_buffering=True)
+
+
 async def whole_blocks(desk: Desk, block: bytes = BLOCK) -> None:
     """Check that what is written is whole blocks, at least those that were acknowledged."""
     await desk.file.flush()
@@ -298,10 +312,14 @@ def writes(ground_name: str, ground: Ground) -> Iterator[Case]:
             ("write", write, whole_blocks),
             ("writelines", write_lines, whole_blocks),
             ("flush", write_and_flush, partial(whole_blocks, block=b"a little")),
+            ("sync", write_and_sync, partial(whole_blocks, block=b"a little")),
             ("close", write_and_close, closed_with_all),
         ):
             name = f"{kind}, {method}, {ground_name}"
             yield case(name, run, f"files.{kind}.{method}", setup=empty, probe=probe)
+    text = partial(desk, ground, open_as("w"), b"")
+    covers, probe = "files.TextFile.reconfigure", partial(whole_blocks, block=b"a little")
+    yield case(f"TextFile, {ground_name}", reconfigure, covers, setup=text, probe=probe)
     raw = partial(desk, ground, open_as("wb", 0), b"")
     name = f"BinaryFile unbuffered, write, {ground_name}"
     yield case(name, write, "files.BinaryFile.write", setup=raw, probe=whole_blocks)

@@ -122,6 +122,16 @@ async def release(house: House) -> None:
         await body()
 
 
+async def close_from_another_task(house: House) -> None:
+    scope = Scope("held by an object")
+    await scope.__aenter__()
+    try:
+        await scope.enter(house.room())
+        await asyncio.create_task(scope.aclose())
+    finally:
+        await scope.aclose()
+
+
 async def defer(house: House) -> None:
     """Have both called, which the probe cannot know of: it may have been cancelled before."""
     async with Scope("callbacks") as scope:
@@ -263,6 +273,7 @@ _USE = (
     ("resources together", enter_all, "Scope.enter_all"),
     ("one of several fails", enter_all_with_a_failure, "Scope.enter_all"),
     ("released early", release, "Scope.release"),
+    ("closed from another task", close_from_another_task, "Scope.aclose"),
     ("callbacks", defer, "Scope.defer"),
     ("spawned tasks", spawn, "Scope.spawn"),
     ("nested scopes", nested, "Scope.enter"),

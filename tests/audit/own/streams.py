@@ -25,6 +25,7 @@ from tests.audit.own.opened import (
     desk,
     open_as,
     reading,
+    reconfigure,
     take,
     take_the_rest,
     truncate,
@@ -32,6 +33,7 @@ from tests.audit.own.opened import (
     whole_blocks,
     write,
     write_and_flush,
+    write_and_sync,
     write_lines,
 )
 from withal import files
@@ -202,7 +204,7 @@ def wrapped(mode: str, buffering: int = -1) -> Callable[[Path], Any]:
     return lambda path: files.wrap(open(path, mode, buffering))
 
 
-WRAPPED_BINARY = READS | {name: BINARY_READS[name] for name in ("read1", "readinto")}
+WRAPPED_BINARY = READS | {name: BINARY_READS[name] for name in ("read1", "readinto", "readinto1")}
 QUESTIONS = "isatty", "seekable", "tell", "writable"
 
 
@@ -258,12 +260,15 @@ async def is_closed(desk: Desk) -> None:
 
 def wrapped_changes() -> Iterator[Case]:
     empty = partial(desk, in_tmpfs, wrapped("wb"), b"")
+    text = partial(desk, in_tmpfs, wrapped("w"), b"")
     full = partial(desk, in_tmpfs, wrapped("r+b"))
     flushed = partial(whole_blocks, block=b"a little")
     for method, run, setup, probe in (
         ("write", write, empty, whole_blocks),
         ("writelines", write_lines, empty, whole_blocks),
         ("flush", write_and_flush, empty, flushed),
+        ("sync", write_and_sync, empty, flushed),
+        ("reconfigure", reconfigure, text, flushed),
         ("truncate", truncate, full, truncated_or_not),
         ("seek", seek_wrapped, full, sought_or_not),
         ("peek", peek, full, nothing_is_taken),

@@ -7,6 +7,7 @@ has come of it when all threads are done: for a question nothing, and it is aske
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
@@ -56,12 +57,15 @@ QUESTIONS: dict[str, Call] = {
     "disk_usage": lambda root: system.disk_usage(root),
     "getcwd": lambda _: system.getcwd(),
     "getcwdb": lambda _: system.getcwdb(),
+    "fstat": lambda _: system.fstat(0),
     "listdir": lambda root: system.listdir(root),
+    "listxattr": lambda root: system.listxattr(root / "file"),
     "lstat": lambda root: system.lstat(root / "link"),
     "readlink": lambda root: system.readlink(root / "link"),
     "stat": lambda root: system.stat(root / "file"),
     "statvfs": lambda root: system.statvfs(root),
     "path.abspath": lambda root: system.path.abspath(root),
+    "path.expanduser": lambda _: system.path.expanduser("~/file"),
     "path.exists": lambda root: system.path.exists(root),
     "path.getatime": lambda root: system.path.getatime(root),
     "path.getctime": lambda root: system.path.getctime(root),
@@ -69,11 +73,15 @@ QUESTIONS: dict[str, Call] = {
     "path.getsize": lambda root: system.path.getsize(root / "file"),
     "path.isdir": lambda root: system.path.isdir(root),
     "path.isfile": lambda root: system.path.isfile(root / "file"),
+    "path.isjunction": lambda root: system.path.isjunction(root),
     "path.islink": lambda root: system.path.islink(root / "link"),
     "path.ismount": lambda root: system.path.ismount(root),
     "path.lexists": lambda root: system.path.lexists(root / "link"),
+    "path.realpath": lambda root: system.path.realpath(root / "link"),
+    "path.relpath": lambda root: system.path.relpath(root),
     "path.samefile": lambda root: system.path.samefile(root / "link", root / "file"),
     "path.sameopenfile": lambda _: system.path.sameopenfile(0, 0),
+    "which": lambda _: system.which("sh"),
 }
 
 PATH_QUESTIONS: dict[str, Callable[[files.Path], Awaitable[object]]] = {
@@ -132,6 +140,26 @@ async def send(root: Path) -> None:
         await system.sendfile(target.fileno(), source.fileno(), 0, len(CONTENT))
 
 
+async def copy_objects(root: Path) -> None:
+    with open(root / "file", "rb") as source, open(root / "copy", "wb") as target:
+        await system.copyfileobj(source, target)
+
+
+async def synchronize(root: Path) -> None:
+    with open(root / "file", "rb+") as file:
+        await system.fsync(file.fileno())
+        await system.fdatasync(file.fileno())
+
+
+async def unpack(root: Path) -> None:
+    name = shutil.make_archive(str(root / "archive"), "tar", root / "full")
+    await system.unpack_archive(name, root / "unpacked")
+
+
+async def change_folder(_: Path) -> None:
+    await system.chdir(os.getcwd())
+
+
 SCAN = "files.os.Scandir"
 SEARCHES: tuple[tuple[Any, ...], ...] = (  # of any: a name, a call, and what it covers
     ("os.walk", lambda root: walk(system.walk(root)), "files.os.walk"),
@@ -139,6 +167,10 @@ SEARCHES: tuple[tuple[Any, ...], ...] = (  # of any: a name, a call, and what it
     ("os.scandir awaited", scan_awaited, f"{SCAN}.__await__"),
     ("os.scandir, the first", scan_to_the_first, f"{SCAN}.__anext__", f"{SCAN}.aclose"),
     ("os.sendfile", send, "files.os.sendfile"),
+    ("os.chdir", change_folder, "files.os.chdir"),
+    ("os.copyfileobj", copy_objects, "files.os.copyfileobj"),
+    ("os.fsync", synchronize, "files.os.fsync", "files.os.fdatasync"),
+    ("os.unpack_archive", unpack, "files.os.unpack_archive"),
     ("Path.walk", lambda root: walk(files.Path(root).walk()), "files.Path.walk"),
     ("Path.glob", lambda root: walk(files.Path(root).glob("*")), "files.Path.glob"),
     ("Path.rglob", lambda root: walk(files.Path(root).rglob("*")), "files.Path.rglob"),
@@ -191,10 +223,18 @@ CHANGES: dict[str, tuple[Call, Check]] = {
     "copy": (lambda root: system.copy(root / "file", root / "new"), anything),
     "copy2": (lambda root: system.copy2(root / "file", root / "new"), anything),
     "copyfile": (lambda root: system.copyfile(root / "file", root / "new"), anything),
+    "copymode": (lambda root: system.copymode(root / "file", root / "full/one"), has("full/one")),
+    "copystat": (lambda root: system.copystat(root / "file", root / "full/one"), has("full/one")),
     "copytree": (lambda root: system.copytree(root / "full", root / "new"), is_kept_in("full")),
+    "lchown": (lambda root: system.lchown(root / "link", -1, -1), has("link")),
     "link": (lambda root: system.link(root / "file", root / "new"), holds("new", CONTENT)),
     "makedirs": (lambda root: system.makedirs(root / "a" / "b"), has("a/b")),
+    "make_archive": (
+        lambda root: system.make_archive(str(root / "new"), "tar", root / "full"),
+        is_kept_in("full"),
+    ),
     "mkdir": (lambda root: system.mkdir(root / "new"), has("new")),
+    "mkfifo": (lambda root: system.mkfifo(root / "new"), has("new")),
     "move": (lambda root: system.move(root / "full", root / "new"), is_kept_in("full", "new")),
     "remove": (lambda root: system.remove(root / "link"), lacks("link")),
     "removedirs": (lambda root: system.removedirs(root / "empty"), lacks("empty")),
@@ -214,8 +254,15 @@ CHANGES: dict[str, tuple[Call, Check]] = {
 
 PATH_CHANGES: dict[str, tuple[Callable[[files.Path], Awaitable[object]], Check]] = {
     "chmod": (lambda root: (root / "file").chmod(0o600), is_mode(0o600)),
+    "copy": (lambda root: (root / "full").copy(root / "new"), is_kept_in("full")),
+    "copy_into": (lambda root: (root / "full").copy_into(root / "empty"), is_kept_in("full")),
     "hardlink_to": (lambda root: (root / "new").hardlink_to(root / "file"), has("new")),
     "mkdir": (lambda root: (root / "a" / "b").mkdir(parents=True), has("a/b")),
+    "move": (lambda root: (root / "full").move(root / "new"), is_kept_in("full", "new")),
+    "move_into": (
+        lambda root: (root / "full").move_into(root / "empty"),
+        is_kept_in("full", "empty/full"),
+    ),
     "rename": (lambda root: (root / "file").rename(root / "new"), moved("file", "new")),
     "replace": (lambda root: (root / "file").replace(root / "new"), moved("file", "new")),
     "rmdir": (lambda root: (root / "empty").rmdir(), lacks("empty")),
@@ -276,6 +323,7 @@ async def use_mkdtemp(root: Path) -> None:
 
 async def ask_for_the_folder(root: Path) -> None:
     await temporary.gettempdir()
+    await temporary.gettempdirb()
 
 
 async def is_empty(call: Call, root: Path) -> None:
@@ -298,6 +346,7 @@ TEMPORARY: tuple[tuple[str, Call, str], ...] = (
     ("mkstemp", use_mkstemp, "mkstemp"),
     ("mkdtemp", use_mkdtemp, "mkdtemp"),
     ("gettempdir", ask_for_the_folder, "gettempdir"),
+    ("gettempdirb", ask_for_the_folder, "gettempdirb"),
 )
 
 

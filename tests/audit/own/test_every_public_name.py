@@ -29,6 +29,7 @@ _MADE = ("AbstractAsync", "Async", "Making", "Opening", "Scandir", "Threaded", "
 
 _NEVER_WAITS = "answered from what is known, without a suspension"
 _OF_ANOTHER = "the object wrapped has to have it, and none of the standard library's does"
+_AS_LISTXATTR = "as listxattr, and not every file system keeps such attributes"
 _NOT_AUDITED = {
     "withal.files.BinaryFile.isatty": _NEVER_WAITS,
     "withal.files.BinaryFile.seekable": _NEVER_WAITS,
@@ -41,6 +42,9 @@ _NOT_AUDITED = {
     "withal.files.TextFile.writable": _NEVER_WAITS,
     "withal.files.WrappedFile.pread": _OF_ANOTHER,
     "withal.files.WrappedFile.pwrite": _OF_ANOTHER,
+    "withal.files.os.getxattr": _AS_LISTXATTR,
+    "withal.files.os.removexattr": _AS_LISTXATTR,
+    "withal.files.os.setxattr": _AS_LISTXATTR,
     "withal.files.Path.lchmod": "the system has none, and it raises before it waits",
     "withal.testing.check_manager": "cancels what it checks by itself; it is a tool of tests",
 }

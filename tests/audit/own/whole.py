@@ -236,6 +236,10 @@ async def acquire(gate: Gate) -> None:
         await asyncio.sleep(0)
 
 
+async def sweep(gate: Gate) -> None:
+    assert await files.sweep(gate.path.parent) == []
+
+
 async def share(gate: Gate) -> None:
     async with gate.lock(shared=True), gate.lock(shared=True):
         await asyncio.sleep(0)
@@ -265,7 +269,8 @@ def _cases() -> Iterator[Case]:
         yield case(name, publish, *covers, setup=setup, probe=complete)
     for name, take, held in LOCKS:
         gate = partial(held, in_tmpfs)
-        yield case(name, take, "files.lock", setup=gate, probe=acquire)
+        yield case(name, take, "files.Lock.__aenter__", setup=gate, probe=acquire)
+    yield case("sweep", sweep, "files.sweep", setup=partial(free, in_tmpfs), probe=sweep)
 
 
 CASES = list(_cases())
