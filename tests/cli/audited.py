@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from types import TracebackType
 
@@ -69,3 +70,11 @@ async def leave_a_thread() -> None:
 
 
 scenario = Scenario(rest, probe=rest, name="a rest")
+
+
+async def prints_and_logs() -> None:
+    """Write in every way there is, and leave a child process to be ended."""
+    print("printed by the program")
+    logging.getLogger("program").warning("logged by the program")
+    child = await asyncio.create_subprocess_exec("sh", "-c", "echo written by a child")
+    await child.wait()

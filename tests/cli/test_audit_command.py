@@ -196,3 +196,22 @@ def test_wrong_arguments_are_refused_with_the_choices() -> None:
     assert ended.status == 2
     assert any("'early', 'late', 'anyio'" in line for line in ended.err)
     assert done("audit", f"{HERE}:Careful", "--depth", "0").status == 2
+
+
+PROGRAM = "printed by the program", "logged by the program", "written by a child"
+
+
+def test_the_output_of_the_program_is_not_in_the_report() -> None:
+    result = done("audit", f"{HERE}:prints_and_logs", "--format", "json")
+    report = "\n".join(result.out)
+    assert json.loads(report)["scenario"] == "prints_and_logs"
+    said = report + "\n".join(result.err)
+    assert not [each for each in (*PROGRAM, "Unknown child process") if each in said]
+
+
+def test_one_attempt_made_again_shows_the_output_of_the_program() -> None:
+    at = "2:late"
+    result = done("audit", f"{HERE}:prints_and_logs", "--at", at, "--format", "json")
+    json.loads("\n".join(result.out))
+    said = "\n".join(result.err)
+    assert all(each in said for each in PROGRAM[:2])  # the child may be cancelled before

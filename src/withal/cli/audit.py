@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from errno import EISDIR, ENOENT
 from pathlib import Path
 from time import monotonic
-from typing import cast, final
+from typing import TextIO, cast, final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,6 +21,7 @@ from withal.audit.formats import html, json, junit, sarif, text
 from withal.audit.shutdown import noting_threads
 from withal.cli.choices import Format, Loop
 from withal.cli.complaint import complain
+from withal.cli.program_output import dropped, on_standard_error
 from withal.cli.requirements import require
 from withal.cli.target import TargetError, load
 
@@ -97,12 +98,23 @@ def _check(options: AuditOptions) -> None:
 
 
 def _audited(target: str, options: AuditOptions) -> Report:
+    """Audit, without what the program itself prints and logs; one attempt made again shows it."""
+    if options.at is None:
+        with dropped() as terminal:
+            return _made(target, options, terminal)
+    if options.output is None:
+        with on_standard_error():
+            return _made(target, options, sys.stderr)
+    return _made(target, options, sys.stderr)
+
+
+def _made(target: str, options: AuditOptions, terminal: TextIO) -> Report:
     with noting_threads():  # also those that the module starts
         scenario = cast("Scenario", load(target))  # which the audit checks
     loop_factory = _loop_factory(options.loop)
     if options.only_list:
         return survey(scenario, loop_factory=loop_factory, timeout=options.timeout, target=target)
-    with _showing_progress() as on_attempt:
+    with _showing_progress(terminal) as on_attempt:
         return audit(
             scenario,
             deliveries=options.deliveries,
@@ -141,8 +153,8 @@ def _write(rendered: str, output: Path | None) -> None:
 
 
 @contextmanager
-def _showing_progress() -> Generator[Callable[[int, int, int], None]]:
-    """Show how far an audit is, if standard error is a terminal.
+def _showing_progress(terminal: TextIO) -> Generator[Callable[[int, int, int], None]]:
+    """Show how far an audit is, if that is a terminal.
 
     Without a thread: who sees one at work cannot tell that a loop stands still.
     """
@@ -152,10 +164,12 @@ def _showing_progress() -> Generator[Callable[[int, int, int], None]]:
         MofNCompleteColumn(),
         TextColumn("[red]{task.fields[unsafe]}[/]"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(file=terminal),
+        redirect_stdout=False,
+        redirect_stderr=False,
         transient=True,
         auto_refresh=False,
-        disable=not sys.stderr.isatty(),
+        disable=not terminal.isatty(),
     )
     task = bar.add_task("attempts", total=None, unsafe="")
     shown = monotonic()
