@@ -35,11 +35,20 @@ def renew_allowance() -> None:
 
 @contextmanager
 def in_tmpfs() -> Generator[Path]:
-    """Make a folder in a tmpfs; where there is none, where temporary files go."""
+    """Make a folder in a tmpfs; where there is none, one on disk with every cached read missing."""
     renew_allowance()
-    place = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="withal-own-", dir=place) as folder:
-        yield Path(folder)
+    if os.access(_SHARED_MEMORY, os.W_OK):
+        with tempfile.TemporaryDirectory(prefix="withal-own-", dir=_SHARED_MEMORY) as folder:
+            yield Path(folder)
+        return
+
+    def miss(fd: int, room: cached.Room, offset: int, flags: int) -> int:
+        raise BlockingIOError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cached, "_preadv", miss)
+        with tempfile.TemporaryDirectory(prefix="withal-own-") as folder:
+            yield Path(folder)
 
 
 @contextmanager
