@@ -23,6 +23,7 @@ from withal.files.calls import cached
 from withal.files.calls.cached import MOST
 from withal.files.calls.fairness import GLANCE, turns_here
 from withal.files.calls.hop import hop, landed
+from withal.files.calls.pool import wait_idle
 from withal.files.whole import (
     append_bytes,
     append_text,
@@ -332,6 +333,7 @@ async def test_a_cancelled_reader_of_a_fifo_closes_it_at_once(tmp_path: Path) ->
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
+    await wait_idle()  # of the thread that has it, where nothing is done inline
     with pytest.raises(OSError, match="No such device"):
         os.open(tmp_path / "fifo", os.O_WRONLY | os.O_NONBLOCK)
 

@@ -11,7 +11,9 @@ Ending the process by ``os._exit`` instead would lose all of that.
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures.thread as pools
+import os
 import re
 import sys
 import threading
@@ -136,9 +138,24 @@ _STARTERS = {
 # At the end of the program
 
 
+# CPython 3.15 itself waits for each thread, whatever `threading` does. Only who knows the exit
+# status can end such a program.
+_ENDS_WITH_ITS_THREADS = sys.version_info >= (3, 15)
+
+
+def end_without_threads(status: int) -> None:
+    """End the program with this status, where the interpreter would wait for what was left."""
+    if _ENDS_WITH_ITS_THREADS and _notes.left:
+        atexit._run_exitfuncs()
+        _join_all(monotonic() + _GRACE)
+        if _notes.left:
+            sys.stdout.flush()
+            os._exit(status)
+
+
 def _at_shutdown() -> None:
     """See to it that only those threads are joined that end. Called before any of them is."""
-    if not _notes.left:
+    if not _notes.left or _ENDS_WITH_ITS_THREADS:
         return
     until = monotonic() + _GRACE
     _leave_to_themselves_the_busy(until)

@@ -179,6 +179,7 @@ def audit(
       4    the scenario fails although nobody cancels it
       130  stopped by Ctrl-C
     """
+    from withal.audit.shutdown import end_without_threads
     from withal.cli.audit import AuditOptions, audit_command
 
     options = AuditOptions(
@@ -191,7 +192,9 @@ def audit(
         form=form,
         output=output,
     )
-    raise typer.Exit(audit_command(target, options))
+    status = audit_command(target, options)
+    end_without_threads(status)
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -84,6 +84,11 @@ QUESTIONS: dict[str, Call] = {
     "which": lambda _: system.which("sh"),
 }
 
+if hasattr(os.path, "isdevdrive"):
+    QUESTIONS["path.isdevdrive"] = lambda root: system.path.isdevdrive(root)
+if hasattr(os, "statx"):
+    QUESTIONS["statx"] = lambda root: system.statx(root / "file", os.STATX_MTIME)
+
 PATH_QUESTIONS: dict[str, Callable[[files.Path], Awaitable[object]]] = {
     "absolute": lambda root: root.absolute(),
     "cwd": lambda root: root.cwd(),
