@@ -87,7 +87,7 @@ QUESTIONS: dict[str, Call] = {
 if hasattr(os.path, "isdevdrive"):
     QUESTIONS["path.isdevdrive"] = lambda root: system.path.isdevdrive(root)
 if hasattr(os, "statx"):
-    QUESTIONS["statx"] = lambda root: system.statx(root / "file", os.STATX_MTIME)
+    QUESTIONS["statx"] = lambda root: system.statx(root / "file", vars(os)["STATX_MTIME"])
 
 PATH_QUESTIONS: dict[str, Callable[[files.Path], Awaitable[object]]] = {
     "absolute": lambda root: root.absolute(),
