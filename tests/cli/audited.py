@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+import os
+import sys
 import threading
 from types import TracebackType
 
@@ -78,3 +81,24 @@ async def prints_and_logs() -> None:
     logging.getLogger("program").warning("logged by the program")
     child = await asyncio.create_subprocess_exec("sh", "-c", "echo written by a child")
     await child.wait()
+
+
+async def closes_its_streams() -> None:
+    await asyncio.sleep(0)
+    sys.stdout.close()
+    sys.stderr.close()
+
+
+ours = [1, 2]
+
+
+async def closes_descriptors() -> None:
+    """Close them the first time: afterwards the numbers are anybody's."""
+    await asyncio.sleep(0)
+    while ours:
+        os.close(ours.pop())
+
+
+async def replaces_its_streams() -> None:
+    await asyncio.sleep(0)
+    sys.stdout = sys.stderr = io.StringIO()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pty
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -215,3 +217,19 @@ def test_one_attempt_made_again_shows_the_output_of_the_program() -> None:
     json.loads("\n".join(result.out))
     said = "\n".join(result.err)
     assert all(each in said for each in PROGRAM[:2])  # the child may be cancelled before
+
+
+@pytest.mark.parametrize("at", [None, "1:late"])
+@pytest.mark.parametrize(
+    "name", ["closes_its_streams", "closes_descriptors", "replaces_its_streams"]
+)
+def test_a_program_that_loses_its_streams_has_its_report(name: str, at: str | None) -> None:
+    result = done("audit", f"{HERE}:{name}", *(() if at is None else ("--at", at)))
+    assert (result.status, result.err) == (0, [])
+    assert any(name in line for line in result.out)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_command_that_is_started_without_streams_has_its_status(closed: str) -> None:
+    command = f"{sys.executable} -m withal audit {HERE}:Careful {closed}"
+    assert subprocess.run(command, shell=True, check=False).returncode == 0

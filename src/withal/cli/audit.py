@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from withal.audit.formats import html, json, junit, sarif, text
 from withal.audit.shutdown import noting_threads
 from withal.cli.choices import Format, Loop
 from withal.cli.complaint import complain
-from withal.cli.program_output import dropped, on_standard_error
+from withal.cli.program_output import dropped, on_standard_error, standard_error
 from withal.cli.requirements import require
 from withal.cli.target import TargetError, load
 
@@ -104,8 +103,8 @@ def _audited(target: str, options: AuditOptions) -> Report:
             return _made(target, options, terminal)
     if options.output is None:
         with on_standard_error():
-            return _made(target, options, sys.stderr)
-    return _made(target, options, sys.stderr)
+            return _made(target, options, standard_error())
+    return _made(target, options, standard_error())
 
 
 def _made(target: str, options: AuditOptions, terminal: TextIO) -> Report:
