@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.laws.probes import Hostile
 from withal._core.ending import Ending
 
 
@@ -155,29 +156,6 @@ def test_a_group_that_replaces_the_bodys_exception_without_holding_it_stands_for
     ending = Ending(body)
     ending.fail(group)
     assert conclude(ending) == (group, None)
-
-
-class Hostile(Exception):  # noqa: N818
-    """Answers no question about itself."""
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __getattribute__(self, name: str) -> object:
-        raise RuntimeError(name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise RuntimeError(name)
-
-    def __eq__(self, other: object) -> bool:
-        raise RuntimeError("compared")
-
-    def __bool__(self) -> bool:
-        raise RuntimeError("asked for its truth")
-
-    def __str__(self) -> str:
-        raise RuntimeError("shown")
-
-    __repr__ = __str__
 
 
 class HostileGroup(ExceptionGroup[Exception]):

@@ -133,3 +133,26 @@ async def run_cancelled_at(main: Callable[[], Coroutine[Any, Any, object]], *at:
         turn += 1
         assert turn < 2000, f"cancelled at {at}, it did not end"
     return Run(turn, accepted, task)
+
+
+class Hostile(Exception):  # noqa: N818
+    """Answers no question about itself."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getattribute__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise RuntimeError(name)
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("compared")
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("asked for its truth")
+
+    def __str__(self) -> str:
+        raise RuntimeError("shown")
+
+    __repr__ = __str__

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.laws.probes import Log, Probe, fail, failing, forever, turns
+from tests.laws.probes import Hostile, Log, Probe, fail, failing, forever, turns
 from withal import Scope
 
 
@@ -194,24 +194,6 @@ async def test_thousands_of_finalizers_fail_in_time_that_grows_with_their_number
 
     few = min([await closing(200) for _ in range(3)])
     assert await closing(3200) < 50 * few  # 16 times as many; it was the square of that
-
-
-class Hostile(Exception):  # noqa: N818
-    """Answers no question about itself."""
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __getattribute__(self, name: str) -> object:
-        raise RuntimeError(name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise RuntimeError(name)
-
-    def __eq__(self, other: object) -> bool:
-        raise RuntimeError("compared")
-
-    def __bool__(self) -> bool:
-        raise RuntimeError("asked for its truth")
 
 
 class NoTruth:

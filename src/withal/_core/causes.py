@@ -114,25 +114,16 @@ class Told:
         if not again or not new:
             return error if new else None
 
-        def is_left(each: BaseException) -> bool:
+        def is_told(each: BaseException) -> bool:
             if each in self:
-                return False
-            if is_a(each, BaseExceptionGroup):
                 return True
-            first = id(each) in leaves
+            if is_a(each, BaseExceptionGroup):
+                return False
+            is_first = id(each) in leaves
             leaves.discard(id(each))
-            return first
+            return not is_first
 
-        return _split(error, is_left)
-
-
-def _split(
-    group: BaseExceptionGroup[Any], is_left: Callable[[BaseException], bool]
-) -> BaseException | None:
-    def is_told(each: BaseException) -> bool:
-        return not is_left(each)
-
-    try:
-        return BaseExceptionGroup.split(group, is_told)[1]
-    except Exception:  # its type cannot be divided: told twice is better than not at all
-        return group
+        try:
+            return BaseExceptionGroup.split(error, is_told)[1]
+        except Exception:  # its type cannot be divided: told twice is better than not at all
+            return error

@@ -52,17 +52,13 @@ class Direct(Openable):
         """Open it, or fail."""
         if self.observers:
             self.tell(Step.OPENING)
-        context = self.keeper.context
-        self.before = self.after = own = context.copy()
         try:
-            value = own.run(self._enter, self._manager)
+            value = self.take_context().run(self._enter, self._manager)
         except BaseException as exc:  # carried to whoever entered it
             self.has_closed(exc)
             if latch is not None:
                 latch.open()
         else:
-            if own != context:
-                self.before = context.copy()
             self.has_opened(value)
             if latch is not None:
                 latch.arrive(self)

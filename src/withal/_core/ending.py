@@ -86,8 +86,7 @@ class Ending:
     def suppress(self) -> None:
         """Drop the body's exception: a finalizer returned true."""
         if self.seen is not None and not self.insists:
-            if self._suppressed is None:
-                self._suppressed = Told()
+            self._suppressed = Told()  # once: nothing is seen again after that
             self._suppressed.add(self.seen)
             self.seen = None
             self._told = None

@@ -72,6 +72,7 @@ class Holdings:
     _watchers: Sequence[Latch] = ()  # who waits until it has closed
     _names: tuple[str, ...] | None = None
     _carried: Carried | None = None  # made for the first that sets a context variable
+    _base: Context | None = None
     _bound: float | None = None  # when the release of this scope as a resource has to be done
     _id = 0  # none: nobody observes, or its host tells of it
     _idle: Latch | None = None
@@ -203,6 +204,13 @@ class Holdings:
                 self._carry(host, changes(host.before, host.after, host.task), to_caller=True)
         return True
 
+    @property
+    def base(self) -> Context:
+        """What `context` holds now: resources share it, and each copies it."""
+        if self._base is None:
+            self._base = self.context.copy()
+        return self._base
+
     def open_direct(self, direct: Direct) -> Any:
         """Open what does not wait, and return its value."""
         if get_running_loop() is not self.loop:
@@ -211,7 +219,7 @@ class Holdings:
         if direct.error is not None:
             raise_unchanged(direct.error)
         self.add(direct)
-        if direct.after is not direct.before:
+        if direct.after != direct.before:
             self._carry(direct, changes(direct.before, direct.after), to_caller=True)
         return direct.value
 
@@ -219,6 +227,7 @@ class Holdings:
         if found:
             if self._carried is None:
                 self._carried = Carried(self.context)
+            self._base = None
             self._carried.carry(resource, found, to_caller=to_caller)
 
     def carry_inline(self, resource: Inline, before: Context) -> None:
@@ -228,10 +237,10 @@ class Holdings:
     def _take_back(self, resources: Sequence[Resource]) -> None:
         """Have the values return that these had set for the body."""
         if self._carried is not None:
+            self._base = None
             for each in resources:
                 self._carried.take_back(each)
-        if owed:
-            settle_owed()
+        settle_owed()
 
     async def _give_up(
         self, hosts: Sequence[Openable], failure: BaseException | None, floor: int
@@ -505,7 +514,7 @@ class Holdings:
         # garbage collector would undo.
         self._order = _NOTHING
         self._by_value = None
-        self._carried = None
+        self._carried = self._base = None
         del self.context
         if self.parent is not None:
             del self.parent._children[self]
@@ -541,7 +550,8 @@ class Holdings:
             if not take_back(task, self._baseline, own=True):
                 if is_a(exc, CancelledError):
                     exc = None
-                    error = error or ScopeClosedError(self.path, CLOSED.value, self.name)
+                    if error is None:
+                        error = ScopeClosedError(self.path, CLOSED.value, self.name)
                 cancellation = None
         error = exc if error is None else error
         if cancellation is None or error is None or is_a(error, CancelledError):

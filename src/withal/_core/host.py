@@ -38,10 +38,8 @@ class Host(Openable):
         keeper = self.keeper
         if self.observers:
             self.tell(Step.OPENING)
-        # A copy each: what is set in one host is not seen, or reset, in the one beside it.
         name = self._name or name_of(self._manager)
-        self.before = keeper.context.copy()
-        self.after = context = self.before.copy()
+        context = self.take_context()
         loop = keeper.loop
         live = self._live()
         try:

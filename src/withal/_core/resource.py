@@ -51,6 +51,11 @@ class Keeper(Protocol):
         ...
 
     @property
+    def base(self) -> Context:
+        """What `context` holds now, as a context that does not change."""
+        ...
+
+    @property
     def observers(self) -> Observers:
         """Who hears of each step."""
         ...
@@ -324,6 +329,15 @@ class Openable(Managed):
     def start(self, latch: Latch) -> None:
         """Begin to open it, and have `latch` told when it is open or has failed."""
         raise NotImplementedError
+
+    def take_context(self) -> Context:
+        """Return a context of its own, to be opened and closed in.
+
+        What is set in one resource is not reset in the one beside it.
+        """
+        self.before = self.keeper.base
+        self.after = self.before.copy()
+        return self.after
 
     def check_started(self) -> None:
         """Notice, a turn after the start, that what was to run for it never has."""

@@ -239,9 +239,7 @@ class Scope(Telling):
         """
         if self._held is None:
             raise ScopeClosedError(self.name, "new", "")
-        if self._held.phase is not CLOSED and not (
-            self._held.phase is OPEN and self._held.is_owned_by(_current_task())
-        ):
+        if self._held.phase is CLOSING:
             self._held.check_closer()
         await self.__aexit__(None, None, None)
 
