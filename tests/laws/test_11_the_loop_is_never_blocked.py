@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
@@ -49,6 +49,23 @@ async def test_others_have_turns_while_many_close_one_after_the_other() -> None:
                 await scope.enter(Probe(log, str(number), turns=0))
             before = len(had)
         assert len(had) - before >= 50
+
+
+async def test_others_have_turns_while_many_synchronous_ones_close() -> None:
+    closed: list[int] = []
+
+    @contextmanager
+    def synchronous(number: int) -> Generator[None]:
+        yield
+        closed.append(number)
+
+    async with counting_turns() as had:
+        async with Scope() as scope:
+            for number in range(MANY):
+                await scope.enter(synchronous(number))
+            before = len(had)
+        assert len(had) - before >= MANY // 100
+    assert closed == [*reversed(range(MANY))]
 
 
 @pytest.mark.parametrize("turn", [1, 2, 4])

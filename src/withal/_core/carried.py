@@ -54,15 +54,20 @@ class Carried:
     """What the resources of one scope that are open have set.
 
     Args:
-        context: the scope's.
+        context: the scope's, as it was before.
     """
 
     __slots__ = ("_context", "_of", "_set")
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self._context = context.copy()
         self._set: dict[tuple[_Place, ContextVar[Any]], dict[Resource, Token[Any]]] = {}
         self._of: dict[Resource, list[tuple[_Place, ContextVar[Any]]]] = {}
+
+    @property
+    def context(self) -> Context:
+        """The scope's context as it is now."""
+        return self._context.copy()
 
     def carry(self, resource: Resource, found: Changes, *, to_caller: bool) -> None:
         """Set what was found to have changed in the scope's context, and in the caller's."""

@@ -110,17 +110,19 @@ class Closing:
         nothing is.
         """
         first = resources[0]
-        kind = type(first)
-        if kind is not Inline and (kind is not Direct or len(resources) > 1 or first.users):
-            return self._hosted(resources)
-        if first.phase is not OPEN:
-            return None  # the exit of one that was entered later has released it
-        if isinstance(first, Inline):
+        alone = len(resources) == 1 and not first.users
+        if alone and isinstance(first, Direct):
+            if first.phase is not OPEN:
+                return None  # the exit of one that was entered later has released it
+            first.exit_now(self.ending.seen)
+        elif isinstance(first, Inline):
+            if first.phase is not OPEN:
+                return None
             rest = first.exit_nowait(self.ending.seen)
             if rest is not None:
                 return self._inline(first, rest)
-        elif isinstance(first, Direct):
-            first.exit_now(self.ending.seen)
+        else:
+            return self._alone(first) if alone else self._hosted(resources)
         if first.suppressed or first.error is not None:
             self._collect(resources)
         return None
@@ -137,6 +139,23 @@ class Closing:
                 self._abandon(resource)
         self._collect((resource,))
 
+    @types.coroutine
+    def _alone(self, resource: Resource) -> Generator[Any, Any, None]:
+        """Close one that nothing uses, as `_hosted` does."""
+        latch = Latch(self._loop, 1)
+        is_ours = resource.close_nowait(self.ending.seen, latch)
+        yield from self._turn()
+        if latch.missing > 0:
+            yield from self._wait_or_cut((resource,), latch).__await__()
+        if is_ours:
+            self._collect((resource,))
+
+    async def _wait_or_cut(self, resources: Sequence[Resource], latch: Latch) -> None:
+        """Wait until these have closed, or cancel them at the deadline."""
+        await self.join(latch, self._until())
+        if latch.missing > 0:
+            await self._cut(resources)
+
     async def _hosted(self, resources: Sequence[Resource]) -> None:
         for each in resources:
             if each.users:
@@ -147,9 +166,7 @@ class Closing:
         latch = Latch(self._loop, len(resources))
         ours = await self._ask(resources, latch)
         if latch.missing > 0:
-            await self.join(latch, self._until())
-            if latch.missing > 0:
-                await self._cut(resources)
+            await self._wait_or_cut(resources, latch)
         self._collect(ours)
 
     async def _wait_for_users(self, need: Resource) -> None:
@@ -209,11 +226,17 @@ class Closing:
             if each.close_nowait(seen, latch):
                 ours.append(each)
             if number % BATCH == 0 or number == len(resources):
-                try:
-                    yield
-                except CancelledError as exc:
-                    self.ending.interrupted(exc)
+                yield from self._turn()
         return ours
+
+    def _turn(self) -> Generator[None, None, None]:
+        """Let whatever is ready run once."""
+        try:
+            yield
+        except CancelledError as exc:
+            self.ending.interrupted(exc)
+
+    turn = types.coroutine(_turn)
 
     async def give_up(self, openings: Sequence[Resource], grace: float) -> None:
         """Close what has opened, and what opens within `grace` seconds; cancel the rest.

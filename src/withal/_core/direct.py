@@ -12,7 +12,7 @@ from typing import Any, final
 from withal._core.credentials import text_without_credentials
 from withal._core.events import Step
 from withal._core.managers import GENERATOR_MANAGER
-from withal._core.resource import Keeper, Openable, running_task_name
+from withal._core.resource import CLOSING, OPEN, Keeper, Openable, running_task_name
 from withal._core.shield import Latch
 
 # Libraries whose synchronous managers govern the task that enters them: cancel scopes, timeouts.
@@ -25,12 +25,10 @@ class Direct(Openable):
 
     is_async = False
 
-    def __init__(
-        self, keeper: Keeper, manager: object, name: str | None, kind: str | None = None
-    ) -> None:
+    def __init__(self, keeper: Keeper, manager: object, name: str | None) -> None:
         cls: Any = type(manager)
         if cls is GENERATOR_MANAGER:
-            super().__init__(keeper, manager, name, kind)  # which may have been entered before
+            super().__init__(keeper, manager, name)  # which may have been entered before
             return
         self._enter = cls.__enter__
         self._exit = cls.__exit__
@@ -40,43 +38,54 @@ class Direct(Openable):
         self.observers = keeper.observers
         self.opening_at = keeper.clock()
         self._name = None if name is None else text_without_credentials(name)
-        if kind is not None:
-            self._kind = kind
 
     @property
     def task_name(self) -> str:
         """The name of the task that is running now: the one that opens or closes it."""
         return running_task_name()
 
-    def start(self, latch: Latch | None) -> None:
+    def start(self, latch: Latch) -> None:
+        """Open it, or fail, and have `latch` told."""
+        self.open()
+        if self.error is None:
+            latch.arrive(self)
+        else:
+            latch.open()
+
+    def open(self) -> None:
         """Open it, or fail."""
+        keeper = self.keeper
         if self.observers:
             self.tell(Step.OPENING)
+        self.before = before = keeper.context
+        self.after = after = before.copy()
         try:
-            value = self.take_context().run(self._enter, self._manager)
+            self.value = after.run(self._enter, self._manager)
         except BaseException as exc:  # carried to whoever entered it
             self.has_closed(exc)
-            if latch is not None:
-                latch.open()
-        else:
-            self.has_opened(value)
-            if latch is not None:
-                latch.arrive(self)
+            return
+        # What has_opened does, without the call, as in __init__.
+        self.phase = OPEN
+        self.opened_at = keeper.clock()
+        if self.observers:
+            self.tell(Step.OPENED)
 
     def exit_now(self, seen: BaseException | None) -> None:
         """Close it, with the exception that it is to see."""
-        self._seen = seen
-        self.is_closing()
+        self.phase = CLOSING
+        if self.observers:
+            self.tell(Step.CLOSING)
         try:
             if seen is None:
                 done = self.after.run(self._exit, self._manager, None, None, None)
             else:
+                self._seen = seen
                 done = self.after.run(self.exit, seen)
-            suppresses = bool(done)
+            if done:
+                self.suppressed = True
         except BaseException as exc:  # carried to whoever closes it
             self.has_closed(self.failure(exc))
         else:
-            self.suppressed = suppresses
             self.has_closed(None)
 
     def _begin_close(self) -> None:

@@ -36,10 +36,10 @@ from withal._core.errors import (
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
 from withal._core.inline import Inline
 from withal._core.limit import limit_in_force
-from withal._core.opening import start, start_in_order
+from withal._core.opening import start, start_in_order, wait_until_open
 from withal._core.order import Order
 from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Keeper, Openable, Phase, Resource
-from withal._core.shield import Arrivals, Latch, deliver_again, requests_delivered, take_back
+from withal._core.shield import BATCH, Arrivals, Latch, deliver_again, requests_delivered, take_back
 from withal._core.snapshot import ResourceSnapshot, ScopeSnapshot
 
 _NOTHING: Order[Resource] = Order()  # what every closed scope holds
@@ -57,7 +57,8 @@ class Holdings:
     """
 
     context: Context
-    """The context that hosts run in: set as soon as the scope is current in it."""
+    """What each resource runs in a copy of: set as soon as the scope is current in it, replaced
+    when a resource sets a context variable, and itself never changed."""
 
     # What most scopes never set is found on the class: making one is on the hot path.
     phase: Phase = OPEN
@@ -72,7 +73,6 @@ class Holdings:
     _watchers: Sequence[Latch] = ()  # who waits until it has closed
     _names: tuple[str, ...] | None = None
     _carried: Carried | None = None  # made for the first that sets a context variable
-    _base: Context | None = None
     _bound: float | None = None  # when the release of this scope as a resource has to be done
     _id = 0  # none: nobody observes, or its host tells of it
     _idle: Latch | None = None
@@ -170,10 +170,14 @@ class Holdings:
         if latch is None:
             latch = Latch(self.loop, len(hosts))
         self._in_flight[latch] = hosts
-        floor = self._floor()
+        floor = self._floor(current_task())
         failure: BaseException | None = None
         try:
-            if isinstance(latch, Arrivals):
+            if len(hosts) == 1:
+                hosts[0].start(latch)
+                if latch.missing > 0:
+                    await wait_until_open(hosts, latch)
+            elif isinstance(latch, Arrivals):
                 await start_in_order(hosts, latch)
             else:
                 await start(hosts, latch)
@@ -197,25 +201,18 @@ class Holdings:
             if host.phase is not OPEN or host.lost:
                 return False
         self._order.add_together(hosts)
-        if self._by_value is not None:
-            self._by_value.update((id(host.value), host) for host in hosts)
         for host in hosts:
+            if self._by_value is not None:
+                self._by_value[id(host.value)] = host
             if host.after != host.before:
                 self._carry(host, changes(host.before, host.after, host.task), to_caller=True)
         return True
-
-    @property
-    def base(self) -> Context:
-        """What `context` holds now: resources share it, and each copies it."""
-        if self._base is None:
-            self._base = self.context.copy()
-        return self._base
 
     def open_direct(self, direct: Direct) -> Any:
         """Open what does not wait, and return its value."""
         if get_running_loop() is not self.loop:
             raise self._in_another_loop("open", direct.name)
-        direct.start(None)
+        direct.open()
         if direct.error is not None:
             raise_unchanged(direct.error)
         self.add(direct)
@@ -227,8 +224,8 @@ class Holdings:
         if found:
             if self._carried is None:
                 self._carried = Carried(self.context)
-            self._base = None
             self._carried.carry(resource, found, to_caller=to_caller)
+            self.context = self._carried.context
 
     def carry_inline(self, resource: Inline, before: Context) -> None:
         """Have what an inline opening has changed seen by what opens later in this scope."""
@@ -237,9 +234,9 @@ class Holdings:
     def _take_back(self, resources: Sequence[Resource]) -> None:
         """Have the values return that these had set for the body."""
         if self._carried is not None:
-            self._base = None
             for each in resources:
                 self._carried.take_back(each)
+            self.context = self._carried.context
         settle_owed()
 
     async def _give_up(
@@ -256,7 +253,7 @@ class Holdings:
         if cause is None and self.phase is not OPEN:
             cause = ScopeClosedError(self.path, self.phase.value, name)
         lost = next((host for host in hosts if host.lost), None)
-        closing = self._closing(cause)
+        closing = self._closing(cause, current_task())
         closing.floor = floor
         await closing.give_up(hosts, self._open_grace)
         if lost is not None and closing.ending.is_ok:
@@ -268,7 +265,7 @@ class Holdings:
     async def turn_away(self, resource: Inline) -> NoReturn:
         """Close what opened inline only when another task had closed the scope (law 9)."""
         error = ScopeClosedError(self.path, self.phase.value, resource.name)
-        closing = self._closing(error)
+        closing = self._closing(error, current_task())
         closing.ending.insists = True
         rest = closing.stage((resource,))
         if rest is not None:
@@ -294,7 +291,7 @@ class Holdings:
             )
         if isinstance(resource, Inline) and not self.is_owned_by(current_task()):
             raise self._inline_elsewhere(resource)
-        closing = self._closing(None)
+        closing = self._closing(None, current_task())
         if resource.kind == "scope":
             for child in self._children:
                 if child.is_owned_by(resource.task):
@@ -312,7 +309,7 @@ class Holdings:
             if host.phase is OPEN and set(host.users or ()) <= set(going):
                 going.append(host)
         if self.phase is OPEN and going:
-            closing = self._closing(error)
+            closing = self._closing(error, current_task())
             closing.ending.insists = True
             await self._close_early(going, closing)
 
@@ -483,8 +480,8 @@ class Holdings:
     async def close(self, exc: BaseException | None) -> BaseException | None:
         """Close all, in order, and return what is to be raised in place of `exc`."""
         self.phase = CLOSING
-        self._closed_by = current_task()
-        closing = self._closing(exc)
+        self._closed_by = closer = current_task()
+        closing = self._closing(exc, closer)
         outermost = self._outermost or self
         outermost._closings += 1
         try:
@@ -494,13 +491,15 @@ class Holdings:
                 self._tell(Step.CLOSING)
             if self._in_flight:
                 await self._turn_away(closing)
-            for stage in self._order.closing():
+            for number, stage in enumerate(self._order.closing(), 1):
                 rest = closing.stage(stage)
                 if rest is not None:
                     await rest
+                elif number % BATCH == 0:
+                    await closing.turn()
                 if self._carried is not None or owed:
                     self._take_back(stage)
-            return self._has_closed(closing)
+            return self._has_closed(closing, closer)
         finally:
             outermost._closings -= 1
             self._closed_by = None
@@ -508,24 +507,25 @@ class Holdings:
             for latch in self._watchers:
                 latch.arrive()
 
-    def _has_closed(self, closing: Closing) -> BaseException | None:
+    def _has_closed(self, closing: Closing, closer: Task[Any] | None) -> BaseException | None:
         """Let go of all that was held, and return what is to be raised."""
         # What was held knows its holdings, and the context its scope: circles that only the
         # garbage collector would undo.
         self._order = _NOTHING
         self._by_value = None
-        self._carried = self._base = None
+        self._carried = None
         del self.context
         if self.parent is not None:
             del self.parent._children[self]
         if self._lost_need is not None:
             closing.ending.fail(self._lost_need)
-        self._report(closing)
+        if closing.overdue:
+            self._report(closing)
         self.phase = CLOSED
         if self._id:
             self._tell(Step.CLOSED, closing.ending.outcome)
-        error = self._conclude(closing)
-        if self._own_cancel and not self.is_owned_by(current_task()):
+        error = self._conclude(closing, closer)
+        if self._own_cancel and not self.is_owned_by(closer):
             self.error_left = error  # the owner is still to learn why it was cancelled
         return error
 
@@ -570,17 +570,14 @@ class Holdings:
         await closing.join(self._idle, until)
 
     def _report(self, closing: Closing) -> None:
-        """Add an error that names what had not closed in time, if anything."""
-        if closing.overdue:
-            late = tuple(each.name for each in closing.overdue)
-            left = tuple(each.name for each in closing.abandoned)
-            error = CloseTimeoutError(
-                self.path, closing.timeout, late, left, hurried=closing.hurried
-            )
-            closing.ending.fail(error)
+        """Add an error that names what had not closed in time."""
+        late = tuple(each.name for each in closing.overdue)
+        left = tuple(each.name for each in closing.abandoned)
+        error = CloseTimeoutError(self.path, closing.timeout, late, left, hurried=closing.hurried)
+        closing.ending.fail(error)
 
-    def _closing(self, body: BaseException | None) -> Closing:
-        """Return a closing that ends within that of the nearest scope around that closes."""
+    def _closing(self, body: BaseException | None, closer: Task[Any] | None) -> Closing:
+        """Return a closing, by a task, within that of the nearest scope around that closes."""
         around: Holdings | None = self if (self._outermost or self)._closings else None
         while around is not None and around._deadline is None:
             around = around.parent
@@ -592,16 +589,15 @@ class Holdings:
         if limit is not None:
             outer = _sooner(outer, limit.when)
         closing = Closing(self.loop, self._close_timeout, outer, body, least)
-        closing.floor = self._floor(body)
+        closing.floor = self._floor(closer, body)
         if limit is not None:
             limit.watch(closing)
         return closing
 
-    def _conclude(self, closing: Closing) -> BaseException | None:
+    def _conclude(self, closing: Closing, closer: Task[Any] | None) -> BaseException | None:
         ending = closing.ending
         if ending.is_ok and not self._own_cancel:
             return None
-        closer = current_task()
         by_owner = self.is_owned_by(closer)
         own = self._own_cancel and by_owner
         # A scope may be closed by another task than entered it, of whose earlier requests nothing
@@ -621,9 +617,8 @@ class Holdings:
         if cancellation is not None and task is not None:
             deliver_again(task, cancellation, floor)
 
-    def _floor(self, delivered: BaseException | None = None) -> int:
+    def _floor(self, task: Task[Any] | None, delivered: BaseException | None = None) -> int:
         """Return how many requests to cancel the calling task had seen before this one."""
-        task = current_task()
         if task is None or (self.phase is not OPEN and self.is_owned_by(task)):
             return self._baseline
         return requests_delivered(task) - is_a(delivered, CancelledError)
@@ -631,7 +626,8 @@ class Holdings:
     def _settle(self, closing: Closing) -> None:
         """End a closing that was not the whole scope's: raise what is to be raised."""
         ending = closing.ending
-        self._report(closing)
+        if closing.overdue:
+            self._report(closing)
         error, again = ending.conclude(self.path, requested=ending.was_cancelled, own=False)
         self._deliver_again(again, closing.floor)
         if error is not None:

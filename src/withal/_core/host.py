@@ -39,7 +39,8 @@ class Host(Openable):
         if self.observers:
             self.tell(Step.OPENING)
         name = self._name or name_of(self._manager)
-        context = self.take_context()
+        self.before = keeper.context
+        self.after = context = self.before.copy()
         loop = keeper.loop
         live = self._live()
         try:
@@ -72,7 +73,7 @@ class Host(Openable):
         if self.task is None:
             self.task = current_task()  # it has been started eagerly, and start() goes on later
         try:
-            value = self.enter()
+            value = self._enter(self._manager)
             if self.is_async:
                 value = await value
         except BaseException as exc:  # carried to whoever entered it
@@ -81,7 +82,7 @@ class Host(Openable):
         self.has_opened(value)
         if not self.asked:
             self._latch.arrive(self)  # type: ignore[union-attr]  # which start() has set
-            self._waiting = self.keeper.loop.create_future()
+            self._waiting = Future(loop=self.keeper.loop)
             try:
                 await self._waiting
             except CancelledError as death:
@@ -90,7 +91,7 @@ class Host(Openable):
         seen = self._seen
         self.is_closing()
         try:
-            done = self.exit(seen)
+            done = self._exit(self._manager, None, None, None) if seen is None else self.exit(seen)
             if self.is_async:
                 done = await done
             suppresses = bool(done)

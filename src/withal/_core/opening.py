@@ -20,12 +20,20 @@ def start(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
             yield
         if latch.missing <= 0:
             return
+    yield from _until_open(hosts, latch)
+
+
+def _until_open(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
+    """Wait until all of these, which have been started, are open or one has failed."""
     yield  # a turn of the loop, after which what need not wait is open
     if latch.missing > 0:
         for host in hosts:
             host.check_started()
         while latch.missing > 0:
             yield from latch.waiter()
+
+
+wait_until_open = types.coroutine(_until_open)
 
 
 async def start_in_order(hosts: Sequence[Openable], arrivals: Arrivals) -> None:

@@ -40,7 +40,8 @@ class Order(Generic[T]):
     def add_together(self, items: Sequence[T]) -> None:
         """Add what has just opened together."""
         self._next += 1
-        self._stages.update(dict.fromkeys(items, self._next))
+        for item in items:
+            self._stages[item] = self._next
 
     def remove(self, item: T) -> None:
         """Forget an item, if it is there: it has closed, or is closed by somebody else."""
@@ -48,10 +49,15 @@ class Order(Generic[T]):
 
     def closing(self) -> Iterator[list[T]]:
         """Yield the stages in order of closing, as they are now."""
-        items = list(self._stages.items())
-        while items:
-            item, number = items.pop()
+        stage: list[T] = []
+        last = 0
+        for item, number in reversed(list(self._stages.items())):
+            if number == last:
+                stage.append(item)
+                continue
+            if stage:
+                yield stage
             stage = [item]
-            while items and items[-1][1] == number:
-                stage.append(items.pop()[0])
+            last = number
+        if stage:
             yield stage

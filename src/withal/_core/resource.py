@@ -47,12 +47,7 @@ class Keeper(Protocol):
 
     @property
     def context(self) -> Context:
-        """The context that the scope was entered with, and is current in."""
-        ...
-
-    @property
-    def base(self) -> Context:
-        """What `context` holds now, as a context that does not change."""
+        """What the scope is current in. It does not change; what runs takes a copy."""
         ...
 
     @property
@@ -318,7 +313,8 @@ class Openable(Managed):
         asked: closing has been asked for; while it opens, that it is to close once it has.
         was_returned: somebody has been given its value, of a declared resource.
         before: the scope's context as it was before the opening.
-        after: the one that it was opened in.
+        after: a copy of that, its own, in which it is opened and closed: what is set in one
+            resource is not reset in the one beside it.
     """
 
     asked = False
@@ -329,15 +325,6 @@ class Openable(Managed):
     def start(self, latch: Latch) -> None:
         """Begin to open it, and have `latch` told when it is open or has failed."""
         raise NotImplementedError
-
-    def take_context(self) -> Context:
-        """Return a context of its own, to be opened and closed in.
-
-        What is set in one resource is not reset in the one beside it.
-        """
-        self.before = self.keeper.base
-        self.after = self.before.copy()
-        return self.after
 
     def check_started(self) -> None:
         """Notice, a turn after the start, that what was to run for it never has."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from asyncio import Task, current_task
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from contextvars import ContextVar, Token, copy_context
 from functools import partial
 from inspect import iscoroutine
@@ -283,12 +282,12 @@ class Scope(Telling):
                 f"{name or name_of(manager)!r} cannot be entered inline: only the task that "
                 f"entered scope {held.path!r} can do that; leave out inline=True"
             )
+        if not inline and is_direct(manager):
+            return held.open_direct(Direct(held, manager, name))  # type: ignore[no-any-return]
         kind = None
         if isinstance(manager, Telling):
             name, kind = manager.tell_through_its_holder(name)
         if not inline:
-            if is_direct(manager):
-                return held.open_direct(Direct(held, manager, name, kind))  # type: ignore[no-any-return]
             host = Host(held, manager, name, kind)
             await held.open_together((host,))
             return host.value  # type: ignore[no-any-return]
@@ -550,11 +549,13 @@ class Scope(Telling):
 
     def _leave_context(self) -> None:
         if self._token is not None:
-            # Another task than entered it has nothing to reset in its own context. The owner may
-            # still come, when its body ends.
-            with suppress(ValueError):
+            try:
                 _current.reset(self._token)
-                self._token = None
+            except ValueError:
+                # Another task than entered it has nothing to reset in its own context. The owner
+                # may still come, when its body ends.
+                return
+            self._token = None
 
 
 _PARENTS = (Scope, NoneType)
@@ -564,7 +565,7 @@ def _openable(
     held: Holdings, manager: object, name: str | None, kind: str | None = None
 ) -> Host | Direct:
     """Return the resource of a manager, with a task of its own where that helps."""
-    return (Direct if is_direct(manager) else Host)(held, manager, name, kind)
+    return Direct(held, manager, name) if is_direct(manager) else Host(held, manager, name, kind)
 
 
 def _current_task() -> Task[Any] | None:
