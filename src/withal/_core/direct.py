@@ -12,7 +12,7 @@ from typing import Any, final
 from withal._core.credentials import text_without_credentials
 from withal._core.events import Step
 from withal._core.managers import GENERATOR_MANAGER
-from withal._core.resource import CLOSING, OPEN, Keeper, Openable, running_task_name
+from withal._core.resource import CLOSED, CLOSING, OPEN, Keeper, Openable, running_task_name
 from withal._core.shield import Latch
 
 # Libraries whose synchronous managers govern the task that enters them: cancel scopes, timeouts.
@@ -37,7 +37,8 @@ class Direct(Openable):
         self.keeper = keeper
         self.observers = keeper.observers
         self.opening_at = keeper.clock()
-        self._name = None if name is None else text_without_credentials(name)
+        if name is not None:
+            self._name = text_without_credentials(name)
 
     @property
     def task_name(self) -> str:
@@ -86,7 +87,9 @@ class Direct(Openable):
         except BaseException as exc:  # carried to whoever closes it
             self.has_closed(self.failure(exc))
         else:
-            self.has_closed(None)
+            self.phase = CLOSED  # all that has_closed would do where nobody is to be told
+            if self.observers or self.needs or self._latch is not None:
+                self.has_closed(None)
 
     def _begin_close(self) -> None:
         self.exit_now(self._seen)

@@ -102,6 +102,7 @@ class Resource:
     cut = False
     overdue = False
     opened_at: float | None = None
+    _name: str | None = None
     _abandoned = False
     _claimed = False  # somebody has asked for closing, and hears of the result
     _id = 0
