@@ -16,7 +16,7 @@ from asyncio import (
     get_running_loop,
 )
 from collections.abc import Callable, Sequence
-from contextvars import Context, copy_context
+from contextvars import Context
 from time import monotonic
 from typing import Any, NoReturn, final
 from weakref import ref
@@ -227,9 +227,9 @@ class Holdings:
             self._carried.carry(resource, found, to_caller=to_caller)
             self.context = self._carried.context
 
-    def carry_inline(self, resource: Inline, before: Context) -> None:
+    def carry_inline(self, resource: Inline, before: Context, after: Context) -> None:
         """Have what an inline opening has changed seen by what opens later in this scope."""
-        self._carry(resource, changes(before, copy_context()), to_caller=False)
+        self._carry(resource, changes(before, after), to_caller=False)
 
     def _take_back(self, resources: Sequence[Resource]) -> None:
         """Have the values return that these had set for the body."""

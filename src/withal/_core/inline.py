@@ -12,7 +12,8 @@ from types import CoroutineType
 from typing import Any, TypeVar, final
 
 from withal._core.causes import is_a
-from withal._core.resource import Managed, running_task_name
+from withal._core.events import Step
+from withal._core.resource import CLOSING, Managed, running_task_name
 from withal._core.shield import in_time
 
 T = TypeVar("T")
@@ -31,10 +32,15 @@ class Inline(Managed):
         self, seen: BaseException | None
     ) -> tuple[Coroutine[Any, Any, object], object] | None:
         """Exit as far as that goes without waiting; return the rest, and what it waits for."""
-        self._seen = seen
-        self.is_closing()
+        self.phase = CLOSING
+        if self.observers:
+            self.tell(Step.CLOSING)
         try:
-            done = self.exit(seen)
+            if seen is None:
+                done = self._exit(self._manager, None, None, None)
+            else:
+                self._seen = seen
+                done = self.exit(seen)
             if self.is_async:
                 step: Coroutine[Any, Any, object] = done
                 if type(done) is not CoroutineType:
@@ -43,7 +49,8 @@ class Inline(Managed):
                     return step, step.send(None)
                 except StopIteration as end:
                     done = end.value
-            self.suppressed = bool(done)
+            if done:
+                self.suppressed = True
         except BaseException as exc:
             self.has_closed(self.failure(exc))
         else:

@@ -276,7 +276,7 @@ class Scope(Telling):
         held = self._held
         if held is None or held.phase is not OPEN:
             raise self._not_open(manager)
-        if inline and not held.is_owned_by(_current_task()):
+        if inline and held.owner() is not _current_task():
             held.check_loop("open", name or name_of(manager))
             raise RuntimeError(
                 f"{name or name_of(manager)!r} cannot be entered inline: only the task that "
@@ -306,7 +306,9 @@ class Scope(Telling):
         if held.phase is not OPEN:
             await held.turn_away(resource)
         held.add(resource)
-        held.carry_inline(resource, before)
+        after = copy_context()
+        if after != before:
+            held.carry_inline(resource, before, after)
         return value  # type: ignore[no-any-return]
 
     # What is both, as aiohttp's session is, counts as asynchronous, so those come first.
