@@ -1,0 +1,143 @@
+"""A ledger: an observer that records the life of each resource."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import final
+
+from withal._core.events import Event, Step
+from withal._core.site import site_of
+from withal.ledger.life import Life, Totals
+from withal.ledger.records import Record, Summary
+
+KEEP_CLOSED = 10_000
+"""How many closed records a ledger keeps by default: at about 0.6 KiB each, 6 MiB."""
+
+
+@final
+class Ledger:
+    """An observer that keeps a record of each resource: pass it to `observing`.
+
+    The records of what is open, and of the newest `keep_closed` resources that have closed or
+    failed to open, are kept. Older ones are dropped, one for each that is added, so that the
+    memory of a ledger in a long-lived program does not grow. The summary counts every resource,
+    whether its record is kept or not.
+
+    Args:
+        keep_closed: how many records of closed resources to keep; None keeps all of them.
+
+    Raises:
+        ValueError: if `keep_closed` is negative.
+
+    Example:
+        >>> import asyncio, contextlib
+        >>> from withal import Scope, observing
+        >>> from withal.ledger import Ledger
+        >>> async def main() -> None:
+        ...     async with Scope("app") as scope:
+        ...         await scope.enter(contextlib.nullcontext(), name="nothing")
+        >>> ledger = Ledger()
+        >>> with observing(ledger):
+        ...     asyncio.run(main())
+        >>> [record.name for record in ledger.records]
+        ['app', 'nothing']
+        >>> print(ledger.summary())
+        2 opened, 2 closed, 0 leaked
+    """
+
+    def __init__(self, *, keep_closed: int | None = KEEP_CLOSED) -> None:
+        if keep_closed is not None and keep_closed < 0:
+            raise ValueError(f"keep_closed is a number of records, zero or more; got {keep_closed}")
+        self._live: dict[int, Life] = {}
+        self._ended: deque[Life] = deque(maxlen=keep_closed)  # drops the oldest in constant time
+        self._leaked: list[Life] = []  # what a tracker has found; kept, however many there are
+        self._kinds: dict[str, Totals] = {}
+
+    def __repr__(self) -> str:
+        return f"<Ledger: {self.summary()}>"
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event."""
+        if event.step is Step.OPENING:
+            # Above are this method and emit() only, and the rest of withal, which is passed over.
+            site = site_of(sys._getframe(1))
+            stack = () if site is None else ((site.code, site.offset),)
+            life = Life(event.id, event.name, event.kind, event.scope, event.task, stack, event.time)
+            self._live[event.id] = life
+        elif event.id in self._live:
+            self._advance(self._live[event.id], event)
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records that are kept, in order of opening."""
+        lives = (*self._ended, *self._leaked, *self._live.values())
+        return tuple(life.record() for life in sorted(set(lives), key=lambda life: life.id))
+
+    def open(self) -> tuple[Record, ...]:
+        """Return the records of what is open now, in order of opening."""
+        return tuple(life.record() for life in list(self._live.values()) if life.is_open)
+
+    def leaked(self) -> tuple[Record, ...]:
+        """Return the records of what is open although nothing is left that would close it.
+
+        That is what did not end when it was cancelled past its scope's deadline, whatever is open
+        in a scope that is not, and what a tracker has found to have leaked.
+        """
+        live = list(self._live.values())
+        scopes = {(*life.scope, life.name) for life in live if life.kind == "scope"}
+        found = [
+            life
+            for life in live
+            if life.is_open and (life.abandoned or (life.scope and life.scope not in scopes))
+        ]
+        lives = sorted({*found, *self._leaked}, key=lambda life: life.id)
+        return tuple(life.record() for life in lives)
+
+    def summary(self) -> Summary:
+        """Return what is known of each kind, closed resources whose records are gone included."""
+        kinds = tuple(totals.lifetimes(kind) for kind, totals in list(self._kinds.items()))
+        return Summary(kinds, len(self.leaked()))
+
+    def begin(self, life: Life) -> None:
+        """Take over what a tracker has seen to open."""
+        self._live[life.id] = life
+        self._totals(life.kind).add_opened()
+
+    def end(self, life: Life) -> None:
+        """Take note that what `begin` was called for has closed."""
+        if self._live.pop(life.id, None) is None or life.closed_at is None:
+            return
+        opened_at = life.closed_at if life.opened_at is None else life.opened_at
+        self._totals(life.kind).add_closed(life.closed_at - opened_at)
+        self._ended.append(life)
+
+    def leak(self, life: Life) -> None:
+        """Take note that something has leaked."""
+        self._leaked.append(life)
+
+    def _totals(self, kind: str) -> Totals:
+        totals = self._kinds.get(kind)
+        if totals is None:
+            totals = self._kinds[kind] = Totals()
+        return totals
+
+    def _advance(self, life: Life, event: Event) -> None:
+        if event.step is Step.OPENED:
+            life.opened_at = event.time
+            life.task = event.task
+            self._totals(life.kind).add_opened()
+        elif event.step is Step.CLOSING:
+            life.closing_at = event.time
+        elif event.step is Step.ABANDONED:
+            life.abandoned = True
+        elif event.step is Step.CLOSED:
+            life.closed_at = event.time
+            life.outcome = event.outcome
+            life.abandoned = False
+            self.end(life)
+        elif event.step is Step.FAILED:
+            life.outcome = event.outcome
+            del self._live[life.id]
+            self._ended.append(life)
+            self._totals(life.kind).failed += 1

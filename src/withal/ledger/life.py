@@ -1,0 +1,98 @@
+"""The life of one resource while it goes on, and the totals of a kind: what a ledger changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import CodeType
+from typing import final
+
+from withal._core.events import Outcome
+from withal._core.site import Site
+from withal.ledger.records import Ending, Lifetimes, Record
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Life:
+    """What `Record` tells, while it changes. A place is a code object and an offset."""
+
+    id: int
+    name: str
+    kind: str
+    scope: tuple[str, ...]
+    task: str
+    stack: tuple[tuple[CodeType, int], ...]
+    opening_at: float
+    opened_at: float | None = None
+    closing_at: float | None = None
+    closed_at: float | None = None
+    outcome: Outcome | None = None
+    ending: Ending | None = None
+    abandoned: bool = False
+    tracked: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has opened and has not closed."""
+        return self.opened_at is not None and self.closed_at is None
+
+    def record(self) -> Record:
+        """Return what is known of it now."""
+        sites = tuple(Site(*place) for place in self.stack)
+        return Record(
+            self.id,
+            self.name,
+            self.kind,
+            self.scope,
+            self.task,
+            sites[0] if sites else None,
+            self.opening_at,
+            self.opened_at,
+            self.closing_at,
+            self.closed_at,
+            self.outcome,
+            self.ending,
+            sites if self.tracked else (),
+        )
+
+
+@final
+@dataclass(slots=True)
+class Totals:
+    """What `Lifetimes` tells, while it changes."""
+
+    opened: int = 0
+    closed: int = 0
+    failed: int = 0
+    open_now: int = 0
+    open_at_most: int = 0
+    total_seconds: float = 0.0
+    longest_seconds: float = 0.0
+
+    def add_opened(self) -> None:
+        """Count one more that has opened."""
+        self.opened += 1
+        self.open_now += 1
+        if self.open_now > self.open_at_most:
+            self.open_at_most = self.open_now
+
+    def add_closed(self, seconds: float) -> None:
+        """Count one that has closed and was open for so long."""
+        self.closed += 1
+        self.open_now -= 1
+        self.total_seconds += seconds
+        if seconds > self.longest_seconds:
+            self.longest_seconds = seconds
+
+    def lifetimes(self, kind: str) -> Lifetimes:
+        """Return what is known of this kind now."""
+        return Lifetimes(
+            kind,
+            self.opened,
+            self.closed,
+            self.failed,
+            self.open_now,
+            self.open_at_most,
+            self.total_seconds,
+            self.longest_seconds,
+        )
