@@ -77,12 +77,14 @@ GRANTS = {
     "withal.fetch": ("withal._core", "withal.files", "withal.http"),
     "withal.testing": ("withal._core", "withal.ledger"),
     "withal.audit": ("withal._core", "withal.ledger"),
+    "withal.tracking": ("withal", "withal._core", "withal.ledger"),
     "withal.cli": (
         "withal",
         "withal._core",
         "withal.fetch",
         "withal.ledger",
         "withal.audit",
+        "withal.tracking",
     ),
     "withal.__main__": ("withal.cli",),
     "pytest_withal": ("withal.audit",),
@@ -93,6 +95,9 @@ THIRD_PARTY = {
     "withal._core.runner": {"uvloop"},  # if it is asked for, and installed
     "withal.audit.delivery": {"anyio"},  # if that delivery is asked for
     "withal.http": {"aiohttp"},
+    # Each when the program has imported it.
+    "withal.tracking.adapters.network": {"uvloop"},
+    "withal.tracking.adapters.tasks": {"uvloop"},
     "withal.fetch": {"aiohttp", "yarl"},
     "withal.cli": {"aiohttp", "rich", "typer"},
     "withal.cli.audit": {"rich", "uvloop"},  # if it is asked for

@@ -197,6 +197,90 @@ def audit(
     raise typer.Exit(status)
 
 
+@app.command(
+    no_args_is_help=True,
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
+)
+def track(
+    program: Annotated[
+        list[str] | None, typer.Argument(metavar="SCRIPT [ARGS]...", hidden=True)
+    ] = None,
+    module: Annotated[
+        bool,
+        typer.Option("-m", help="SCRIPT is the name of a module, as for python -m."),
+    ] = False,
+    fail_on_leak: Annotated[
+        bool, typer.Option("--fail-on-leak", help="Exit with 3 if there is a leak.")
+    ] = False,
+    ignore: Annotated[
+        list[str], typer.Option(metavar="CLASS", help="Leave out a class of leaks; repeatable.")
+    ] = [],  # noqa: B006  # nobody changes it
+    also: Annotated[
+        list[str],
+        typer.Option(metavar="PACKAGE", help="Follow its with statements, too; repeatable."),
+    ] = [],  # noqa: B006
+    held: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.001, help="Warn of what is open longer than that."),
+    ] = None,
+    stall: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", min=0.001, help="Name the line that holds the loop that long."
+        ),
+    ] = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write a report as JSON.")
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print no report on standard error.")
+    ] = False,
+    keep: Annotated[
+        int, typer.Option(metavar="N", min=0, help="How many closed resources to keep records of.")
+    ] = 10_000,
+) -> None:
+    """Run a program and report what it opened and never closed.
+
+    The program runs as python would run it: its arguments, output and exit status are its own. The
+    report follows on standard error. Files, sockets, transports, streams, servers, processes,
+    threads, tasks, generators, locks, sessions of aiohttp and httpx, connections to databases, and
+    each with statement of the program are followed.
+
+    A leak is never closed, closed by the garbage collector, closed by the loop's end, or closed at
+    exit.
+
+    \b
+    Example:
+      withal track server.py --port 8000
+      withal track --fail-on-leak --json leaks.json -m package.tool
+
+    \b
+    Exit status:
+      that of the program, or
+      2    the arguments are wrong
+      3    there is a leak, the status of the program was 0, and --fail-on-leak is given
+    """
+    from withal.cli.track import track_command
+    from withal.tracking.options import TrackOptions
+
+    if not program:
+        raise typer.BadParameter("which script, or with -m which module, is missing")
+    options = TrackOptions(
+        target=program[0],
+        is_module=module,
+        arguments=tuple(program[1:]),
+        also=tuple(also),
+        ignore=tuple(ignore),
+        fail_on_leak=fail_on_leak,
+        quiet=quiet,
+        held=held,
+        stall=stall,
+        json=None if json_ is None else str(json_.absolute()),
+        keep=keep,
+    )
+    track_command(options)
+
+
 @app.command()
 def demo(
     output: Annotated[

@@ -63,7 +63,9 @@ class Ledger:
             # Above are this method and emit() only, and the rest of withal, which is passed over.
             site = site_of(sys._getframe(1))
             stack = () if site is None else ((site.code, site.offset),)
-            life = Life(event.id, event.name, event.kind, event.scope, event.task, stack, event.time)
+            life = Life(
+                event.id, event.name, event.kind, event.scope, event.task, stack, event.time
+            )
             self._live[event.id] = life
         elif event.id in self._live:
             self._advance(self._live[event.id], event)
@@ -102,21 +104,33 @@ class Ledger:
     def begin(self, life: Life) -> None:
         """Take over what a tracker has seen to open."""
         self._live[life.id] = life
-        self._totals(life.kind).add_opened()
+        self.totals(life.kind).add_opened()
 
     def end(self, life: Life) -> None:
         """Take note that what `begin` was called for has closed."""
         if self._live.pop(life.id, None) is None or life.closed_at is None:
             return
         opened_at = life.closed_at if life.opened_at is None else life.opened_at
-        self._totals(life.kind).add_closed(life.closed_at - opened_at)
+        self.totals(life.kind).add_closed(life.closed_at - opened_at)
         self._ended.append(life)
+
+    def forget(self, life: Life) -> None:
+        """Take back that `begin` was called."""
+        if self._live.pop(life.id, None) is not None:
+            totals = self.totals(life.kind)
+            totals.opened -= 1
+            totals.open_now -= 1
 
     def leak(self, life: Life) -> None:
         """Take note that something has leaked."""
         self._leaked.append(life)
 
-    def _totals(self, kind: str) -> Totals:
+    def keep(self, life: Life) -> None:
+        """Keep the record of what has closed and is counted already."""
+        self._ended.append(life)
+
+    def totals(self, kind: str) -> Totals:
+        """Return the totals of a kind, to be changed."""
         totals = self._kinds.get(kind)
         if totals is None:
             totals = self._kinds[kind] = Totals()
@@ -126,7 +140,7 @@ class Ledger:
         if event.step is Step.OPENED:
             life.opened_at = event.time
             life.task = event.task
-            self._totals(life.kind).add_opened()
+            self.totals(life.kind).add_opened()
         elif event.step is Step.CLOSING:
             life.closing_at = event.time
         elif event.step is Step.ABANDONED:
@@ -140,4 +154,4 @@ class Ledger:
             life.outcome = event.outcome
             del self._live[life.id]
             self._ended.append(life)
-            self._totals(life.kind).failed += 1
+            self.totals(life.kind).failed += 1

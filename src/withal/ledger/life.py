@@ -11,7 +11,6 @@ from withal._core.site import Site
 from withal.ledger.records import Ending, Lifetimes, Record
 
 
-@final
 @dataclass(slots=True, eq=False)
 class Life:
     """What `Record` tells, while it changes. A place is a code object and an offset."""

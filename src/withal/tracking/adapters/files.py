@@ -1,0 +1,252 @@
+"""Files and descriptors: ``open``, ``os.open`` and what else makes a descriptor."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import sys
+from functools import wraps
+from types import FrameType
+from typing import Any, cast
+
+from withal.ledger.records import Ending
+from withal.tracking.book import Book
+from withal.tracking.held import Held, Kind
+from withal.tracking.patches import hide_frame
+from withal.tracking.program import PROGRAM
+from withal.tracking.tracker import Tracker
+
+
+def _is_closed(number: int) -> bool:
+    try:
+        os.fstat(_descriptor(number))
+    except OSError:
+        return True
+    return False
+
+
+FILE = Kind("file", "file", 3, is_over=lambda file: bool(file.closed), is_system=True)
+PIPE = Kind("pipe", "process", 1, is_over=lambda file: bool(file.closed))
+DESCRIPTOR = Kind("descriptor", "file", 1, is_over=_is_closed)
+
+# Descriptors are found by negative keys: those of objects, their addresses, are positive.
+
+
+def _key(descriptor: int) -> int:
+    return -1 - descriptor
+
+
+def _descriptor(key: int) -> int:
+    return -1 - key
+
+
+def follow(tracker: Tracker) -> None:
+    """Follow what ``open`` returns, and descriptors that are opened and closed by number."""
+    book = tracker.book
+    opening = _make_open(book)
+    tracker.patches.replace(io, "open", opening)
+    tracker.patches.replace(builtins, "open", lambda _: io.open)
+    for name in "open", "dup", "memfd_create", "eventfd", "pidfd_open":
+        if hasattr(os, name):
+            tracker.patches.replace(os, name, _returning_descriptors(book))
+    for name in "pipe", "pipe2", "openpty":
+        if hasattr(os, name):
+            tracker.patches.replace(os, name, _returning_descriptors(book))
+    tracker.patches.replace(os, "close", _closing(book))
+    tracker.patches.replace(os, "closerange", _closing_range(book))
+
+
+def _returning_descriptors(book: Book) -> Any:
+    def make(original: Any) -> Any:
+        @wraps(original)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            try:
+                result: int | tuple[int, ...] = original(*args, **kwargs)
+            except BaseException as exc:
+                hide_frame(exc)
+                raise
+            frame = sys._getframe(1)
+            if _is_wanted(book, frame):
+                for each in result if isinstance(result, tuple) else (result,):
+                    book.opened(each, DESCRIPTOR, key=_key(each), frame=frame)
+            return result
+
+        return replacement
+
+    return make
+
+
+def _is_wanted(book: Book, frame: FrameType) -> bool:
+    """Tell whether a descriptor is the program's: opened by itself, or by ``mkstemp`` for it."""
+    file = frame.f_code.co_filename
+    return book.program.owner(file) is PROGRAM or file.endswith("tempfile.py")
+
+
+def _closing(book: Book) -> Any:
+    def make(original: Any) -> Any:
+        @wraps(original)
+        def close(fd: Any) -> None:
+            try:
+                original(fd)
+            except BaseException as exc:
+                hide_frame(exc)
+                raise
+            finally:
+                if type(fd) is int:
+                    book.closed_key(_key(fd))
+
+        return close
+
+    return make
+
+
+def _closing_range(book: Book) -> Any:
+    def make(original: Any) -> Any:
+        @wraps(original)
+        def closerange(low: Any, high: Any, /) -> None:
+            original(low, high)
+            for held in list(book.open_now()):
+                if held.sort is DESCRIPTOR and low <= _descriptor(held.key) < high:
+                    book.end(held)
+
+        return closerange
+
+    return make
+
+
+# The builtin makes its file objects in C, of types that cannot be changed. So that what closes
+# them can be seen, the lowest of a file's layers is of a class of this module's, and the layers
+# are put together as the documentation of io.open says, and CPython's own Lib/_pyio.py does.
+# https://github.com/python/cpython/blob/main/Lib/_pyio.py
+
+
+class _FileIO(io.FileIO):
+    """A file whose closing is seen, and whether a finalizer has done it."""
+
+    _held: Held | None = None
+    _book: Book | None = None
+
+    def close(self) -> None:
+        if self._held is not None and self._book is not None and not self.closed:
+            by_collector = self._finalizing  # type: ignore[attr-defined]
+            self._book.end(self._held, Ending.COLLECTED if by_collector else Ending.CLOSED)
+        try:
+            super().close()
+        except BaseException as exc:
+            hide_frame(exc)
+            raise
+
+    def _dealloc_warn(self, source: object) -> None:
+        if self._held is not None and self._book is not None:
+            self._book.end(self._held, Ending.COLLECTED)
+        super()._dealloc_warn(source)  # type: ignore[misc]
+
+
+_FileIO.__module__ = io.FileIO.__module__
+_FileIO.__qualname__ = _FileIO.__name__ = io.FileIO.__name__
+
+_LETTERS = frozenset("axrwb+t")
+
+
+def _make_open(book: Book) -> Any:
+    def make(original: Any) -> Any:
+        @wraps(original)
+        def open(  # noqa: A001  # its name shows in the documentation of the builtin
+            file: Any,
+            mode: str = "r",
+            buffering: int = -1,
+            encoding: str | None = None,
+            errors: str | None = None,
+            newline: str | None = None,
+            closefd: bool = True,
+            opener: Any = None,
+        ) -> Any:
+            frame = sys._getframe(1)
+            try:
+                if not _is_regular(mode, buffering, encoding, errors, newline) or not closefd:
+                    return original(
+                        file, mode, buffering, encoding, errors, newline, closefd, opener
+                    )
+                raw = _FileIO(file, mode.replace("b", "").replace("t", ""), True, opener)
+                try:
+                    result = _layered(raw, mode, buffering, encoding, errors, newline)
+                except BaseException:
+                    raw.close()
+                    raise
+            except BaseException as exc:
+                hide_frame(exc)
+                raise
+            _note(book, raw, result, file, frame)
+            return result
+
+        return open
+
+    return make
+
+
+def _note(book: Book, raw: _FileIO, result: Any, file: object, frame: FrameType) -> None:
+    before = book.find_key(_key(file)) if type(file) is int else None
+    caller = frame.f_code.co_filename
+    kind = PIPE if caller.endswith("subprocess.py") else FILE
+    held = book.opened(raw, kind, frame=frame)
+    if held is not None:
+        held.type_name = type(result).__name__
+        raw._held = held
+        raw._book = book
+    if before is not None:
+        if held is not None and before.own:
+            held.stack = held.stack or before.stack
+        book.end(before)  # the file closes it from now on
+
+
+def _is_regular(mode: object, buffering: object, *text: object) -> bool:
+    """Tell whether these arguments are valid; the builtin says itself what is wrong otherwise."""
+    if type(mode) is not str or type(buffering) is not int:
+        return False
+    letters = set(mode)
+    binary = "b" in letters
+    return (
+        letters <= _LETTERS
+        and len(letters) == len(mode)
+        and len(letters & set("axrw")) == 1
+        and not ("t" in letters and binary)
+        and not (binary and any(each is not None for each in text))
+        and (buffering != 0 or binary)
+        and not (buffering == 1 and binary)
+    )
+
+
+def _layered(
+    raw: io.FileIO,
+    mode: str,
+    buffering: int,
+    encoding: str | None,
+    errors: str | None,
+    newline: str | None,
+) -> Any:
+    line_buffering = buffering == 1
+    if buffering < 0 and raw.isatty():
+        line_buffering = True
+    if buffering < 0 or line_buffering:
+        buffering = _buffer_size(raw)
+    if buffering == 0:
+        return raw
+    layer: Any = io.BufferedReader
+    if "+" in mode:
+        layer = io.BufferedRandom
+    elif "r" not in mode:
+        layer = io.BufferedWriter
+    buffer = layer(raw, buffering)
+    if "b" in mode:
+        return buffer
+    file = io.TextIOWrapper(buffer, encoding, errors, newline, line_buffering)
+    file.mode = mode  # type: ignore[misc]
+    return file
+
+
+def _buffer_size(raw: io.FileIO) -> int:
+    size: int = cast("Any", raw)._blksize
+    if sys.version_info >= (3, 14):
+        return max(min(size, 8192 * 1024), io.DEFAULT_BUFFER_SIZE)
+    return size if size > 1 else io.DEFAULT_BUFFER_SIZE

@@ -1,0 +1,203 @@
+"""Sockets, and what asyncio makes of them: transports, streams, servers, loops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Iterable
+from typing import Any, cast
+
+from withal.ledger.records import Ending
+from withal.tracking.held import Kind
+from withal.tracking.tracker import Tracker
+
+
+def _is_shut(transport: Any) -> bool:
+    return bool(transport.is_closing())
+
+
+SOCKET = Kind("socket", "network", 1, lambda each: bool(each.fileno() < 0), is_system=True)
+TRANSPORT = Kind("transport", "network", 2, _is_shut, is_system=True)
+STREAM = Kind("stream writer", "network", 3, lambda each: _is_shut(each.transport))
+SERVER = Kind("server", "network", 4, lambda each: not each.is_serving() and not each.sockets)
+LOOP = Kind("event loop", "network", 9, lambda loop: bool(loop.is_closed()))
+
+
+def follow_sockets(tracker: Tracker) -> None:
+    """Follow sockets."""
+    tracker.follow(socket.socket, SOCKET, closes=["close", "detach"])
+
+
+def follow_loops(tracker: Tracker) -> None:
+    """Follow event loops, and the servers that they make."""
+    from asyncio import base_events
+
+    book = tracker.book
+
+    def made(loop: Any, *_: object, **__: object) -> None:
+        if book.find(loop) is None:
+            book.opened(loop, LOOP)
+
+    tracker.patches.after(base_events.BaseEventLoop, "__init__", made)
+    tracker.closing(base_events.BaseEventLoop, "close")
+
+    def listening(server: Any, loop: object, sockets: Any = (), *_: object, **__: object) -> None:
+        held = book.opened(server, SERVER)
+        for each in cast("Iterable[Any]", sockets or ()):
+            found = book.find(each)
+            if held is not None and found is not None:
+                book.take_over(held, found)
+
+    tracker.patches.after(base_events.Server, "__init__", listening)
+    tracker.closing(base_events.Server, "close")
+
+
+def follow_selector_transports(tracker: Tracker) -> None:
+    """Follow transports of asyncio's own loop."""
+    from asyncio import selector_events
+
+    book = tracker.book
+
+    def made(transport: Any, loop: object, sock: Any, *_: object, **__: object) -> None:
+        held = book.opened(transport, TRANSPORT, holds=sock)
+        server = getattr(transport, "_server", None)
+        if held is not None and server is not None:
+            held.own = False  # a client's connection to a server of the program
+
+    cls: Any = vars(selector_events)["_SelectorTransport"]
+    tracker.patches.after(cls, "__init__", made)
+    for name in "close", "abort", "_force_close", "_call_connection_lost":
+        tracker.closing(cls, name)
+    tracker.patches.before(cls, "__del__", _dying(tracker))
+
+
+def _dying(tracker: Tracker) -> Any:
+    def dying(thing: object) -> None:
+        held = tracker.book.find(thing)
+        if held is not None and not (held.ref and held.sort and held.sort.is_over):
+            return
+        if held is not None:
+            tracker.book.end(held, Ending.COLLECTED)
+
+    return dying
+
+
+def follow_pipes(tracker: Tracker) -> None:
+    """Follow pipes that asyncio reads and writes."""
+    from asyncio import unix_events
+
+    book = tracker.book
+
+    def made(transport: Any, loop: object, pipe: Any, *_: object, **__: object) -> None:
+        book.opened(transport, TRANSPORT, holds=pipe)
+
+    for name in "_UnixReadPipeTransport", "_UnixWritePipeTransport":
+        cls = getattr(unix_events, name)
+        tracker.patches.after(cls, "__init__", made)
+        for method in "close", "_close", "_call_connection_lost":
+            tracker.closing(cls, method)
+
+
+def follow_streams(tracker: Tracker) -> None:
+    """Follow stream writers."""
+    book = tracker.book
+
+    def made(writer: Any, *_: object, **__: object) -> None:
+        held = book.opened(writer, STREAM)
+        transport = book.find(writer.transport)
+        if held is not None and transport is not None:
+            if not transport.own and not held.own:
+                return
+            # It closes with its transport; and if neither is closed, it is the one to be told.
+            if transport.held is None:
+                transport.held = []
+            transport.held.append(held)
+
+    tracker.patches.after(asyncio.StreamWriter, "__init__", made)
+    tracker.closing(asyncio.StreamWriter, "close")
+    if hasattr(asyncio.StreamWriter, "__del__"):
+
+        def dying(writer: Any) -> None:
+            held = book.find(writer)
+            if held is not None:
+                over = _is_shut(writer.transport)
+                book.end(held, Ending.CLOSED if over else Ending.COLLECTED)
+
+        tracker.patches.before(asyncio.StreamWriter, "__del__", dying)
+
+
+def follow_uvloop(tracker: Tracker) -> None:
+    """Follow what uvloop's loops make: they are compiled, and only what they return is seen."""
+    import uvloop
+
+    book = tracker.book
+    patches = tracker.patches
+
+    def made(loop: Any, *_: object, **__: object) -> None:
+        if book.find(loop) is None:
+            book.opened(loop, LOOP)
+
+    def note(result: Any) -> None:
+        is_pair = isinstance(result, tuple)
+        thing: object = cast("tuple[object, ...]", result)[0] if is_pair else result
+        kind = TRANSPORT if is_pair else SERVER
+        if book.find(thing) is None:
+            book.opened(thing, kind)
+
+    patches.after(uvloop.Loop, "__init__", made)
+    tracker.closing(uvloop.Loop, "close")
+    for name in "run_forever", "run_until_complete":
+        patches.replace(uvloop.Loop, name, _barred)
+    book.program.add_barrier(_barred(None).__code__)
+    for name in (
+        "create_connection",
+        "create_unix_connection",
+        "create_datagram_endpoint",
+        "connect_accepted_socket",
+        "connect_read_pipe",
+        "connect_write_pipe",
+        "create_server",
+        "create_unix_server",
+    ):
+        patches.replace(uvloop.Loop, name, _noting(note))
+
+
+def _barred(original: Any) -> Any:
+    """Return a method that has a frame: compiled code has none, by which a loop could be seen."""
+
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        from withal.tracking.patches import hide_frame
+
+        try:
+            return original(self, *args, **kwargs)
+        except BaseException as exc:
+            hide_frame(exc)
+            raise
+
+    return run
+
+
+def _noting(note: Any) -> Any:
+    from functools import wraps
+
+    from withal.tracking.patches import hide_frame
+
+    def make(original: Any) -> Any:
+        @wraps(original)
+        async def replacement(self: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                result = await original(self, *args, **kwargs)
+            except BaseException as exc:
+                hide_frame(exc)
+                raise
+            note(result)
+            return result
+
+        return replacement
+
+    return make
+
+
+if sys.platform == "win32":  # pragma: no cover
+    raise ImportError("tracking needs a Unix system")

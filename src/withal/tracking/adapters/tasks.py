@@ -1,0 +1,169 @@
+"""Tasks and asynchronous generators, and what the end of a loop finds of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from functools import wraps
+from typing import Any
+
+from withal.ledger.records import Ending
+from withal.tracking.book import Book
+from withal.tracking.held import Kind
+from withal.tracking.patches import hide_frame
+from withal.tracking.program import PROGRAM
+from withal.tracking.tracker import Tracker
+
+TASK = Kind("task", "task", 5, lambda task: bool(task.done()), dies_closed=True)
+GENERATOR = Kind("generator", "manager", 1, lambda each: each.ag_frame is None, dies_closed=True)
+
+_DESTROYED = "Task was destroyed but it is pending!"
+
+
+def follow_tasks(tracker: Tracker) -> None:
+    """Follow tasks, from their creation until they are done."""
+    from asyncio import base_events
+
+    book = tracker.book
+    follow_tasks_of(tracker, base_events.BaseEventLoop)
+    tracker.patches.replace(
+        base_events.BaseEventLoop, "call_exception_handler", _hearing_of_destroyed(book)
+    )
+    tracker.patches.before(
+        base_events.BaseEventLoop, "shutdown_asyncgens", _ending_generators(book)
+    )
+
+
+def follow_tasks_of(tracker: Tracker, loop_class: Any) -> None:
+    """Follow the tasks that a class of loops makes."""
+    book = tracker.book
+
+    def make(original: Any) -> Any:
+        @wraps(original)
+        def create_task(self: Any, coro: Any, **kwargs: Any) -> Any:
+            try:
+                task = original(self, coro, **kwargs)
+            except BaseException as exc:
+                hide_frame(exc)
+                raise
+            book.loops.add(self)
+            if not task.done():
+                held = book.opened(task, TASK, frame=sys._getframe(1))
+                if held is not None:
+                    held.type_name = getattr(coro, "__qualname__", held.type_name)
+                    held.name = held.type_name
+                book.sweep_tasks()
+            return task
+
+        return create_task
+
+    tracker.patches.replace(loop_class, "create_task", make)
+
+
+def follow_uvloop_tasks(tracker: Tracker) -> None:
+    """Follow the tasks of uvloop's loops."""
+    import uvloop
+
+    follow_tasks_of(tracker, uvloop.Loop)
+    tracker.patches.replace(
+        uvloop.Loop, "call_exception_handler", _hearing_of_destroyed(tracker.book)
+    )
+    tracker.patches.before(uvloop.Loop, "shutdown_asyncgens", _ending_generators(tracker.book))
+
+
+def follow_runners(tracker: Tracker) -> None:
+    """See which tasks still run when the main coroutine of ``asyncio.run`` has returned."""
+    from asyncio import runners
+
+    book = tracker.book
+
+    def make(original: Any) -> Any:
+        @wraps(original)
+        def cancel_all_tasks(loop: Any) -> None:
+            for task in asyncio.all_tasks(loop):
+                book.closed(task, Ending.LOOP_END)
+            original(loop)
+
+        return cancel_all_tasks
+
+    tracker.patches.replace(runners, "_cancel_all_tasks", make)
+
+
+def _hearing_of_destroyed(book: Book) -> Any:
+    def make(original: Any) -> Any:
+        @wraps(original)
+        def call_exception_handler(self: Any, context: Any) -> None:
+            if context.get("message") == _DESTROYED:
+                book.closed(context.get("task"), Ending.COLLECTED)
+            original(self, context)
+
+        return call_exception_handler
+
+    return make
+
+
+def _ending_generators(book: Book) -> Any:
+    def ending(loop: object) -> None:
+        for held in book.open_now():
+            if held.sort is GENERATOR and held.ref is not None:
+                generator: Any = held.ref()
+                if generator is not None:
+                    over = generator.ag_frame is None
+                    book.end(held, Ending.CLOSED if over else Ending.LOOP_END)
+
+    return ending
+
+
+def follow_generators(tracker: Tracker) -> None:
+    """Follow asynchronous generators of the program, from their first step."""
+    book = tracker.book
+
+    def first(generator: Any) -> None:
+        # One of a context manager is followed by the statement that enters that.
+        caller = sys._getframe(2)
+        is_own = book.program.owner(generator.ag_code.co_filename) is PROGRAM
+        if is_own and caller.f_code.co_filename != contextlib.__file__:
+            held = book.opened(generator, GENERATOR, frame=caller)
+            if held is not None:
+                held.type_name = held.name = generator.__qualname__
+
+    def collected(generator: Any) -> None:
+        held = book.find(generator)
+        if held is not None:
+            over = generator.ag_frame is None
+            book.end(held, Ending.CLOSED if over else Ending.COLLECTED)
+
+    def make(original: Any) -> Any:
+        @wraps(original)
+        def set_asyncgen_hooks(*args: Any, **kwargs: Any) -> None:
+            names = ("firstiter", "finalizer")
+            hooks = dict(zip(names, args, strict=False)) | kwargs
+            for name, notice in (("firstiter", first), ("finalizer", collected)):
+                if hooks.get(name) is not None:
+                    hooks[name] = _both(notice, hooks[name])
+            original(**hooks)
+
+        return set_asyncgen_hooks
+
+    tracker.patches.replace(sys, "set_asyncgen_hooks", make)
+
+
+class _Both:
+    """A hook that notices, and then does what the loop's own hook does."""
+
+    __slots__ = ("notice", "then")
+
+    def __init__(self, notice: Any, then: Any) -> None:
+        self.notice = notice
+        self.then = then
+
+    def __call__(self, generator: Any) -> None:
+        self.notice(generator)
+        self.then(generator)
+
+
+def _both(notice: Any, then: Any) -> Any:
+    while isinstance(then, _Both):  # set again from what sys.get_asyncgen_hooks returned
+        then = then.then
+    return _Both(notice, then)

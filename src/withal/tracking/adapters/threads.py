@@ -1,0 +1,56 @@
+"""Threads and executors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any
+
+from withal.tracking.held import Kind
+from withal.tracking.tracker import Tracker
+
+THREAD = Kind("thread", "thread", 2, lambda thread: not thread.is_alive(), dies_closed=True)
+EXECUTOR = Kind("executor", "thread", 5)
+
+_EXECUTORS = os.path.join("concurrent", "futures", "")
+
+
+def follow_threads(tracker: Tracker) -> None:
+    """Follow threads that are not of an executor."""
+    book = tracker.book
+
+    def started(thread: Any) -> None:
+        if _EXECUTORS not in sys._getframe(2).f_code.co_filename:
+            held = book.opened(thread, THREAD)
+            if held is not None:
+                held.name = thread.name
+
+    tracker.patches.after(threading.Thread, "start", started)
+    tracker.closing(threading.Thread, "_delete")
+
+
+def follow_thread_pools(tracker: Tracker) -> None:
+    """Follow executors of threads."""
+    from concurrent.futures.thread import ThreadPoolExecutor
+
+    _follow_executors(tracker, ThreadPoolExecutor)
+
+
+def follow_process_pools(tracker: Tracker) -> None:
+    """Follow executors of processes."""
+    from concurrent.futures.process import ProcessPoolExecutor
+
+    _follow_executors(tracker, ProcessPoolExecutor)
+
+
+def _follow_executors(tracker: Tracker, cls: Any) -> None:
+    book = tracker.book
+
+    def made(executor: Any, *_: object, **__: object) -> None:
+        # A loop shuts its own down when asyncio.run ends.
+        if "asyncio" not in sys._getframe(2).f_code.co_filename and book.find(executor) is None:
+            book.opened(executor, EXECUTOR)
+
+    tracker.patches.after(cls, "__init__", made)
+    tracker.closing(cls, "shutdown")

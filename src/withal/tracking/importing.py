@@ -1,0 +1,119 @@
+"""Importing: the program's modules are compiled with their ``with`` watched, and adapters are
+applied as soon as the module that each is for has been imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import CodeType, ModuleType
+from typing import Any, final
+
+from withal.tracking.program import PROGRAM, Program
+from withal.tracking.rewriting import compile_watched
+
+_CACHE_TAG = "withal1"
+"""Part of the name of cached bytecode: to be changed with what `rewriting` makes."""
+
+
+@final
+class WatchedLoader(SourceFileLoader):
+    """Loads a module of the program, with each ``with`` of it watched."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the module, from the cache if that is of the same source."""
+        path = self.get_filename(fullname)
+        stats = self.path_stats(path)
+        header = importlib.util.MAGIC_NUMBER + b"".join(
+            (int(each) & 0xFFFFFFFF).to_bytes(4, "little")
+            for each in (0, stats["mtime"], stats["size"])
+        )
+        cached = importlib.util.cache_from_source(path, optimization=_CACHE_TAG)
+        try:
+            data = self.get_data(cached)
+            if data.startswith(header):
+                code = marshal.loads(data[len(header) :])
+                if isinstance(code, CodeType) and code.co_filename == path:
+                    return code
+        except (OSError, EOFError, ValueError, TypeError):
+            pass  # it is compiled
+        code = compile_watched(self.get_data(path), path)
+        if not sys.dont_write_bytecode:
+            self._cache_bytecode(path, cached, bytearray(header + marshal.dumps(code)))  # type: ignore[attr-defined]
+        return code
+
+
+class _Adapting:
+    """A loader that applies an adapter once a module has been executed."""
+
+    def __init__(self, loader: Any, then: Callable[[], None]) -> None:
+        self._loader = loader
+        self._then = then
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        self._then()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+
+@final
+class Finder(MetaPathFinder):
+    """Finds modules as the other finders do, and has them loaded in its own way.
+
+    Args:
+        program: tells which modules are watched; None for none.
+        adapters: what is called when a module of that name has been imported.
+    """
+
+    def __init__(self, program: Program | None, adapters: dict[str, Callable[[], None]]) -> None:
+        self._program = program
+        self._adapters = adapters
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the specification that another finder has, with a loader of ours."""
+        adapter = self._adapters.get(fullname)
+        if adapter is None and self._program is None:
+            return None
+        spec = self._found(fullname, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        is_watched = (
+            self._program is not None
+            and type(spec.loader) is SourceFileLoader
+            and spec.origin is not None
+            and self._program.owner(os.path.abspath(spec.origin)) is PROGRAM
+        )
+        if is_watched:
+            assert spec.origin is not None
+            spec.loader = WatchedLoader(spec.loader.name, spec.origin)  # type: ignore[attr-defined]
+        if adapter is not None:
+            spec.loader = _Adapting(spec.loader, adapter)  # type: ignore[assignment]
+        return spec
+
+    def _found(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        after = False
+        for finder in list(sys.meta_path):
+            if finder is self:
+                after = True
+            elif after and hasattr(finder, "find_spec"):
+                spec = finder.find_spec(fullname, path, target)
+                if spec is not None:
+                    return spec
+        return None

@@ -1,0 +1,248 @@
+"""Launching: the program runs as ``python`` would run it, and is reported on when it ends."""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import os
+import runpy
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.machinery import SourceFileLoader
+from types import ModuleType, TracebackType
+from typing import Any, NoReturn, final
+
+from withal.ledger import Ledger
+from withal.ledger.records import Ending
+from withal.tracking.formats.json import Report, json_report
+from withal.tracking.formats.text import text_report
+from withal.tracking.options import TrackOptions
+from withal.tracking.program import TRACKER
+from withal.tracking.rewriting import compile_watched
+from withal.tracking.session import Session
+from withal.tracking.verdict import Leak, kinds_of
+
+LEAKED = 3
+"""The exit status of ``--fail-on-leak`` if there is a leak."""
+
+
+def main() -> None:
+    """Run what the first argument describes, in place of the module that was started."""
+    options = TrackOptions.loaded(sys.argv[1])
+    sys.argv[:] = [options.target, *options.arguments]
+    Run(options).run()
+
+
+@final
+class Run:
+    """One tracked program."""
+
+    def __init__(self, options: TrackOptions) -> None:
+        self.options = options
+        self.session = Session(
+            Ledger(keep_closed=options.keep),
+            also=options.also,
+            keep_statements=options.keeps_records,
+            ignore=[Ending(each) for each in options.ignore],
+        )
+        self.started_at = time.time()
+        self.status: int | None = 0
+        self._started = time.monotonic()
+        self._process = os.getpid()
+        self._finished = False
+        self._exit = os._exit
+        self._watchers: list[Any] = []
+
+    def run(self) -> None:
+        """Run the program; its exceptions and its exit pass through."""
+        # The first that is registered is called last, after what the program registers.
+        atexit.register(self._at_exit)
+        os._exit = self._exit_now
+        self.session.start()
+        self._start_watchers()
+        try:
+            if self.options.is_module:
+                self._run_module()
+            else:
+                self._run_script()
+        except SystemExit as exc:
+            self.status = _status(exc.code)
+            self.session.book.exiting = True
+            raise
+        except BaseException as exc:
+            self.status = 130 if isinstance(exc, KeyboardInterrupt) else 1
+            exc.__traceback__ = _of_the_program(exc.__traceback__, self.session)
+            self.session.book.exiting = True
+            self._fail(exc)
+        self.session.book.exiting = True
+
+    def _run_script(self) -> None:
+        path = os.path.abspath(self.options.target)
+        sys.path[0] = os.path.dirname(os.path.realpath(path))
+        code = compile_watched(_read(path), path)
+        exec(code, _main_module(path).__dict__)
+
+    def _run_module(self) -> None:
+        sys.path[0] = os.getcwd()
+        sys.modules["__main__"] = ModuleType("__main__")
+        sys.argv[0] = "-m"
+        # What the interpreter itself calls for -m.
+        runpy._run_module_as_main(self.options.target)  # type: ignore[attr-defined]
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        """End as the interpreter does after an exception that nobody has caught."""
+        sys.excepthook(type(error), error, error.__traceback__)
+        if isinstance(error, KeyboardInterrupt):
+            self._die_of_interrupt()
+        sys.exit(1)
+
+    def _die_of_interrupt(self) -> NoReturn:
+        """Have the process end by SIGINT, as the interpreter does, once all else is done."""
+        import signal
+
+        def die() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        atexit.unregister(self._at_exit)
+        atexit._run_exitfuncs()
+        self._at_exit()
+        _flush()
+        die()
+        sys.exit(130)
+
+    def _start_watchers(self) -> None:
+        options = self.options
+        if options.json or options.held is not None or options.stall is not None:
+            from withal.tracking.watchdog import Watchdog
+
+            self._watchers.append(Watchdog(self))
+
+    # The end
+
+    def _at_exit(self) -> None:
+        leaks = self.finish()
+        if leaks and self.options.fail_on_leak and self.status == 0:
+            _flush()
+            self._exit(LEAKED)
+
+    def _exit_now(self, status: int) -> NoReturn:
+        """What ``os._exit`` does while a program is tracked: report, and exit."""
+        if os.getpid() == self._process:
+            self.status = status
+            leaks = self.finish()
+            if leaks and self.options.fail_on_leak and status == 0:
+                status = LEAKED
+            if sys.stderr is not None:
+                sys.stderr.flush()
+        self._exit(status)
+
+    def finish(self) -> tuple[Leak, ...]:
+        """Conclude, and write the reports; only once, and not in a child process."""
+        if self._finished or os.getpid() != self._process:
+            return ()
+        self._finished = True
+        for each in self._watchers:
+            each.stop()
+        book = self.session.book
+        leaks = self.session.finish()
+        report = self.report(kinds_of(book), leaks)
+        for write in self._writers():
+            try:
+                write(report)
+            except OSError as exc:
+                print(f"withal track: cannot write a report: {exc}", file=sys.stderr)
+        if not self.options.quiet and sys.stderr is not None:
+            try:
+                sys.stderr.write(text_report(report.kinds, leaks))
+                sys.stderr.flush()
+            except (OSError, ValueError):
+                pass  # the program has closed it
+        return leaks
+
+    def report(self, kinds: dict[str, dict[str, Any]], leaks: tuple[Leak, ...]) -> Report:
+        """Return the report of a finished program."""
+        records = self.session.ledger.records if self.options.keeps_records else ()
+        return Report(
+            self.options.target,
+            self.started_at,
+            time.monotonic() - self._started,
+            self.status,
+            kinds,
+            leaks,
+            records,
+            self.session.book.program,
+            is_complete=self._finished,
+        )
+
+    def write_interim(self, kinds: dict[str, dict[str, Any]], leaks: tuple[Leak, ...]) -> None:
+        """Write what is known while the program runs, in case that it is killed."""
+        with suppress(OSError):  # the last report says so
+            _write(str(self.options.json), json_report(self.report(kinds, leaks)))
+
+    def _writers(self) -> list[Callable[[Report], None]]:
+        options = self.options
+        found: list[Callable[[Report], None]] = []
+        if options.json:
+            found.append(lambda report: _write(str(options.json), json_report(report)))
+        return found
+
+
+def _write(path: str, text: str) -> None:
+    """Write a file that is never half there."""
+    half = f"{path}.{os.getpid()}.part"
+    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        data = memoryview(text.encode())
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
+    os.replace(half, path)
+
+
+def _read(path: str) -> bytes:
+    """Read a file without it being followed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return b"".join(iter(lambda: os.read(descriptor, 1 << 20), b""))
+    finally:
+        os.close(descriptor)
+
+
+def _main_module(path: str) -> ModuleType:
+    """Return a new ``__main__``, as the interpreter makes it for a script."""
+    module = ModuleType("__main__")
+    module.__dict__.update(
+        __file__=path,
+        __builtins__=builtins,
+        __cached__=None,
+        __loader__=SourceFileLoader("__main__", path),
+    )
+    sys.modules["__main__"] = module
+    return module
+
+
+def _status(code: object) -> int:
+    if code is None:
+        return 0
+    return code & 0xFF if isinstance(code, int) else 1
+
+
+def _of_the_program(traceback: TracebackType | None, session: Session) -> TracebackType | None:
+    """Return a traceback from the program's first frame on."""
+    first = traceback
+    while first is not None:
+        if session.book.program.owner(first.tb_frame.f_code.co_filename) is not TRACKER:
+            return first
+        first = first.tb_next
+    return None  # a script that does not parse has no frame
+
+
+def _flush() -> None:
+    for stream in sys.stdout, sys.stderr:
+        if stream is not None:
+            with suppress(OSError, ValueError):  # the program has closed it
+                stream.flush()

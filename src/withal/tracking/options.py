@@ -1,0 +1,66 @@
+"""The options of ``withal track``, as the command hands them to the program's own process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TrackOptions:
+    """What is asked for.
+
+    Attributes:
+        target: the path of a script, or the name of a module.
+        is_module: it is the name of a module.
+        arguments: the program's own.
+        also: installed packages whose ``with`` statements are followed, too.
+        ignore: classes of leaks that are left out, by their names.
+        fail_on_leak: exit with status 3 if there is a leak.
+        quiet: print no report.
+        held: warn of what is open longer than that, in seconds.
+        stall: name the line that holds the loop longer than that, in seconds.
+        json: the file of the JSON report.
+        html: the file of the HTML page.
+        perfetto: the file of the trace.
+        otel: send spans.
+        live: show a view while the program runs.
+        serve: let ``withal top`` attach.
+        keep: how many records of what has closed are kept.
+    """
+
+    target: str
+    is_module: bool = False
+    arguments: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    fail_on_leak: bool = False
+    quiet: bool = False
+    held: float | None = None
+    stall: float | None = None
+    json: str | None = None
+    html: str | None = None
+    perfetto: str | None = None
+    otel: bool = False
+    live: bool = False
+    serve: bool = False
+    keep: int = 10_000
+
+    def dumped(self) -> str:
+        """Return all of it as one argument of a command."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def loaded(text: str) -> TrackOptions:
+        """Return what `dumped` was called on."""
+        values: dict[str, Any] = json.loads(text)
+        for name in "arguments", "also", "ignore":
+            values[name] = tuple(values[name])
+        return TrackOptions(**values)
+
+    @property
+    def keeps_records(self) -> bool:
+        """Whether the record of each ``with`` statement is wanted."""
+        return bool(self.json or self.html or self.perfetto or self.otel)

@@ -1,0 +1,139 @@
+"""Patches: methods and functions that are replaced while a program is tracked.
+
+What replaces them does not show: where the original raises, the frame of its replacement is taken
+out of the traceback before the exception leaves it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from types import MethodType
+from typing import Any, TypeVar, cast, final
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MISSING = object()
+
+
+def hide_frame(error: BaseException) -> None:
+    """Take the frame that has just caught this exception out of its traceback."""
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+
+
+@final
+class Patches:
+    """Attributes that have been replaced, and can be put back."""
+
+    def __init__(self) -> None:
+        self._done: list[tuple[Any, str, Any]] = []
+
+    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        """Replace an attribute by what `make` returns for it.
+
+        Raises:
+            AttributeError: if the owner has no such attribute, or does not let it be replaced.
+        """
+        attributes = cast("dict[str, Any]", vars(owner))
+        own = attributes.get(name, _MISSING)
+        try:
+            setattr(owner, name, make(getattr(owner, name)))
+        except TypeError as exc:
+            raise AttributeError(f"{owner!r} does not let {name!r} be replaced") from exc
+        self._done.append((owner, name, own))
+
+    def after(self, owner: Any, name: str, then: Callable[..., None]) -> None:
+        """Have `then` called with the object and the arguments after a method has returned."""
+
+        def make(original: Any) -> Any:
+            if inspect.iscoroutinefunction(original):
+
+                @wraps(original)
+                async def later(self: Any, *args: Any, **kwargs: Any) -> Any:
+                    try:
+                        result = await original(self, *args, **kwargs)
+                    except BaseException as exc:
+                        hide_frame(exc)
+                        raise
+                    then(self, *args, **kwargs)
+                    return result
+
+                return later
+
+            @wraps(original)
+            def replacement(self: Any, *args: Any, **kwargs: Any) -> Any:
+                try:
+                    result = original(self, *args, **kwargs)
+                except BaseException as exc:
+                    hide_frame(exc)
+                    raise
+                then(self, *args, **kwargs)
+                return result
+
+            return replacement
+
+        self.replace(owner, name, make)
+
+    def before(self, owner: Any, name: str, first: Callable[..., None]) -> None:
+        """Have `first` called with the object before a method is."""
+
+        def make(original: Any) -> Any:
+            if inspect.iscoroutinefunction(original):
+
+                @wraps(original)
+                async def later(self: Any, *args: Any, **kwargs: Any) -> Any:
+                    first(self)
+                    try:
+                        return await original(self, *args, **kwargs)
+                    except BaseException as exc:
+                        hide_frame(exc)
+                        raise
+
+                return later
+
+            @wraps(original)
+            def replacement(self: Any, *args: Any, **kwargs: Any) -> Any:
+                first(self)
+                try:
+                    return original(self, *args, **kwargs)
+                except BaseException as exc:
+                    hide_frame(exc)
+                    raise
+
+            return replacement
+
+        self.replace(owner, name, make)
+
+    def returning(self, owner: Any, name: str, then: Callable[[Any], None]) -> None:
+        """Have `then` called with what a function of a module returns."""
+
+        def make(original: Any) -> Any:
+            @wraps(original)
+            def replacement(*args: Any, **kwargs: Any) -> Any:
+                try:
+                    result = original(*args, **kwargs)
+                except BaseException as exc:
+                    hide_frame(exc)
+                    raise
+                then(result)
+                return result
+
+            return replacement
+
+        self.replace(owner, name, make)
+
+    def undo(self) -> None:
+        """Put everything back, the newest first."""
+        while self._done:
+            owner, name, own = self._done.pop()
+            if own is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, own)
+
+
+def bound(method: Callable[..., Any], to: object) -> Callable[..., Any]:
+    """Return a function as a method of an object."""
+    return MethodType(method, to)

@@ -1,0 +1,121 @@
+"""Which code is the program's own, and which is a library's or the interpreter's."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import os
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+from types import CodeType
+from typing import final
+
+_TRACKING = os.path.dirname(__file__) + os.sep
+_WITHAL = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+
+
+@final
+class Owner(enum.Enum):
+    """Whose a source file is."""
+
+    PROGRAM = "program"
+    LIBRARY = "library"
+    STANDARD = "standard library"
+    TRACKER = "tracker"
+
+
+# A member looked up on its class takes ten times as long as a name, on 3.11.
+PROGRAM, LIBRARY, STANDARD, TRACKER = Owner
+
+
+@final
+class Program:
+    """Tells whose a source file is, by its path.
+
+    The program's own is what lies neither in the standard library nor in a folder of installed
+    packages.
+
+    Args:
+        also: names of installed packages that count as the program's own.
+    """
+
+    def __init__(self, also: Iterable[str] = ()) -> None:
+        self._known: dict[str, Owner] = {}
+        self._barriers = {id(code) for code in _loop_codes()}
+        self._also = frozenset(also)
+        paths = sysconfig.get_paths()
+        folders = {paths["stdlib"], paths["platstdlib"], os.path.dirname(os.__file__)}
+        folders |= {os.path.realpath(each) for each in folders}
+        self._standard = tuple(each + os.sep for each in folders)
+
+    def owner(self, file: str) -> Owner:
+        """Return whose a file is, by the name that its code objects have for it."""
+        owner = self._known.get(file)
+        if owner is None:
+            owner = self._known[file] = self._owner(file)
+        return owner
+
+    def is_barrier(self, code: CodeType) -> bool:
+        """Tell whether this is where a loop runs callbacks: what is above did not open anything."""
+        return id(code) in self._barriers
+
+    def add_barrier(self, code: CodeType) -> None:
+        """Take a function for one in which a loop runs callbacks."""
+        self._barriers.add(id(code))
+
+    def hide(self, function: object) -> None:
+        """Take the file of a function for a part of the tracker."""
+        code = getattr(function, "__code__", None)
+        if code is not None:
+            self._known[code.co_filename] = TRACKER
+
+    def _owner(self, file: str) -> Owner:
+        if file.startswith(_TRACKING):
+            return TRACKER
+        if file.startswith("<"):  # frozen, or made at run time, as by dataclasses
+            return PROGRAM if file in ("<stdin>", "<string>") and _is_typed(file) else STANDARD
+        package = self._package(file)
+        if package is not None:
+            return PROGRAM if package in self._also else LIBRARY
+        if file.startswith(_WITHAL):
+            return LIBRARY
+        return STANDARD if file.startswith(self._standard) else PROGRAM
+
+    @staticmethod
+    def _package(file: str) -> str | None:
+        """Return the name of the installed package, or None if it is not in one."""
+        for folder in _PACKAGES:
+            _, found, rest = file.rpartition(folder)
+            if found:
+                return rest.partition(os.sep)[0].removesuffix(".py")
+        return None
+
+    def shown(self, file: str) -> str:
+        """Return how to show the path of a file: from the program's folder or the package on."""
+        for folder in _PACKAGES:
+            _, found, rest = file.rpartition(folder)
+            if found:
+                return rest
+        for base in (sys.path[0] if sys.path else "", os.getcwd()):
+            try:
+                return str(Path(file).resolve().relative_to(Path(base).resolve()))
+            except (ValueError, OSError):
+                continue
+        return file
+
+
+def _loop_codes() -> tuple[CodeType, ...]:
+    return (
+        asyncio.Handle._run.__code__,
+        asyncio.BaseEventLoop.run_forever.__code__,
+        asyncio.Runner.run.__code__,
+    )
+
+
+def _is_typed(file: str) -> bool:
+    """Tell whether code of this name can be the program itself: ``python -c`` or standard input."""
+    argument = sys.orig_argv[1:2]
+    return bool(argument) and file == {"-c": "<string>", "-": "<stdin>"}.get(argument[0])

@@ -1,0 +1,93 @@
+"""Rewriting: each ``with`` of a module is surrounded by the calls of `watch`.
+
+Each node keeps its line and column, and what is added has those of the statement that it is for:
+tracebacks, coverage and debuggers see the lines that the source has.
+"""
+
+from __future__ import annotations
+
+import ast
+from types import CodeType
+from typing import Any, TypeVar, cast, final
+
+# No name of a program can be one of these. They are put among the builtins.
+WATCHED = "@withal_watched"
+ENTERED = "@withal_entered"
+LEFT = "@withal_left"
+ENTER_BY_HAND = "@withal_enter_by_hand"
+LEAVE_BY_HAND = "@withal_leave_by_hand"
+
+W = TypeVar("W", ast.With, ast.AsyncWith)
+N = TypeVar("N", bound=ast.AST)
+
+_ENTERS = "__enter__", "__aenter__"
+_EXITS = "__exit__", "__aexit__"
+
+
+def compile_watched(source: Any, path: str, flags: int = 0) -> CodeType:
+    """Compile the source of a module, with each ``with`` of it watched.
+
+    Raises:
+        SyntaxError: as `compile` does.
+    """
+    tree = compile(source, path, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+    tree = _Rewriter().visit(tree)
+    return cast("CodeType", compile(tree, path, "exec", flags, dont_inherit=True))
+
+
+@final
+class _Rewriter(ast.NodeTransformer):
+    def __init__(self) -> None:
+        self._number = 0
+
+    def visit_With(self, node: ast.With) -> ast.AST:  # as ast calls it
+        return self._watched(node)
+
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:
+        return self._watched(node)
+
+    def _watched(self, node: W) -> ast.AST:
+        self._number += 1
+        number = self._number
+        self.generic_visit(node)
+        for item in node.items:
+            call = _call(WATCHED, item.context_expr, ast.Constant(number))
+            item.context_expr = _at(call, item.context_expr)
+        first = node.items[0].context_expr
+        node.body.insert(0, _at(ast.Expr(_call(ENTERED, ast.Constant(number))), first))
+        leave = _at(ast.Expr(_call(LEFT, ast.Constant(number))), first)
+        return _at(ast.Try(body=[node], handlers=[], orelse=[], finalbody=[leave]), node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        method = node.func
+        if not isinstance(method, ast.Attribute) or _is_super(method.value):
+            return node
+        if method.attr in _ENTERS and not node.args and not node.keywords:
+            return _at(_call(ENTER_BY_HAND, method.value, ast.Constant(method.attr)), node)
+        if method.attr in _EXITS:
+            method.value = _at(_call(LEAVE_BY_HAND, method.value), method.value)
+        return node
+
+
+def _is_super(value: ast.expr) -> bool:
+    return (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Name)
+        and value.func.id == "super"
+    )
+
+
+def _call(name: str, *arguments: ast.expr) -> ast.Call:
+    return ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
+
+
+def _at(node: N, place: ast.AST) -> N:
+    """Give a node, and all in it that has none yet, the position of another."""
+    todo: list[ast.AST] = [node]
+    while todo:
+        each = todo.pop()
+        if not hasattr(each, "lineno"):
+            ast.copy_location(each, place)
+            todo += ast.iter_child_nodes(each)
+    return node

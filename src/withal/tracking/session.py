@@ -1,0 +1,155 @@
+"""A session of tracking: what is patched while it lasts, and put back at its end."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.metadata import entry_points
+from typing import final
+
+from withal._core.events import observing
+from withal.ledger import Ledger
+from withal.ledger.records import Ending
+from withal.tracking.book import Book
+from withal.tracking.importing import Finder
+from withal.tracking.patches import Patches
+from withal.tracking.program import Program
+from withal.tracking.rewriting import ENTER_BY_HAND, ENTERED, LEAVE_BY_HAND, LEFT, WATCHED
+from withal.tracking.tracker import Tracker
+from withal.tracking.verdict import Leak, conclude
+from withal.tracking.watch import Watch
+
+Adapter = Callable[[Tracker], None]
+
+GROUP = "withal.tracking"
+"""The group of entry points that packages name their own adapters in."""
+
+_PLACE = "withal.tracking.adapters"
+
+# The module whose import an adapter waits for, and where the adapter is.
+_ADAPTERS = (
+    ("io", "files:follow"),
+    ("asyncio.base_events", "network:follow_loops"),
+    ("asyncio.base_events", "tasks:follow_tasks"),
+    ("asyncio.base_subprocess", "processes:follow_async_processes"),
+    ("asyncio.locks", "others:follow_locks"),
+    ("asyncio.runners", "tasks:follow_runners"),
+    ("asyncio.selector_events", "network:follow_selector_transports"),
+    ("asyncio.streams", "network:follow_streams"),
+    ("asyncio.unix_events", "network:follow_pipes"),
+    ("concurrent.futures.process", "threads:follow_process_pools"),
+    ("concurrent.futures.thread", "threads:follow_thread_pools"),
+    ("contextlib", "others:follow_stacks"),
+    ("socket", "network:follow_sockets"),
+    ("sqlite3", "others:follow_sqlite"),
+    ("subprocess", "processes:follow_popen"),
+    ("sys", "tasks:follow_generators"),
+    ("tempfile", "others:follow_folders"),
+    ("threading", "threads:follow_threads"),
+    ("uvloop", "network:follow_uvloop"),
+    ("uvloop", "tasks:follow_uvloop_tasks"),
+)
+
+
+@final
+class Session:
+    """Follows what a program opens, from `start` to `finish`.
+
+    Args:
+        ledger: where the records are kept.
+        also: names of installed packages whose ``with`` statements are followed, too.
+        adapters: functions that are called with the tracker at the start.
+        keep_statements: keep a record of each ``with`` statement.
+        ignore: classes of leaks that are left out.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        also: Iterable[str] = (),
+        adapters: Iterable[Adapter] = (),
+        keep_statements: bool = False,
+        ignore: Iterable[Ending] = (),
+    ) -> None:
+        self.ledger = ledger
+        self.book = Book(ledger, Program(also))
+        self.watch = Watch(self.book, keep=keep_statements)
+        self.warnings: list[str] = []
+        self._ignore = tuple(ignore)
+        self._adapters = tuple(adapters)
+        self._patches = Patches()
+        self._tracker = Tracker(self.book, self._patches)
+        self._observing = observing(ledger)
+        self._finder: Finder | None = None
+
+    def start(self) -> None:
+        """Patch what is imported, and whatever will be."""
+        self._observing.__enter__()
+        for adapter in self._adapters:
+            self._apply(adapter.__name__, partial(adapter, self._tracker))
+        waiting: dict[str, list[Callable[[], None]]] = {}
+        for module, place in (*_ADAPTERS, *_brought()):
+            then = self._adapter(module, place)
+            if module in sys.modules:
+                then()
+            else:
+                waiting.setdefault(module, []).append(then)
+        for name, function in (
+            (WATCHED, self.watch.watched),
+            (ENTERED, self.watch.entered),
+            (LEFT, self.watch.left),
+            (ENTER_BY_HAND, self.watch.enter_by_hand),
+            (LEAVE_BY_HAND, self.watch.leave_by_hand),
+        ):
+            setattr(builtins, name, function)
+        adapters = {module: _all_of(each) for module, each in waiting.items()}
+        self._finder = Finder(self.book.program, adapters)
+        sys.meta_path.insert(0, self._finder)
+
+    def _adapter(self, module: str, place: str) -> Callable[[], None]:
+        def apply() -> None:
+            def load() -> None:
+                name, _, function = place.partition(":")
+                found = __import__(name if "." in name else f"{_PLACE}.{name}", fromlist=[function])
+                adapter = getattr(found, function)
+                self.book.program.hide(adapter)
+                adapter(self._tracker)
+
+            self._apply(module, load)
+
+        return apply
+
+    def _apply(self, name: str, adapter: Callable[[], None]) -> None:
+        """Apply an adapter; one that does not fit is reported, and the program runs on."""
+        try:
+            adapter()
+        except Exception as exc:
+            text = f"{name} is not tracked: its adapter does not fit ({type(exc).__name__}: {exc})"
+            self.warnings.append(text)
+            if sys.stderr is not None:
+                print(f"withal track: {text}", file=sys.stderr)
+
+    def finish(self) -> tuple[Leak, ...]:
+        """Put back what was patched, and return the leaks."""
+        leaks = conclude(self.book, self.watch, self._ignore)
+        if self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
+        self._patches.undo()
+        self._observing.__exit__(None, None, None)
+        return leaks
+
+
+def _all_of(functions: list[Callable[[], None]]) -> Callable[[], None]:
+    def apply() -> None:
+        for function in functions:
+            function()
+
+    return apply
+
+
+def _brought() -> list[tuple[str, str]]:
+    """Return the adapters that installed packages bring."""
+    return [(each.name, each.value) for each in entry_points(group=GROUP)]

@@ -1,0 +1,265 @@
+"""The verdict: which of what a program opened has leaked, grouped by the line that opened it."""
+
+from __future__ import annotations
+
+import gc
+import time
+from asyncio import Task
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from types import FrameType, FunctionType, ModuleType
+from typing import Any, cast, final
+
+from withal._core.site import Site
+from withal.ledger.records import Ending
+from withal.tracking.book import Book, Leaks
+from withal.tracking.held import Held
+from withal.tracking.program import Program
+from withal.tracking.watch import Watch
+
+_REACH = 20_000
+"""How many objects are looked at to find what holds a leak."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """What one line of the program has opened and nobody has closed, in the end.
+
+    Attributes:
+        ending: its class.
+        kind: what sort of resource it is.
+        type_name: the type of the first of them.
+        file: the path of the source file, from the program's folder on.
+        path: the same as a path of this machine.
+        line: the line that opened it.
+        function: the function that the line is in.
+        count: how many the line has leaked.
+        opened_at: when the first of them was opened, in seconds since the epoch.
+        age: seconds from then until its end, or until the verdict.
+        task: the name of the task that opened it, or an empty text.
+        task_is_alive: whether that task still runs.
+        holders: what still refers to one of them.
+        stack: where it was opened, the line itself first, as ``file:line in function``.
+        also: other kinds that leak with it, such as the socket of a session.
+    """
+
+    ending: Ending
+    kind: str
+    type_name: str
+    file: str
+    path: str
+    line: int
+    function: str
+    count: int
+    opened_at: float
+    age: float
+    task: str
+    task_is_alive: bool
+    holders: tuple[str, ...]
+    stack: tuple[str, ...]
+    also: tuple[str, ...]
+
+    @property
+    def site(self) -> str:
+        """File and line."""
+        return f"{self.file}:{self.line}"
+
+    def __str__(self) -> str:
+        times = f" ({self.count} times)" if self.count > 1 else ""
+        return f"{self.site}: {self.kind} {self.type_name}, {self.ending.value}{times}"
+
+
+def conclude(book: Book, watch: Watch | None, ignore: Iterable[Ending] = ()) -> tuple[Leak, ...]:
+    """Close the book, and return the leaks, by line.
+
+    What nothing refers to any more is collected first, so that it counts as closed by the
+    garbage collector.
+    """
+    gc.collect()
+    book.sweep()
+    book.is_active = False
+    now = time.monotonic()
+    left = list(book.open_now())
+    for held in left:
+        book.suspect(held, Ending.NEVER)
+    for held in watch.open_now() if watch is not None else ():
+        book.suspect(held, Ending.NEVER)
+    left_out = frozenset(ignore)
+    groups = [each for each in book.suspects.values() if each.ending not in left_out]
+    groups = _uncovered(groups)
+    for held in left:
+        held.ending = Ending.NEVER
+        book.endings[held.kind, Ending.NEVER] += 1
+    for group in groups:
+        for held in group.kept:
+            book.ledger.leak(held)
+    leaks = [_leak(family, book.program, now) for family in _families(groups)]
+    return tuple(sorted(leaks, key=lambda leak: (leak.path, leak.line)))
+
+
+def open_leaks(session: Any) -> tuple[Leak, ...]:
+    """Return what is open now in the form of leaks, while the program runs."""
+    now = time.monotonic()
+    groups: dict[tuple[object, str], Leaks] = {}
+    for held in [*session.book.open_now(), *session.watch.open_now()]:
+        if held.stack and held.own:
+            group = groups.setdefault((held.stack[0], held.kind), Leaks(held, Ending.NEVER))
+            group.count += 1
+            group.kept.append(held)
+    families = _families([*session.book.suspects.values(), *groups.values()])
+    return tuple(_leak(family, session.book.program, now) for family in families)
+
+
+def _rank(held: Held) -> int:
+    return 0 if held.sort is None else held.sort.rank
+
+
+def _uncovered(groups: list[Leaks]) -> list[Leaks]:
+    """Leave out what something else that leaked has taken over, or refers to: it is one leak."""
+    leaked = {held for group in groups for held in group.kept}
+    covered = {held for held in leaked if held.holder in leaked}
+    covered |= _reached([held for held in leaked if held.ending is None], leaked)
+    found: list[Leaks] = []
+    for group in groups:
+        kept = [held for held in group.kept if held not in covered]
+        group.count -= len(group.kept) - len(kept)
+        group.kept = kept
+        if group.kept:
+            found.append(group)
+    return found
+
+
+def _reached(roots: list[Held], leaked: set[Held]) -> set[Held]:
+    """Return what of the leaked is of lower rank than a leaked one that refers to it."""
+    by_object = {
+        id(thing): held
+        for held in leaked
+        if held.ending is None and held.ref is not None and (thing := held.ref()) is not None
+    }
+    found: set[Held] = set()
+    left = _REACH
+    for root in roots:
+        thing = None if root.ref is None else root.ref()
+        if thing is None or root.sort is None or root.sort.rank < 4 or root in found:
+            continue
+        seen = {id(thing)}
+        todo = deque([thing])
+        while todo and left > 0:
+            for each in gc.get_referents(todo.popleft()):
+                left -= 1
+                if id(each) in seen or _is_elsewhere(each):
+                    continue
+                seen.add(id(each))
+                held = by_object.get(id(each))
+                if held is None:
+                    todo.append(each)
+                elif _rank(held) < root.sort.rank:
+                    found.add(held)
+                    todo.append(each)
+    return found
+
+
+def _is_elsewhere(thing: object) -> bool:
+    """Tell whether what this refers to says nothing of who holds what."""
+    if isinstance(thing, type | ModuleType | FrameType | FunctionType | Task | str | int | bytes):
+        return True
+    return hasattr(type(thing), "run_until_complete")  # an event loop
+
+
+def _families(groups: list[Leaks]) -> list[list[Leaks]]:
+    """Put together what leaks at one line and is of one family, the highest rank first."""
+    families: dict[tuple[str, int, str], list[Leaks]] = {}
+    for group in groups:
+        sort = group.kept[0].sort
+        assert sort is not None
+        site = Site(*group.kept[0].stack[0])
+        families.setdefault((site.file, site.line, sort.family), []).append(group)
+    for family in families.values():
+        family.sort(key=lambda group: -_rank(group.kept[0]))
+    return list(families.values())
+
+
+def _leak(family: list[Leaks], program: Program, now: float) -> Leak:
+    head = family[0]
+    same = [group for group in family if group.kept[0].kind == head.kept[0].kind]
+    first = head.kept[0]
+    site = Site(*first.stack[0])
+    opened_at = first.opening_at
+    task = None if first.opener is None else first.opener()
+    ended = now if first.closed_at is None else first.closed_at
+    return Leak(
+        ending=head.ending,
+        kind=first.kind,
+        type_name=first.type_name,
+        file=program.shown(site.file),
+        path=site.file,
+        line=site.line,
+        function=site.code.co_qualname,
+        count=sum(group.count for group in same),
+        opened_at=time.time() - (now - opened_at),
+        age=ended - opened_at,
+        task="" if task is None else task.get_name(),
+        task_is_alive=task is not None and not task.done(),
+        holders=_holders(first),
+        stack=tuple(_shown(Site(*place), program) for place in first.stack),
+        also=tuple(dict.fromkeys(g.kept[0].kind for g in family if g not in same)),
+    )
+
+
+def _shown(site: Site, program: Program) -> str:
+    return f"{program.shown(site.file)}:{site.line} in {site.code.co_qualname}"
+
+
+def _holders(held: Held) -> tuple[str, ...]:
+    """Say what refers to an object that is still there."""
+    thing = None if held.ref is None or held.ending is not Ending.NEVER else held.ref()
+    if thing is None:
+        return ()
+    found: list[str] = []
+    for each in gc.get_referrers(thing):
+        text = _holder(each, thing)
+        if text and text not in found:
+            found.append(text)
+    return tuple(found[:3])
+
+
+def _holder(holder: Any, thing: object) -> str:
+    if isinstance(holder, FrameType):
+        if __name__ == holder.f_globals.get("__name__"):
+            return ""
+        names = [name for name, value in holder.f_locals.items() if value is thing]
+        return f"local {names[0]!r} of {holder.f_code.co_qualname}()" if names else ""
+    if isinstance(holder, dict):
+        entries = cast("dict[object, object]", holder)
+        key = next((key for key, value in list(entries.items()) if value is thing), None)
+        name = entries.get("__name__")
+        if isinstance(name, str) and "__builtins__" in entries:
+            return f"global {key!r} of module {name}"
+        return f"a dict, under {key!r}" if isinstance(key, str) else "a dict"
+    if isinstance(holder, list | set | tuple | deque):
+        items = cast("Collection[object]", holder)
+        return f"a {type(items).__name__} of {len(items)}"
+    module = type(holder).__module__
+    if module.startswith("withal.tracking") or type(holder).__name__ in ("method", "cell"):
+        return ""
+    values = getattr(holder, "__dict__", {})
+    name = next((key for key, value in list(values.items()) if value is thing), None)
+    return f"attribute {name!r} of a {type(holder).__qualname__}" if name else ""
+
+
+def kinds_of(book: Book) -> dict[str, dict[str, Any]]:
+    """Return the totals of each kind, as data."""
+    found: dict[str, dict[str, Any]] = {}
+    for kind in book.ledger.summary().kinds:
+        if not kind.opened:
+            continue
+        ended = {ending: book.endings[kind.kind, ending] for ending in Ending}
+        found[kind.kind] = {
+            "opened": kind.opened,
+            **{ending.value: count for ending, count in ended.items()},
+            "most at once": kind.open_at_most,
+            "longest": kind.longest_seconds,
+        }
+    return found

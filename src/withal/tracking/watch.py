@@ -1,0 +1,178 @@
+"""What is called around each ``with`` of the program; `rewriting` puts the calls there.
+
+A ``with`` statement becomes::
+
+    try:
+        with watched(X, number) as y:
+            entered(number)
+            ...
+    finally:
+        left(number)
+
+`watched` returns what it is given, so that the interpreter itself enters and exits it: the errors,
+the lookup of the methods and the traceback are what they were. Which statement of which frame is
+open is kept here, by frame, so that the program's names are left alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import sys
+import time
+from types import CodeType
+from typing import Any, cast, final
+
+from withal._core.managers import name_of
+from withal.ledger.life import Totals
+from withal.ledger.records import Ending
+from withal.tracking.book import Book
+from withal.tracking.held import Held, Kind
+from withal.tracking.patches import hide_frame
+
+_clock = time.monotonic
+_frame = sys._getframe
+
+
+@final
+class Entry:
+    """A ``with`` statement that is being entered, or has been."""
+
+    __slots__ = ("code", "kinds", "offset", "opened_at", "things")
+
+    def __init__(self, code: CodeType, offset: int, thing: object) -> None:
+        self.code = code
+        self.offset = offset
+        self.things = [thing]
+        self.opened_at = 0.0
+        self.kinds: list[tuple[str, Totals]] | None = None
+
+
+@final
+class Watch:
+    """Follows the ``with`` statements of a program.
+
+    Args:
+        book: what is open.
+        keep: keep a record of each statement, and not only their number and times.
+    """
+
+    def __init__(self, book: Book, *, keep: bool) -> None:
+        self._book = book
+        self._keep = keep
+        self._open: dict[tuple[int, int], Entry] = {}
+        self._kinds: dict[type, tuple[str, Totals] | None] = {}
+        self._sorts: dict[str, Kind] = {}
+
+    def watched(self, thing: object, number: int) -> object:
+        """Note that an object is about to be entered, and return it."""
+        frame = _frame(1)
+        key = id(frame), number
+        entry = self._open.get(key)
+        if entry is None:
+            self._open[key] = Entry(frame.f_code, frame.f_lasti, thing)
+        else:
+            entry.things.append(thing)
+        return thing
+
+    def entered(self, number: int) -> None:
+        """Note that the objects of a statement have been entered."""
+        entry = self._open.get((id(_frame(1)), number))
+        if entry is None:
+            return
+        kinds: list[tuple[str, Totals]] = []
+        for thing in entry.things:
+            kind = self._kind(thing)
+            if kind is not None:
+                kind[1].add_opened()
+                kinds.append(kind)
+        entry.things.clear()
+        entry.kinds = kinds
+        entry.opened_at = _clock()
+
+    def left(self, number: int) -> None:
+        """Note that a statement has been left, or could not be entered."""
+        entry = self._open.pop((id(_frame(1)), number), None)
+        if entry is None or not entry.kinds:
+            return
+        if self._keep:
+            for held in self._held(entry):
+                held.closed_at = _clock()
+                held.ending = Ending.CLOSED
+                self._book.ledger.keep(held)
+        seconds = _clock() - entry.opened_at
+        for name, totals in entry.kinds:
+            totals.add_closed(seconds)
+            self._book.endings[name, Ending.CLOSED] += 1
+
+    def _kind(self, thing: Any) -> tuple[str, Totals] | None:
+        """Return the name and totals of a manager, or None if it is followed by itself."""
+        cls = cast("type[object]", type(thing))
+        try:
+            kind = self._kinds[cls]
+        except KeyError:
+            kind = None
+            if not issubclass(cls, io.IOBase) and not cls.__module__.startswith("withal."):
+                name = name_of(thing)
+                kind = name, self._book.ledger.totals(name)
+            if cls.__module__ == "contextlib" and hasattr(thing, "gen"):
+                return kind  # which each has of its own generator function
+            self._kinds[cls] = kind
+        if kind is not None and self._book.find(thing) is not None:
+            return None
+        return kind
+
+    def _held(self, entry: Entry) -> list[Held]:
+        """Return what a statement holds, as lives of their own."""
+        return [
+            self._book.life(name, self._sort(name), (entry.code, entry.offset), entry.opened_at)
+            for name, _ in entry.kinds or ()
+        ]
+
+    def _sort(self, name: str) -> Kind:
+        sort = self._sorts.get(name)
+        if sort is None:
+            sort = self._sorts[name] = Kind(name, "manager", 2)
+        return sort
+
+    def open_now(self) -> list[Held]:
+        """Return what the statements hold that stand open."""
+        return [held for entry in list(self._open.values()) for held in self._held(entry)]
+
+    # By hand
+
+    def enter_by_hand(self, thing: Any, name: str) -> Any:
+        """Call ``__enter__`` or ``__aenter__`` of an object, and note that it is open then."""
+        frame = _frame(1)
+        try:
+            result = getattr(thing, name)()
+        except BaseException as exc:
+            hide_frame(exc)
+            raise
+        if name == "__aenter__" and inspect.isawaitable(result):
+            return self._later(thing, result, frame)
+        self._opened(thing, frame)
+        return result
+
+    async def _later(self, thing: object, entering: Any, frame: Any) -> Any:
+        try:
+            result = await entering
+        except BaseException as exc:
+            hide_frame(exc)
+            raise
+        self._opened(thing, frame)
+        return result
+
+    def _opened(self, thing: Any, frame: Any) -> None:
+        kind = self._kind(thing)
+        if kind is not None:
+            held = self._book.opened(thing, self._sort(kind[0]), frame=frame)
+            if held is not None:
+                held.type_name = held.name = kind[0]
+
+    def leave_by_hand(self, thing: Any) -> Any:
+        """Note that the exit of an object is about to be called, and return it."""
+        held = self._book.find(thing)
+        if held is not None and held.sort is self._sorts.get(held.kind):
+            self._book.end(held)
+        return thing
