@@ -27,6 +27,9 @@ DEPTH = 8
 KEPT_OF_A_LINE = 100
 """How many leaks of one line are kept whole; the rest is counted."""
 
+KEPT_DEAD = 1000
+"""How many of what was collected last are kept, until their finalizers have run."""
+
 _clock = time.monotonic
 
 
@@ -71,6 +74,7 @@ class Book:
         self.exiting = False
         self.loops: WeakSet[AbstractEventLoop] = WeakSet()
         self._by_key: dict[int, Held] = {}
+        self._dead: dict[int, Held] = {}
         self._tasks_swept = 1000
 
     # Opening
@@ -224,7 +228,29 @@ class Book:
         held = reference.held
         if held.ending is None:
             sort = held.sort
-            self.end(held, CLOSED if sort is not None and sort.dies_closed else COLLECTED)
+            if sort is None or not sort.dies_closed:
+                self.end(held, COLLECTED)
+                return
+            self.end(held)
+            self._dead[held.key] = held
+            if len(self._dead) > KEPT_DEAD:
+                del self._dead[next(iter(self._dead))]
+
+    def died_open(self, thing: object) -> None:
+        """Note that an object is being collected before it has ended.
+
+        Its finalizer says so, after its weak references have been cleared.
+        """
+        held = self._by_key.get(id(thing))
+        if held is not None:
+            self.end(held, COLLECTED)
+            return
+        held = self._dead.pop(id(thing), None)
+        if held is not None and held.ending is CLOSED:
+            self.endings[held.kind, CLOSED] -= 1
+            self.endings[held.kind, COLLECTED] += 1
+            held.ending = COLLECTED
+            self.suspect(held, COLLECTED)
 
     def suspect(self, held: Held, ending: Ending) -> None:
         """Keep what may have leaked, for the verdict."""

@@ -14,7 +14,7 @@ from types import CodeType, ModuleType
 from typing import Any, final
 
 from withal.tracking.program import PROGRAM, Program
-from withal.tracking.rewriting import compile_watched
+from withal.tracking.rewriting import Calls, compile_watched, with_calls
 
 _CACHE_TAG = "withal1"
 """Part of the name of cached bytecode: to be changed with what `rewriting` makes."""
@@ -22,7 +22,15 @@ _CACHE_TAG = "withal1"
 
 @final
 class WatchedLoader(SourceFileLoader):
-    """Loads a module of the program, with each ``with`` of it watched."""
+    """Loads a module of the program, with each ``with`` of it watched.
+
+    Args:
+        calls: the functions that are called around each.
+    """
+
+    def __init__(self, fullname: str, path: str, calls: Calls) -> None:
+        super().__init__(fullname, path)
+        self._calls = calls
 
     def get_code(self, fullname: str) -> CodeType:
         """Return the code of the module, from the cache if that is of the same source."""
@@ -38,13 +46,13 @@ class WatchedLoader(SourceFileLoader):
             if data.startswith(header):
                 code = marshal.loads(data[len(header) :])
                 if isinstance(code, CodeType) and code.co_filename == path:
-                    return code
+                    return with_calls(code, self._calls)
         except (OSError, EOFError, ValueError, TypeError):
             pass  # it is compiled
         code = compile_watched(self.get_data(path), path)
         if not sys.dont_write_bytecode:
             self._cache_bytecode(path, cached, bytearray(header + marshal.dumps(code)))  # type: ignore[attr-defined]
-        return code
+        return with_calls(code, self._calls)
 
 
 class _Adapting:
@@ -74,12 +82,16 @@ class Finder(MetaPathFinder):
     """Finds modules as the other finders do, and has them loaded in its own way.
 
     Args:
-        program: tells which modules are watched; None for none.
+        program: tells which modules are watched.
+        calls: the functions that are called around each ``with`` of these.
         adapters: what is called when a module of that name has been imported.
     """
 
-    def __init__(self, program: Program | None, adapters: dict[str, Callable[[], None]]) -> None:
+    def __init__(
+        self, program: Program, calls: Calls, adapters: dict[str, Callable[[], None]]
+    ) -> None:
         self._program = program
+        self._calls = calls
         self._adapters = adapters
 
     def find_spec(
@@ -87,20 +99,17 @@ class Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         """Return the specification that another finder has, with a loader of ours."""
         adapter = self._adapters.get(fullname)
-        if adapter is None and self._program is None:
-            return None
         spec = self._found(fullname, path, target)
         if spec is None or spec.loader is None:
             return None
         is_watched = (
-            self._program is not None
-            and type(spec.loader) is SourceFileLoader
+            type(spec.loader) is SourceFileLoader
             and spec.origin is not None
             and self._program.owner(os.path.abspath(spec.origin)) is PROGRAM
         )
         if is_watched:
             assert spec.origin is not None
-            spec.loader = WatchedLoader(spec.loader.name, spec.origin)  # type: ignore[attr-defined]
+            spec.loader = WatchedLoader(spec.loader.name, spec.origin, self._calls)  # type: ignore[attr-defined]
         if adapter is not None:
             spec.loader = _Adapting(spec.loader, adapter)  # type: ignore[assignment]
         return spec

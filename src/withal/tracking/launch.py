@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import logging
 import os
 import runpy
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.machinery import SourceFileLoader
@@ -20,7 +22,7 @@ from withal.tracking.formats.json import Report, json_report
 from withal.tracking.formats.text import text_report
 from withal.tracking.options import TrackOptions
 from withal.tracking.program import TRACKER
-from withal.tracking.rewriting import compile_watched
+from withal.tracking.rewriting import compile_watched, with_calls
 from withal.tracking.session import Session
 from withal.tracking.verdict import Leak, kinds_of
 
@@ -59,6 +61,7 @@ class Run:
         """Run the program; its exceptions and its exit pass through."""
         # The first that is registered is called last, after what the program registers.
         atexit.register(self._at_exit)
+        _register_again()
         os._exit = self._exit_now
         self.session.start()
         self._start_watchers()
@@ -81,7 +84,7 @@ class Run:
     def _run_script(self) -> None:
         path = os.path.abspath(self.options.target)
         sys.path[0] = os.path.dirname(os.path.realpath(path))
-        code = compile_watched(_read(path), path)
+        code = with_calls(compile_watched(_read(path), path), self.session.calls)
         exec(code, _main_module(path).__dict__)
 
     def _run_module(self) -> None:
@@ -239,6 +242,16 @@ def _of_the_program(traceback: TracebackType | None, session: Session) -> Traceb
             return first
         first = first.tb_next
     return None  # a script that does not parse has no frame
+
+
+def _register_again() -> None:
+    """Have what tracking itself has imported be called at exit where the program would have it."""
+    atexit.unregister(logging.shutdown)
+    atexit.register(logging.shutdown)
+    finalize: Any = weakref.finalize
+    if finalize._registered_with_atexit:
+        atexit.unregister(finalize._exitfunc)
+        finalize._registered_with_atexit = False
 
 
 def _flush() -> None:

@@ -7,15 +7,19 @@ tracebacks, coverage and debuggers see the lines that the source has.
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable, Mapping
 from types import CodeType
-from typing import Any, TypeVar, cast, final
+from typing import Any, TypeAlias, TypeVar, cast, final
 
-# No name of a program can be one of these. They are put among the builtins.
-WATCHED = "@withal_watched"
-ENTERED = "@withal_entered"
-LEFT = "@withal_left"
-ENTER_BY_HAND = "@withal_enter_by_hand"
-LEAVE_BY_HAND = "@withal_leave_by_hand"
+# The functions are constants of the code, so that neither a name of the program nor the end of the
+# interpreter, which clears all names, can hide them. As long as it is cached, these stand for them.
+WATCHED = "@withal.watched"
+ENTERED = "@withal.entered"
+LEFT = "@withal.left"
+ENTER_BY_HAND = "@withal.enter_by_hand"
+LEAVE_BY_HAND = "@withal.leave_by_hand"
+
+Calls: TypeAlias = Mapping[str, Callable[..., Any]]
 
 W = TypeVar("W", ast.With, ast.AsyncWith)
 N = TypeVar("N", bound=ast.AST)
@@ -25,7 +29,7 @@ _EXITS = "__exit__", "__aexit__"
 
 
 def compile_watched(source: Any, path: str, flags: int = 0) -> CodeType:
-    """Compile the source of a module, with each ``with`` of it watched.
+    """Compile the source of a module, with each ``with`` of it watched once `with_calls` has run.
 
     Raises:
         SyntaxError: as `compile` does.
@@ -33,6 +37,19 @@ def compile_watched(source: Any, path: str, flags: int = 0) -> CodeType:
     tree = compile(source, path, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
     tree = _Rewriter().visit(tree)
     return cast("CodeType", compile(tree, path, "exec", flags, dont_inherit=True))
+
+
+def with_calls(code: CodeType, calls: Calls) -> CodeType:
+    """Return compiled code with the functions in their places."""
+    constants = tuple(
+        with_calls(each, calls)
+        if isinstance(each, CodeType)
+        else calls.get(each, each)
+        if isinstance(each, str)
+        else each
+        for each in code.co_consts
+    )
+    return code.replace(co_consts=constants)
 
 
 @final
@@ -79,7 +96,9 @@ def _is_super(value: ast.expr) -> bool:
 
 
 def _call(name: str, *arguments: ast.expr) -> ast.Call:
-    return ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
+    # A call of a plain constant would be warned of.
+    function = ast.IfExp(ast.Constant(True), ast.Constant(name), ast.Constant(None))
+    return ast.Call(function, list(arguments), [])
 
 
 def _at(node: N, place: ast.AST) -> N:

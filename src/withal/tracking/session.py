@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import builtins
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import entry_points
-from typing import final
+from typing import Any, final
 
 from withal._core.events import observing
 from withal.ledger import Ledger
@@ -77,6 +76,13 @@ class Session:
         self.ledger = ledger
         self.book = Book(ledger, Program(also))
         self.watch = Watch(self.book, keep=keep_statements)
+        self.calls: dict[str, Callable[..., Any]] = {
+            WATCHED: self.watch.watched,
+            ENTERED: self.watch.entered,
+            LEFT: self.watch.left,
+            ENTER_BY_HAND: self.watch.enter_by_hand,
+            LEAVE_BY_HAND: self.watch.leave_by_hand,
+        }
         self.warnings: list[str] = []
         self._ignore = tuple(ignore)
         self._adapters = tuple(adapters)
@@ -97,16 +103,8 @@ class Session:
                 then()
             else:
                 waiting.setdefault(module, []).append(then)
-        for name, function in (
-            (WATCHED, self.watch.watched),
-            (ENTERED, self.watch.entered),
-            (LEFT, self.watch.left),
-            (ENTER_BY_HAND, self.watch.enter_by_hand),
-            (LEAVE_BY_HAND, self.watch.leave_by_hand),
-        ):
-            setattr(builtins, name, function)
         adapters = {module: _all_of(each) for module, each in waiting.items()}
-        self._finder = Finder(self.book.program, adapters)
+        self._finder = Finder(self.book.program, self.calls, adapters)
         sys.meta_path.insert(0, self._finder)
 
     def _adapter(self, module: str, place: str) -> Callable[[], None]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, cast
 
 from withal.ledger.records import Ending
@@ -21,6 +22,12 @@ SOCKET = Kind("socket", "network", 1, lambda each: bool(each.fileno() < 0), is_s
 TRANSPORT = Kind("transport", "network", 2, _is_shut, is_system=True)
 STREAM = Kind("stream writer", "network", 3, lambda each: _is_shut(each.transport))
 SERVER = Kind("server", "network", 4, lambda each: not each.is_serving() and not each.sockets)
+UVLOOP_TRANSPORT = Kind("transport", "network", 2, _is_shut, is_system=True, dies_closed=True)
+# A loop of uvloop refers to a server until that is closed.
+UVLOOP_SERVER = Kind("server", "network", 4, lambda each: not each.is_serving(), dies_closed=True)
+UVLOOP_PROCESS = Kind(
+    "process", "process", 5, lambda each: each.get_returncode() is not None, dies_closed=True
+)
 LOOP = Kind("event loop", "network", 9, lambda loop: bool(loop.is_closed()))
 
 
@@ -136,16 +143,30 @@ def follow_uvloop(tracker: Tracker) -> None:
 
     def made(loop: Any, *_: object, **__: object) -> None:
         if book.find(loop) is None:
-            book.opened(loop, LOOP)
+            held = book.opened(loop, LOOP)
+            if held is not None:
+                held.own = bool(held.stack)
 
     def note(result: Any) -> None:
-        is_pair = isinstance(result, tuple)
-        thing: object = cast("tuple[object, ...]", result)[0] if is_pair else result
-        kind = TRANSPORT if is_pair else SERVER
-        if book.find(thing) is None:
-            book.opened(thing, kind)
+        if not isinstance(result, tuple):
+            book.opened(result, UVLOOP_SERVER)
+            return
+        transport, protocol = cast("tuple[Any, Any]", result)
+        is_process = hasattr(transport, "get_returncode")
+        name = "process_exited" if is_process else "connection_lost"
+        is_told = _on_call(protocol, name, partial(book.closed_key, id(transport)))
+        kind = TRANSPORT if is_told else UVLOOP_TRANSPORT
+        book.opened(transport, UVLOOP_PROCESS if is_process else kind)
+
+    def closing(loop: object) -> None:
+        for held in list(book.open_now()):
+            if held.sort in (UVLOOP_SERVER, UVLOOP_TRANSPORT, TRANSPORT, UVLOOP_PROCESS):
+                book.sweep("network")
+                if held.ending is None:
+                    book.end(held, Ending.NEVER)
 
     patches.after(uvloop.Loop, "__init__", made)
+    patches.before(uvloop.Loop, "close", closing)
     tracker.closing(uvloop.Loop, "close")
     for name in "run_forever", "run_until_complete":
         patches.replace(uvloop.Loop, name, _barred)
@@ -157,10 +178,27 @@ def follow_uvloop(tracker: Tracker) -> None:
         "connect_accepted_socket",
         "connect_read_pipe",
         "connect_write_pipe",
+        "subprocess_exec",
+        "subprocess_shell",
         "create_server",
         "create_unix_server",
     ):
         patches.replace(uvloop.Loop, name, _noting(note))
+
+
+def _on_call(protocol: Any, name: str, then: Callable[[], None]) -> bool:
+    """Have `then` called when a loop calls a method of this protocol, and say if that can be."""
+    original = getattr(protocol, name)
+
+    def replacement(*args: Any) -> Any:
+        then()
+        return original(*args)
+
+    try:
+        setattr(protocol, name, replacement)
+    except (AttributeError, TypeError):
+        return False
+    return True
 
 
 def _barred(original: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from withal.ledger.records import Ending
@@ -33,6 +33,7 @@ def follow_tasks(tracker: Tracker) -> None:
     tracker.patches.before(
         base_events.BaseEventLoop, "shutdown_asyncgens", _ending_generators(book)
     )
+    tracker.patches.before(base_events.BaseEventLoop, "close", partial(end_tasks_of, book))
 
 
 def follow_tasks_of(tracker: Tracker, loop_class: Any) -> None:
@@ -61,6 +62,14 @@ def follow_tasks_of(tracker: Tracker, loop_class: Any) -> None:
     tracker.patches.replace(loop_class, "create_task", make)
 
 
+def end_tasks_of(book: Book, loop: object) -> None:
+    """Note that what still runs on a loop that closes will never end."""
+    for held in list(book.open_now()):
+        task: Any = None if held.ref is None or held.sort is not TASK else held.ref()
+        if task is not None and task.get_loop() is loop:
+            book.end(held, Ending.CLOSED if task.done() else Ending.NEVER)
+
+
 def follow_uvloop_tasks(tracker: Tracker) -> None:
     """Follow the tasks of uvloop's loops."""
     import uvloop
@@ -70,6 +79,7 @@ def follow_uvloop_tasks(tracker: Tracker) -> None:
         uvloop.Loop, "call_exception_handler", _hearing_of_destroyed(tracker.book)
     )
     tracker.patches.before(uvloop.Loop, "shutdown_asyncgens", _ending_generators(tracker.book))
+    tracker.patches.before(uvloop.Loop, "close", partial(end_tasks_of, tracker.book))
 
 
 def follow_runners(tracker: Tracker) -> None:
@@ -95,7 +105,7 @@ def _hearing_of_destroyed(book: Book) -> Any:
         @wraps(original)
         def call_exception_handler(self: Any, context: Any) -> None:
             if context.get("message") == _DESTROYED:
-                book.closed(context.get("task"), Ending.COLLECTED)
+                book.died_open(context.get("task"))
             original(self, context)
 
         return call_exception_handler
@@ -129,10 +139,7 @@ def follow_generators(tracker: Tracker) -> None:
                 held.type_name = held.name = generator.__qualname__
 
     def collected(generator: Any) -> None:
-        held = book.find(generator)
-        if held is not None:
-            over = generator.ag_frame is None
-            book.end(held, Ending.CLOSED if over else Ending.COLLECTED)
+        book.died_open(generator)
 
     def make(original: Any) -> Any:
         @wraps(original)

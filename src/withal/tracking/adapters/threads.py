@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from typing import Any
 
 from withal.tracking.held import Kind
+from withal.tracking.program import STANDARD
 from withal.tracking.tracker import Tracker
 
 THREAD = Kind("thread", "thread", 2, lambda thread: not thread.is_alive(), dies_closed=True)
 EXECUTOR = Kind("executor", "thread", 5)
 
-_EXECUTORS = os.path.join("concurrent", "futures", "")
-
 
 def follow_threads(tracker: Tracker) -> None:
-    """Follow threads that are not of an executor."""
+    """Follow threads that the standard library has not started for itself."""
     book = tracker.book
 
     def started(thread: Any) -> None:
-        if _EXECUTORS not in sys._getframe(2).f_code.co_filename:
+        if book.program.owner(sys._getframe(2).f_code.co_filename) is not STANDARD:
             held = book.opened(thread, THREAD)
             if held is not None:
                 held.name = thread.name

@@ -1,0 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
+
+with ThreadPoolExecutor() as pool:
+    pool.submit(print, 1).result()
+other = ThreadPoolExecutor()
+other.shutdown()

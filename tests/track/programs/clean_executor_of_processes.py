@@ -1,0 +1,4 @@
+from concurrent.futures import ProcessPoolExecutor
+
+with ProcessPoolExecutor(1) as pool:
+    print(pool.submit(abs, -1).result())

@@ -1,0 +1,3 @@
+kept = open(__file__)
+kept.readline()
+kept.close()

@@ -1,0 +1,20 @@
+import asyncio
+from collections.abc import AsyncIterator
+
+
+async def numbers() -> AsyncIterator[int]:
+    yield 1
+    yield 2
+
+
+kept: list[object] = []
+
+
+async def main() -> None:
+    found = numbers()
+    await anext(found)
+    await found.aclose()
+    kept.append(found)
+
+
+asyncio.run(main())

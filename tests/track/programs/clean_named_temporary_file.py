@@ -1,0 +1,5 @@
+import tempfile
+
+file = tempfile.NamedTemporaryFile()
+file.write(b"1")
+file.close()

@@ -1,0 +1,4 @@
+import subprocess
+
+process = subprocess.Popen(["true"], stdout=subprocess.PIPE)
+process.communicate()

@@ -1,0 +1,8 @@
+import subprocess
+
+
+def start() -> None:
+    subprocess.Popen(["true"]).wait()
+
+
+start()

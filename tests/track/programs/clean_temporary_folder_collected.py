@@ -1,0 +1,9 @@
+import tempfile
+
+
+def use() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        return folder
+
+
+use()

@@ -1,0 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
+
+pool = ThreadPoolExecutor()  # LEAK executor: never closed
+pool.submit(print, 1).result()

@@ -1,0 +1,3 @@
+from concurrent.futures import ProcessPoolExecutor
+
+pool = ProcessPoolExecutor()  # LEAK executor: never closed

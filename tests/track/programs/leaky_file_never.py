@@ -1,0 +1,2 @@
+kept = open(__file__)  # LEAK file: never closed
+kept.readline()

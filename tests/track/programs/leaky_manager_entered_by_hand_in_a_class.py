@@ -1,0 +1,18 @@
+class Lamp:
+    def __enter__(self) -> "Lamp":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Room:
+    def __init__(self) -> None:
+        self.lamp = Lamp()
+        self.lamp.__enter__()  # LEAK Lamp: never closed
+
+    def leave(self) -> None:
+        self.lamp.__exit__(None, None, None)
+
+
+room = Room()

@@ -1,0 +1,4 @@
+import tempfile
+
+file = tempfile.NamedTemporaryFile()  # LEAK file: never closed
+file.write(b"1")

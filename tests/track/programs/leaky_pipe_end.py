@@ -1,0 +1,4 @@
+import os
+
+read, write = os.pipe()  # LEAK descriptor: never closed
+os.close(read)

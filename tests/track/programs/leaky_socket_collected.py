@@ -1,0 +1,8 @@
+import socket
+
+
+def connect() -> None:
+    socket.socket()  # LEAK socket: closed by the garbage collector
+
+
+connect()

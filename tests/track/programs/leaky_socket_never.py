@@ -1,0 +1,3 @@
+import socket
+
+pair = socket.socketpair()  # LEAK socket x2: never closed

@@ -1,0 +1,17 @@
+import asyncio
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def main() -> None:
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)  # LEAK stream writer
+        writer.write(b"hello")
+        await writer.drain()
+
+
+asyncio.run(main())

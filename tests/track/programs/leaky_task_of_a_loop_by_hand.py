@@ -1,0 +1,11 @@
+import asyncio
+
+
+async def main() -> None:
+    asyncio.get_running_loop().create_task(asyncio.sleep(60))  # LEAK task
+    await asyncio.sleep(0)
+
+
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+loop.close()

@@ -1,0 +1,3 @@
+import tempfile
+
+folder = tempfile.TemporaryDirectory()  # LEAK temporary folder: closed at exit

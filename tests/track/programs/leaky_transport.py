@@ -1,0 +1,15 @@
+import asyncio
+
+kept: list[object] = []
+
+
+async def main() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    pair = await loop.create_connection(asyncio.Protocol, "127.0.0.1", port)  # LEAK transport
+    server.close()
+    kept.append(pair)
+
+
+asyncio.run(main())

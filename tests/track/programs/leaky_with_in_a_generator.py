@@ -1,0 +1,17 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def lamp() -> Iterator[None]:
+    yield
+
+
+def steps() -> Iterator[int]:
+    with lamp():  # LEAK lamp: never closed
+        yield 1
+        yield 2
+
+
+found = steps()
+next(found)
