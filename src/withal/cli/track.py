@@ -5,15 +5,79 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import deque
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from withal.cli.complaint import complain
 from withal.ledger.records import Ending
 from withal.tracking.options import TrackOptions
 
 _LEAKS = [each.value for each in Ending if each is not Ending.CLOSED]
+
+
+_FLAGS = {
+    "-m": "is_module",
+    "--fail-on-leak": "fail_on_leak",
+    "--quiet": "quiet",
+    "-q": "quiet",
+}
+_VALUES: dict[str, tuple[str, Callable[[str], object]]] = {
+    "--held": ("held", float),
+    "--stall": ("stall", float),
+    "--json": ("json", os.path.abspath),
+    "--keep": ("keep", int),
+}
+_LISTS = {"--also": "also", "--ignore": "ignore"}
+
+
+def track_at_once(arguments: list[str]) -> None:
+    """Run the program in this process, if the arguments are plain enough; otherwise return.
+
+    The libraries of the command line take longer to import than all of the tracker. They are
+    needed to explain the command, and to say what is wrong.
+    """
+    options = parsed(arguments)
+    if options is None or _problem(options):
+        return
+    from withal.tracking.launch import run
+
+    run(options)
+    sys.exit(0)
+
+
+def parsed(arguments: list[str]) -> TrackOptions | None:
+    """Return the options that these arguments are, or None if they are not plain."""
+    found: dict[str, Any] = {}
+    rest = deque(arguments)
+    while rest and rest[0].startswith("-") and rest[0] != "--":
+        name, has_value, value = rest.popleft().partition("=")
+        if name in _FLAGS and not has_value:
+            found[_FLAGS[name]] = True
+            continue
+        if not has_value:
+            if not rest:
+                return None
+            value = rest.popleft()
+        if name in _LISTS:
+            found[_LISTS[name]] = (*found.get(_LISTS[name], ()), value)
+        elif name in _VALUES:
+            field, convert = _VALUES[name]
+            try:
+                found[field] = convert(value)
+            except ValueError:
+                return None
+        else:
+            return None
+    if rest and rest[0] == "--":
+        rest.popleft()
+    if not rest or any(found.get(each, 1) <= 0 for each in ("held", "stall")):
+        return None
+    if found.get("keep", 0) < 0:
+        return None
+    return TrackOptions(rest.popleft(), arguments=tuple(rest), **found)
 
 
 def track_command(options: TrackOptions) -> NoReturn:

@@ -32,7 +32,11 @@ LEAKED = 3
 
 def main() -> None:
     """Run what the first argument describes, in place of the module that was started."""
-    options = TrackOptions.loaded(sys.argv[1])
+    run(TrackOptions.loaded(sys.argv[1]))
+
+
+def run(options: TrackOptions) -> None:
+    """Run a program in place of what this process was started with."""
     sys.argv[:] = [options.target, *options.arguments]
     Run(options).run()
 
@@ -224,6 +228,8 @@ def _main_module(path: str) -> ModuleType:
         __cached__=None,
         __loader__=SourceFileLoader("__main__", path),
     )
+    if sys.version_info < (3, 14):
+        module.__dict__["__annotations__"] = {}
     sys.modules["__main__"] = module
     return module
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from types import MethodType
+from types import BuiltinFunctionType, MethodType
 from typing import Any, TypeVar, cast, final
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,8 +38,13 @@ class Patches:
         """
         attributes = cast("dict[str, Any]", vars(owner))
         own = attributes.get(name, _MISSING)
+        original = getattr(owner, name)
+        replacement = make(original)
+        if isinstance(original, BuiltinFunctionType):
+            # A function in C is no method where it is an attribute of a class.
+            replacement = staticmethod(replacement)
         try:
-            setattr(owner, name, make(getattr(owner, name)))
+            setattr(owner, name, replacement)
         except TypeError as exc:
             raise AttributeError(f"{owner!r} does not let {name!r} be replaced") from exc
         self._done.append((owner, name, own))

@@ -1,4 +1,5 @@
 from concurrent.futures import ProcessPoolExecutor
 
-with ProcessPoolExecutor(1) as pool:
-    print(pool.submit(abs, -1).result())
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1) as pool:
+        print(pool.submit(abs, -1).result())
