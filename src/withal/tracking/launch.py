@@ -229,7 +229,7 @@ def _main_module(path: str) -> ModuleType:
         __loader__=SourceFileLoader("__main__", path),
     )
     if sys.version_info < (3, 14):
-        module.__dict__["__annotations__"] = {}
+        vars(module)["__annotations__"] = {}
     sys.modules["__main__"] = module
     return module
 
