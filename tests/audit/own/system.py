@@ -158,7 +158,7 @@ async def synchronize(root: Path) -> None:
 
 async def unpack(root: Path) -> None:
     name = shutil.make_archive(str(root / "archive"), "tar", root / "full")
-    await system.unpack_archive(name, root / "unpacked")
+    await system.unpack_archive(name, root / "unpacked", filter="data")
 
 
 async def change_folder(_: Path) -> None:
