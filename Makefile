@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-report compare corpus clean
+.PHONY: help demo test test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-track bench-report compare corpus clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -65,6 +65,9 @@ bench: $(VENV)/.installed-test ## measure what scopes cost, as ratios against th
 
 bench-audit: $(VENV)/.installed-test ## measure what an audit costs, in time and memory
 	$(BIN)/python -m benchmarks.audit
+
+bench-track: $(VENV)/.installed-test ## measure what tracking costs
+	$(BIN)/python -m benchmarks.tracking
 
 bench-files: $(VENV)/.installed-compare ## measure files against aiofiles, anyio, aiofile, trio and blocking calls
 	$(BIN)/python -m benchmarks.files $(BENCH_ARGS)

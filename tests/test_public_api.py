@@ -22,8 +22,10 @@ FACADES = [
     "withal.fetch",
     "withal.testing",
     "withal.audit",
+    "withal.ledger",
+    "withal.tracking",
 ]
-PUBLIC_MODULES = ["withal.ledger"]  # no facade: what has no underscore and is their own
+PUBLIC_MODULES: list[str] = []  # no facade: what has no underscore and is their own
 
 
 def exported(module: ModuleType) -> dict[str, Any]:
