@@ -11,24 +11,35 @@ from withal._core.site import Site
 from withal.ledger.records import Ending, Lifetimes, Record
 
 
-@dataclass(slots=True, eq=False)
 class Life:
     """What `Record` tells, while it changes. A place is a code object and an offset."""
 
-    id: int
-    name: str
-    kind: str
-    scope: tuple[str, ...]
-    task: str
-    stack: tuple[tuple[CodeType, int], ...]
-    opening_at: float
+    # What most never set is found on the class: one is made for each resource.
     opened_at: float | None = None
     closing_at: float | None = None
     closed_at: float | None = None
     outcome: Outcome | None = None
     ending: Ending | None = None
-    abandoned: bool = False
-    tracked: bool = False
+    abandoned = False
+    tracked = False
+
+    def __init__(
+        self,
+        id: int,  # noqa: A002  # as a record calls it
+        name: str,
+        kind: str,
+        scope: tuple[str, ...],
+        task: str,
+        stack: tuple[tuple[CodeType, int], ...],
+        opening_at: float,
+    ) -> None:
+        self.id = id
+        self.name = name
+        self.kind = kind
+        self.scope = scope
+        self.task = task
+        self.stack = stack
+        self.opening_at = opening_at
 
     @property
     def is_open(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from asyncio import AbstractEventLoop, current_task
+from asyncio import _get_running_loop as _running_loop
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,17 +13,16 @@ from types import CodeType, FrameType
 from typing import Any, final
 from weakref import WeakSet, ref
 
-from withal._core.events import next_id
 from withal.ledger import Ledger
 from withal.ledger.records import Ending
 from withal.tracking.held import Held, Kind
-from withal.tracking.program import LIBRARY, PROGRAM, TRACKER, Program
+from withal.tracking.program import LIBRARY, PROGRAM, STANDARD, TRACKER, Program
 
 CLOSED = Ending.CLOSED
 COLLECTED = Ending.COLLECTED
 
-DEPTH = 8
-"""How many places of a stack are kept."""
+DEPTH = 4
+"""How many places of a stack are kept, unless records are wanted."""
 
 KEPT_OF_A_LINE = 100
 """How many leaks of one line are kept whole; the rest is counted."""
@@ -68,6 +68,7 @@ class Book:
     def __init__(self, ledger: Ledger, program: Program) -> None:
         self.ledger = ledger
         self.program = program
+        self.depth = DEPTH
         self.is_active = True
         self.endings: Counter[tuple[str, Ending]] = Counter()
         self.suspects: dict[tuple[object, ...], Leaks] = {}
@@ -102,31 +103,24 @@ class Book:
         if not self.is_active:
             return None
         number = id(thing) if key is None else key
-        stack, own = self._stack(sys._getframe(1) if frame is None else frame)
-        now = _clock()
-        name = type(thing).__qualname__
-        held = Held(next_id(), name, kind.name, (), "", stack, now, now)
-        held.tracked = True
-        held.sort = kind
-        held.own = own
-        held.type_name = name
-        held.key = number
-        held.holder = of
+        stack, own = self.place(sys._getframe(1) if frame is None else frame)
+        held = Held(kind, type(thing).__qualname__, number, stack, _clock())
+        if not own:
+            held.own = False
+        if of is not None:
+            held.holder = of
         self._by_key[number] = held
         if key is None:
             try:
-                reference = _Ref(thing, self._collected)
+                held.ref = reference = _Ref(thing, self._collected)
             except TypeError:
                 pass  # it cannot be referred to weakly: only its closing can be seen
             else:
                 reference.held = held
-                held.ref = reference
-        try:
+        if _running_loop() is not None:
             task = current_task()
-        except RuntimeError:
-            task = None
-        if task is not None:
-            held.opener = ref(task)
+            if task is not None:
+                held.opener = ref(task)
         self.ledger.begin(held)
         if holds is not None:
             self.take_over(held, self._by_key.get(id(holds)))
@@ -134,11 +128,7 @@ class Book:
 
     def life(self, name: str, kind: Kind, place: tuple[CodeType, int], opened_at: float) -> Held:
         """Return a life that is not in the book, of what has opened at a place of the program."""
-        held = Held(next_id(), name, kind.name, (), "", (place,), opened_at, opened_at)
-        held.tracked = True
-        held.sort = kind
-        held.type_name = name
-        return held
+        return Held(kind, name, 0, (place,), opened_at)
 
     def take_over(self, holder: Held, held: Held | None) -> None:
         """Note that one answers for another from now on."""
@@ -156,37 +146,35 @@ class Book:
         """Return what is known of what is found by this key."""
         return self._by_key.get(key)
 
-    def place(self, frame: FrameType | None) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
-        """Return the nearest place of the program and its callers, and whether it is the opener."""
-        return self._stack(frame)
-
     def forget(self, held: Held) -> None:
         """Take something out of the book, as if it had not been opened."""
         held.ending = CLOSED
         self._by_key.pop(held.key, None)
         self.ledger.forget(held)
 
-    def _stack(self, frame: FrameType | None) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
+    def place(self, frame: FrameType | None) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
         """Return the nearest place of the program and its callers, and whether it is the opener."""
-        owner_of = self.program.owner
-        is_barrier = self.program.is_barrier
+        known = self.program.known
         own = True
         while frame is not None:
             code = frame.f_code
-            owner = owner_of(code.co_filename)
+            owner = known.get(code.co_filename) or self.program.owner(code.co_filename)
             if owner is PROGRAM:
                 break
             if owner is LIBRARY:
                 own = False
-            elif is_barrier(code):
+            elif owner is STANDARD and self.program.is_barrier(code):
                 return (), False
             frame = frame.f_back
         places: list[tuple[CodeType, int]] = []
-        while frame is not None and len(places) < DEPTH:
-            code = frame.f_code
-            if is_barrier(code):
+        for _ in range(self.depth):
+            if frame is None:
                 break
-            if owner_of(code.co_filename) is not TRACKER:
+            code = frame.f_code
+            owner = known.get(code.co_filename) or self.program.owner(code.co_filename)
+            if owner is STANDARD and self.program.is_barrier(code):
+                break
+            if owner is not TRACKER:
                 places.append((code, frame.f_lasti))
             frame = frame.f_back
         return tuple(places), own and bool(places)
@@ -213,13 +201,13 @@ class Book:
         held.closed_at = _clock()
         if self._by_key.get(held.key) is held:
             del self._by_key[held.key]
-        self.endings[held.kind, ending] += 1
         if ending is not CLOSED:
+            self.endings[held.kind, ending] += 1
             self.suspect(held, ending)
         self.ledger.end(held)
         if held.held:
             for each in held.held:
-                if ending is CLOSED and each.sort is not None and each.sort.rank > held.sort.rank:  # type: ignore[union-attr]
+                if ending is CLOSED and each.sort.rank > held.sort.rank:
                     self.end(each)  # a stream is closed when its transport is
         held.held = None
 
@@ -228,7 +216,7 @@ class Book:
         held = reference.held
         if held.ending is None:
             sort = held.sort
-            if sort is None or not sort.dies_closed:
+            if not sort.dies_closed:
                 self.end(held, COLLECTED)
                 return
             self.end(held)
@@ -247,7 +235,6 @@ class Book:
             return
         held = self._dead.pop(id(thing), None)
         if held is not None and held.ending is CLOSED:
-            self.endings[held.kind, CLOSED] -= 1
             self.endings[held.kind, COLLECTED] += 1
             held.ending = COLLECTED
             self.suspect(held, COLLECTED)
@@ -255,7 +242,7 @@ class Book:
     def suspect(self, held: Held, ending: Ending) -> None:
         """Keep what may have leaked, for the verdict."""
         sort = held.sort
-        if not held.stack or sort is None:
+        if not held.stack:
             return
         if not held.own and not (sort.is_system and ending is Ending.NEVER):
             return
@@ -278,7 +265,7 @@ class Book:
         """Note what has ended although nobody said so."""
         for held in list(self._by_key.values()):
             sort = held.sort
-            if sort is None or sort.is_over is None or (family and sort.family != family):
+            if sort.is_over is None or (family and sort.family != family):
                 continue
             thing = held.key if held.ref is None else held.ref()
             if thing is not None and _is_over(sort.is_over, thing):

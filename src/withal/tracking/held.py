@@ -5,9 +5,11 @@ from __future__ import annotations
 from asyncio import Task
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any, final
 from weakref import ReferenceType
 
+from withal._core.events import next_id
 from withal.ledger.life import Life
 
 
@@ -35,7 +37,6 @@ class Kind:
 
 
 @final
-@dataclass(slots=True, eq=False)
 class Held(Life):
     """A resource of the tracked program.
 
@@ -48,15 +49,30 @@ class Held(Life):
         opener: the task that opened it.
         holder: what has taken it over, and answers for it.
         held: what it has taken over.
-        warned: it has been reported as held for too long.
     """
 
-    sort: Kind | None = None
-    own: bool = True
-    type_name: str = ""
+    tracked = True
+    own = True
     ref: ReferenceType[Any] | None = None
-    key: int = 0
     opener: ReferenceType[Task[Any]] | None = None
     holder: Held | None = None
     held: list[Held] | None = None
-    warned: bool = False
+
+    def __init__(
+        self,
+        sort: Kind,
+        type_name: str,
+        key: int,
+        stack: tuple[tuple[CodeType, int], ...],
+        opened_at: float,
+    ) -> None:
+        # What Life.__init__ does, without the call.
+        self.id = next_id()
+        self.name = self.type_name = type_name
+        self.kind = sort.name
+        self.scope = ()
+        self.task = ""
+        self.stack = stack
+        self.opening_at = self.opened_at = opened_at
+        self.sort = sort
+        self.key = key

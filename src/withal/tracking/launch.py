@@ -53,6 +53,8 @@ class Run:
             keep_statements=options.keeps_records,
             ignore=[Ending(each) for each in options.ignore],
         )
+        if options.keeps_records:
+            self.session.book.depth = 8
         self.started_at = time.time()
         self.status: int | None = 0
         self._started = time.monotonic()

@@ -40,10 +40,13 @@ class Program:
 
     Args:
         also: names of installed packages that count as the program's own.
+
+    Attributes:
+        known: whose the files are that have been asked for.
     """
 
     def __init__(self, also: Iterable[str] = ()) -> None:
-        self._known: dict[str, Owner] = {}
+        self.known: dict[str, Owner] = {}
         self._barriers = {id(code) for code in _loop_codes()}
         self._also = frozenset(also)
         paths = sysconfig.get_paths()
@@ -53,9 +56,9 @@ class Program:
 
     def owner(self, file: str) -> Owner:
         """Return whose a file is, by the name that its code objects have for it."""
-        owner = self._known.get(file)
+        owner = self.known.get(file)
         if owner is None:
-            owner = self._known[file] = self._owner(file)
+            owner = self.known[file] = self._owner(file)
         return owner
 
     def is_barrier(self, code: CodeType) -> bool:
@@ -70,7 +73,7 @@ class Program:
         """Take the file of a function for a part of the tracker."""
         code = getattr(function, "__code__", None)
         if code is not None:
-            self._known[code.co_filename] = TRACKER
+            self.known[code.co_filename] = TRACKER
 
     def _owner(self, file: str) -> Owner:
         if file.startswith(_TRACKING):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, final
 
@@ -69,7 +70,7 @@ class Tracker:
 
         def opened(thing: Any, *_: object, **__: object) -> None:
             if (when is None or when(thing)) and book.find(thing) is None:
-                book.opened(thing, kind)
+                book.opened(thing, kind, frame=sys._getframe(2))
 
         self.patches.after(cls, opens, opened)
         found = [name for name in closes if inspect.getattr_static(cls, name, None) is not None]

@@ -113,7 +113,7 @@ def open_leaks(session: Any) -> tuple[Leak, ...]:
 
 
 def _rank(held: Held) -> int:
-    return 0 if held.sort is None else held.sort.rank
+    return held.sort.rank
 
 
 def _uncovered(groups: list[Leaks]) -> list[Leaks]:
@@ -142,7 +142,7 @@ def _reached(roots: list[Held], leaked: set[Held]) -> set[Held]:
     left = _REACH
     for root in roots:
         thing = None if root.ref is None else root.ref()
-        if thing is None or root.sort is None or root.sort.rank < 4 or root in found:
+        if thing is None or root.sort.rank < 4 or root in found:
             continue
         seen = {id(thing)}
         todo = deque([thing])
@@ -173,7 +173,6 @@ def _families(groups: list[Leaks]) -> list[list[Leaks]]:
     families: dict[tuple[str, int, str], list[Leaks]] = {}
     for group in groups:
         sort = group.kept[0].sort
-        assert sort is not None
         site = Site(*group.kept[0].stack[0])
         families.setdefault((site.file, site.line, sort.family), []).append(group)
     for family in families.values():
@@ -256,6 +255,9 @@ def kinds_of(book: Book) -> dict[str, dict[str, Any]]:
         if not kind.opened:
             continue
         ended = {ending: book.endings[kind.kind, ending] for ending in Ending}
+        # What is still open at the verdict was never closed; what a loop left open before is
+        # among the closed of the ledger, since it can do nothing more.
+        ended[Ending.CLOSED] = kind.opened - sum(ended.values())
         found[kind.kind] = {
             "opened": kind.opened,
             **{ending.value: count for ending, count in ended.items()},

@@ -101,9 +101,8 @@ class Watch:
                 held.ending = Ending.CLOSED
                 self._book.ledger.keep(held)
         seconds = _clock() - entry.opened_at
-        for name, totals in entry.kinds:
+        for _, totals in entry.kinds:
             totals.add_closed(seconds)
-            self._book.endings[name, Ending.CLOSED] += 1
 
     def _kind(self, thing: Any) -> tuple[str, Totals] | None:
         """Return the name and totals of a manager, or None if it is followed by itself."""

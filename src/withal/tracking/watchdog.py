@@ -80,7 +80,7 @@ class Watchdog:
         for held in [*session.book.open_now(), *session.watch.open_now()]:
             if now - held.opening_at > limit and held.stack and held.own and not self._known(held):
                 sort = held.sort
-                if sort is not None and sort.is_over is not None:
+                if sort.is_over is not None:
                     thing = held.key if held.ref is None else held.ref()
                     if thing is None or sort.is_over(thing):
                         continue

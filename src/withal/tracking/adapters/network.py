@@ -81,11 +81,7 @@ def follow_selector_transports(tracker: Tracker) -> None:
 
 def _dying(tracker: Tracker) -> Any:
     def dying(thing: object) -> None:
-        held = tracker.book.find(thing)
-        if held is not None and not (held.ref and held.sort and held.sort.is_over):
-            return
-        if held is not None:
-            tracker.book.end(held, Ending.COLLECTED)
+        tracker.book.closed(thing, Ending.COLLECTED)
 
     return dying
 
