@@ -27,6 +27,7 @@ from weakref import ReferenceType
 from withal._core.descriptors import open_descriptors
 from withal.audit.evidence import listing, place_of
 from withal.audit.injection import stack_of
+from withal.audit.likeness import likeness_of
 from withal.audit.naming import name_of
 from withal.audit.record import Category
 
@@ -177,7 +178,7 @@ def _thread_pieces(threads: Iterable[threading.Thread], before: Belongings) -> I
         elif id(executor) not in known:
             known.add(id(executor))
             words = f"an executor was not shut down, and has the thread {thread.name!r}"
-            yield Piece(Category.THREAD, re.sub(r"\d+", "#", thread.name), words)
+            yield Piece(Category.THREAD, likeness_of(thread.name), words)
 
 
 def _executor_of(thread: threading.Thread) -> ThreadPoolExecutor | None:
@@ -194,7 +195,7 @@ def _thread_piece(thread: threading.Thread) -> Piece:
     kept = "" if thread.daemon else "; the program cannot end while it runs"
     return Piece(
         Category.THREAD,
-        re.sub(r"\d+", "#", thread.name),
+        likeness_of(thread.name),
         f"thread {thread.name!r} still runs{place_of(stack)}{kept}",
         listing(stack),
     )
