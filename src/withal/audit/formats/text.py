@@ -16,8 +16,8 @@ from withal.audit.record import Attempt, Finding, Record, Suspension, Verdict
 def render(record: Record) -> str:
     """Return the verdict, and what is wrong: a line a finding, by site, the worst first.
 
-    Findings at one site that differ only in what is random or counted are told once, with the addresses of the
-    others. What came to nothing is told by reason.
+    Findings at one site that differ only in what is random or counted are told once,
+    with the addresses of the others. What came to nothing is told by reason.
 
     Example:
         >>> from withal.audit.record import Record, Verdict
