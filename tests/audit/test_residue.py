@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from withal.audit import Category, Verdict, audit
+from withal.audit.likeness import likeness_of
 from withal.audit.residue import threads_at_work
 from withal.files.calls.hop import call
 
@@ -95,3 +99,48 @@ def test_how_many_threads_an_executor_has_is_its_own_affair() -> None:
     report = audit(work_in_threads)
     executor.shutdown()
     assert report.verdict is Verdict.SAFE, str(report)
+
+
+@asynccontextmanager
+async def forgets_a_file_of_a_random_name() -> AsyncGenerator[None]:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "f").open("w")  # noqa: SIM115  # which warns in each run
+        yield
+
+
+def test_a_random_name_does_not_make_a_complaint_new_in_each_run() -> None:
+    async def rest() -> None:
+        await asyncio.sleep(0)
+
+    audit(rest, setup=forgets_a_file_of_a_random_name).check()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("file '/tmp/tmpk1_xq0zw/f' is open", "file '/tmp/tmpaaaaaaaa/f' is open"),
+        ("lock tmpk1_xq0zw", "lock tmpaaaaaaaa"),
+        ("port 127.0.0.1:80", "port 127.0.0.1:4567"),
+        ("http://127.0.0.1:80/ab/c is open", "http://127.0.0.1:81/de is open"),
+        ("at 0x7fa1", "at 0x7fb2"),
+        (
+            "key 123e4567-e89b-12d3-a456-426614174000",
+            "key 99ffffff-aaaa-12d3-bbbb-426614174fff",
+        ),
+        ("key deadbeef01", "key 0a1b2c3d4e5f"),
+    ],
+)
+def test_what_differs_by_a_random_part_only_is_alike(one: str, other: str) -> None:
+    assert likeness_of(one) == likeness_of(other)
+
+
+def test_what_differs_in_words_is_not_alike() -> None:
+    texts = {
+        "unclosed file",
+        "unclosed transport",
+        "the facade",
+        "read/write",
+        "decade",
+        "tmpfiles",
+    }
+    assert {likeness_of(each) for each in texts} == texts

@@ -31,6 +31,7 @@ def audit(
     probe: Run | None = None,
     deliveries: Iterable[Delivery | str] | str = BOTH,
     depth: int = 1,
+    children: bool = False,
     loop_factory: Callable[[], AbstractEventLoop] | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     at: str | None = None,
@@ -41,8 +42,8 @@ def audit(
     """Cancel a scenario at each of its suspensions, and report what it leaves behind.
 
     The scenario is run over and over, each time in an event loop and an environment of its own, and
-    cancelled at another suspension: those of the tasks that it starts too. After each run is looked
-    for: descriptors, sockets, processes, threads and tasks that stay; what only the garbage
+    cancelled at another suspension, in its own task and in those that it waits for. After each run
+    is looked for: descriptors, sockets, processes, threads and tasks that stay; what only the garbage
     collector closes; a cancellation that is swallowed, or that never ends; errors in clean-up; and
     an environment that the `probe` finds unusable. What it leaves when nobody cancels it is normal.
 
@@ -57,6 +58,10 @@ def audit(
         probe: uses that environment again, and raises if it is not as it should be.
         deliveries: how it is cancelled, from `Delivery`, or their names; or one alone.
         depth: how many times in a row: 2 cancels the clean-up, too.
+        children: whether all tasks are cancelled that the scenario starts. By default only those
+            are that end with it and that somebody waits for or whose coroutine is defined in the
+            scenario's file: nobody but a loop that shuts down cancels the others. So they are
+            judged without a probe.
         loop_factory: makes the loops, such as ``uvloop.new_event_loop``; asyncio's by default.
         timeout: seconds that the scenario, and each use of the environment, may take.
         at: the address of a single attempt that is to be made again, such as ``"3:late"``.
@@ -97,7 +102,9 @@ def audit(
         else:
             exploration.replay(address)
 
-    audited = _Audited(scenario_of(scenario, setup, probe), loop_factory, timeout, explore)
+    audited = _Audited(
+        scenario_of(scenario, setup, probe), loop_factory, timeout, explore, children=children
+    )
     report = audited.report()
     if address is not None:
         ways, depth = (address.delivery,), len(address.numbers)
@@ -143,6 +150,8 @@ class _Audited:
         loop_factory: Callable[[], AbstractEventLoop] | None,
         timeout: float,
         explore: Callable[[Exploration], None],
+        *,
+        children: bool = False,
     ) -> None:
         _refuse_a_running_loop()
         if not timeout > 0:
@@ -150,12 +159,15 @@ class _Audited:
         self._scenario = scenario
         self._options = Options(timeout, loop_factory or asyncio.new_event_loop)
         self._explore = explore
+        self._children = children
 
     def report(self) -> Report:
         started = monotonic()
         with noting_threads(), ExitStack() as kept, collecting_by_hand():
             current = Session(kept, self._options.timeout)
-            exploration = Exploration(self._scenario, self._options, current)
+            exploration = Exploration(
+                self._scenario, self._options, current, children=self._children
+            )
             copy_context().run(self._run, current, exploration)
         return Report(
             scenario=self._scenario.name,

@@ -148,17 +148,38 @@ class _Run:
         async with AsyncExitStack() as stack:
             async with self._within("the setup"):
                 environment = await stack.enter_async_context(self._scenario.environment())
+            self._look.set_up()
             if await self._ran(environment):
-                await self._probe(environment, "at once")
-                if self._scenario.setup is not None:
-                    await self._see_what_is_left(normal[_FIRST] if normal else None)
-                    await self._probe(environment, "after it has come to rest")
+                await self._use_again(environment, normal)
             async with self._within("the tear-down"):
                 await stack.aclose()
-        await self._see_what_is_left(normal[_LAST] if normal else None)
+        last = normal[_LAST] if normal else None
+        await self._see_what_is_left(last, environment_is_open=False)
 
-    async def _see_what_is_left(self, normal: Counts | None) -> None:
-        counts, beyond = await self._look.at_rest(normal, self._watch.timers)
+    async def _use_again(self, environment: Any, normal: list[Counts] | None) -> None:
+        """Probe at once, and after rest. What fails only while a thread is at work is right."""
+        at_work = self._look.work()
+        at_once = None
+        if self._scenario.probe_at_once is not False:
+            at_once = await self._probed(environment, "at once")
+        if self._scenario.setup is not None:
+            await self._see_what_is_left(normal[_FIRST] if normal else None)
+        is_final = self._scenario.probe_at_once is True
+        if at_once is not None and not is_final:
+            await self._look.work_ends()
+            is_final = not self._look.was_at_work(at_work)
+        if is_final and at_once is not None:
+            self._find(at_once)
+        elif at_once is not None or self._scenario.setup is not None:
+            self._find(await self._probed(environment, "after it has come to rest"))
+
+    async def _see_what_is_left(
+        self, normal: Counts | None, *, environment_is_open: bool = True
+    ) -> None:
+        others = self._watch.others if environment_is_open else ()
+        counts, beyond = await self._look.at_rest(
+            normal, self._watch.timers, others, environment_is_open=environment_is_open
+        )
         self._seen.looks.append(counts)
         self._seen.pieces += beyond
 
@@ -175,6 +196,7 @@ class _Run:
         except asyncio.CancelledError:  # a task group of the environment has failed
             await _cut(task)
             raise
+        self._watch.note_what_outlives()
         if why:
             self._seen.outcome = "did not end"
             words = f"it does not end: {why}, and it waits{place_of_task(task)}"
@@ -187,18 +209,23 @@ class _Run:
             self._seen.outcome, self._seen.failure = judge_alone(task)
         return not (why or self._seen.failure)
 
-    async def _probe(self, environment: Any, when: str) -> None:
-        if self._scenario.probe is None or any(each.kind == PROBE for each in self._seen.pieces):
-            return
+    async def _probed(self, environment: Any, when: str) -> Piece | None:
+        """Use the environment again, and return what is wrong with it.
+
+        Not where a task was cancelled that only a loop cancels when it shuts down: then nobody
+        uses the environment any more.
+        """
+        if self._scenario.probe is None or self._watch.strikes_the_background:
+            return None
         probe = self._scenario.call(self._scenario.probe, environment)
         task: Task[object] = self._loop.create_task(probe, name="probe")
         if why := await why_in_vain(task, self._timeout):
             waits = f"{why}, and it waits{place_of_task(task)}"
             words = f"used again {when}, it does not come through: {waits}"
-            self._find(Piece(Category.SLOT, PROBE, words, stacks_of({task})))
+            piece = Piece(Category.SLOT, PROBE, words, stacks_of({task}))
             await _cut(task)
-        else:
-            self._find(judge_probe(task, when))
+            return piece
+        return judge_probe(task, when)
 
     @asynccontextmanager
     async def _within(self, what: str) -> AsyncGenerator[None]:

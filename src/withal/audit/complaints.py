@@ -6,7 +6,6 @@ For a file that the garbage collector closes they are the only signal.
 from __future__ import annotations
 
 import gc
-import re
 import sys
 import threading
 import warnings
@@ -18,6 +17,7 @@ from typing import Any, final
 from withal._core.credentials import text_without_credentials
 from withal.audit.delivery import InjectedError
 from withal.audit.evidence import traceback_of
+from withal.audit.likeness import likeness_of
 from withal.audit.naming import name_of
 from withal.audit.record import Category
 from withal.audit.residue import Piece
@@ -97,9 +97,8 @@ class Complaints:
             self._add(Category.CLEANUP, told, told, traceback_of(error))
 
     def _add(self, category: Category, kind: str, evidence: str, detail: str = "") -> None:
-        kind = re.sub(r"0x[0-9a-f]+|\d+", "#", kind)
         evidence = text_without_credentials(" ".join(evidence.split()))
-        self.pieces.append(Piece(category, kind, evidence, detail))
+        self.pieces.append(Piece(category, likeness_of(kind), evidence, detail))
 
 
 def _is_never_awaited(error: BaseException | None) -> bool:

@@ -12,13 +12,14 @@ import asyncio
 import os
 import resource
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, final
 
 from withal.audit.attempt import Observation, Options, attempt
 from withal.audit.delivery import AROUND_THE_SCENARIO
 from withal.audit.injection import Target
+from withal.audit.naming import file_of
 from withal.audit.record import Attempt, Category, Delivery, Finding, Suspension, Verdict
 from withal.audit.residue import Counts, Piece
 from withal.audit.scenario import Scenario
@@ -110,15 +111,21 @@ class Exploration:
     """The runs of one audit, and what has been seen in them.
 
     Attributes:
-        points: where the scenario is suspended when nobody cancels it.
+        points: where the scenario is suspended when nobody cancels it; last, where its background
+            tasks are.
         attempts: what was tried.
         reasons: why the whole says less than it should.
         failure: why there is nothing to say, if the scenario fails by itself.
         loop: the kind of the loop.
     """
 
-    def __init__(self, scenario: Scenario, options: Options, session: Session) -> None:
+    def __init__(
+        self, scenario: Scenario, options: Options, session: Session, *, children: bool = False
+    ) -> None:
         self._scenario = scenario
+        self._file = file_of(scenario.run)
+        self._children = children
+        self._background = frozenset[Path]()
         self._options = options
         self._session = session
         self._normal: list[Counts] = []
@@ -135,14 +142,17 @@ class Exploration:
             return Verdict.ERROR
         if any(each.findings for each in self.attempts):
             return Verdict.UNSAFE
-        if self.reasons or any(each.unresolved for each in self.attempts):
+        if self.reasons or not self.attempts or any(each.unresolved for each in self.attempts):
             return Verdict.UNRESOLVED
         return Verdict.SAFE
 
     @property
     def suspensions(self) -> tuple[Suspension, ...]:
         """The points as a report has them."""
-        return tuple(point.suspension for point in self.points)
+        return tuple(point.suspension for point in self.points if self._is_struck(point))
+
+    def _is_struck(self, point: _Point) -> bool:
+        return self._children or point.trace.path not in self._background
 
     def see_what_is_normal(self) -> None:
         """Run the scenario without any cancellation until two runs are alike."""
@@ -150,7 +160,7 @@ class Exploration:
         runs: list[Observation] = []
         while not self.failure and len(runs) < _BASELINES:
             runs.append(self._run())
-            if len(runs) > 1 and not _difference(runs[-2], runs[-1]):
+            if len(runs) > 1 and not self._differ(runs[-2], runs[-1]):
                 break
         if self.failure:
             return
@@ -158,7 +168,7 @@ class Exploration:
         self._normal = [_most(looks) for looks in zip(*(run.looks for run in runs), strict=False)]
         self.loop = runs[-1].loop
         self._set_points(runs[-1])
-        if difference := _difference(runs[-2], runs[-1]):
+        if difference := self._differ(runs[-2], runs[-1]):
             self.reasons.append(f"it is not deterministic: {difference}")
         if runs[-1].bypassed:
             self.reasons.append(
@@ -175,6 +185,14 @@ class Exploration:
             for (category, kind), number in (self._normal[-1] if self._normal else Counts()).items()
         )
 
+    def _differ(self, one: Observation, other: Observation) -> str:
+        kept = (self._struck_traces(each) for each in (one, other))
+        return _difference(*kept)
+
+    def _struck_traces(self, seen: Observation) -> list[Trace]:
+        background = set() if self._children else background_of(seen.traces, self._file)
+        return [trace for trace in seen.traces if trace.path not in background]
+
     def _run(self) -> Observation:
         seen = attempt(self._scenario, self._options, self._session)
         self.failure = self.failure or seen.failure
@@ -182,10 +200,12 @@ class Exploration:
 
     def _set_points(self, seen: Observation) -> None:
         # By task, so that numbers stay as they are when tasks take turns in another order.
-        traces = sorted(seen.traces, key=lambda trace: trace.path)
+        # Background tasks come last: how often they are suspended may vary.
+        background = self._background = background_of(seen.traces, self._file)
+        traces = sorted(seen.traces, key=lambda trace: (trace.path in background, trace.path))
         places = [(trace, ordinal + 1) for trace in traces for ordinal in range(len(trace.marks))]
         self.points = [_Point(n, *place) for n, place in enumerate(places[:_MOST], 1)]
-        if not places:
+        if not self.suspensions:
             self.reasons.append(
                 "it never suspends, so it cannot be cancelled; if it waits only for what somebody "
                 "else holds, have that held (see withal.audit.contended)"
@@ -200,7 +220,13 @@ class Exploration:
 
     def explore(self, deliveries: tuple[Delivery, ...], depth: int, tell: OnAttempt) -> None:
         """Make all attempts, the shallow ones first at each suspension."""
-        steps = list(self._first_steps(deliveries))
+        steps = [
+            step
+            for step in self._first_steps(deliveries)
+            if self._children or step.target.path not in self._background
+        ]
+        if self.suspensions and not steps:
+            self.reasons.append("none of the deliveries applies at any of its suspensions")
         done = unsafe = 0
         known = len(steps)
         for step in steps:
@@ -245,7 +271,9 @@ class Exploration:
             for delivery in deliveries:
                 if _applies(delivery, point.trace.path, point.expected[-1]):
                     ordinals = (point.ordinal,)
-                    target = Target(delivery, point.trace.path, ordinals, point.expected)
+                    path, expected = point.trace.path, point.expected
+                    is_background = path in self._background
+                    target = Target(delivery, path, ordinals, expected, is_background)
                     yield _Step(Address((point.number,), delivery), target, point.suspension, ())
 
     def _deeper(self, step: _Step, seen: Observation) -> Iterator[_Step]:
@@ -262,7 +290,7 @@ class Exploration:
             suspension = suspension_of(ordinal - last, trace.name, mark)
             address = Address((*step.address.numbers, ordinal - last), target.delivery)
             ordinals, expected = (*target.ordinals, ordinal), tuple(trace.marks[:ordinal])
-            deeper = Target(target.delivery, target.path, ordinals, expected)
+            deeper = replace(target, ordinals=ordinals, expected=expected)
             yield _Step(address, deeper, suspension, (*step.after, step.suspension))
 
     def _make(self, step: _Step) -> Observation:
@@ -353,10 +381,25 @@ def _unresolved(step: _Step, seen: Observation) -> str:
     return ""
 
 
-def _difference(one: Observation, other: Observation) -> str:
+def background_of(traces: Iterable[Trace], file: str) -> frozenset[Path]:
+    """Return which tasks nobody cancels but a loop that shuts down.
+
+    These are the tasks that outlive the scenario, and those that nobody waits for and whose
+    coroutine is defined in another file than the scenario; with all tasks that they start.
+    """
+    found = set[Path]()
+    for trace in sorted(traces, key=lambda each: len(each.path)):
+        is_own = trace.is_awaited or trace.file == file
+        is_background = bool(trace.path) and (trace.outlived or not is_own)
+        if is_background or any(trace.path[:n] in found for n in range(1, len(trace.path))):
+            found.add(trace.path)
+    return frozenset(found)
+
+
+def _difference(one: Iterable[Trace], other: Iterable[Trace]) -> str:
     """Return where two runs were not suspended alike, or nothing."""
-    theirs = {trace.path: trace for trace in other.traces}
-    for trace in one.traces:
+    theirs = {trace.path: trace for trace in other}
+    for trace in one:
         twin = theirs.pop(trace.path, None)
         if twin is None:
             return f"one run starts the task {trace.name}, and the next does not"

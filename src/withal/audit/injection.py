@@ -17,11 +17,12 @@ from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Generic, TypeVar, cast, final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from withal._core.site import suspended_frames
+from withal.audit.awaiting import is_awaited
 from withal.audit.delivery import Deliverer, InjectedError, deliverer_of
-from withal.audit.naming import name_of
+from withal.audit.naming import file_of, name_of
 from withal.audit.record import Delivery
 from withal.audit.timers import Timers
 from withal.audit.trace import Mark, Path, Trace, first_difference, mark_of
@@ -41,12 +42,14 @@ class Target:
         path: which task.
         ordinals: at which of its suspensions, from 1 and in order; several at a depth of 2 or more.
         expected: the marks of that task up to the last of them, as they were seen before.
+        is_background: whether only a loop that shuts down would cancel that task.
     """
 
     delivery: Delivery
     path: Path
     ordinals: tuple[int, ...]
     expected: tuple[Mark, ...]
+    is_background: bool = False
 
 
 @final
@@ -58,6 +61,7 @@ class Watch:
         strikes: how many times it has struck.
         difference: the number of the first suspension that was not as expected, if any.
         timers: those that its tasks have made.
+        others: the tasks of the environment, which it does not watch.
         was_told: whether the coroutine that was struck has been told: a shield may keep it away.
     """
 
@@ -67,6 +71,7 @@ class Watch:
         self.difference: int | None = None
         self.was_told = False
         self.timers = Timers(loop, lambda: _watching.get() is self)
+        self.others: WeakSet[Task[Any]] = WeakSet()
         self._target = target
         self._deliverer: Deliverer | None = deliverer_of(target.delivery) if target else None
         self._traces_by_task: WeakKeyDictionary[Task[Any], Trace] = WeakKeyDictionary()
@@ -106,6 +111,16 @@ class Watch:
         return bool(self._target is not None and self._target.path and self.strikes)
 
     @property
+    def strikes_the_background(self) -> bool:
+        """Whether it cancels what only a loop that shuts down would cancel."""
+        return self._target is not None and self._target.is_background
+
+    def note_what_outlives(self) -> None:
+        """Note which tasks are still there, as the scenario has just ended."""
+        for trace in self.traces:
+            trace.outlived = not trace.has_ended
+
+    @property
     def is_bypassed(self) -> bool:
         """Whether the scenario has put another task factory in its place."""
         return self._loop.get_task_factory() is not self._factory
@@ -123,7 +138,15 @@ class Watch:
     def _new_task(
         self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any
     ) -> Task[T]:
-        coroutine = self._watched(coroutine, options.get("context"))
+        watched = self._watched(coroutine, options.get("context"))
+        task = self._made_task(loop, watched, options)
+        if watched is coroutine:
+            self.others.add(task)
+        return task
+
+    def _made_task(
+        self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T], options: dict[str, Any]
+    ) -> Task[T]:
         if self._inner is None:
             return Task(coroutine, loop=loop, **options)
         if self._accepted is not None:  # 3.13.0's own eager factory refuses what uvloop passes on
@@ -156,7 +179,9 @@ class Watch:
             parent = self._traces_by_task.get(task) if task is not None else None
             parent = parent or self.traces[0]
             parent.children += 1
-            trace = Trace((*parent.path, parent.children), name_of(coroutine))
+            trace = Trace(
+                (*parent.path, parent.children), name_of(coroutine), file=file_of(coroutine)
+            )
         self.traces.append(trace)
         return trace
 
@@ -183,6 +208,12 @@ class Watch:
         assert task is not None
         assert self._deliverer is not None
         return self._deliverer.deliver(task, awaited)
+
+    def ends(self, trace: Trace) -> None:
+        """Note that a watched coroutine has ended, and whether anybody waits for its task."""
+        task = _current_task()
+        trace.has_ended = True
+        trace.is_awaited = task is not None and is_awaited(task)
 
     def told(self, trace: Trace, error: BaseException) -> None:
         """Note that a cancellation has reached a coroutine."""
@@ -259,6 +290,8 @@ def _relay(coroutine: Coroutine[Any, Any, T], watch: Watch, trace: Trace) -> Gen
                 injected = None
     except StopIteration as stop:
         return cast("T", stop.value)
+    finally:
+        watch.ends(trace)
 
 
 def stack_of(task: Task[Any]) -> Iterator[FrameType]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from asyncio import AbstractEventLoop
-from typing import final
+from asyncio import AbstractEventLoop, Task
+from collections.abc import Collection
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, final
 
 from withal.audit.complaints import DESTROYED, Complaints
 from withal.audit.record import Category
@@ -29,6 +32,20 @@ _LOOK = 0.005  # seconds between two looks at what has not come to rest
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What threads do at one moment.
+
+    Attributes:
+        calls: those of the loop's executor that have not ended.
+        threads: where each other thread is that is not known to be at rest.
+    """
+
+    calls: frozenset[Future[Any]]
+    threads: dict[int, tuple[int, int]]
+
+
+@final
 class Look:
     """Sees what there is, in the process and in a loop, that was not there when this began."""
 
@@ -46,17 +63,33 @@ class Look:
 
     def begin(self) -> None:
         """Note what is there. The loop runs by now: uvloop opens its own sockets as it begins."""
-        self._before = Belongings.now()
+        self._before = self._open = Belongings.now()
+        self._others: Collection[Task[Any]] = ()
 
-    async def at_rest(self, normal: Counts | None, timers: Timers) -> tuple[Counts, list[Piece]]:
+    def set_up(self) -> None:
+        """Note what the setup has made, which is nobody's residue while the setup is open."""
+        self._with_setup = Belongings.now()
+
+    async def at_rest(
+        self,
+        normal: Counts | None,
+        timers: Timers,
+        others: Collection[Task[Any]],
+        *,
+        environment_is_open: bool,
+    ) -> tuple[Counts, list[Piece]]:
         """Let everything come to rest; return all there is, counted, and what is too much.
 
         Args:
             normal: what may be there; None if that is to be found out.
             timers: those that are waited for if they are due soon.
+            others: tasks that are no residue now.
+            environment_is_open: whether what the setup has made is still to be there.
         """
+        self._others = others
+        self._open = self._with_setup if environment_is_open else self._before
         stuck = await self._calls_in_threads()
-        await self._others()
+        await self._fixtures_end()
         await self._rest(normal, timers)
         allowed = Counts() if normal is None else normal
         before = self._pieces()
@@ -69,6 +102,26 @@ class Look:
         if any(each.category is Category.TASK for each in now):
             now = [each for each in now if each.kind != DESTROYED] or now
         return count(now), stuck + ([] if normal is None else surplus(now, normal))
+
+    def work(self) -> Work:
+        """Return what threads do at this moment."""
+        return Work(self._executor.calls, threads_at_work())
+
+    async def work_ends(self) -> None:
+        """Wait for calls in threads, and until the other threads stay where they are."""
+        calls = {asyncio.wrap_future(call) for call in self._executor.calls}
+        if calls:
+            await asyncio.wait(calls, timeout=self._session.timeout)
+        until, were_at_work = self._loop.time() + _REST, None
+        while (at_work := threads_at_work()) != were_at_work and self._loop.time() < until:
+            were_at_work = at_work
+            await asyncio.sleep(_LOOK)
+
+    def was_at_work(self, earlier: Work) -> bool:
+        """Tell whether a thread was at work then that has ended its work or moved on since."""
+        now = self.work()
+        moved = earlier.threads.items() - now.threads.items()
+        return bool(moved or earlier.calls - now.calls)
 
     async def _calls_in_threads(self) -> list[Piece]:
         """Wait for what threads still do: a call outlives whoever waited for it."""
@@ -83,7 +136,7 @@ class Look:
         words = f"{len(pending)} calls in threads do not end within {self._session.timeout:g} s"
         return [Piece(Category.THREAD, "calls", words)]
 
-    async def _others(self) -> None:
+    async def _fixtures_end(self) -> None:
         """Wait for those who share the environment: who holds a lock may yet let it go wrongly."""
         for task in list(self._session.tasks):
             if not task.done():
@@ -108,8 +161,8 @@ class Look:
         return surplus(self._pieces(), Counts() if normal is None else normal)
 
     def _pieces(self) -> list[Piece]:
-        own = {asyncio.current_task(), *self._session.tasks}
-        return list(residue(self._before, self._loop, own))
+        own = {asyncio.current_task(), *self._session.tasks, *self._others}
+        return list(residue(self._before, self._open, self._loop, own))
 
 
 def _collected(before: list[Piece], now: list[Piece], normal: Counts) -> list[Piece]:

@@ -1,8 +1,10 @@
-"""What functions and coroutines are called."""
+"""What functions and coroutines are called, and where they are defined."""
 
 from __future__ import annotations
 
+import sys
 from functools import partial
+from inspect import unwrap
 from typing import cast
 
 
@@ -22,3 +24,26 @@ def name_of(made: object) -> str:
         made = cast("partial[object]", made).func
     name: str = getattr(made, "__qualname__", type(made).__qualname__)
     return name.replace("<locals>.", "")
+
+
+def file_of(made: object) -> str:
+    """Return the file that a function, a coroutine or a class is defined in; nothing if unknown.
+
+    Of any other object it is that of its class.
+
+    Example:
+        >>> import asyncio
+        >>> file_of(asyncio.sleep) == asyncio.tasks.__file__
+        True
+    """
+    while isinstance(made, partial):
+        made = cast("partial[object]", made).func
+    if callable(made):
+        made = unwrap(made)
+    made = getattr(made, "__func__", made)
+    for name in "__code__", "cr_code", "gi_code", "ag_code":
+        code = getattr(made, name, None)
+        if code is not None:
+            return str(code.co_filename)
+    kind = made if isinstance(made, type) else type(made)
+    return str(getattr(sys.modules.get(kind.__module__), "__file__", None) or "")

@@ -27,6 +27,7 @@ from weakref import ReferenceType
 from withal._core.descriptors import open_descriptors
 from withal.audit.evidence import listing, place_of
 from withal.audit.injection import stack_of
+from withal.audit.likeness import likeness_of
 from withal.audit.naming import name_of
 from withal.audit.record import Category
 
@@ -80,21 +81,28 @@ class Belongings:
 
 
 def residue(
-    before: Belongings, loop: AbstractEventLoop, own: Iterable[Task[Any] | None]
+    before: Belongings,
+    allowed: Belongings,
+    loop: AbstractEventLoop,
+    own: Iterable[Task[Any] | None],
 ) -> Iterator[Piece]:
     """Yield what is there now, in the process and in the running loop, and was not before.
 
     Args:
-        before: what the process had.
+        before: what the process had before the run.
+        allowed: what it had when the environment was ready, as long as that is open. What the
+            environment's servers accept is allowed, too.
         loop: the running loop, which has been made for this run.
         own: tasks that do not count.
     """
     now = Belongings.now()
-    for fd, link in sorted(now.descriptors - before.descriptors):
-        yield _descriptor_piece(fd, link)
-    for pid in sorted(now.processes - before.processes):
+    served = set() if allowed is before else _listens_at(allowed.descriptors - before.descriptors)
+    for fd, link in sorted(now.descriptors - before.descriptors - allowed.descriptors):
+        if not (served and link.startswith("socket:") and _address_of(fd) in served):
+            yield _descriptor_piece(fd, link)
+    for pid in sorted(now.processes - before.processes - allowed.processes):
         yield Piece(Category.PROCESS, "process", f"process {pid} still runs: {_command_of(pid)}")
-    yield from _thread_pieces(now.threads - before.threads, before)
+    yield from _thread_pieces(now.threads - before.threads - allowed.threads, allowed)
     for task in asyncio.all_tasks(loop).difference(own):
         yield _task_piece(task)
     yield from _watched_descriptors(loop, now, before)
@@ -126,6 +134,24 @@ def _descriptor_piece(fd: int, link: str) -> Piece:
         return Piece(Category.TRANSPORT, "socket", f"socket {fd} is open{_ends_of(fd)}")
     kind = re.sub(r"\[\d+\]", "", link) if not link.startswith("/") else "file"
     return Piece(Category.DESCRIPTOR, kind, f"descriptor {fd} is open on {link}")
+
+
+def _listens_at(descriptors: Iterable[tuple[int, str]]) -> set[object]:
+    """Return the addresses at which sockets among these descriptors listen."""
+    found = set[object]()
+    for fd, link in descriptors:
+        with suppress(OSError):
+            if link.startswith("socket:") and os.readlink(f"/proc/self/fd/{fd}") == link:
+                with socket.socket(fileno=os.dup(fd)) as ours:
+                    if ours.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                        found.add(ours.getsockname())
+    return found
+
+
+def _address_of(fd: int) -> object:
+    with suppress(OSError), socket.socket(fileno=os.dup(fd)) as ours:
+        return ours.getsockname() or None
+    return None
 
 
 def _ends_of(fd: int) -> str:
@@ -177,7 +203,7 @@ def _thread_pieces(threads: Iterable[threading.Thread], before: Belongings) -> I
         elif id(executor) not in known:
             known.add(id(executor))
             words = f"an executor was not shut down, and has the thread {thread.name!r}"
-            yield Piece(Category.THREAD, re.sub(r"\d+", "#", thread.name), words)
+            yield Piece(Category.THREAD, likeness_of(thread.name), words)
 
 
 def _executor_of(thread: threading.Thread) -> ThreadPoolExecutor | None:
@@ -194,7 +220,7 @@ def _thread_piece(thread: threading.Thread) -> Piece:
     kept = "" if thread.daemon else "; the program cannot end while it runs"
     return Piece(
         Category.THREAD,
-        re.sub(r"\d+", "#", thread.name),
+        likeness_of(thread.name),
         f"thread {thread.name!r} still runs{place_of(stack)}{kept}",
         listing(stack),
     )

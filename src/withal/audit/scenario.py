@@ -44,6 +44,10 @@ class Scenario:
         probe: an async function that uses the environment again, called as `run` is. It raises if
             the environment is not what it should be.
         name: what reports call it; by default the name of `run`.
+        probe_at_once: whether the environment is to be as it should be at once. If it is, what the
+            probe finds then is wrong although a thread is still at work; if it is not, the probe
+            runs only after everything has come to rest. By default it runs both times, and what
+            fails at once and is right after rest, with a thread at work in between, is no finding.
 
     Example:
         >>> from contextlib import asynccontextmanager
@@ -61,6 +65,7 @@ class Scenario:
     setup: Setup | None = None
     probe: Run | None = None
     name: str = ""
+    probe_at_once: bool | None = None
 
     def __post_init__(self) -> None:
         for what, value in ("run", self.run), ("setup", self.setup), ("probe", self.probe):

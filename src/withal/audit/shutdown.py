@@ -14,7 +14,6 @@ from __future__ import annotations
 import atexit
 import concurrent.futures.thread as pools
 import os
-import re
 import sys
 import threading
 from collections import Counter
@@ -30,6 +29,7 @@ from withal._core.printable import printable
 from withal._core.site import Site
 from withal.audit.evidence import place_of
 from withal.audit.formats.places import shortened
+from withal.audit.likeness import likeness_of
 from withal.audit.residue import is_idle, stack_of_thread
 from withal.audit.session import CountingExecutor
 
@@ -244,7 +244,7 @@ def _told(left: dict[Thread, Site]) -> list[str]:
     """Return a line for each thread, and one for those that differ only in numbers."""
     alike: dict[tuple[str, Site], list[Thread]] = {}
     for thread, site in left.items():
-        alike.setdefault((re.sub(r"\d+", "#", thread.name), site), []).append(thread)
+        alike.setdefault((likeness_of(thread.name), site), []).append(thread)
     return [
         printable(
             f"withal: the program ends without waiting for the thread {first.name!r}"

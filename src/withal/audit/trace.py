@@ -54,12 +54,20 @@ class Trace:
         name: what people call it.
         marks: where it was suspended.
         children: how many tasks it has started.
+        file: the file that its coroutine is defined in.
+        has_ended: whether it has come to an end.
+        is_awaited: whether a task, a group or the like waited for it when it ended.
+        outlived: whether it was still there when the scenario had ended.
     """
 
     path: Path
     name: str
     marks: list[Mark] = field(default_factory=list["Mark"])
     children: int = 0
+    file: str = ""
+    has_ended: bool = False
+    is_awaited: bool = False
+    outlived: bool = False
 
 
 def suspension_of(ordinal: int, task: str, mark: Mark) -> Suspension:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -10,16 +9,15 @@ from withal._core.printable import printable
 from withal.audit.formats import words
 from withal.audit.formats.outline import SiteOutline, outline
 from withal.audit.formats.places import Places, shortened
+from withal.audit.likeness import likeness_of
 from withal.audit.record import Attempt, Finding, Record, Suspension, Verdict
-
-_NUMBER = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 
 def render(record: Record) -> str:
     """Return the verdict, and what is wrong: a line a finding, by site, the worst first.
 
-    Findings at one site that differ only in numbers are told once, with the addresses of the
-    others. What came to nothing is told by reason.
+    Findings at one site that differ only in what is random or counted are told once,
+    with the addresses of the others. What came to nothing is told by reason.
 
     Example:
         >>> from withal.audit.record import Record, Verdict
@@ -84,7 +82,7 @@ def _folded(findings: Iterable[Finding]) -> Iterator[tuple[Finding, list[str]]]:
     """Yield a finding of each sort, and the addresses of the others of that sort."""
     alike: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        key = finding.category, _NUMBER.sub("#", finding.evidence)
+        key = finding.category, likeness_of(finding.evidence)
         alike.setdefault(key, []).append(finding)
     for first, *others in alike.values():
         yield first, [finding.address for finding in others]

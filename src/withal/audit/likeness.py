@@ -1,0 +1,32 @@
+"""Likeness: what two texts have in common that differ only in what is random or counted."""
+
+from __future__ import annotations
+
+import re
+
+_VARYING = re.compile(
+    r"""
+      0x[0-9a-fA-F]+                                          # an address in memory
+    | \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b  # a UUID
+    | (?<![\w.])(?:[\w.+-]+://)?(?:/[^\s'"/<>()\[\],;]+)+/?    # a path or a URL
+    | \btmp[a-z0-9_]{8}\b                                     # a name by tempfile
+    | \b(?=[0-9a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{6,}\b    # a digest or a token
+    | \d+                                                     # a number, a port, an identifier
+    """,
+    re.VERBOSE,
+)
+
+
+def likeness_of(text: str) -> str:
+    """Return a text with ``#`` in place of what may differ from run to run.
+
+    These are numbers, addresses, identifiers in hexadecimal, and paths: the names of temporary
+    files and folders are random.
+
+    Example:
+        >>> likeness_of("unclosed file <_io.TextIOWrapper name='/tmp/tmpk1_xq0zw/f' mode='w'>")
+        "unclosed file <_io.TextIOWrapper name='#' mode='w'>"
+        >>> likeness_of("Task-12 at 0x7f3a, peer 127.0.0.1:4567")
+        'Task-# at #, peer #.#.#.#:#'
+    """
+    return _VARYING.sub("#", text)
