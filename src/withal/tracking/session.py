@@ -20,6 +20,8 @@ from withal.tracking.tracker import Tracker
 from withal.tracking.verdict import Leak, conclude
 from withal.tracking.watch import Watch
 
+_running: list[object] = []  # the session of this process, if there is one
+
 Adapter = Callable[[Tracker], None]
 
 GROUP = "withal.tracking"
@@ -92,7 +94,14 @@ class Session:
         self._finder: Finder | None = None
 
     def start(self) -> None:
-        """Patch what is imported, and whatever will be."""
+        """Patch what is imported, and whatever will be.
+
+        Raises:
+            RuntimeError: if the program is tracked already.
+        """
+        if _running:
+            raise RuntimeError("this program is tracked already; tracking does not nest")
+        _running.append(self)
         self._observing.__enter__()
         for adapter in self._adapters:
             self._apply(adapter.__name__, partial(adapter, self._tracker))
@@ -137,6 +146,7 @@ class Session:
             sys.meta_path.remove(self._finder)
         self._patches.undo()
         self._observing.__exit__(None, None, None)
+        _running.clear()
         return leaks
 
 
