@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from withal.audit import Category, audit, contended
+import pytest
+
+from withal.audit import Category, Delivery, Verdict, audit, contended
 
 
 class Miscounted:
@@ -58,3 +60,68 @@ def test_a_lock_that_breaks_when_its_holder_lets_it_go_is_found() -> None:
     report = audit(hold, setup=in_use, probe=hold)
     found = [(finding.address, finding.category) for finding in report.findings]
     assert found == [("1:early", Category.SLOT)]
+
+
+class Starving:
+    """A lock that wakes one waiter, and nobody else if that one is cancelled meanwhile."""
+
+    def __init__(self) -> None:
+        self.held = False
+        self.waiters = deque[asyncio.Future[None]]()
+
+    async def __aenter__(self) -> None:
+        if self.held or self.waiters:
+            waiter = asyncio.get_running_loop().create_future()
+            self.waiters.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if waiter in self.waiters:
+                    self.waiters.remove(waiter)
+                raise
+        self.held = True
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.held = False
+        if self.waiters:
+            self.waiters.popleft().set_result(None)
+
+
+@asynccontextmanager
+async def starving() -> AsyncGenerator[Starving]:
+    lock = Starving()
+    async with contended(lock):
+        yield lock
+
+
+@pytest.mark.parametrize("seconds", [0, 0.03, 0.1])
+def test_a_scenario_that_comes_late_is_waited_for(seconds: float) -> None:
+    async def late(lock: Starving) -> None:
+        await asyncio.sleep(seconds)
+        async with lock:
+            pass
+
+    report = audit(late, setup=starving, deliveries=[Delivery.LATE])
+    assert Category.STARVATION in {finding.category for finding in report.findings}
+
+
+def test_an_audit_whose_scenario_never_waits_for_the_lock_is_unresolved() -> None:
+    async def elsewhere(lock: Starving) -> None:
+        await asyncio.sleep(0.001)
+
+    report = audit(elsewhere, setup=starving)
+    assert report.verdict is Verdict.UNRESOLVED
+    assert "nobody waited for it" in str(report)
+
+
+def test_a_scenario_may_wait_in_a_task_of_its_own() -> None:
+    async def side_by_side(lock: Starving) -> None:
+        async def take() -> None:
+            async with lock:
+                pass
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(take())
+
+    report = audit(side_by_side, setup=starving, deliveries=[Delivery.LATE])
+    assert Category.STARVATION in {finding.category for finding in report.findings}

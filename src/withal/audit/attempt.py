@@ -103,6 +103,8 @@ def attempt(
     with complaints.listening(), cleared as (loop, executor):
         complaints.listen_to(loop)
         session.noted.clear()
+        session.unmet.clear()
+        session.task = None
         watch = Watch(loop, target)
         look = Look(loop, session, executor, complaints)
         return _Run(scenario, options, session, loop, look, watch).go(normal)
@@ -135,6 +137,7 @@ class _Run:
             raise
         except BaseException as error:  # a cancellation and what ends programs are no less its own
             self._fail(failure_of(error), traceback_of(error))
+        self._session.task = None
         seen.traces = watch.traces
         seen.strikes = watch.strikes
         seen.difference = watch.difference
@@ -186,6 +189,7 @@ class _Run:
     async def _ran(self, environment: Any) -> bool:
         """Run the scenario, and tell whether it came to an end."""
         task = self._watch.start(self._scenario.call(self._scenario.run, environment))
+        self._session.task = task
         try:
             why = await why_in_vain(task, self._timeout)
             if why and self._watch.struck_a_child:

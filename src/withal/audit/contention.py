@@ -7,26 +7,34 @@ The bugs of locks and pools are in the waiting.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeAlias
+from types import CodeType
+from typing import Any, TypeAlias, final
 
+from withal.audit.injection import stack_of
 from withal.audit.record import Category
 from withal.audit.residue import Piece
-from withal.audit.session import session
+from withal.audit.session import Session, session
 
 Lock: TypeAlias = AbstractAsyncContextManager[Any] | Callable[[], AbstractAsyncContextManager[Any]]
 
 _PATIENCE = 1.0  # seconds at most that the waiter behind the scenario gets
+_STILL = 10  # times `hold` that a scenario waits for something else before it is taken for a waiter
+
+UNMET = (
+    "nobody waited for it: contended() held something that the scenario did not come to wait for"
+)
 
 
 @asynccontextmanager
 async def contended(lock: Lock, *, hold: float = 0.01) -> AsyncGenerator[None]:
     """Have somebody else hold a lock, or the last slot of a pool, who lets go while others wait.
 
-    For the setup of a scenario. The lock is held when the block is entered, and let go `hold`
-    seconds later; halfway, somebody else begins to wait for it, behind the scenario. Whoever that
-    is must get it in the end: a waiter that nobody wakes is found as "starvation".
+    For the setup of a scenario. The lock is held when the block is entered, and until the scenario
+    waits for it and somebody else waits behind the scenario, in this order. If the scenario never
+    comes to wait for it, the audit is unresolved. The waiter behind must get the lock in the end: a
+    waiter that nobody wakes is found as "starvation".
 
     A cancellation of the block gives the lock back.
 
@@ -34,7 +42,8 @@ async def contended(lock: Lock, *, hold: float = 0.01) -> AsyncGenerator[None]:
         lock: an async context manager that can be entered many times, such as `asyncio.Lock`, or
             a callable that makes one, such as ``pool.connection``. Of a pool that has several
             slots enter this several times.
-        hold: seconds; long enough for the scenario to come to its wait.
+        hold: seconds that the scenario stands still before it counts as waiting, about; and, where
+            no audit runs, seconds until the lock is let go.
 
     Example:
         >>> from contextlib import asynccontextmanager
@@ -50,47 +59,139 @@ async def contended(lock: Lock, *, hold: float = 0.01) -> AsyncGenerator[None]:
         >>> str(audit(acquire, setup=held, probe=acquire).verdict)
         'safe'
     """
+    queue = _Queue(lock, hold, session.get())
     held = asyncio.Event()
-    others = (
-        asyncio.create_task(_hold(lock, held, hold), name="holds the lock"),
-        asyncio.create_task(_follow(lock, hold / 2), name="waits behind"),
-    )
-    current = session.get()
-    if current is not None:
-        current.tasks.update(others)
+    holder = queue.start(queue.hold_until_waited_for(held), "holds the lock")
     try:
-        await held.wait()
+        await _first(held, holder)
         yield
-        await _wait_for(others)
+        await queue.wait_for_others()
     finally:
-        for task in others:
-            task.cancel()
-        await asyncio.wait(others)
+        await queue.cancel_others()
 
 
-async def _hold(lock: Lock, held: asyncio.Event, seconds: float) -> None:
-    async with _manager(lock):
-        held.set()
-        await asyncio.sleep(seconds)
+async def _first(held: asyncio.Event, holder: asyncio.Task[None]) -> None:
+    """Wait until the lock is held, or raise what the holder fails with."""
+    waiting = asyncio.ensure_future(held.wait())
+    try:
+        await asyncio.wait((waiting, holder), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if not held.is_set():
+        holder.result()
 
 
-async def _follow(lock: Lock, delay: float) -> None:
-    await asyncio.sleep(delay)
-    async with _manager(lock):
-        pass
+@final
+class _Queue:
+    """Who waits for a lock: the scenario, and somebody behind it."""
 
+    def __init__(self, lock: Lock, hold: float, current: Session | None) -> None:
+        self._lock = lock
+        self._hold = hold
+        self._session = current
+        self._patience = _PATIENCE if current is None else min(_PATIENCE, current.timeout / 2)
+        self._others: list[asyncio.Task[None]] = []
+        self._behind: asyncio.Task[None] | None = None
 
-async def _wait_for(others: tuple[asyncio.Task[None], ...]) -> None:
-    current = session.get()
-    patience = _PATIENCE if current is None else min(_PATIENCE, current.timeout / 2)
-    _, waiting = await asyncio.wait(others, timeout=patience)
-    for task in waiting:
-        told = f"who {task.get_name()} has not come through within {patience:g} s"
-        if current is None:
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start a task that is nobody's residue."""
+        task = asyncio.create_task(work, name=name)
+        self._others.append(task)
+        if self._session is not None:
+            self._session.tasks.add(task)
+        return task
+
+    async def hold_until_waited_for(self, held: asyncio.Event) -> None:
+        """Take the lock, and let go when the scenario, and somebody behind it, waits for it."""
+        async with _manager(self._lock):
+            held.set()
+            if self._session is None:
+                await asyncio.sleep(self._hold / 2)
+                self._follow()
+                await asyncio.sleep(self._hold / 2)
+            else:
+                await self._scenario_waits(self._session)
+                self._follow()
+                await asyncio.sleep(self._hold / 2)
+
+    def _follow(self) -> None:
+        """Have somebody wait behind the scenario."""
+        if self._behind is None:
+            self._behind = self.start(self._enter(), "waits behind")
+
+    async def _enter(self) -> None:
+        async with _manager(self._lock):
+            pass
+
+    async def _scenario_waits(self, current: Session) -> None:
+        """Return when the scenario waits for the lock, or has ended, or does neither in time."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._patience
+        still_since, before = 0.0, None
+        while loop.time() < until:
+            await asyncio.sleep(self._hold / 4)
+            task = current.task
+            if task is None:
+                until = loop.time() + self._patience  # the setup goes on
+                continue
+            if task.done():
+                if before is None and not task.cancelled():
+                    current.unmet.append(UNMET)
+                return
+            place = _place_of(task)
+            if place is None or place != before:
+                still_since, before = loop.time(), place
+                continue
+            self._follow()
+            if self._is_in_queue() or loop.time() - still_since > _STILL * self._hold:
+                return
+        if before is None:
+            current.unmet.append(UNMET)
+
+    def _is_in_queue(self) -> bool:
+        """Tell whether a task of the scenario waits where the one behind it does."""
+        behind = None if self._behind is None or self._behind.done() else _place_of(self._behind)
+        if behind is None:
+            return False
+        tasks = asyncio.all_tasks() - set(self._others)
+        return any(place[0] is behind[0] for task in tasks if (place := _place_of(task)))
+
+    async def wait_for_others(self) -> None:
+        """Wait until all have had the lock; note or raise who has not come through in time."""
+        waiting = set(self._others)
+        done = set[asyncio.Task[None]]()
+        until = asyncio.get_running_loop().time() + self._patience
+        while waiting:  # the holder starts the one behind
+            left = max(0.0, until - asyncio.get_running_loop().time())
+            now, waiting = await asyncio.wait(waiting, timeout=left)
+            done |= now
+            waiting |= set(self._others) - done
+            if not now:
+                break
+        for task in waiting:
+            self._starves(task)
+        for task in done:
+            task.result()
+
+    def _starves(self, task: asyncio.Task[None]) -> None:
+        told = f"who {task.get_name()} has not come through within {self._patience:g} s"
+        if self._session is None:
             raise TimeoutError(told)
-        current.noted.append(Piece(Category.STARVATION, "contention", told))
-    for task in set(others) - waiting:
-        task.result()
+        self._session.noted.append(Piece(Category.STARVATION, "contention", told))
+
+    async def cancel_others(self) -> None:
+        """Cancel who still holds it or waits for it, and wait for the end of that."""
+        for task in self._others:
+            task.cancel()
+        await asyncio.wait(self._others)
+
+
+def _place_of(task: asyncio.Task[Any]) -> tuple[CodeType, int] | None:
+    """Return where a task waits innermost; None if it sleeps, which is no wait for anybody."""
+    frames = list(stack_of(task))
+    if not frames or frames[-1].f_code is asyncio.sleep.__code__:
+        return None
+    return frames[-1].f_code, frames[-1].f_lasti
 
 
 def _manager(lock: Lock) -> AbstractAsyncContextManager[Any]:

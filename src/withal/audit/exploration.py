@@ -196,6 +196,7 @@ class Exploration:
     def _run(self) -> Observation:
         seen = attempt(self._scenario, self._options, self._session)
         self.failure = self.failure or seen.failure
+        self.reasons += [each for each in self._session.unmet if each not in self.reasons]
         return seen
 
     def _set_points(self, seen: Observation) -> None:

@@ -31,6 +31,8 @@ class Session:
         shared: the same by name, for fixtures that ask for one thing in each attempt.
         processes: those that are kept, which do not end with the attempt that has started them.
         noted: what fixtures have found in this attempt.
+        task: the scenario's own, of this attempt, once it has been started.
+        unmet: what fixtures have prepared and nobody came to, in this attempt.
         expected: what is left behind by design: the category and a part of the evidence, and why.
         tasks: those of fixtures, which are nobody's residue.
     """
@@ -42,6 +44,8 @@ class Session:
         self.shared: dict[object, Any] = {}
         self.processes = set[int]()
         self.noted: list[Piece] = []
+        self.task: Task[Any] | None = None
+        self.unmet: list[str] = []
         self.expected: dict[tuple[Category, str], str] = {}
 
     def unexpected(self, pieces: list[Piece]) -> list[Piece]:
