@@ -98,7 +98,10 @@ class Book:
         if not self.is_active:
             return None
         number = id(thing) if key is None else key
-        stack, own = self._stack(sys._getframe(1) if frame is None else frame)
+        before = self._by_key.get(number)
+        if before is not None and before.ref is None and key is None and before.key > 0:
+            self.end(before, COLLECTED)  # it was where this object is now, and left no notice
+        stack, own = self._stack(sys._getframe(1) if frame is None else frame, kind.within)
         now = _clock()
         name = type(thing).__qualname__
         held = Held(next_id(), name, kind.name, (), "", stack, now, now)
@@ -152,9 +155,11 @@ class Book:
         """Return what is known of what is found by this key."""
         return self._by_key.get(key)
 
-    def place(self, frame: FrameType | None) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
+    def place(
+        self, frame: FrameType | None, within: tuple[str, ...] = ()
+    ) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
         """Return the nearest place of the program and its callers, and whether it is the opener."""
-        return self._stack(frame)
+        return self._stack(frame, within)
 
     def forget(self, held: Held) -> None:
         """Take something out of the book, as if it had not been opened."""
@@ -162,7 +167,9 @@ class Book:
         self._by_key.pop(held.key, None)
         self.ledger.forget(held)
 
-    def _stack(self, frame: FrameType | None) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
+    def _stack(
+        self, frame: FrameType | None, within: tuple[str, ...] = ()
+    ) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
         """Return the nearest place of the program and its callers, and whether it is the opener."""
         owner_of = self.program.owner
         is_barrier = self.program.is_barrier
@@ -173,7 +180,8 @@ class Book:
             if owner is PROGRAM:
                 break
             if owner is LIBRARY:
-                own = False
+                if not (within and self.program.is_within(code.co_filename, within)):
+                    own = False
             elif is_barrier(code):
                 return (), False
             frame = frame.f_back
