@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from asyncio import Future, Task
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 # What wakes those who wait in asyncio.gather, asyncio.wait, a task group, or a scope of withal's.
 _WAITERS = tuple(
@@ -29,7 +29,12 @@ _WAITERS = tuple(
 def is_awaited(task: Task[Any]) -> bool:
     """Tell whether a task wakes anybody when it ends."""
     callbacks: Any = getattr(task, "_callbacks", None)
-    return any(_wakes(each[0] if isinstance(each, tuple) else each) for each in callbacks or ())
+    return any(_wakes(_function_of(each)) for each in callbacks or ())
+
+
+def _function_of(callback: Any) -> Callable[..., object]:
+    """Return a callback without its context, with which the task written in Python keeps it."""
+    return cast("Any", callback[0] if isinstance(callback, tuple) else callback)
 
 
 def _wakes(callback: Callable[..., object]) -> bool:

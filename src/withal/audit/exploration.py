@@ -190,7 +190,9 @@ class Exploration:
         return _difference(*kept)
 
     def _struck_traces(self, seen: Observation) -> list[Trace]:
-        background = set() if self._children else background_of(seen.traces, self._file)
+        background = frozenset[Path]()
+        if not self._children:
+            background = background_of(seen.traces, self._file)
         return [trace for trace in seen.traces if trace.path not in background]
 
     def _run(self) -> Observation:

@@ -96,7 +96,9 @@ def residue(
         own: tasks that do not count.
     """
     now = Belongings.now()
-    served = set() if allowed is before else _listens_at(allowed.descriptors - before.descriptors)
+    served = set[object]()
+    if allowed is not before:
+        served = _listens_at(allowed.descriptors - before.descriptors)
     for fd, link in sorted(now.descriptors - before.descriptors - allowed.descriptors):
         if not (served and link.startswith("socket:") and _address_of(fd) in served):
             yield _descriptor_piece(fd, link)

@@ -103,7 +103,10 @@ class Book:
         if not self.is_active:
             return None
         number = id(thing) if key is None else key
-        stack, own = self.place(sys._getframe(1) if frame is None else frame)
+        before = self._by_key.get(number)
+        if before is not None and before.ref is None and key is None and before.key > 0:
+            self.end(before, COLLECTED)  # it was where this object is now, and left no notice
+        stack, own = self.place(sys._getframe(1) if frame is None else frame, kind.within)
         held = Held(kind, type(thing).__qualname__, number, stack, _clock())
         if not own:
             held.own = False
@@ -152,7 +155,9 @@ class Book:
         self._by_key.pop(held.key, None)
         self.ledger.forget(held)
 
-    def place(self, frame: FrameType | None) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
+    def place(
+        self, frame: FrameType | None, within: tuple[str, ...] = ()
+    ) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
         """Return the nearest place of the program and its callers, and whether it is the opener."""
         known = self.program.known
         own = True
@@ -162,7 +167,8 @@ class Book:
             if owner is PROGRAM:
                 break
             if owner is LIBRARY:
-                own = False
+                if not (within and self.program.is_within(code.co_filename, within)):
+                    own = False
             elif owner is STANDARD and self.program.is_barrier(code):
                 return (), False
             frame = frame.f_back

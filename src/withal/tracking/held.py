@@ -26,6 +26,8 @@ class Kind:
         is_over: tells of an object whether it has ended, although no close was seen.
         dies_closed: an object that is collected has ended before, or another hook says so.
         is_system: the operating system has to give it: it is a leak even if a library opened it.
+        within: files of packages, as the start of their paths, that open it for their caller:
+            what they open counts as opened by the program if that has called them.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Kind:
     is_over: Callable[[Any], bool] | None = None
     is_system: bool = False
     dies_closed: bool = False
+    within: tuple[str, ...] = ()
 
 
 @final

@@ -112,9 +112,23 @@ class Patches:
         self.replace(owner, name, make)
 
     def returning(self, owner: Any, name: str, then: Callable[[Any], None]) -> None:
-        """Have `then` called with what a function of a module returns."""
+        """Have `then` called with what a function or a method returns."""
 
         def make(original: Any) -> Any:
+            if inspect.iscoroutinefunction(original):
+
+                @wraps(original)
+                async def later(*args: Any, **kwargs: Any) -> Any:
+                    try:
+                        result = await original(*args, **kwargs)
+                    except BaseException as exc:
+                        hide_frame(exc)
+                        raise
+                    then(result)
+                    return result
+
+                return later
+
             @wraps(original)
             def replacement(*args: Any, **kwargs: Any) -> Any:
                 try:
@@ -126,6 +140,26 @@ class Patches:
                 return result
 
             return replacement
+
+        self.replace(owner, name, make)
+
+    def returning_of_class(self, owner: Any, name: str, then: Callable[[Any], None]) -> None:
+        """Have `then` called with what a class method returns."""
+
+        def make(original: Any) -> Any:
+            function = original.__func__
+
+            @wraps(function)
+            def replacement(cls: Any, *args: Any, **kwargs: Any) -> Any:
+                try:
+                    result = function(cls, *args, **kwargs)
+                except BaseException as exc:
+                    hide_frame(exc)
+                    raise
+                then(result)
+                return result
+
+            return classmethod(replacement)
 
         self.replace(owner, name, make)
 

@@ -47,6 +47,7 @@ class Program:
 
     def __init__(self, also: Iterable[str] = ()) -> None:
         self.known: dict[str, Owner] = {}
+        self._paths: dict[str, str] = {}
         self._barriers = {id(code) for code in _loop_codes()}
         self._also = frozenset(also)
         paths = sysconfig.get_paths()
@@ -60,6 +61,13 @@ class Program:
         if owner is None:
             owner = self.known[file] = self._owner(file)
         return owner
+
+    def is_within(self, file: str, starts: tuple[str, ...]) -> bool:
+        """Tell whether the path of a package's file, from the packages' folder on, starts so."""
+        path = self._paths.get(file)
+        if path is None:
+            path = self._paths[file] = self._below_packages(file) or ""
+        return path.startswith(starts)
 
     def is_barrier(self, code: CodeType) -> bool:
         """Tell whether this is where a loop runs callbacks: what is above did not open anything."""
@@ -88,20 +96,25 @@ class Program:
         return STANDARD if file.startswith(self._standard) else PROGRAM
 
     @staticmethod
-    def _package(file: str) -> str | None:
-        """Return the name of the installed package, or None if it is not in one."""
-        for folder in _PACKAGES:
-            _, found, rest = file.rpartition(folder)
-            if found:
-                return rest.partition(os.sep)[0].removesuffix(".py")
-        return None
-
-    def shown(self, file: str) -> str:
-        """Return how to show the path of a file: from the program's folder or the package on."""
+    def _below_packages(file: str) -> str | None:
+        """Return the path from the folder of packages on, or None if it is not in one."""
         for folder in _PACKAGES:
             _, found, rest = file.rpartition(folder)
             if found:
                 return rest
+        return None
+
+    @classmethod
+    def _package(cls, file: str) -> str | None:
+        """Return the name of the installed package, or None if it is not in one."""
+        path = cls._below_packages(file)
+        return None if path is None else path.partition(os.sep)[0].removesuffix(".py")
+
+    def shown(self, file: str) -> str:
+        """Return how to show the path of a file: from the program's folder or the package on."""
+        path = self._below_packages(file)
+        if path is not None:
+            return path
         for base in (sys.path[0] if sys.path else "", os.getcwd()):
             try:
                 return str(Path(file).resolve().relative_to(Path(base).resolve()))

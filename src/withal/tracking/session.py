@@ -32,6 +32,11 @@ _PLACE = "withal.tracking.adapters"
 # The module whose import an adapter waits for, and where the adapter is.
 _ADAPTERS = (
     ("io", "files:follow"),
+    ("aiohttp", "aiohttp:follow"),
+    ("aiosqlite", "aiosqlite:follow"),
+    ("anyio", "anyio:follow_files"),
+    ("anyio._backends._asyncio", "anyio:follow_sockets"),
+    ("anyio.streams.memory", "anyio:follow_memory"),
     ("asyncio.base_events", "network:follow_loops"),
     ("asyncio.base_events", "tasks:follow_tasks"),
     ("asyncio.base_subprocess", "processes:follow_async_processes"),
@@ -40,10 +45,19 @@ _ADAPTERS = (
     ("asyncio.selector_events", "network:follow_selector_transports"),
     ("asyncio.streams", "network:follow_streams"),
     ("asyncio.unix_events", "network:follow_pipes"),
+    ("asyncpg", "asyncpg:follow"),
     ("concurrent.futures.process", "threads:follow_process_pools"),
     ("concurrent.futures.thread", "threads:follow_thread_pools"),
     ("contextlib", "others:follow_stacks"),
+    ("httpx", "httpx:follow"),
+    ("httpx2", "httpx:follow_second"),
+    ("psycopg", "psycopg:follow"),
+    ("psycopg_pool", "psycopg_pool:follow"),
+    ("redis", "redis:follow"),
     ("socket", "network:follow_sockets"),
+    ("sqlalchemy", "sqlalchemy:follow"),
+    ("sqlalchemy.ext.asyncio", "sqlalchemy:follow_async"),
+    ("sqlalchemy.orm", "sqlalchemy:follow_sessions"),
     ("sqlite3", "others:follow_sqlite"),
     ("subprocess", "processes:follow_popen"),
     ("sys", "tasks:follow_generators"),
@@ -51,6 +65,9 @@ _ADAPTERS = (
     ("threading", "threads:follow_threads"),
     ("uvloop", "network:follow_uvloop"),
     ("uvloop", "tasks:follow_uvloop_tasks"),
+    ("websockets.asyncio.client", "websockets:follow_clients"),
+    ("websockets.asyncio.server", "websockets:follow_servers"),
+    ("websockets.sync.client", "websockets:follow_blocking_clients"),
 )
 
 

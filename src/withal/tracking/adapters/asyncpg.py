@@ -1,0 +1,48 @@
+"""asyncpg: connections, pools, and connections that a pool has lent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from withal.tracking.held import Kind
+from withal.tracking.tracker import Tracker
+
+_WITHIN = ("asyncpg/",)
+
+CONNECTION = Kind("connection", "asyncpg", 5, lambda each: bool(each.is_closed()), within=_WITHIN)
+POOL = Kind("pool", "asyncpg", 6, within=_WITHIN)
+LENT = Kind("pooled connection", "asyncpg", 6, within=_WITHIN)
+
+
+def follow(tracker: Tracker) -> None:
+    """Follow pools from their first connection, which they answer for, and what they lend."""
+    from asyncpg import connection, pool
+
+    book = tracker.book
+    patches = tracker.patches
+    tracker.follow(connection.Connection, CONNECTION, closes=["close", "terminate", "_cleanup"])
+    tracker.follow(pool.Pool, POOL, opens="_initialize", closes=["close", "terminate"])
+
+    def connected(holder: Any) -> None:
+        found = book.find(holder._pool)
+        own = book.find(holder._con)
+        if found is not None:
+            book.take_over(found, own)
+        elif own is not None:
+            own.own = False
+
+    def lent(proxy: Any, *_: object) -> None:
+        book.opened(proxy, LENT)
+
+    def given_back(a_pool: object, proxy: object, **_: object) -> None:
+        book.closed(proxy)
+
+    def detached(proxy: Any) -> None:
+        # A pool that is terminated closes what it has lent; who has it must still give it back.
+        if not proxy._holder._pool._closed:
+            book.closed(proxy)
+
+    patches.after(pool.PoolConnectionHolder, "connect", connected)
+    patches.after(pool.PoolConnectionProxy, "__init__", lent)
+    patches.after(pool.Pool, "release", given_back)
+    patches.before(pool.PoolConnectionProxy, "_detach", detached)

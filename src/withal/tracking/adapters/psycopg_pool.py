@@ -1,0 +1,34 @@
+"""psycopg_pool: pools, and connections that are not given back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from withal.tracking.held import Kind
+from withal.tracking.tracker import Tracker
+
+_WITHIN = ("psycopg_pool/",)
+
+POOL = Kind("pool", "psycopg", 6, lambda pool: bool(pool.closed), within=_WITHIN)
+LENT = Kind("pooled connection", "psycopg", 6, lambda each: bool(each.closed), within=_WITHIN)
+
+
+def follow(tracker: Tracker) -> None:
+    """Follow pools, which answer for their connections, and what they lend."""
+    import psycopg_pool
+
+    book = tracker.book
+
+    def lent(connection: Any) -> None:
+        held = book.find(connection)
+        if held is not None:
+            book.forget(held)  # its pool closes it
+        book.opened(connection, LENT)
+
+    def given_back(pool: object, connection: object, **_: object) -> None:
+        book.closed(connection)
+
+    for pool in psycopg_pool.ConnectionPool, psycopg_pool.AsyncConnectionPool:
+        tracker.follow(pool, POOL, opens="_open")
+        tracker.patches.returning(pool, "getconn", lent)
+        tracker.patches.after(pool, "putconn", given_back)
