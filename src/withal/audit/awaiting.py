@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from asyncio import Future, Task
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 # What wakes those who wait in asyncio.gather, asyncio.wait, a task group, or a scope of withal's.
 _WAITERS = tuple(
@@ -34,7 +34,8 @@ def is_awaited(task: Task[Any]) -> bool:
 
 def _function_of(callback: Any) -> Callable[..., object]:
     """Return a callback without its context, with which the task written in Python keeps it."""
-    return cast("Any", callback[0] if isinstance(callback, tuple) else callback)
+    function: Callable[..., object] = callback[0] if isinstance(callback, tuple) else callback
+    return function
 
 
 def _wakes(callback: Callable[..., object]) -> bool:
