@@ -29,6 +29,9 @@ class Life:
     ending: Ending | None = None
     abandoned: bool = False
     tracked: bool = False
+    own_task: str = ""
+    closed_in: str = ""
+    holder_id: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -52,6 +55,9 @@ class Life:
             self.outcome,
             self.ending,
             sites if self.tracked else (),
+            self.own_task,
+            self.closed_in,
+            self.holder_id,
         )
 
 

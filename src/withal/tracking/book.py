@@ -69,6 +69,7 @@ class Book:
         self.endings: Counter[tuple[str, Ending]] = Counter()
         self.suspects: dict[tuple[object, ...], Leaks] = {}
         self.exiting = False
+        self.notes_closers = False
         self.loops: WeakSet[AbstractEventLoop] = WeakSet()
         self._by_key: dict[int, Held] = {}
         self._tasks_swept = 1000
@@ -101,13 +102,19 @@ class Book:
         stack, own = self._stack(sys._getframe(1) if frame is None else frame)
         now = _clock()
         name = type(thing).__qualname__
-        held = Held(next_id(), name, kind.name, (), "", stack, now, now)
+        try:
+            task = current_task()
+        except RuntimeError:
+            task = None
+        opener = "" if task is None else task.get_name()
+        held = Held(next_id(), name, kind.name, (), opener, stack, now, now)
         held.tracked = True
         held.sort = kind
         held.own = own
         held.type_name = name
         held.key = number
         held.holder = of
+        held.holder_id = None if of is None else of.id
         self._by_key[number] = held
         if key is None:
             try:
@@ -117,10 +124,6 @@ class Book:
             else:
                 reference.held = held
                 held.ref = reference
-        try:
-            task = current_task()
-        except RuntimeError:
-            task = None
         if task is not None:
             held.opener = ref(task)
         self.ledger.begin(held)
@@ -140,6 +143,7 @@ class Book:
         """Note that one answers for another from now on."""
         if held is not None:
             held.holder = holder
+            held.holder_id = holder.id
             if holder.held is None:
                 holder.held = []
             holder.held.append(held)
@@ -207,6 +211,8 @@ class Book:
             return
         held.ending = ending
         held.closed_at = _clock()
+        if self.notes_closers:
+            held.closed_in = name_of_current_task()
         if self._by_key.get(held.key) is held:
             del self._by_key[held.key]
         self.endings[held.kind, ending] += 1
@@ -263,6 +269,15 @@ class Book:
         if len(self._by_key) > self._tasks_swept:
             self.sweep("task")
             self._tasks_swept = 2 * len(self._by_key) + 1000
+
+
+def name_of_current_task() -> str:
+    """Return the name of the task that runs, or an empty text outside of tasks."""
+    try:
+        task = current_task()
+    except RuntimeError:
+        return ""
+    return "" if task is None else task.get_name()
 
 
 def _is_over(is_over: Callable[[Any], bool], thing: object) -> bool:

@@ -76,6 +76,7 @@ class Session:
     ) -> None:
         self.ledger = ledger
         self.book = Book(ledger, Program(also))
+        self.book.notes_closers = keep_statements
         self.watch = Watch(self.book, keep=keep_statements)
         self.warnings: list[str] = []
         self._ignore = tuple(ignore)
