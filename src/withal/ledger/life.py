@@ -22,6 +22,9 @@ class Life:
     ending: Ending | None = None
     abandoned = False
     tracked = False
+    own_task = ""
+    closed_in = ""
+    holder_id: int | None = None
 
     def __init__(
         self,
@@ -63,6 +66,9 @@ class Life:
             self.outcome,
             self.ending,
             sites if self.tracked else (),
+            self.own_task,
+            self.closed_in,
+            self.holder_id,
         )
 
 

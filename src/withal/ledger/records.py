@@ -41,6 +41,9 @@ class Record:
         ending: who ended it, or None while nobody has; only what a tracker has seen may have
             leaked.
         stack: where it was opened, the nearest line of the program first; with a tracker only.
+        own_task: the name of the task that it is; with a tracker only.
+        closed_in: the name of the task that closed it; with a tracker that keeps records only.
+        holder_id: the `id` of what has taken it over, such as the session of a connection.
     """
 
     id: int
@@ -56,6 +59,9 @@ class Record:
     outcome: Outcome | None = None
     ending: Ending | None = None
     stack: tuple[Site, ...] = ()
+    own_task: str = ""
+    closed_in: str = ""
+    holder_id: int | None = None
 
     @property
     def is_open(self) -> bool:

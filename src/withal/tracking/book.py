@@ -73,6 +73,7 @@ class Book:
         self.endings: Counter[tuple[str, Ending]] = Counter()
         self.suspects: dict[tuple[object, ...], Leaks] = {}
         self.exiting = False
+        self.notes_closers = False
         self.loops: WeakSet[AbstractEventLoop] = WeakSet()
         self._by_key: dict[int, Held] = {}
         self._dead: dict[int, Held] = {}
@@ -112,6 +113,7 @@ class Book:
             held.own = False
         if of is not None:
             held.holder = of
+            held.holder_id = of.id
         self._by_key[number] = held
         if key is None:
             try:
@@ -124,6 +126,7 @@ class Book:
             task = current_task()
             if task is not None:
                 held.opener = ref(task)
+                held.task = task.get_name()
         self.ledger.begin(held)
         if holds is not None:
             self.take_over(held, self._by_key.get(id(holds)))
@@ -137,6 +140,7 @@ class Book:
         """Note that one answers for another from now on."""
         if held is not None:
             held.holder = holder
+            held.holder_id = holder.id
             if holder.held is None:
                 holder.held = []
             holder.held.append(held)
@@ -205,6 +209,8 @@ class Book:
             return
         held.ending = ending
         held.closed_at = _clock()
+        if self.notes_closers:
+            held.closed_in = name_of_current_task()
         if self._by_key.get(held.key) is held:
             del self._by_key[held.key]
         if ending is not CLOSED:
@@ -282,6 +288,15 @@ class Book:
         if len(self._by_key) > self._tasks_swept:
             self.sweep("task")
             self._tasks_swept = 2 * len(self._by_key) + 1000
+
+
+def name_of_current_task() -> str:
+    """Return the name of the task that runs, or an empty text outside of tasks."""
+    try:
+        task = current_task()
+    except RuntimeError:
+        return ""
+    return "" if task is None else task.get_name()
 
 
 def _is_over(is_over: Callable[[Any], bool], thing: object) -> bool:

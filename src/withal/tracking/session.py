@@ -94,6 +94,7 @@ class Session:
     ) -> None:
         self.ledger = ledger
         self.book = Book(ledger, Program(also))
+        self.book.notes_closers = keep_statements
         self.watch = Watch(self.book, keep=keep_statements)
         self.calls: dict[str, Callable[..., Any]] = {
             WATCHED: self.watch.watched,

@@ -199,7 +199,7 @@ def _leak(family: list[Leaks], program: Program, now: float) -> Leak:
         count=sum(group.count for group in same),
         opened_at=time.time() - (now - opened_at),
         age=ended - opened_at,
-        task="" if task is None else task.get_name(),
+        task=first.task if task is None else task.get_name(),
         task_is_alive=task is not None and not task.done(),
         holders=_holders(first),
         stack=tuple(_shown(Site(*place), program) for place in first.stack),

@@ -26,7 +26,7 @@ from typing import Any, cast, final
 from withal._core.managers import name_of
 from withal.ledger.life import Totals
 from withal.ledger.records import Ending
-from withal.tracking.book import Book
+from withal.tracking.book import Book, name_of_current_task
 from withal.tracking.held import Held, Kind
 from withal.tracking.patches import hide_frame
 
@@ -38,13 +38,14 @@ _frame = sys._getframe
 class Entry:
     """A ``with`` statement that is being entered, or has been."""
 
-    __slots__ = ("code", "kinds", "offset", "opened_at", "things")
+    __slots__ = ("code", "kinds", "offset", "opened_at", "task", "things")
 
     def __init__(self, code: CodeType, offset: int, thing: object) -> None:
         self.code = code
         self.offset = offset
         self.things = [thing]
         self.opened_at = 0.0
+        self.task = ""
         self.kinds: list[tuple[str, Totals]] | None = None
 
 
@@ -89,6 +90,8 @@ class Watch:
         entry.things.clear()
         entry.kinds = kinds
         entry.opened_at = _clock()
+        if self._keep:
+            entry.task = name_of_current_task()
 
     def left(self, number: int) -> None:
         """Note that a statement has been left, or could not be entered."""
@@ -98,6 +101,7 @@ class Watch:
         if self._keep:
             for held in self._held(entry):
                 held.closed_at = _clock()
+                held.closed_in = name_of_current_task()
                 held.ending = Ending.CLOSED
                 self._book.ledger.keep(held)
         seconds = _clock() - entry.opened_at
@@ -123,16 +127,23 @@ class Watch:
 
     def _held(self, entry: Entry) -> list[Held]:
         """Return what a statement holds, as lives of their own."""
-        return [
-            self._book.life(name, self._sort(name), (entry.code, entry.offset), entry.opened_at)
-            for name, _ in entry.kinds or ()
-        ]
+        found: list[Held] = []
+        for name, _ in entry.kinds or ():
+            place = entry.code, entry.offset
+            held = self._book.life(name, self._sort(name), place, entry.opened_at)
+            held.task = entry.task
+            found.append(held)
+        return found
 
     def _sort(self, name: str) -> Kind:
         sort = self._sorts.get(name)
         if sort is None:
             sort = self._sorts[name] = Kind(name, "manager", 2)
         return sort
+
+    def open_frames(self) -> list[tuple[int, list[Held]]]:
+        """Return what the statements hold that stand open, each with the `id` of its frame."""
+        return [(frame, self._held(entry)) for (frame, _), entry in list(self._open.items())]
 
     def open_now(self) -> list[Held]:
         """Return what the statements hold that stand open."""

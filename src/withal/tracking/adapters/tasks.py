@@ -54,6 +54,7 @@ def follow_tasks_of(tracker: Tracker, loop_class: Any) -> None:
                 if held is not None:
                     held.type_name = getattr(coro, "__qualname__", held.type_name)
                     held.name = held.type_name
+                    held.own_task = task.get_name()
                 book.sweep_tasks()
             return task
 

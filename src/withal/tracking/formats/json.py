@@ -88,15 +88,23 @@ def _leak(leak: Leak) -> dict[str, Any]:
     }
 
 
+def clock_zero(report: Report) -> float:
+    """Return what the monotonic clock showed when the program started."""
+    return time.monotonic() - (time.time() - report.started_at)
+
+
 def _record(record: Record, report: Report) -> dict[str, Any]:
     """Return a record; its times are seconds since the start of the program."""
-    zero = time.monotonic() - (time.time() - report.started_at)
+    zero = clock_zero(report)
     places = record.stack or ((record.site,) if record.site else ())
     return {
         "id": record.id,
         "kind": record.kind,
         "name": text_without_credentials(record.name),
         "task": record.task or None,
+        "own_task": record.own_task or None,
+        "closed_in": record.closed_in or None,
+        "holder": record.holder_id,
         "scope": list(record.scope),
         "opened_at": round(record.opening_at - zero, 6),
         "closed_at": None if record.closed_at is None else round(record.closed_at - zero, 6),
