@@ -96,6 +96,16 @@ THIRD_PARTY = {
     "withal.audit.delivery": {"anyio"},  # if that delivery is asked for
     "withal.http": {"aiohttp"},
     # Each when the program has imported it.
+    "withal.tracking.adapters.aiohttp": {"aiohttp"},
+    "withal.tracking.adapters.aiosqlite": {"aiosqlite"},
+    "withal.tracking.adapters.anyio": {"anyio"},
+    "withal.tracking.adapters.asyncpg": {"asyncpg"},
+    "withal.tracking.adapters.httpx": {"httpx"},
+    "withal.tracking.adapters.psycopg": {"psycopg"},
+    "withal.tracking.adapters.psycopg_pool": {"psycopg_pool"},
+    "withal.tracking.adapters.redis": {"redis"},
+    "withal.tracking.adapters.sqlalchemy": {"sqlalchemy"},
+    "withal.tracking.adapters.websockets": {"websockets"},
     "withal.tracking.adapters.network": {"uvloop"},
     "withal.tracking.adapters.tasks": {"uvloop"},
     "withal.fetch": {"aiohttp", "yarl"},

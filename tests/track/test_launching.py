@@ -208,7 +208,12 @@ def test_a_signal_does_what_it_does_without(number: int, tmp_path: Path) -> None
 
     def status(command: list[str]) -> int:
         with subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # A shell ignores SIGINT for what it runs in the background.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         ) as process:
             assert process.stdout is not None
             process.stdout.readline()
