@@ -108,6 +108,7 @@ THIRD_PARTY = {
     "withal.tracking.adapters.websockets": {"websockets"},
     "withal.tracking.adapters.network": {"uvloop"},
     "withal.tracking.adapters.tasks": {"uvloop"},
+    "withal.tracking.otel": {"opentelemetry"},  # if it is asked for
     "withal.fetch": {"aiohttp", "yarl"},
     "withal.cli": {"aiohttp", "rich", "typer"},
     "withal.cli.audit": {"rich", "uvloop"},  # if it is asked for

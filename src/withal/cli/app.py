@@ -232,6 +232,17 @@ def track(
     json_: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write a report as JSON.")
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page with a timeline and a table."),
+    ] = None,
+    perfetto: Annotated[
+        Path | None,
+        typer.Option("--perfetto", metavar="FILE", help="Write a trace for Perfetto's viewer."),
+    ] = None,
+    otel: Annotated[
+        bool, typer.Option("--otel", help="Send a span a resource through OpenTelemetry.")
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print no report on standard error.")
     ] = False,
@@ -276,6 +287,9 @@ def track(
         held=held,
         stall=stall,
         json=None if json_ is None else str(json_.absolute()),
+        html=None if html is None else str(html.absolute()),
+        perfetto=None if perfetto is None else str(perfetto.absolute()),
+        otel=otel,
         keep=keep,
     )
     track_command(options)

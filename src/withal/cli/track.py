@@ -107,10 +107,21 @@ def _problem(options: TrackOptions) -> str:
     for each in options.ignore:
         if each not in _LEAKS:
             return f"--ignore {each!r}: the classes are {', '.join(map(repr, _LEAKS))}"
+    problem = _missing(options)
+    if problem:
+        return problem
     for path in options.json, options.html, options.perfetto:
         problem = "" if path is None else _unwritable(Path(path))
         if problem:
             return problem
+    return ""
+
+
+def _missing(options: TrackOptions) -> str:
+    if options.otel and not _is_module("opentelemetry.trace"):
+        return (
+            "--otel needs opentelemetry-api, which is not installed: pip install opentelemetry-sdk"
+        )
     return ""
 
 

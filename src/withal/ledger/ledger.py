@@ -53,6 +53,7 @@ class Ledger:
         self._ended: deque[Life] = deque(maxlen=keep_closed)  # drops the oldest in constant time
         self._leaked: list[Life] = []  # what a tracker has found; kept, however many there are
         self._kinds: dict[str, Totals] = {}
+        self.outlet: deque[Life] | None = None  # where a tracker takes what has ended from
 
     def __repr__(self) -> str:
         return f"<Ledger: {self.summary()}>"
@@ -112,7 +113,7 @@ class Ledger:
             return
         opened_at = life.closed_at if life.opened_at is None else life.opened_at
         self.totals(life.kind).add_closed(life.closed_at - opened_at)
-        self._ended.append(life)
+        self.keep(life)
 
     def forget(self, life: Life) -> None:
         """Take back that `begin` was called."""
@@ -128,6 +129,8 @@ class Ledger:
     def keep(self, life: Life) -> None:
         """Keep the record of what has closed and is counted already."""
         self._ended.append(life)
+        if self.outlet is not None:
+            self.outlet.append(life)
 
     def totals(self, kind: str) -> Totals:
         """Return the totals of a kind, to be changed."""

@@ -62,6 +62,7 @@ class Run:
         self._finished = False
         self._exit = os._exit
         self._watchers: list[Any] = []
+        self._spans: Any = None
 
     def run(self) -> None:
         """Run the program; its exceptions and its exit pass through."""
@@ -79,13 +80,20 @@ class Run:
         except SystemExit as exc:
             self.status = _status(exc.code)
             self.session.book.exiting = True
+            self._program_ended()
             raise
         except BaseException as exc:
             self.status = 130 if isinstance(exc, KeyboardInterrupt) else 1
             exc.__traceback__ = _of_the_program(exc.__traceback__, self.session)
             self.session.book.exiting = True
+            self._program_ended()
             self._fail(exc)
         self.session.book.exiting = True
+        self._program_ended()
+
+    def _program_ended(self) -> None:
+        if self._spans is not None:
+            self._spans.program_ended()
 
     def _run_script(self) -> None:
         path = os.path.abspath(self.options.target)
@@ -128,6 +136,11 @@ class Run:
             from withal.tracking.watchdog import Watchdog
 
             self._watchers.append(Watchdog(self))
+        if options.otel:
+            from withal.tracking.otel import Spans
+
+            self._spans = Spans(self.session)
+            self._watchers.append(self._spans)
 
     # The end
 
@@ -191,11 +204,25 @@ class Run:
         with suppress(OSError):  # the last report says so
             _write(str(self.options.json), json_report(self.report(kinds, leaks)))
 
+    def _write_html(self, report: Report) -> None:
+        from withal.tracking.formats.html import html_report
+
+        _write(str(self.options.html), html_report(report))
+
+    def _write_perfetto(self, report: Report) -> None:
+        from withal.tracking.formats.perfetto import perfetto_report
+
+        _write(str(self.options.perfetto), perfetto_report(report))
+
     def _writers(self) -> list[Callable[[Report], None]]:
         options = self.options
         found: list[Callable[[Report], None]] = []
         if options.json:
             found.append(lambda report: _write(str(options.json), json_report(report)))
+        if options.html:
+            found.append(self._write_html)
+        if options.perfetto:
+            found.append(self._write_perfetto)
         return found
 
 

@@ -1,0 +1,137 @@
+"""The life of each resource as the pages, traces and spans show it: times, tasks, places, state."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import final
+
+from withal._core.printable import printable
+from withal._core.site import Site
+from withal.ledger import Ending, Record
+from withal.tracking.formats.json import Report, clock_zero
+from withal.tracking.program import Program
+from withal.tracking.verdict import Leak
+
+
+@final
+class State(enum.Enum):
+    """What became of a resource."""
+
+    CLOSED = "closed"
+    LEAK = "leak"
+    LEFT = "left"  # not closed, and no leak of its own: a library's, or covered by another leak
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ShownLife:
+    """One resource. Times are seconds since the program started.
+
+    Attributes:
+        id: its number.
+        kind: what sort of resource it is.
+        name: what it is called.
+        task: the name of the task that opened it, or an empty text.
+        own_task: the name of the task that it is, or an empty text.
+        closed_in: the name of the task that closed it, or an empty text.
+        holder_id: the number of what has taken it over.
+        opened_at: when it opened.
+        closed_at: when it closed, or None.
+        ending: how it ended, in words.
+        state: whether it has leaked.
+        stack: where it was opened, the nearest line first, as ``file:line in function``.
+    """
+
+    id: int
+    kind: str
+    name: str
+    task: str
+    own_task: str
+    closed_in: str
+    holder_id: int | None
+    opened_at: float
+    closed_at: float | None
+    ending: str
+    state: State
+    stack: tuple[str, ...]
+
+
+def shown_lives(report: Report) -> Iterator[ShownLife]:
+    """Yield the resources whose records a report has, all texts printable."""
+    zero = clock_zero(report)
+    leaks = LeakLines(report.leaks)
+    shown = Shown(report.program)
+    for record in report.records:
+        yield shown_life(record, zero, leaks.state(record), shown)
+
+
+def shown_life(record: Record, zero: float, state: State, shown: Shown) -> ShownLife:
+    """Return how a record is shown."""
+    failed = record.opened_at is None and record.outcome is not None
+    closed_at = record.opening_at if failed and record.closed_at is None else record.closed_at
+    if record.ending is not None:
+        ending = record.ending.value
+    elif record.outcome is not None:
+        ending = f"failed: {record.outcome.value}" if failed else Ending.CLOSED.value
+    else:
+        ending = "open"
+    return ShownLife(
+        record.id,
+        printable(record.kind),
+        printable(record.name),
+        printable(record.task),
+        printable(record.own_task),
+        printable(record.closed_in),
+        record.holder_id,
+        max(0.0, record.opening_at - zero),
+        None if closed_at is None else max(0.0, closed_at - zero),
+        ending,
+        state,
+        shown.stack(record),
+    )
+
+
+@final
+class LeakLines:
+    """Tells which records are of leaks: the lines that the verdict names."""
+
+    def __init__(self, leaks: Iterable[Leak]) -> None:
+        found: set[tuple[str, int, str]] = set()
+        for leak in leaks:
+            found |= {(leak.path, leak.line, kind) for kind in (leak.kind, *leak.also)}
+        self._lines = found
+
+    def state(self, record: Record) -> State:
+        """Return the state of a record."""
+        if record.ending is Ending.CLOSED or (record.ending is None and record.outcome is not None):
+            return State.CLOSED
+        site = record.stack[0] if record.stack else record.site
+        if site is not None and (site.file, site.line, record.kind) in self._lines:
+            return State.LEAK
+        return State.LEFT
+
+
+@final
+class Shown:
+    """Says where a place is; each place is looked at once."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._known: dict[Site, str] = {}
+
+    def stack(self, record: Record) -> tuple[str, ...]:
+        """Return the places of a record."""
+        return tuple(
+            self.place(each) for each in record.stack or ((record.site,) if record.site else ())
+        )
+
+    def place(self, site: Site) -> str:
+        """Return ``file:line in function``."""
+        text = self._known.get(site)
+        if text is None:
+            file = self._program.shown(site.file)
+            text = printable(f"{file}:{site.line} in {site.code.co_qualname}")
+            self._known[site] = text
+        return text

@@ -1,0 +1,148 @@
+"""Spans: one for each resource of the program, sent through OpenTelemetry's API.
+
+The program sets the provider of tracers, and the exporter. A thread sends what has closed once a
+second, so that nothing is sent by the program's own tasks; what has leaked is sent when the
+program has ended, before the provider shuts down at exit.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+import time
+from collections import deque
+from typing import Any, final
+
+from withal._core.site import Site
+from withal.ledger import Ending
+from withal.ledger.life import Life
+from withal.tracking.formats.lives import Shown, ShownLife, State, shown_life
+from withal.tracking.session import Session
+from withal.tracking.verdict import open_leaks
+
+_EVERY = 1.0
+_WAITING = 100_000
+"""How many that have closed are kept until the program sets a provider."""
+
+
+@final
+class Spans:
+    """Sends spans until it is stopped.
+
+    Args:
+        session: whose resources.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._ended: deque[Life] = deque(maxlen=_WAITING)
+        self._shown = Shown(session.book.program)
+        self._offset = time.time() - time.monotonic()
+        self._sending = threading.Lock()
+        self._done = threading.Event()
+        self._has_sent_all = False
+        session.ledger.outlet = self._ended
+        self._thread = threading.Thread(target=self._run, name="withal track spans", daemon=True)
+        self._thread.start()
+        held = session.book.find(self._thread)
+        if held is not None:
+            session.book.forget(held)
+
+    def program_ended(self) -> None:
+        """Send all before what the program registered for its exit, such as a shut-down, runs."""
+        atexit.register(self.send_all)
+
+    def stop(self) -> None:
+        """Send what is left."""
+        self._done.set()
+        self.send_all()
+
+    def _run(self) -> None:
+        while not self._done.wait(_EVERY):
+            # Not imported here: the program does that, and sets a provider.
+            if "opentelemetry.sdk.trace" in sys.modules and _provider() is not None:
+                with self._sending:
+                    self._send_ended()
+
+    def send_all(self) -> None:
+        """Send what has closed, and what has leaked; only once."""
+        with self._sending:
+            if self._has_sent_all:
+                return
+            self._has_sent_all = True
+            if _provider() is None:
+                _say("no span was sent: the program has set no provider of OpenTelemetry's tracers")
+                return
+            self._send_ended()
+            leaks = {(leak.path, leak.line, leak.kind) for leak in open_leaks(self._session)}
+            for held in [*self._session.book.open_now(), *self._session.watch.open_now()]:
+                if held.stack and held.ending is None:
+                    site = Site(*held.stack[0])
+                    is_leak = (site.file, site.line, held.kind) in leaks
+                    self._send(held, State.LEAK if is_leak else State.LEFT)
+
+    def _send_ended(self) -> None:
+        while self._ended:
+            life = self._ended.popleft()
+            leaked = life.ending not in (None, Ending.CLOSED) and getattr(life, "own", True)
+            self._send(life, State.LEAK if leaked else State.CLOSED)
+
+    def _send(self, life: Life, state: State) -> None:
+        if life.stack:  # otherwise no line of the program has caused it: an exporter's own
+            shown = shown_life(life.record(), -self._offset, state, self._shown)
+            try:
+                _send_span(shown)
+            except Exception as exc:
+                _say(f"a span was not sent: {type(exc).__name__}: {exc}")
+
+
+def _provider() -> Any | None:  # Any: OpenTelemetry need not be installed
+    from opentelemetry import trace
+
+    provider = trace.get_tracer_provider()
+    return None if isinstance(provider, trace.ProxyTracerProvider) else provider
+
+
+def _send_span(life: ShownLife) -> None:
+    from opentelemetry import context, trace
+
+    file, _, rest = life.stack[0].rpartition(" in ")[0].rpartition(":")
+    attributes: dict[str, Any] = {
+        "withal.kind": life.kind,
+        "withal.name": life.name,
+        "withal.ending": life.ending if life.state is not State.LEAK else _leak_ending(life),
+        "code.file.path": file,
+        "code.line.number": int(rest),
+        "code.function.name": life.stack[0].rpartition(" in ")[2],
+        "code.stacktrace": "\n".join(life.stack),
+    }
+    for name, value in (
+        ("withal.task", life.task),
+        ("withal.own_task", life.own_task),
+        ("withal.closed_in", life.closed_in),
+    ):
+        if value:
+            attributes[name] = value
+    span = trace.get_tracer("withal.tracking").start_span(
+        f"{life.kind} {life.name}" if life.name != life.kind else life.kind,
+        context=context.Context(),
+        start_time=round(life.opened_at * 1e9),
+        attributes=attributes,
+    )
+    if life.state is State.LEAK:
+        span.set_status(trace.StatusCode.ERROR, _leak_ending(life))
+    closed_at = time.time() if life.closed_at is None else life.closed_at
+    span.end(round(closed_at * 1e9))
+
+
+def _leak_ending(life: ShownLife) -> str:
+    return Ending.NEVER.value if life.ending == "open" else life.ending
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        try:
+            sys.stderr.write(f"withal track: {text}\n")
+        except (OSError, ValueError):
+            pass  # the program has closed it
