@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from asyncio import Future, Task
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 # What wakes those who wait in asyncio.gather, asyncio.wait, a task group, or a scope of withal's.
 _WAITERS = tuple(
@@ -34,8 +34,9 @@ def is_awaited(task: Task[Any]) -> bool:
 
 def _function_of(callback: Any) -> Callable[..., object]:
     """Return a callback without its context, with which the task written in Python keeps it."""
-    function: Callable[..., object] = callback[0] if isinstance(callback, tuple) else callback
-    return function
+    if isinstance(callback, tuple):
+        return cast("tuple[Callable[..., object], ...]", callback)[0]
+    return cast("Callable[..., object]", callback)
 
 
 def _wakes(callback: Callable[..., object]) -> bool:
