@@ -61,6 +61,7 @@ class Run:
         # The first that is registered is called last, after what the program registers.
         atexit.register(self._at_exit)
         os._exit = self._exit_now
+        self.session.book.program.add_barrier(Run.run.__code__)
         self.session.start()
         self._start_watchers()
         try:
