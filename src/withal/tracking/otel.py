@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any, final
 
 from withal._core.site import Site
@@ -117,13 +118,12 @@ def _send_span(life: ShownLife) -> None:
         "code.function.name": life.stack[0].rpartition(" in ")[2],
         "code.stacktrace": "\n".join(life.stack),
     }
-    for name, value in (
-        ("withal.task", life.task),
-        ("withal.own_task", life.own_task),
-        ("withal.closed_in", life.closed_in),
-    ):
-        if value:
-            attributes[name] = value
+    tasks = {
+        "withal.task": life.task,
+        "withal.own_task": life.own_task,
+        "withal.closed_in": life.closed_in,
+    }
+    attributes |= {name: value for name, value in tasks.items() if value}
     span = trace.get_tracer("withal.tracking").start_span(
         f"{life.kind} {life.name}" if life.name != life.kind else life.kind,
         context=context.Context(),
@@ -142,7 +142,5 @@ def _leak_ending(life: ShownLife) -> str:
 
 def _say(text: str) -> None:
     if sys.stderr is not None:
-        try:
+        with suppress(OSError, ValueError):  # the program has closed it
             sys.stderr.write(f"withal track: {text}\n")
-        except (OSError, ValueError):
-            pass  # the program has closed it

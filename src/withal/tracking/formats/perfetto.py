@@ -54,7 +54,7 @@ def _events(report: Report) -> Iterator[dict[str, Any]]:
     closings = [target for _, target in arrows if target.category == "closing"]
     tracks = _tracks([*slices.values(), *closings])
     yield _metadata(process, 0, "process_name", {"name": printable(report.target)})
-    names = {number: name for number, name in tracks.values()}
+    names = dict(tracks.values())
     for number, name in names.items():
         yield _metadata(process, number, "thread_name", {"name": name})
         yield _metadata(process, number, "thread_sort_index", {"sort_index": number})
