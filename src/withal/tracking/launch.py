@@ -70,6 +70,7 @@ class Run:
         atexit.register(self._at_exit)
         _register_again()
         os._exit = self._exit_now
+        self.session.book.program.add_barrier(Run.run.__code__)
         self.session.start()
         self._start_watchers()
         try:

@@ -123,7 +123,7 @@ def _send_span(life: ShownLife) -> None:
         "withal.own_task": life.own_task,
         "withal.closed_in": life.closed_in,
     }
-    attributes |= {name: task for name, task in tasks.items() if task}
+    attributes |= {name: value for name, value in tasks.items() if value}
     span = trace.get_tracer("withal.tracking").start_span(
         f"{life.kind} {life.name}" if life.name != life.kind else life.kind,
         context=context.Context(),

@@ -40,8 +40,8 @@ def test_a_span_a_resource_is_sent_before_the_provider_shuts_down(tmp_path: Path
     assert ended.returncode == 0, ended.stderr
     files = [each for each in json.loads(ended.stdout) if each[0].startswith("file")]
     assert files == [
-        ["file TextIOWrapper", "UNSET", "closed", 15],
-        ["file TextIOWrapper", "ERROR", "never closed", 16],
+        ["file TextIOWrapper", "UNSET", "closed", 16],
+        ["file TextIOWrapper", "ERROR", "never closed", 17],
     ]
 
 

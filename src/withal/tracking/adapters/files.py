@@ -191,7 +191,7 @@ def _note(book: Book, raw: _FileIO, result: Any, file: object, frame: FrameType)
     kind = PIPE if caller.endswith("subprocess.py") else FILE
     held = book.opened(raw, kind, frame=frame)
     if held is not None:
-        held.name = held.type_name = type(result).__name__
+        held.type_name = held.name = type(result).__name__
         raw._held = held
         raw._book = book
     if before is not None:

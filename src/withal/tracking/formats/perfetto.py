@@ -54,7 +54,8 @@ def _events(report: Report) -> Iterator[dict[str, Any]]:
     closings = [target for _, target in arrows if target.category == "closing"]
     tracks = _tracks([*slices.values(), *closings])
     yield _metadata(process, 0, "process_name", {"name": printable(report.target)})
-    for number, name in dict(tracks.values()).items():
+    names = dict(tracks.values())
+    for number, name in names.items():
         yield _metadata(process, number, "thread_name", {"name": name})
         yield _metadata(process, number, "thread_sort_index", {"sort_index": number})
     for each, (number, _) in tracks.items():
