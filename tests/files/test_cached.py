@@ -77,6 +77,7 @@ def test_what_cannot_be_opened_is_left_to_a_thread_to_say_why(path: str, name: s
 def test_a_file_system_that_refuses_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cached, "_refusing_devices", set[int]())
     monkeypatch.setattr(cached, "_refusing_folders", set[str]())
+    monkeypatch.setattr(cached, "way_of", lambda _fd, _device: "nowait")  # and not asked in another
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         path = f"{folder}/file"
         Path(path).write_bytes(b"x")

@@ -22,6 +22,7 @@ THOSE_THAT_READ = [
     "test_differential.py",
     "test_hostile.py",
     "test_many.py",
+    "test_resident.py",
     "test_standard.py",
     "test_whole.py",
 ]

@@ -1,7 +1,7 @@
 """Grounds: the folders that file operations are audited in, fresh for each attempt.
 
 What is in memory is read in the loop's own thread, and never waits. So files lie where it has to
-wait: in a tmpfs, which refuses such reads, or on a disk of which two of three reads miss the
+wait: in a tmpfs that is not known to be memory, or on a disk of which two of three reads miss the
 page cache. To drop a file from the real one is a request that the kernel need not heed.
 """
 
@@ -38,7 +38,11 @@ def in_tmpfs() -> Generator[Path]:
     """Make a folder in a tmpfs; where there is none, one on disk with every cached read missing."""
     renew_allowance()
     if os.access(_SHARED_MEMORY, os.W_OK):
-        with tempfile.TemporaryDirectory(prefix="withal-own-", dir=_SHARED_MEMORY) as folder:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            tempfile.TemporaryDirectory(prefix="withal-own-", dir=_SHARED_MEMORY) as folder,
+        ):
+            patch.setattr(cached, "way_of", lambda _fd, _device: "nowait")
             yield Path(folder)
         return
 

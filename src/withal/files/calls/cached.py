@@ -11,7 +11,8 @@ Which is why this need not be exact about *why* something failed, only about wha
   ``st_size``. Before Linux 5.11 not even that held (a miss could be a 0), so older ones are out.
 * ``RESOLVE_CACHED`` covers the lookup of the path only. Opening a FIFO waits for its other end, so
   the descriptor is made with ``O_NONBLOCK``; what is no regular file is not read here.
-* tmpfs, overlay, and file systems over a network refuse ``RWF_NOWAIT``. A device that has refused
+* tmpfs, overlay, and file systems over a network refuse ``RWF_NOWAIT``. On the first two the
+  kernel is asked first and read from plainly then: see `resident`. Another device that has refused
   is remembered, and so are the folders of the files that were opened in vain: opening by itself
   may wait for a server, so that is tried once for each folder.
 
@@ -31,6 +32,7 @@ from stat import S_ISBLK, S_ISDIR, S_ISREG
 from typing import TypeAlias, final
 
 from withal.files.calls.fully import read_to_end
+from withal.files.calls.resident import MappedFile, Way, unswapped, way_of
 
 MOST = 256 * 1024
 """How many bytes are read inline at most: some 60 us of copying."""
@@ -96,6 +98,9 @@ def _missing(*_: object) -> int:
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
+NOWAIT: int = _NOWAIT
+PLAIN = 0
+
 READS_CACHED: bool = _is_wanted() and _reads_cached()
 """Whether `read_cached` can succeed at all."""
 
@@ -153,18 +158,19 @@ def open_cached(path: str) -> int | None:
     return fd
 
 
-def read_cached(fd: int, room: Room, size: int, offset: int) -> bytes | None:
+def read_cached(fd: int, room: Room, size: int, offset: int, flags: int = _NOWAIT) -> bytes | None:
     """Read up to `size` bytes at `offset` that are in memory; None if the first one is not.
 
     They go through ``room_for(size)``. Fewer (at most `MOST` are tried) may mean that the file
     ends there, or that the rest is not in memory; ``b""`` is the end of the file only where
     `offset` is at or after its size. A miss has the kernel read ahead, so that the same read may
-    succeed some milliseconds later. A device that refuses is remembered: see `refuses`.
+    succeed some milliseconds later. A device that refuses is remembered: see `refuses`. With
+    `flags` of `PLAIN` it waits for what is not in memory, so that has been asked before.
     """
     try:
-        count = _preadv(fd, room, offset, _NOWAIT)
+        count = _preadv(fd, room, offset, flags)
     except OSError as error:
-        if error.errno in _REFUSALS:
+        if flags and error.errno in _REFUSALS:
             _refusing_devices.add(os.fstat(fd).st_dev)
         return None
     return (room[0] if count == size else room[0][:count]).tobytes()
@@ -173,6 +179,28 @@ def read_cached(fd: int, room: Room, size: int, offset: int) -> bytes | None:
 def refuses(device: int) -> bool:
     """Tell whether the device (``st_dev``) is known to refuse cached reads."""
     return device in _refusing_devices or not READS_CACHED
+
+
+def inline_way(fd: int, device: int) -> Way:
+    """Return how a regular file can be read inline, by its file system."""
+    if not READS_CACHED:
+        return "thread"
+    way = way_of(fd, device)
+    return "thread" if way == "nowait" and device in _refusing_devices else way
+
+
+def _read_whole(fd: int, size: int, way: Way) -> bytes | None:
+    """Read a small file by one of the ways, or as much of it as is in memory."""
+    if way == "mincore":
+        mapped = MappedFile(fd)
+        size = mapped.resident(fd, size, 0)
+        mapped.release()
+    elif way == "cachestat":
+        size = unswapped(fd, size, 0)
+    if way == "thread" or not size:
+        return None
+    flags = NOWAIT if way == "nowait" else PLAIN
+    return read_cached(fd, room_for(size), size, 0, flags)
 
 
 def read_whole_cached(path: str) -> bytes | int | None:
@@ -190,11 +218,11 @@ def read_whole_cached(path: str) -> bytes | int | None:
         size = status.st_size
         if size > MOST or not S_ISREG(status.st_mode):
             return fd
-        if status.st_dev in _refusing_devices:
+        way = inline_way(fd, status.st_dev)
+        if way == "thread":
             note_folder(path)
             return fd
-        most = size or 1  # /proc has files without a size, and refuses
-        data = read_cached(fd, room_for(most), most, 0)
+        data = _read_whole(fd, size or 1, way)  # /proc has files without a size, and refuses
     except BaseException:
         os.close(fd)
         raise

@@ -97,7 +97,8 @@ class BinaryFile(Cursor, File[bytes]):
 
     def statistics(self) -> Statistics:
         """Return what its operations have cost so far."""
-        return self._channel.counters.frozen()
+        channel = self._channel
+        return channel.counters.frozen(channel.way)
 
     # Reading
 

@@ -12,10 +12,19 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias, final
 
-from withal.files.calls.cached import read_cached, refuses, room_for
+from withal.files.calls.cached import (
+    NOWAIT,
+    PLAIN,
+    READS_CACHED,
+    inline_way,
+    read_cached,
+    refuses,
+    room_for,
+)
 from withal.files.calls.fully import read_fully
 from withal.files.calls.hop import call, hop, landed
 from withal.files.calls.readiness import wait_readable, wait_writable
+from withal.files.calls.resident import MappedFile, Way, is_local, unswapped
 from withal.files.objects.descriptor import Descriptor
 from withal.files.objects.statistics import Counters
 
@@ -33,13 +42,16 @@ class Positional:
     """
 
     __slots__ = (
+        "_ask",
         "_device",
+        "_flags",
+        "_mapped",
         "_number",
         "_room",
         "_size",
         "counters",
         "descriptor",
-        "reads_inline",
+        "way",
     )
 
     is_positional = True
@@ -47,35 +59,74 @@ class Positional:
     def __init__(self, descriptor: Descriptor, device: int) -> None:
         self.descriptor = descriptor
         self.counters = Counters()
-        self.reads_inline = not refuses(device)
         self._device = device
-        self._number = descriptor.number
+        self._number = number = descriptor.number
+        self._ask: Callable[[int, int, int], int] | None = None
+        self._mapped: MappedFile | None = None
+        self.way: Way = inline_way(number, device)
+        if self.way == "mincore":
+            self._map()
+        elif self.way == "cachestat":
+            self._ask = unswapped
+        self._flags = NOWAIT if self.way == "nowait" else PLAIN
         # Reads of one size are often many: what they go through is cut once.
         self._size = 0
         self._room = room_for(0)
 
-    def read_now(self, size: int, offset: int) -> bytes | None:
-        """Read up to `size` bytes out of the page cache; None if that has not even the first.
+    def _map(self) -> None:
+        """Have `mincore` asked, if it can be believed here."""
+        mapped = MappedFile(self._number)
+        if mapped.is_honest:
+            self._mapped, self._ask = mapped, mapped.resident
+        else:
+            mapped.release()
+            self.way = "thread"
 
-        Fewer than `size` may be the end of the file, or all that the cache has.
+    @property
+    def reads_inline(self) -> bool:
+        """Whether reads are tried without a thread."""
+        return self.way != "thread"
+
+    def closes_at_once(self) -> bool:
+        """Tell whether closing it, if it was only read, has nothing to wait for.
+
+        The last descriptor of a deleted file gives its space back, which takes long if it is much.
         """
-        if not self.reads_inline:
+        is_known = self.counters.hits > 0 or (READS_CACHED and is_local(self._number))
+        return is_known and os.fstat(self._number).st_nlink > 0
+
+    def read_now(self, size: int, offset: int) -> bytes | None:
+        """Read up to `size` bytes out of memory; None if that has not even the first.
+
+        Fewer than `size` may be the end of the file, or all that is in memory.
+        """
+        if self.way == "thread":
             return None
+        if self._ask is not None:
+            size = self._ask(self._number, size, offset)
+            if not size:
+                self.counters.misses += 1
+                return None
         if size != self._size:
             self._size = size
             self._room = room_for(size)
-        data = read_cached(self._number, self._room, size, offset)
+        data = read_cached(self._number, self._room, size, offset, self._flags)
         counters = self.counters
         if data is None:
             counters.misses += 1
-            self.reads_inline = not refuses(self._device)
+            if self._flags and refuses(self._device):
+                self.way = "thread"
             return None
         counters.hits += 1
         counters.bytes_read += len(data)
         return data
 
     def wake(self) -> None:
-        """Do nothing: nobody waits for a regular file."""
+        """Forget the mapping, which would keep a deleted file: the file is closed."""
+        if self._mapped is not None:
+            self._mapped.release()
+            self._mapped = self._ask = None
+            self.way = "thread"
 
     async def read(self, size: int, offset: int) -> bytes:
         """Read `size` bytes, or to the end if that is -1; fewer are the end of the file."""
@@ -111,6 +162,7 @@ class Sequential:
 
     is_positional = False
     reads_inline = False
+    way: Way = "thread"
 
     def __init__(self, descriptor: Descriptor, *, is_nonblocking: bool) -> None:
         self.descriptor = descriptor
@@ -126,6 +178,10 @@ class Sequential:
     def can_be_waited_for(self) -> bool:
         """Whether it is known, without a thread, when it can be written."""
         return self.is_nonblocking or self._can_watch
+
+    def closes_at_once(self) -> bool:
+        """Return False: a terminal may wait until what was written is sent."""
+        return False
 
     def read_now(self, _size: int, _offset: int) -> bytes | None:
         """Return None: it is not known what is there."""

@@ -328,6 +328,7 @@ class Cursor:
         """Have it closed, and return what tells of the end of that."""
         self._is_closed = True
         channel, writer = self._channel, self._writer
+        closes_at_once = not self._writable and _closes_at_once(channel)
         channel.wake()
         with suppress(OSError):  # it was closed by somebody else, which closing will tell
             self._share_position()
@@ -336,7 +337,7 @@ class Cursor:
         if writer.sends_itself:
             if writer.is_idle:
                 _close_now(channel, closing)
-        elif self._writable or not channel.reads_inline:
+        elif not closes_at_once:
             closing = writer.finish()
         else:
             _close_now(channel, closing)
@@ -391,6 +392,13 @@ class Cursor:
             raise io.UnsupportedOperation(
                 "File not open for writing" if self._is_raw else operation
             )
+
+
+def _closes_at_once(channel: Channel) -> bool:
+    try:
+        return channel.closes_at_once()
+    except OSError:  # somebody else has closed it, which closing raises
+        return False
 
 
 def _close_now(channel: Channel, closing: Future[None]) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast, final,
 
 from withal._core.errors import AlreadyEnteredError
 from withal._core.managers import Telling
-from withal.files.calls.cached import note_folder, open_cached, refuses
+from withal.files.calls.cached import inline_way, note_folder, open_cached
 from withal.files.calls.fairness import OPERATION, turns_here
 from withal.files.calls.hop import obtain
 from withal.files.objects.binary import BinaryFile
@@ -314,7 +314,7 @@ def _find_now(source: _Source) -> Found | None:
         return None
     turns_here().left -= OPERATION
     found = _looked_at(number, source)
-    if refuses(found.status.st_dev):
+    if S_ISREG(found.status.st_mode) and inline_way(number, found.status.st_dev) == "thread":
         note_folder(path)
     return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from withal.files.calls.resident import Way
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,9 @@ class Statistics:
         hops: calls made in a thread.
         bytes_read: bytes read from the file, read ahead included.
         bytes_written: bytes written to the file.
+        way: how reads are tried without a thread: ``"nowait"``, with `RWF_NOWAIT`; ``"memory"``,
+            since the file system is memory; ``"cachestat"`` or ``"mincore"``, after asking so what
+            is in memory; ``"thread"`` if they are not. Decided when the file is opened.
     """
 
     hits: int
@@ -24,6 +29,7 @@ class Statistics:
     hops: int
     bytes_read: int
     bytes_written: int
+    way: Way = "thread"
 
 
 @final
@@ -35,6 +41,8 @@ class Counters:
     def __init__(self) -> None:
         self.hits = self.misses = self.hops = self.bytes_read = self.bytes_written = 0
 
-    def frozen(self) -> Statistics:
+    def frozen(self, way: Way) -> Statistics:
         """Return what they are now."""
-        return Statistics(self.hits, self.misses, self.hops, self.bytes_read, self.bytes_written)
+        return Statistics(
+            self.hits, self.misses, self.hops, self.bytes_read, self.bytes_written, way
+        )

@@ -1,0 +1,288 @@
+"""Which way a file can be read without waiting, and whether a range of it is in memory.
+
+`RWF_NOWAIT` does both at once, but tmpfs and overlay, on which the files of a container are, refuse
+it. There the kernel is asked first, and a plain ``pread`` follows:
+
+* tmpfs is memory. Where the system has swap space, ``cachestat(2)`` (Linux 6.5) tells whether pages
+  of the range were swapped out.
+* On overlay, ``mincore(2)`` tells what is in the page cache, for a mapping of the file. The mapping
+  has no access rights and is never touched, so that a file that is truncated is no SIGBUS.
+
+``mincore`` reports every page as present to a user who is neither the owner of the file nor may
+write to it. So the mapping is one page longer than the file: that page is never in memory, and an
+answer that says otherwise is not believed. Since a process may change its user, this is checked
+again when it has.
+
+Between the question and the read a page may be evicted. The event loop then waits for one read
+from the disk.
+
+Other file systems that refuse are not read inline: those over a network, and FUSE, may wait for a
+server whatever is in memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from ctypes import c_int, c_long, c_size_t, c_uint64, c_void_p
+from time import monotonic
+from typing import Any, Literal, TypeAlias, final
+
+Way: TypeAlias = Literal["nowait", "memory", "cachestat", "mincore", "thread"]
+"""How a file is read: with `RWF_NOWAIT`; plainly, since it is in memory; plainly, after asking by
+``cachestat`` or ``mincore``; or in a thread only."""
+
+MAPPINGS = 128
+"""How many files a thread keeps mapped, of the 65,530 mappings that Linux allows a process."""
+
+_PAGE: int = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_TMPFS, _RAMFS, _OVERLAY = 0x01021994, 0x858458F6, 0x794C7630
+_LOCAL = frozenset({_TMPFS, _RAMFS, _OVERLAY, 0xEF53, 0x58465342, 0x9123683E, 0xF2F52010})
+"""With ext2 to ext4, xfs, btrfs and f2fs: closing what was only read has nothing to wait for."""
+
+_CACHESTAT = c_long(451)
+_MAP_SHARED = 1
+_FAILED = c_void_p(-1).value
+_SWAPS_KNOWN_FOR = 1.0  # seconds
+_geteuid: Callable[[], int] = getattr(os, "geteuid", lambda: 0)
+
+
+class _Range(ctypes.Structure):
+    """``struct cachestat_range`` of linux/mman.h."""
+
+    _fields_ = (("offset", c_uint64), ("length", c_uint64))
+
+
+class _CacheStat(ctypes.Structure):
+    """``struct cachestat`` of linux/mman.h."""
+
+    _fields_ = tuple(
+        (name, c_uint64) for name in ("cached", "dirty", "writeback", "evicted", "recently_evicted")
+    )
+
+
+@final
+class _Calls:
+    """The functions of the C library, with the types of their arguments."""
+
+    def __init__(self) -> None:
+        # CDLL(None) makes new function objects, so that these types are not seen elsewhere.
+        library = ctypes.CDLL(None)
+        self.fstatfs: Any = library.fstatfs  # C functions, of any type
+        self.fstatfs.argtypes = (c_int, c_void_p)
+        self.mmap: Any = library.mmap
+        self.mmap.argtypes = (c_void_p, c_size_t, c_int, c_int, c_int, c_long)
+        self.mmap.restype = c_void_p
+        self.munmap: Any = library.munmap
+        self.munmap.argtypes = (c_void_p, c_size_t)
+        self.mincore: Any = library.mincore
+        self.mincore.argtypes = (c_void_p, c_size_t, c_void_p)
+        self.cachestat: Any = library.syscall
+
+
+def _calls_here() -> _Calls | None:
+    is_known = sys.platform == "linux" and sys.maxsize > 2**32  # `f_type` and `off_t` are long
+    if not is_known or os.uname().machine in ("alpha", "s390x"):
+        return None
+    try:
+        return _Calls()
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
+_calls = _calls_here()
+_swaps = (-_SWAPS_KNOWN_FOR, True)  # when it was looked at, and whether there were any
+
+
+@final
+class _Memory(threading.local):
+    """What the calls write to, and the files that are mapped, in each thread."""
+
+    def __init__(self) -> None:
+        self.answer = bytearray(256)  # a page each; grows with what is asked for
+        self.answer_at = _address(self.answer)
+        self.status = (c_long * 32)()  # struct statfs has 120 bytes
+        self.range = _Range()
+        self.cachestat = _CacheStat()
+        self.mapped: deque[weakref.ref[MappedFile]] = deque()
+
+
+def _address(data: bytearray) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(data))
+
+
+_memory = _Memory()
+
+
+def kind_of(fd: int) -> int:
+    """Return the magic number of a descriptor's file system; 0 if it cannot be had."""
+    status = _memory.status
+    if _calls is None or _calls.fstatfs(fd, ctypes.addressof(status)) < 0:
+        return 0
+    return status[0]
+
+
+def is_local(fd: int) -> bool:
+    """Tell whether the file system is known not to wait for a server."""
+    return kind_of(fd) in _LOCAL
+
+
+def way_of(fd: int, device: int) -> Way:
+    """Return how a regular file can be read inline, by its file system; not yet by its rights.
+
+    Args:
+        fd: a descriptor of it.
+        device: its ``st_dev``. One with a major number is a disk, whose file systems are left to
+            `RWF_NOWAIT`. The numbers of others may be used again for another file system, so these
+            are not remembered.
+    """
+    if os.major(device):
+        return "nowait"
+    kind = kind_of(fd)
+    if kind == _OVERLAY:
+        return "mincore"
+    if kind == _RAMFS or (kind == _TMPFS and not _has_swap()):
+        return "memory"
+    if kind == _TMPFS:
+        return "cachestat" if _cachestat(fd, 0, 1) is not None else "thread"
+    return "nowait"
+
+
+def _has_swap() -> bool:
+    """Tell whether the system has swap space; true if that cannot be told."""
+    global _swaps  # noqa: PLW0603 - two values that are replaced together
+    looked, found = _swaps
+    now = monotonic()
+    if now - looked < _SWAPS_KNOWN_FOR:
+        return found
+    try:
+        with open("/proc/swaps", "rb") as file:
+            found = len(file.readlines()) > 1
+    except OSError:
+        found = True
+    _swaps = now, found
+    return found
+
+
+def _cachestat(fd: int, offset: int, size: int) -> int | None:
+    """Return how many pages of a range were evicted; None if the call is refused."""
+    memory = _memory
+    asked, told = memory.range, memory.cachestat
+    asked.offset, asked.length = offset, size
+    if _calls is None:
+        return None
+    failed = _calls.cachestat(_CACHESTAT, fd, ctypes.byref(asked), ctypes.byref(told), 0)
+    return None if failed else int(told.evicted)
+
+
+def unswapped(fd: int, size: int, offset: int) -> int:
+    """Return `size` if nothing of the range in a file on tmpfs was swapped out, else 0.
+
+    A hole is neither cached nor evicted, and reads as zeros without waiting.
+    """
+    return size if _cachestat(fd, offset, size) == 0 else 0
+
+
+@final
+class MappedFile:
+    """A mapping of a file that is never touched, to ask what of the file is in memory.
+
+    Attributes:
+        is_honest: the kernel tells the truth to this process about this file.
+    """
+
+    __slots__ = ("__weakref__", "_address", "_fd", "_length", "_user", "is_honest")
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._address = 0
+        self._length = 0  # of the file when it was mapped, in whole pages
+        self._user = -1
+        self.is_honest = False
+        self._map()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, TypeError):  # the interpreter ends
+            self.release()
+
+    def release(self) -> None:
+        """Unmap the file, until somebody asks again."""
+        address, self._address = self._address, 0
+        if address and _calls is not None:
+            _calls.munmap(address, self._length + _PAGE)
+
+    def resident(self, _fd: int, size: int, offset: int) -> int:
+        """Return how many bytes from `offset` on can be read without waiting; 0 if not the first.
+
+        All can where the file ends: there is nothing to read behind it.
+        """
+        if not self._address or self._user != _geteuid():
+            self._map()
+        start = offset - offset % _PAGE
+        there = self._ask(start, offset + size) if self.is_honest else 0
+        if there >= offset + size:
+            return size
+        if not self.is_honest:
+            return 0
+        return self._up_to_end(size, offset, there)
+
+    def _up_to_end(self, size: int, offset: int, there: int) -> int:
+        """Return the same where something is missing: not in memory, or not in the file."""
+        end = os.fstat(self._fd).st_size
+        if self._length < min(offset + size, end):  # it has grown
+            self._map()
+            there = self._ask(offset - offset % _PAGE, offset + size) if self.is_honest else 0
+        if there >= min(offset + size, end):
+            return size
+        return max(there - offset, 0)
+
+    def _map(self) -> None:
+        """Map what the file has now, and a page behind it."""
+        self.release()
+        self.is_honest = False
+        self._user = _geteuid()
+        size = os.fstat(self._fd).st_size
+        self._length = -(-size // _PAGE) * _PAGE
+        if _calls is None:
+            return
+        address = _calls.mmap(None, self._length + _PAGE, 0, _MAP_SHARED, self._fd, 0)
+        if address is None or address == _FAILED:
+            return
+        self._address = address
+        _make_room(self)
+        # The file may be growing: then this is taken for a lie, and it is read in threads.
+        answer = _memory.answer
+        failed = _calls.mincore(address + self._length, _PAGE, _memory.answer_at)
+        self.is_honest = not failed and not answer[0] & 1
+
+    def _ask(self, start: int, end: int) -> int:
+        """Return the position up to which all is in memory, from the start of a page on."""
+        end = min(end, self._length)
+        pages = -(-(end - start) // _PAGE)
+        if pages <= 0 or _calls is None:
+            return start
+        memory = _memory
+        if pages > len(memory.answer):
+            memory.answer = bytearray(pages)
+            memory.answer_at = _address(memory.answer)
+        if _calls.mincore(self._address + start, pages * _PAGE, memory.answer_at):
+            return start
+        # The other bits of each byte are reserved, and 0.
+        missing = memory.answer.find(0, 0, pages)
+        return start + (pages if missing < 0 else missing) * _PAGE
+
+
+def _make_room(latest: MappedFile) -> None:
+    """Unmap the files that were mapped first, where a thread has many."""
+    mapped = _memory.mapped
+    mapped.append(weakref.ref(latest))
+    while len(mapped) > MAPPINGS:
+        first = mapped.popleft()()
+        if first is not None and first is not latest:
+            first.release()

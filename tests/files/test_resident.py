@@ -1,0 +1,228 @@
+"""On tmpfs and overlay the kernel is asked what is in memory; a false answer is not believed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from withal import files
+from withal.files.calls import cached, resident
+from withal.files.calls.resident import MAPPINGS, MappedFile, unswapped
+
+pytestmark = pytest.mark.skipif(
+    not cached.READS_CACHED or resident._calls is None, reason="nothing is read inline here"
+)
+PAGE = resident._PAGE
+CONTENT = bytes(range(256)) * 1024  # 256 KiB
+MEMORY = Path("/dev/shm")
+IN_MEMORY = ("memory", "cachestat", "thread")  # as the system has swap space, and the call
+
+
+def mount_overlay(folder: Path) -> Path:
+    layers = [folder / name for name in ("lower", "upper", "work", "merged")]
+    for each in layers:
+        each.mkdir()
+    lower, upper, work, merged = layers
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    command = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command")
+    if done.returncode:
+        pytest.skip(f"an overlay may not be mounted here: {done.stderr.strip()}")
+    return merged
+
+
+@pytest.fixture(params=["disk", "tmpfs", "overlay"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on each file system."""
+    if request.param == "disk":
+        yield tmp_path
+    elif request.param == "tmpfs":
+        if not os.access(MEMORY, os.W_OK):
+            pytest.skip("there is no writable /dev/shm")
+        folder = Path(tempfile.mkdtemp(dir=MEMORY))
+        yield folder
+        shutil.rmtree(folder)
+    else:
+        merged = mount_overlay(tmp_path)
+        yield merged
+        subprocess.run(["umount", str(merged)], check=True)
+
+
+@pytest.fixture
+def path(place: Path) -> Path:
+    path = place / "file"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def drop(fd: int) -> None:
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+async def test_what_is_in_memory_takes_no_thread_on_each_file_system(path: Path) -> None:
+    async with files.open(path, "rb") as file:
+        if file.statistics().way == "thread":
+            pytest.skip("the file system refuses")
+        for at in (0, 12345, 200_000):
+            await file.seek(at)
+            assert await file.read(4096) == CONTENT[at : at + 4096]
+        await file.seek(0)
+        assert await file.read() == CONTENT
+        assert await file.read(1) == b""
+        statistics = file.statistics()
+    if statistics.way != "nowait" or statistics.hits:
+        assert statistics.hops == 0
+    assert await files.read_bytes(path) == CONTENT
+
+
+async def test_each_file_system_has_its_way(path: Path) -> None:
+    async with files.open(path, "rb") as file:
+        way = file.statistics().way
+    kind = resident._OVERLAY, resident._TMPFS
+    fd = os.open(path, os.O_RDONLY)
+    magic = resident.kind_of(fd)
+    os.close(fd)
+    if magic == kind[0]:
+        assert way == "mincore"
+    elif magic == kind[1]:
+        assert way in IN_MEMORY
+    else:
+        assert way in ("nowait", "thread")
+
+
+async def test_a_file_that_is_truncated_extended_replaced_and_deleted_is_read_as_it_is(
+    path: Path,
+) -> None:
+    async with files.open(path, "rb") as file:
+        assert await file.pread(10, 0) == CONTENT[:10]
+        os.truncate(path, 5)
+        assert await file.pread(10, 0) == CONTENT[:5]
+        assert await file.pread(10, 100_000) == b""
+        with path.open("ab") as other:
+            other.write(b"y" * 1_000_000)
+        assert await file.pread(10, 999_998) == b"y" * 7
+        assert await file.pread(10, 0) == CONTENT[:5] + b"y" * 5
+        other_path = path.with_name("other")
+        other_path.write_bytes(b"new")
+        other_path.replace(path)
+        assert await file.pread(3, 5) == b"yyy"
+        assert await files.read_bytes(path) == b"new"
+        path.unlink()
+        assert await file.pread(3, 500_000) == b"yyy"
+    with pytest.raises(FileNotFoundError):
+        await files.read_bytes(path)
+
+
+async def test_a_range_that_was_dropped_is_read_all_the_same(path: Path) -> None:
+    async with files.open(path, "rb") as file:
+        drop(file.fileno())
+        assert await file.read() == CONTENT
+    fd = os.open(path, os.O_RDONLY)
+    drop(fd)
+    os.close(fd)
+    assert await files.read_bytes(path) == CONTENT
+
+
+def test_a_mapping_knows_what_is_in_memory_and_where_the_file_ends(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT[: 5 * PAGE + 1])
+    fd = os.open(path, os.O_RDWR)
+    mapped = MappedFile(fd)
+    assert mapped.is_honest
+    for size, offset in ((1, 0), (PAGE, 1), (5 * PAGE + 1, 0), (9 * PAGE, 0), (1, 99 * PAGE)):
+        assert mapped.resident(fd, size, offset) == size
+    drop(fd)
+    if mapped.resident(fd, 1, 0):
+        pytest.skip("the kernel has not dropped it")
+    assert mapped.resident(fd, 1, 99 * PAGE) == 1  # there is nothing to wait for
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)  # no reading ahead
+    os.pread(fd, 1, 0)
+    assert mapped.resident(fd, 3 * PAGE, 10) == PAGE - 10
+    assert mapped.resident(fd, 1, PAGE) == 0
+    os.ftruncate(fd, 0)
+    assert mapped.resident(fd, PAGE, 0) == PAGE
+    os.pwrite(fd, b"x" * PAGE, 50 * PAGE)
+    assert mapped.resident(fd, PAGE, 50 * PAGE) == PAGE  # mapped again
+    mapped.release()
+    os.close(fd)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may become another")
+def test_the_kernel_s_pretence_is_seen_through_also_after_the_user_has_changed(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT)
+    path.chmod(0o644)
+    fd = os.open(path, os.O_RDONLY)
+    before = MappedFile(fd)
+    assert before.is_honest
+    os.seteuid(65534)
+    try:
+        assert not MappedFile(fd).is_honest
+        assert before.resident(fd, 1, 0) == 0
+    finally:
+        os.seteuid(0)
+    assert before.resident(fd, 1, 0) == 1
+    before.release()
+    os.close(fd)
+
+
+def mappings_of(name: str) -> int:
+    return sum(name in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+
+def test_a_thousand_files_do_not_use_up_mappings(tmp_path: Path) -> None:
+    path = tmp_path / "much-mapped"
+    path.write_bytes(CONTENT)
+    fd = os.open(path, os.O_RDONLY)
+    mapped = [MappedFile(fd) for _ in range(1000)]
+    assert 0 < mappings_of(path.name) <= MAPPINGS
+    assert all(each.resident(fd, 10, 0) == 10 for each in mapped)
+    assert mappings_of(path.name) <= MAPPINGS
+    del mapped
+    assert mappings_of(path.name) == 0
+    os.close(fd)
+
+
+async def test_a_closed_file_is_not_mapped(path: Path) -> None:
+    async with files.open(path, "rb") as file:
+        await file.read(1)
+    assert mappings_of(str(path)) == 0
+
+
+async def test_without_the_calls_it_is_read_in_threads(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "_calls", None)
+    monkeypatch.setattr(cached, "_refusing_devices", set[int]())
+    monkeypatch.setattr(cached, "_refusing_folders", set[str]())
+    with ExitStack() as stack:
+        fd = os.open(path, os.O_RDONLY)
+        stack.callback(os.close, fd)
+        assert unswapped(fd, 1, 0) == 0
+        assert not MappedFile(fd).is_honest
+    async with files.open(path, "rb") as file:
+        assert await file.read() == CONTENT
+        assert file.statistics().way in ("nowait", "thread")
+    assert await files.read_bytes(path) == CONTENT
+
+
+async def test_swapped_pages_are_asked_for_where_there_is_swap_space(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "_has_swap", lambda: True)
+    async with files.open(path, "rb") as file:
+        assert await file.read() == CONTENT
+        assert file.statistics().way != "memory"
