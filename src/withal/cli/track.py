@@ -28,6 +28,8 @@ _VALUES: dict[str, tuple[str, Callable[[str], object]]] = {
     "--held": ("held", float),
     "--stall": ("stall", float),
     "--json": ("json", os.path.abspath),
+    "--html": ("html", os.path.abspath),
+    "--perfetto": ("perfetto", os.path.abspath),
     "--keep": ("keep", int),
 }
 _LISTS = {"--also": "also", "--ignore": "ignore"}
