@@ -45,7 +45,8 @@ def audit(
     cancelled at another suspension, in its own task and in those that it waits for. After each run
     is looked for: descriptors, sockets, processes, threads and tasks that stay; what only the
     garbage collector closes; a cancellation that is swallowed, or that never ends; errors in
-    clean-up; and an environment that the `probe` finds unusable. What it leaves when nobody cancels it is normal.
+    clean-up; and an environment that the `probe` finds unusable. What it leaves when nobody
+    cancels it is normal.
 
     "Safe" is evidence for the schedules that were explored, and no proof. Nothing of an attempt is
     in the way of the next. Threads that never end stay until the program ends, which does not wait
