@@ -206,7 +206,9 @@ class Exploration:
         # Background tasks come last: how often they are suspended may vary.
         background = self._background = background_of(seen.traces, self._file)
         traces = sorted(seen.traces, key=lambda trace: (trace.path in background, trace.path))
-        places = [(trace, ordinal + 1) for trace in traces for ordinal in range(len(trace.marks))]
+        places = [
+            (trace, ordinal + 1) for trace in traces for ordinal in range(trace.within_scenario)
+        ]
         self.points = [_Point(n, *place) for n, place in enumerate(places[:_MOST], 1)]
         if not self.suspensions:
             self.reasons.append(

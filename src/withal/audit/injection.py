@@ -119,6 +119,7 @@ class Watch:
         """Note which tasks are still there, as the scenario has just ended."""
         for trace in self.traces:
             trace.outlived = not trace.has_ended
+            trace.marks_at_end = len(trace.marks)
 
     @property
     def is_bypassed(self) -> bool:

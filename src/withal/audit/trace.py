@@ -58,6 +58,7 @@ class Trace:
         has_ended: whether it has come to an end.
         is_awaited: whether a task, a group or the like waited for it when it ended.
         outlived: whether it was still there when the scenario had ended.
+        marks_at_end: how many marks it had by then.
     """
 
     path: Path
@@ -68,6 +69,12 @@ class Trace:
     has_ended: bool = False
     is_awaited: bool = False
     outlived: bool = False
+    marks_at_end: int | None = None
+
+    @property
+    def within_scenario(self) -> int:
+        """How many of its marks were made while the scenario ran: a probe may lead to more."""
+        return len(self.marks) if self.marks_at_end is None else self.marks_at_end
 
 
 def suspension_of(ordinal: int, task: str, mark: Mark) -> Suspension:
