@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
+from weakref import ref
 
 from withal.audit.clearance import cleared_loop
 from withal.audit.complaints import Complaints
@@ -189,7 +190,7 @@ class _Run:
     async def _ran(self, environment: Any) -> bool:
         """Run the scenario, and tell whether it came to an end."""
         task = self._watch.start(self._scenario.call(self._scenario.run, environment))
-        self._session.task = task
+        self._session.task = ref(task)
         try:
             why = await why_in_vain(task, self._timeout)
             if why and self._watch.struck_a_child:

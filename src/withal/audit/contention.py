@@ -130,18 +130,19 @@ class _Queue:
         still_since, before = 0.0, None
         while loop.time() < until:
             await asyncio.sleep(self._hold / 4)
-            task = current.task
-            if task is None:
+            if current.task is None:
                 until = loop.time() + self._patience  # the setup goes on
                 continue
-            if task.done():
-                if before is None and not task.cancelled():
+            task = current.task()
+            if task is None or task.done():
+                if before is None:
                     current.unmet.append(UNMET)
                 return
             place = _place_of(task)
             if place is None or place != before:
                 still_since, before = loop.time(), place
                 continue
+            del task
             self._follow()
             if self._is_in_queue() or loop.time() - still_since > _STILL * self._hold:
                 return

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, final
-from weakref import WeakSet
+from weakref import ReferenceType, WeakSet
 
 from withal.audit.record import Category
 from withal.audit.residue import Piece
@@ -31,7 +31,8 @@ class Session:
         shared: the same by name, for fixtures that ask for one thing in each attempt.
         processes: those that are kept, which do not end with the attempt that has started them.
         noted: what fixtures have found in this attempt.
-        task: the scenario's own, of this attempt, once it has been started.
+        task: the scenario's own, of this attempt, once it has been started. Weakly, so that what
+            it has dropped can be collected.
         unmet: what fixtures have prepared and nobody came to, in this attempt.
         expected: what is left behind by design: the category and a part of the evidence, and why.
         tasks: those of fixtures, which are nobody's residue.
@@ -44,7 +45,7 @@ class Session:
         self.shared: dict[object, Any] = {}
         self.processes = set[int]()
         self.noted: list[Piece] = []
-        self.task: Task[Any] | None = None
+        self.task: ReferenceType[Task[Any]] | None = None
         self.unmet: list[str] = []
         self.expected: dict[tuple[Category, str], str] = {}
 
