@@ -35,7 +35,9 @@ def test_what_is_in_order_is_safe(root: Path, scenario: str) -> None:
 
 def test_a_file_that_aiofiles_opened_for_nobody_is_found(root: Path) -> None:
     report = audited(root, "aiofiles_open.py:scenario")
-    assert {finding.category for finding in report.findings} == {Category.COLLECTED}
+    # It is open until the garbage collector comes: a look that is earlier finds the descriptor.
+    found = {finding.category for finding in report.findings}
+    assert found - {Category.DESCRIPTOR} == {Category.COLLECTED}
     assert {"1:early", "1:late"} <= {finding.address for finding in report.findings}
 
 
