@@ -69,7 +69,7 @@ bench-audit: $(VENV)/.installed-test ## measure what an audit costs, in time and
 bench-track: $(VENV)/.installed-test ## measure what tracking costs
 	$(BIN)/python -m benchmarks.tracking
 
-bench-files: $(VENV)/.installed-compare ## measure files against aiofiles, anyio, aiofile, trio and blocking calls
+bench-files: $(VENV)/.installed-compare ## measure files on the disk, tmpfs and overlay against seven libraries and blocking calls
 	$(BIN)/python -m benchmarks.files $(BENCH_ARGS)
 
 bench-report: $(VENV)/.installed-test ## measure what the reports of an audit cost, and how fast a browser opens the page

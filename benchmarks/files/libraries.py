@@ -1,15 +1,16 @@
 """The libraries that are put side by side, each behind the same few calls.
 
-Each is used as its own documentation says. aiofile has a position of its own, so its ``seek`` is
-no coroutine. trio needs a loop of its own, and is given one.
+Each is used as its own documentation says. The ``seek`` of aiofile and of asyncfiles is not a
+coroutine. trio needs a loop of its own, and is given one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Library:
         run: runs a coroutine in a loop of its own.
         together: awaits many side by side.
         read_many: reads many whole files, where the library has a call for that.
+        open_to_seek: opens a file whose ``seek`` is awaited, where that takes a wrapper.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Library:
     run: Callable[[Coroutine[Any, Any, float]], float]
     together: Callable[[Sequence[Coroutine[Any, Any, Any]]], Awaitable[object]]
     read_many: Callable[[Sequence[Path]], Awaitable[object]] | None = None
+    open_to_seek: Open | None = None
 
 
 def _whole(open_file: Open) -> Callable[[Path], Awaitable[bytes]]:
@@ -67,7 +70,7 @@ async def _open_trio(path: Path, mode: str) -> AsyncIterator[File]:
 
 
 class _AwaitedSeek:
-    """aiofile's file, with a ``seek`` that can be awaited as that of the others."""
+    """A file whose ``seek`` is a plain method, with one that is awaited as that of the others."""
 
     def __init__(self, file: File) -> None:
         self._file = file
@@ -130,4 +133,35 @@ ANYIO = Library(
 )
 AIOFILE = Library("aiofile", _open_aiofile, _whole(_open_aiofile), asyncio.run, _gather)
 TRIO = Library("trio", _open_trio, lambda path: trio.Path(path).read_bytes(), _run_trio, _nursery)
-PEERS = (AIOFILES, ANYIO, AIOFILE, TRIO)
+
+
+def _compiled() -> Iterator[Library]:
+    """Return the compiled libraries, as far as they support this Python."""
+    if find_spec("asyncfiles"):
+        import asyncfiles
+
+        @asynccontextmanager
+        async def open_to_seek(path: Path, mode: str) -> AsyncIterator[File]:
+            async with open_asyncfiles(path, mode) as file:
+                yield _AwaitedSeek(file)
+
+        open_asyncfiles: Open = asyncfiles.open  # type: ignore[assignment]
+        whole = _whole(open_asyncfiles)
+        yield Library(
+            "asyncfiles", open_asyncfiles, whole, asyncio.run, _gather, open_to_seek=open_to_seek
+        )
+    if find_spec("ayafileio"):
+        import ayafileio
+
+        open_ayafileio: Open = ayafileio.open  # type: ignore[assignment]
+        yield Library(
+            "ayafileio",
+            open_ayafileio,
+            ayafileio.read_bytes,
+            asyncio.run,
+            _gather,
+            ayafileio.read_bytes_many,
+        )
+
+
+PEERS = (AIOFILES, *_compiled(), ANYIO, AIOFILE, TRIO)

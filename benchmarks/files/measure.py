@@ -20,10 +20,15 @@ BLOCKING = "blocking"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was found: seconds for one operation by name, and how late a ticker was."""
+    """What was found: seconds for one operation by name, and how late a ticker was.
+
+    Attributes:
+        failed: the peers that could not do it.
+    """
 
     row: Row
     seconds: dict[str, float]
+    failed: frozenset[str]
     late: float
     late_aiofiles: float
 
@@ -31,6 +36,17 @@ class Measured:
     def faster(self) -> float:
         """How many times faster than aiofiles."""
         return self.seconds[AIOFILES.name] / self.seconds[WITHAL.name]
+
+    @property
+    def fastest_peer(self) -> str:
+        """The peer that took the least time."""
+        peers = {peer.name for peer in PEERS} & self.seconds.keys()
+        return min(peers, key=self.seconds.__getitem__)
+
+    @property
+    def ahead(self) -> float:
+        """How many times faster than the fastest peer."""
+        return self.seconds[self.fastest_peer] / self.seconds[WITHAL.name]
 
     @property
     def slower(self) -> float | None:
@@ -42,21 +58,45 @@ class Measured:
 def measure(row: Row, ground: Ground, limit: float, say: Callable[[str], None]) -> Measured:
     """Measure a row. After `limit` seconds no further round is begun. The first one warms up."""
     found: dict[str, list[float]] = {}
+    failed: set[str] = set()
     deadline = monotonic() + limit
-    for number in range(row.rounds):
-        if number and monotonic() > deadline:
-            break
-        say(f"{row.name}: round {number + 1} of {row.rounds}")
-        for name, turn in _order(row, ground, number):
-            _prepare(row, ground)
+    with row.beside(ground):
+        for number in range(row.rounds):
+            if number and monotonic() > deadline:
+                break
+            say(f"{ground.kind}, {row.name}: round {number + 1} of {row.rounds}")
+            _round(row, ground, number, found, failed, say)
+        say(f"{ground.kind}, {row.name}: lateness")
+        return Measured(
+            row,
+            {name: median(times[1:] or times) for name, times in found.items()},
+            frozenset(failed),
+            _lateness(row, ground, WITHAL),
+            _lateness(row, ground, AIOFILES),
+        )
+
+
+def _round(
+    row: Row,
+    ground: Ground,
+    number: int,
+    found: dict[str, list[float]],
+    failed: set[str],
+    say: Callable[[str], None],
+) -> None:
+    """Let each take a turn; a peer that fails takes no other one."""
+    for name, turn in _order(row, ground, number):
+        if name in failed:
+            continue
+        _prepare(row, ground)
+        try:
             found.setdefault(name, []).append(turn())
-    say(f"{row.name}: lateness")
-    return Measured(
-        row,
-        {name: median(times[1:] or times) for name, times in found.items()},
-        _lateness(row, ground, WITHAL),
-        _lateness(row, ground, AIOFILES),
-    )
+        except Exception as error:
+            if name in (WITHAL.name, BLOCKING):
+                raise
+            say(f"{row.name}: {name} fails: {error!r}")
+            failed.add(name)
+            found.pop(name)
 
 
 def _order(row: Row, ground: Ground, number: int) -> list[tuple[str, Callable[[], float]]]:
