@@ -234,6 +234,12 @@ def test_an_attempt_that_says_nothing_tells_why() -> None:
     assert "\nunresolved:\n  busy\n  for 5 s\n" in render_attempt(record(one), one)
 
 
+def test_a_finding_names_the_task_that_was_cancelled_if_it_is_not_the_scenarios() -> None:
+    child = Suspension(3, "heartbeat", SUSPENSIONS[2].chain, "Future")
+    text = render(record(attempt(3, LATE, (Category.TASK, "it runs"), suspension=child)))
+    assert "  3:late  task  it runs (cancelled in the task heartbeat)\n" in text
+
+
 def test_source_that_cannot_be_read_is_left_out() -> None:
     gone = Suspension(1, "scenario", (site_in_file("/no/such\x00file.py"),), "Future")
     one = attempt(1, LATE, suspension=gone)

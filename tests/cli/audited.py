@@ -8,6 +8,8 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from types import TracebackType
 
 from withal.audit import Scenario
@@ -40,6 +42,38 @@ class Careful(Careless):
         except BaseException:
             self.task.cancel()
             raise
+
+
+class Kept:
+    """Keeps a task, whose clean-up fails, until it is told to end."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+        self.task = asyncio.create_task(self.beat())
+
+    async def beat(self) -> None:
+        try:
+            await self.ended.wait()
+        except asyncio.CancelledError:
+            asyncio.get_running_loop().call_exception_handler({"message": "not flushed"})
+            raise
+
+
+@asynccontextmanager
+async def keeper() -> AsyncGenerator[list[Kept]]:
+    kept: list[Kept] = []
+    yield kept
+    for each in kept:
+        each.ended.set()
+        await asyncio.wait([each.task])
+
+
+async def keep_a_task(kept: list[Kept]) -> None:
+    kept.append(Kept())
+    await asyncio.sleep(0)
+
+
+keeps_a_task = Scenario(keep_a_task, setup=keeper)
 
 
 async def rest() -> None:

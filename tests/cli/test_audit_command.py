@@ -9,6 +9,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,20 +22,8 @@ HERE = str(Path(__file__).with_name("audited.py"))
 BOTH = (Delivery.EARLY, Delivery.LATE)
 
 
-def audited(
-    name: str,
-    *,
-    deliveries: tuple[Delivery, ...] = BOTH,
-    depth: int = 1,
-    at: str | None = None,
-    only_list: bool = False,
-    form: Format = Format.TEXT,
-    output: Path | None = None,
-    loop: Loop = Loop.ASYNCIO,
-    timeout: float = 5.0,
-) -> int:
-    options = AuditOptions(deliveries, depth, loop, timeout, at, only_list, form, output)
-    return audit_command(f"{HERE}:{name}", options)
+def audited(name: str, **options: Any) -> int:
+    return audit_command(f"{HERE}:{name}", AuditOptions(**options))
 
 
 @pytest.mark.parametrize(
@@ -233,3 +222,14 @@ def test_a_program_that_loses_its_streams_has_its_report(name: str, at: str | No
 def test_a_command_that_is_started_without_streams_has_its_status(closed: str) -> None:
     command = f"{sys.executable} -m withal audit {HERE}:Careful {closed}"
     assert subprocess.run(command, shell=True, check=False).returncode == 0
+
+
+def test_tasks_that_only_a_loop_cancels_are_cancelled_if_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert audited("keeps_a_task") == 0
+    assert audited("keeps_a_task", children=True) == 1
+    out = capsys.readouterr().out
+    assert "(cancelled in the task Kept.beat)" in out
+    assert audited("keeps_a_task", children=True, only_list=True) == 0
+    assert "in the task Kept.beat" in capsys.readouterr().out

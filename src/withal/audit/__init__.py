@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from withal.audit.api import audit, survey
-from withal.audit.contention import contended
+from withal.audit.contention import contended, queued
 from withal.audit.delivery import InjectedError
 from withal.audit.proxy import slow_proxy
 from withal.audit.record import Attempt, Category, Delivery, Finding, Suspension, Verdict
@@ -26,6 +26,7 @@ __all__ = [
     "audit",
     "contended",
     "expect",
+    "queued",
     "slow_proxy",
     "survey",
 ]

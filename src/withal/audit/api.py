@@ -117,6 +117,7 @@ def survey(
     *,
     setup: Setup | None = None,
     probe: Run | None = None,
+    children: bool = False,
     loop_factory: Callable[[], AbstractEventLoop] | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     target: str | None = None,
@@ -133,7 +134,7 @@ def survey(
         ['a turn of the loop']
     """
     whole = scenario_of(scenario, setup, probe)
-    report = _Audited(whole, loop_factory, timeout, _try_nothing).report()
+    report = _Audited(whole, loop_factory, timeout, _try_nothing, children=children).report()
     return replace(report, depth=0, target=target)
 
 
@@ -181,6 +182,7 @@ class _Audited:
             python=f"{platform.python_implementation()} {platform.python_version()}",
             seconds=monotonic() - started,
             timeout=self._options.timeout,
+            children=self._children,
             expected=current.expectations + exploration.always_left,
         )
 

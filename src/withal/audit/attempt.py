@@ -103,10 +103,8 @@ def attempt(
     cleared = cleared_loop(options.loop_factory, session.processes)
     with complaints.listening(), cleared as (loop, executor):
         complaints.listen_to(loop)
-        session.noted.clear()
-        session.unmet.clear()
-        session.task = None
-        watch = Watch(loop, target)
+        session.begin_attempt()
+        watch = Watch(loop, target, session.gates)
         look = Look(loop, session, executor, complaints)
         return _Run(scenario, options, session, loop, look, watch).go(normal)
 

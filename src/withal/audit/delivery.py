@@ -167,6 +167,9 @@ _DELIVERERS: dict[Delivery, type[Deliverer]] = {
     Delivery.ERROR: _Failing,
 }
 
+WHILE_PENDING = frozenset({Delivery.EARLY, Delivery.ANYIO, Delivery.TIMEOUT})
+"""These come before the result of what is awaited."""
+
 AROUND_THE_SCENARIO = frozenset({Delivery.ANYIO, Delivery.TIMEOUT})
 """These reach the scenario's own task only: nobody puts a timeout around somebody else's task."""
 

@@ -12,22 +12,25 @@ import inspect
 import sys
 import types
 from asyncio import AbstractEventLoop, CancelledError, Future, Task
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Generic, TypeVar, cast, final
 from weakref import WeakKeyDictionary, WeakSet
 
 from withal._core.site import suspended_frames
 from withal.audit.awaiting import is_awaited
-from withal.audit.delivery import Deliverer, InjectedError, deliverer_of
+from withal.audit.delivery import WHILE_PENDING, Deliverer, InjectedError, deliverer_of
 from withal.audit.naming import file_of, name_of
 from withal.audit.record import Delivery
 from withal.audit.timers import Timers
 from withal.audit.trace import Mark, Path, Trace, first_difference, mark_of
 
 T = TypeVar("T")
+
+NO_GATES: Mapping[CodeType, Callable[[], bool]] = {}
+"""Where no fixture has a say in when the scenario is cancelled."""
 
 _watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
 
@@ -65,7 +68,12 @@ class Watch:
         was_told: whether the coroutine that was struck has been told: a shield may keep it away.
     """
 
-    def __init__(self, loop: AbstractEventLoop, target: Target | None = None) -> None:
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        target: Target | None = None,
+        gates: Mapping[CodeType, Callable[[], bool]] = NO_GATES,
+    ) -> None:
         self.traces: list[Trace] = []
         self.strikes = 0
         self.difference: int | None = None
@@ -73,6 +81,7 @@ class Watch:
         self.timers = Timers(loop, lambda: _watching.get() is self)
         self.others: WeakSet[Task[Any]] = WeakSet()
         self._target = target
+        self._gates = gates
         self._deliverer: Deliverer | None = deliverer_of(target.delivery) if target else None
         self._traces_by_task: WeakKeyDictionary[Task[Any], Trace] = WeakKeyDictionary()
         self._own: object = None
@@ -208,7 +217,25 @@ class Watch:
         task = _current_task()
         assert task is not None
         assert self._deliverer is not None
-        return self._deliverer.deliver(task, awaited)
+        gate = self._gate_at(trace.marks[-1]) if target.delivery in WHILE_PENDING else None
+        if gate is None:
+            return self._deliverer.deliver(task, awaited)
+        self._deliver_after(gate, task, awaited)
+        return None
+
+    def _gate_at(self, mark: Mark) -> Callable[[], bool] | None:
+        places, _ = mark
+        return self._gates.get(places[-1][0]) if places else None
+
+    def _deliver_after(
+        self, gate: Callable[[], bool], task: Task[Any], awaited: Future[Any] | None
+    ) -> None:
+        """Deliver once a fixture of the environment has it that the scenario may be cancelled."""
+        assert self._deliverer is not None
+        if task.done() or gate():
+            self._deliverer.deliver(task, awaited)
+        else:
+            self._loop.call_soon(self._deliver_after, gate, task, awaited)
 
     def ends(self, trace: Trace) -> None:
         """Note that a watched coroutine has ended, and whether anybody waits for its task."""

@@ -183,6 +183,7 @@ class Record:
         timeout: seconds that the scenario, and each use of the environment, might take.
         command: what makes one attempt again if its address is added, where that is neither
             ``withal audit`` nor a call of `audit`.
+        children: whether tasks that only a loop that shuts down cancels were cancelled, too.
     """
 
     scenario: str
@@ -199,6 +200,7 @@ class Record:
     expected: tuple[str, ...] = ()
     timeout: float = DEFAULT_TIMEOUT
     command: str = ""
+    children: bool = False
 
     @property
     def findings(self) -> tuple[Finding, ...]:

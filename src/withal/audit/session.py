@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from contextvars import ContextVar
 from functools import partial
+from types import CodeType
 from typing import Any, final
 from weakref import ReferenceType, WeakSet
 
@@ -36,6 +37,8 @@ class Session:
         unmet: what fixtures have prepared and nobody came to, in this attempt.
         expected: what is left behind by design: the category and a part of the evidence, and why.
         tasks: those of fixtures, which are nobody's residue.
+        queues: the fixtures of this attempt in which the scenario is to stand first.
+        gates: what asks a fixture, at this suspension, whether the scenario may be cancelled yet.
     """
 
     def __init__(self, kept: ExitStack, timeout: float) -> None:
@@ -48,6 +51,16 @@ class Session:
         self.task: ReferenceType[Task[Any]] | None = None
         self.unmet: list[str] = []
         self.expected: dict[tuple[Category, str], str] = {}
+        self.queues: list[object] = []
+        self.gates: dict[CodeType, Callable[[], bool]] = {}
+
+    def begin_attempt(self) -> None:
+        """Forget what the attempt before has left here."""
+        self.noted.clear()
+        self.unmet.clear()
+        self.gates.clear()
+        self.queues.clear()
+        self.task = None
 
     def unexpected(self, pieces: list[Piece]) -> list[Piece]:
         """Return the pieces that are not there by design."""

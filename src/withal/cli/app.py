@@ -137,6 +137,12 @@ def audit(
     depth: Annotated[
         int, typer.Option(metavar="N", min=1, help="How many cancellations in a row.")
     ] = 1,
+    children: Annotated[
+        bool,
+        typer.Option(
+            "--children", help="Also cancel tasks that only a loop that shuts down would cancel."
+        ),
+    ] = False,
     loop: Annotated[Loop, typer.Option(help="The event loop.")] = Loop.ASYNCIO,
     timeout: Annotated[
         float,
@@ -185,6 +191,7 @@ def audit(
     options = AuditOptions(
         deliveries=tuple(delivery),
         depth=depth,
+        children=children,
         loop=loop,
         timeout=timeout,
         at=at,

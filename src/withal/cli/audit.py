@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from withal.audit import Delivery, Report, Scenario, ScenarioError, Verdict, audit, survey
+from withal.audit.api import BOTH
 from withal.audit.formats import html, json, junit, sarif, text
+from withal.audit.record import DEFAULT_TIMEOUT
 from withal.audit.shutdown import noting_threads
 from withal.cli.choices import Format, Loop
 from withal.cli.complaint import complain
@@ -38,6 +40,7 @@ class AuditOptions:
     Attributes:
         deliveries: how the scenario is cancelled.
         depth: how many times in a row.
+        children: whether also tasks that only a loop that shuts down cancels.
         loop: in which event loop.
         timeout: seconds for each use of the environment.
         at: the one attempt that is to be made again.
@@ -46,14 +49,15 @@ class AuditOptions:
         output: the file for it; standard output if None.
     """
 
-    deliveries: tuple[Delivery, ...]
-    depth: int
-    loop: Loop
-    timeout: float
-    at: str | None
-    only_list: bool
-    form: Format
-    output: Path | None
+    deliveries: tuple[Delivery, ...] = BOTH
+    depth: int = 1
+    children: bool = False
+    loop: Loop = Loop.ASYNCIO
+    timeout: float = DEFAULT_TIMEOUT
+    at: str | None = None
+    only_list: bool = False
+    form: Format = Format.TEXT
+    output: Path | None = None
 
 
 _FORMS: dict[Format, Callable[[Report], str]] = {
@@ -112,12 +116,19 @@ def _made(target: str, options: AuditOptions, terminal: TextIO) -> Report:
         scenario = cast("Scenario", load(target))  # which the audit checks
     loop_factory = _loop_factory(options.loop)
     if options.only_list:
-        return survey(scenario, loop_factory=loop_factory, timeout=options.timeout, target=target)
+        return survey(
+            scenario,
+            children=options.children,
+            loop_factory=loop_factory,
+            timeout=options.timeout,
+            target=target,
+        )
     with _showing_progress(terminal) as on_attempt:
         return audit(
             scenario,
             deliveries=options.deliveries,
             depth=options.depth,
+            children=options.children,
             loop_factory=loop_factory,
             timeout=options.timeout,
             at=options.at,

@@ -62,6 +62,8 @@ def _case(record: Record, attempt: Attempt, places: Places) -> Element:
     if attempt.findings:
         worst = worst_first(attempt.findings)
         body = [f"{each.category}: {printable(each.evidence)}\n{each.detail}" for each in worst]
+        task = words.in_task(attempt.suspension)
+        body += [f"cancelled{task}"] if task else []
         body.append(f"replay: {record.replay(attempt.address)}")
         message = f"{worst[0].category}: {worst[0].evidence}"
         failure = _tell(case, "failure", message, "\n".join(body))

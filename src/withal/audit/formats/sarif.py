@@ -81,6 +81,7 @@ def _invocation(record: Record) -> _Object:
 
 def _result(record: Record, finding: Finding, places: Places) -> _Object:
     how = f"{words.HOW[finding.delivery]}, at suspension {finding.suspension.ordinal}"
+    how += words.in_task(finding.suspension)
     replay = record.replay(finding.address)
     stack = [places.of(each) for each in finding.suspension.chain]
     return {
@@ -99,6 +100,7 @@ def _result(record: Record, finding: Finding, places: Places) -> _Object:
         "properties": {
             "address": finding.address,
             "delivery": finding.delivery,
+            "task": finding.suspension.task,
             "awaited": finding.suspension.awaited,
             "detail": finding.detail,
         },

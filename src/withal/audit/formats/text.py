@@ -69,7 +69,7 @@ def render_attempt(record: Record, attempt: Attempt) -> str:
 def _site(record: Record, site: SiteOutline) -> Iterator[str]:
     yield str(site.place)
     folded = list(_folded(site.findings))
-    rows = [(finding.address, finding.category, finding.evidence) for finding, _ in folded]
+    rows = [(finding.address, finding.category, _told(finding)) for finding, _ in folded]
     for line, (_, others) in zip(_table(rows), folded, strict=True):
         yield f"  {line}"
         if others:
@@ -82,10 +82,16 @@ def _folded(findings: Iterable[Finding]) -> Iterator[tuple[Finding, list[str]]]:
     """Yield a finding of each sort, and the addresses of the others of that sort."""
     alike: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        key = finding.category, likeness_of(finding.evidence)
+        key = finding.category, likeness_of(_told(finding))
         alike.setdefault(key, []).append(finding)
     for first, *others in alike.values():
         yield first, [finding.address for finding in others]
+
+
+def _told(finding: Finding) -> str:
+    """Return what was seen, and in which task the cancellation came, if not in the scenario's."""
+    task = words.in_task(finding.suspension)
+    return f"{finding.evidence} (cancelled{task})" if task else finding.evidence
 
 
 def _unresolved(record: Record) -> Iterator[str]:
@@ -105,7 +111,7 @@ def _expected(record: Record) -> Iterator[str]:
 
 
 def _stack(how: str, suspension: Suspension, places: Places) -> Iterator[str]:
-    yield f"{how}, at suspension {suspension.ordinal} ({_waiting(suspension)}):"
+    yield printable(f"{how}, at suspension {suspension.ordinal} ({_waiting(suspension)}):")
     for site in suspension.chain:
         place = places.of(site)
         yield f"  {place}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from withal._core.printable import printable
-from withal.audit.record import Attempt, Category, Delivery, Record, Verdict
+from withal.audit.record import Attempt, Category, Delivery, Record, Suspension, Verdict
 
 CAVEAT: Final = "This is evidence for the schedules that were tried, no proof."
 
@@ -80,6 +80,8 @@ def trials(record: Record) -> str:
         parts.append(", ".join(record.deliveries))
     if record.depth > 1:
         parts.append(f"depth {record.depth}")
+    if record.children:
+        parts.append("all tasks")
     parts.append(surroundings(record))
     return "; ".join(parts)
 
@@ -96,6 +98,16 @@ def reasons(record: Record) -> dict[str, list[Attempt]]:
         if attempt.unresolved:
             found.setdefault(attempt.unresolved, []).append(attempt)
     return found
+
+
+def in_task(suspension: Suspension) -> str:
+    """Return in which task a suspension is, with a blank before it; nothing for the scenario's own.
+
+    Example:
+        >>> in_task(Suspension(3, "Pool.refill", (), "Future"))
+        ' in the task Pool.refill'
+    """
+    return "" if suspension.task == "scenario" else f" in the task {suspension.task}"
 
 
 def printable_lines(text: str) -> list[str]:
