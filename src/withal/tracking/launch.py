@@ -255,9 +255,10 @@ def _main_module(path: str) -> ModuleType:
     module.__dict__.update(
         __file__=path,
         __builtins__=builtins,
-        __cached__=None,
         __loader__=SourceFileLoader("__main__", path),
     )
+    if sys.version_info < (3, 15):
+        vars(module)["__cached__"] = None
     if sys.version_info < (3, 14):
         vars(module)["__annotations__"] = {}
     sys.modules["__main__"] = module
