@@ -495,3 +495,41 @@ def test_hooks_are_put_back_however_it_ends(
     else:
         audit(ends)
     assert hooks() == before
+
+
+CHILD_IN_A_LOOP_THAT_IS_STOPPED = """
+import asyncio
+from withal.audit import audit
+
+
+async def start_and_stop():
+    child = await asyncio.create_subprocess_exec("sleep", "30")
+    try:
+        await asyncio.sleep(0.01)
+    except asyncio.CancelledError:
+        loop = asyncio.get_running_loop()
+
+        def stop():
+            loop.call_soon(stop)
+            loop.stop()
+
+        stop()
+        raise
+    child.kill()
+    await child.wait()
+
+
+audit(start_and_stop, deliveries="early")
+"""
+
+
+@pytest.mark.slow
+def test_a_child_of_a_loop_that_is_stopped_again_and_again_ends_without_a_word() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD_IN_A_LOOP_THAT_IS_STOPPED],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr == ""

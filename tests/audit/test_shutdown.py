@@ -65,7 +65,6 @@ def run(start: str, function: str) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 15), reason="CPython 3.15 waits for each thread")
 @pytest.mark.parametrize("start", ["in_a_thread", "in_an_executor", "in_the_loops_executor"])
 def test_a_thread_that_never_ends_is_not_waited_for_and_named(start: str) -> None:
     _, err = run(start, "never_end")

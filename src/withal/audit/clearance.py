@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Collection, Generator, Set
 from contextlib import contextmanager, suppress
@@ -68,11 +69,26 @@ if sys.version_info >= (3, 14):
 
 def _end(loop: AbstractEventLoop, spared: set[int]) -> None:
     if not loop.is_closed():
-        with suppress(RuntimeError):  # somebody stops it again and again
+        with suppress(RuntimeError):  # something stops it again and again
             loop.run_until_complete(_ended(loop, spared))
+        _reap(spared)  # while the threads in which asyncio waits for a process can still reach it
         loop.close()
-    for pid in set(processes()) - spared:  # all of them, where the loop did not get so far
+    _reap(spared)
+
+
+def _reap(spared: set[int]) -> None:
+    """Kill the processes that are left, and wait for each that asyncio does not wait for.
+
+    What is taken from a thread that waits for it has asyncio log an "Unknown child process".
+    """
+    left = set(processes()) - spared
+    for pid in left:
         _kill(pid)
+    for _ in range(_LOOKS):
+        if not (left := left.intersection(processes())) or not _is_waited_for_in_threads():
+            break
+        time.sleep(_MOMENT / _LOOKS)
+    for pid in left:
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)
 
@@ -98,11 +114,14 @@ async def _killed(left: Collection[int]) -> None:
     for pid in left:
         _kill(pid)
     for _ in range(_LOOKS if left else 0):
-        waiting = (thread for thread in threading.enumerate() if thread.name.startswith(_WAITING))
-        if not list(waiting) and not set(processes()).intersection(left):
+        if not _is_waited_for_in_threads() and not set(processes()).intersection(left):
             break
         await asyncio.sleep(_MOMENT / _LOOKS)
     await asyncio.sleep(0)  # in which the loop hears what the last of them has to say
+
+
+def _is_waited_for_in_threads() -> bool:
+    return any(thread.name.startswith(_WAITING) for thread in threading.enumerate())
 
 
 def _kill(pid: int) -> None:

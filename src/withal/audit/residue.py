@@ -15,12 +15,12 @@ import sys
 import threading
 from asyncio import AbstractEventLoop, Task
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, cast, final
 from weakref import ReferenceType
 
@@ -233,30 +233,37 @@ def stack_of_thread(thread: threading.Thread) -> list[FrameType]:
     return list(_outer(sys._current_frames().get(thread.ident or 0)))[::-1]
 
 
-# Where the threads of pools are while nobody has work for them. The names are private, and a test
-# fails if one changes.
-_IDLE = {
-    ("_worker", os.path.join("concurrent", "futures", "thread.py")),
-    ("_wait_woken", os.path.join("withal", "files", "calls", "pool.py")),
+# Where the threads of pools wait for work, and the queue that it comes by. The names are private,
+# and a test fails if one changes.
+_IDLE: dict[tuple[str, str], Callable[[Mapping[str, Any]], Any]] = {
+    ("_worker", os.path.join("concurrent", "futures", "thread.py")): lambda its: its["work_queue"],
+    ("_wait_woken", os.path.join("withal", "files", "calls", "pool.py")): lambda its: (
+        its["self"].wakings
+    ),
 }
 
 
 def threads_at_work() -> dict[int, tuple[int, int]]:
     """Return where each other thread is at this moment: one at rest stays there.
 
-    A thread of a pool that waits for work is known to be at rest, and left out.
+    A thread of a pool that waits for work is known to be at rest, and left out. On a machine under
+    load it can take long until a thread takes what is queued for it: that one is at work.
     """
     me = threading.get_ident()
     return {
         ident: (id(frame.f_code), frame.f_lasti)
         for ident, frame in sys._current_frames().items()
-        if ident != me and not is_idle(frame.f_code)
+        if ident != me and not is_idle(frame)
     }
 
 
-def is_idle(code: CodeType) -> bool:
-    """Tell whether a thread whose innermost frame this is belongs to a pool and waits for work."""
-    return any(code.co_name == name and code.co_filename.endswith(file) for name, file in _IDLE)
+def is_idle(frame: FrameType) -> bool:
+    """Tell whether a thread whose innermost frame this is belongs to a pool that has no work."""
+    code = frame.f_code
+    for (name, file), queue in _IDLE.items():
+        if code.co_name == name and code.co_filename.endswith(file):
+            return bool(queue(frame.f_locals).empty())
+    return False
 
 
 # What is in the loop

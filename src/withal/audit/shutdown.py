@@ -5,15 +5,16 @@ At its end CPython joins every thread that is no daemon: first those of executor
 program from ending. So the threads that audited code starts are noted, and of these the
 interpreter joins only those that end within a moment. All else happens as ever: threads of
 others are joined, callbacks of `atexit` are run, buffers are flushed, and the exit status is kept.
+CPython 3.15 waits for threads in C, and there only for those that were started as non-daemonic
+(``interp_has_threads`` in Python/pylifecycle.c). So there the noted threads are started as daemonic
+for the interpreter, while `Thread.daemon` stays as it is, and are joined here.
 
 Ending the process by ``os._exit`` instead would lose all of that.
 """
 
 from __future__ import annotations
 
-import atexit
 import concurrent.futures.thread as pools
-import os
 import sys
 import threading
 from collections import Counter
@@ -62,6 +63,7 @@ class _Notes:
         self._auditing: Counter[int] = Counter()
         self._is_registered = False
         self._wrapped: Callable[[Thread], None] | None = None
+        self._starts_as_daemons = False
 
     def register(self) -> None:
         """Have the end of the program see to them, before it joins the threads of executors."""
@@ -105,6 +107,19 @@ class _Notes:
 
         self._wrapper = noting_start
         Thread.start = noting_start  # type: ignore[assignment,method-assign]
+        if sys.version_info >= (3, 15) and not self._starts_as_daemons:
+            self._start_noted_as_daemons()
+
+    def _start_noted_as_daemons(self) -> None:
+        inside: Any = threading
+        start = inside._start_joinable_thread
+
+        def starting(function: Any, *, handle: Any, daemon: bool) -> Any:
+            is_noted = getattr(function, "__self__", None) in self._threads
+            return start(function, handle=handle, daemon=daemon or is_noted)
+
+        inside._start_joinable_thread = starting
+        self._starts_as_daemons = True
 
     def _unwrap(self) -> None:
         # Who has wrapped it again meanwhile keeps ours, which notes nothing any more.
@@ -138,24 +153,9 @@ _STARTERS = {
 # At the end of the program
 
 
-# CPython 3.15 itself waits for each thread, whatever `threading` does. Only who knows the exit
-# status can end such a program.
-_ENDS_WITH_ITS_THREADS = sys.version_info >= (3, 15)
-
-
-def end_without_threads(status: int) -> None:
-    """End the program with this status, where the interpreter would wait for what was left."""
-    if _ENDS_WITH_ITS_THREADS and _notes.left:
-        atexit._run_exitfuncs()
-        _join_all(monotonic() + _GRACE)
-        if _notes.left:
-            sys.stdout.flush()
-            os._exit(status)
-
-
 def _at_shutdown() -> None:
     """See to it that only those threads are joined that end. Called before any of them is."""
-    if not _notes.left or _ENDS_WITH_ITS_THREADS:
+    if not _notes.left:
         return
     until = monotonic() + _GRACE
     _leave_to_themselves_the_busy(until)
@@ -178,7 +178,7 @@ def _leave_to_themselves_the_busy(until: float) -> None:
 
 def _is_busy(thread: Thread) -> bool:
     frame = sys._current_frames().get(thread.ident or 0)
-    return frame is not None and not is_idle(frame.f_code)
+    return frame is not None and not is_idle(frame)
 
 
 def _join_instead(join: Callable[[], None]) -> None:

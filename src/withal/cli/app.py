@@ -185,7 +185,6 @@ def audit(
       4    the scenario fails although nobody cancels it
       130  stopped by Ctrl-C
     """
-    from withal.audit.shutdown import end_without_threads
     from withal.cli.audit import AuditOptions, audit_command
 
     options = AuditOptions(
@@ -200,7 +199,6 @@ def audit(
         output=output,
     )
     status = audit_command(target, options)
-    end_without_threads(status)
     raise typer.Exit(status)
 
 

@@ -66,7 +66,7 @@ class Pool:
         self._threads = set[Thread]()
         self._serving = 0  # threads that look for jobs or make a brief one
         self._idle = 0  # threads that wait to be woken
-        self._wakings: SimpleQueue[bool] = SimpleQueue()  # one for each; False has all end
+        self.wakings: SimpleQueue[bool] = SimpleQueue()  # one for each; False has all end
         self._end = self._end_with_loop()
         with suppress(StopIteration):  # its first value
             self._end.asend(None).send(None)
@@ -115,7 +115,7 @@ class Pool:
         """Have one more thread serve, if there may be one more. With the lock."""
         if self._idle:
             self._idle -= 1
-            self._wakings.put(True)
+            self.wakings.put(True)
         elif len(self._threads) < WORKERS:
             thread = Thread(target=self._work, name="withal-files", daemon=True)
             try:
@@ -139,13 +139,13 @@ class Pool:
         """Wait for jobs. Returns whether there are any, or else this thread is to end."""
         while True:
             try:
-                is_woken = self._wakings.get(timeout=_IDLE)
+                is_woken = self.wakings.get(timeout=_IDLE)
             except Empty:
                 is_woken = False
             else:
                 if is_woken:
                     return True
-                self._wakings.put(False)  # for the next
+                self.wakings.put(False)  # for the next
             with self._lock:
                 if self._idle:  # else a waking is on its way to this thread
                     self._idle -= 1
@@ -229,10 +229,10 @@ class Pool:
             await self.wait_idle()
             with self._lock:
                 threads = tuple(self._threads)
-            self._wakings.put(False)
+            self.wakings.put(False)
             for each in threads:
                 each.join()
-            self._wakings.get_nowait()  # that False
+            self.wakings.get_nowait()  # that False
 
 
 at_loop_end: list[Callable[[asyncio.AbstractEventLoop], None]] = []

@@ -1,0 +1,43 @@
+"""Which threads count as being at work."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from withal.audit.residue import threads_at_work
+
+
+@pytest.fixture
+def one_thread_at_a_time() -> Iterator[None]:
+    """Let no other thread run while this one does not wait."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(10)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def idle_thread(executor: ThreadPoolExecutor) -> int:
+    ident = executor.submit(threading.get_ident).result()
+    executor.submit(int).result()
+    while ident in threads_at_work():
+        threading.Event().wait(0.001)
+    return ident
+
+
+def test_a_thread_of_a_pool_that_waits_for_work_is_not_at_work() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        ident = idle_thread(executor)
+        assert ident not in threads_at_work()
+
+
+@pytest.mark.usefixtures("one_thread_at_a_time")
+def test_a_thread_that_has_not_woken_for_its_work_yet_is_at_work() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        ident = idle_thread(executor)
+        executor.submit(int)
+        assert ident in threads_at_work()
