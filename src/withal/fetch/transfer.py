@@ -27,8 +27,9 @@ from withal.fetch.failures import (
 from withal.fetch.options import FetchOptions
 from withal.fetch.plan import Job
 from withal.fetch.report import OnProgress, Progress, ProgressKind, Result, tell
-from withal.fetch.retry import is_transient, pause, seconds_announced
+from withal.fetch.retry import is_transient
 from withal.files import PartFile, part_file
+from withal.http.retry import pause, seconds_announced
 
 CLOSE_SECONDS = 120.0
 """How long closing may take. Publishing waits for the disk: a gigabyte, durable, on a slow one."""

@@ -11,4 +11,15 @@ except ModuleNotFoundError as error:
         'withal.http needs aiohttp, which is not installed: pip install "withal[http]"'
     ) from error
 
-__all__ = ["session"]
+from withal.http.gate import GateStatistics, HostGate
+from withal.http.public import NotPublicError, is_public
+from withal.http.retry import RetryPolicy
+
+__all__ = [
+    "GateStatistics",
+    "HostGate",
+    "NotPublicError",
+    "RetryPolicy",
+    "is_public",
+    "session",
+]

@@ -7,11 +7,17 @@ import importlib.metadata
 import os
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any
 from urllib.request import getproxies
 
 import aiohttp
 
 from withal._core.once import Once
+from withal.http.gate import HostGate
+from withal.http.middlewares import GateMiddleware, RetryMiddleware
+from withal.http.public import public_socket
+from withal.http.retry import RetryPolicy
 
 # Looked up once, at import: it reads a file.
 USER_AGENT = f"withal/{importlib.metadata.version('withal')}"
@@ -23,10 +29,14 @@ def session(
     idle_timeout: float = 60.0,
     trust_env: bool = True,
     user_agent: str = USER_AGENT,
+    gate: HostGate | None = None,
+    retry: RetryPolicy | None = None,
+    public_only: bool = False,
 ) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
     """Open an `aiohttp.ClientSession` whose responses are what the server has, byte for byte.
 
-    What differs from aiohttp's defaults, and why:
+    It is aiohttp's own class: JSON, forms, cookies, TLS contexts, WebSockets and whatever else it
+    has are as aiohttp documents them. What differs from its defaults, and why:
 
     * No limit on connections. aiohttp counts the wait for a free connection as connecting, so a
       request that queues for it times out for nothing: limit the requests that you start.
@@ -34,6 +44,16 @@ def session(
       one for each of its phases.
     * Bodies are neither asked for compressed nor decompressed, so that their length is the
       announced one, and a compressed bomb stays small.
+    * With `gate`, each request waits for its turn before it asks for a connection, and holds it
+      until its response has been read, released or closed; a redirect waits again, for its own
+      host. A 429 or 503 with a ``Retry-After`` pauses the whole host. No timeout but a ``total``
+      one runs while a request waits. A task that holds a response must not wait for a turn at the
+      same host, if it may have the last place.
+    * With `retry`, a request is made again whose connection failed or whose answer may pass, if
+      that is harmless. A body that breaks off while it is read is not: it is the caller's by then.
+    * With `public_only`, connections are made to public addresses only (see `is_public`), however
+      the address is written, whatever a name resolves to, and after each redirect. Proxies and
+      ``.netrc`` are not used then.
     * Proxies and passwords are taken from the environment: ``HTTPS_PROXY``, ``NO_PROXY``,
       ``~/.netrc``. Whether there are any is looked up when the session opens.
 
@@ -49,6 +69,11 @@ def session(
         idle_timeout: seconds without a byte, while waiting for an answer or for more of it.
         trust_env: use the environment's proxies and ``.netrc``.
         user_agent: the ``User-Agent`` header.
+        gate: limits for each host and in all. It may be shared by sessions of one event loop.
+        retry: which requests are made again, and when. Each session has a budget of its own.
+        public_only: refuse addresses that are not public. A request to one fails with an
+            `aiohttp.ClientConnectorError` whose ``os_error`` is a `NotPublicError`; nothing was
+            sent.
 
     Example:
         >>> import asyncio
@@ -59,22 +84,33 @@ def session(
         identity
     """
     timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_read=idle_timeout)
-    return Once("session", None, lambda: _open(timeout, trust_env, user_agent))
+    middlewares: list[aiohttp.ClientMiddlewareType] = []
+    if retry is not None:
+        middlewares.append(RetryMiddleware(retry))
+    if gate is not None:
+        middlewares.append(GateMiddleware(gate))
+    settings = {
+        "timeout": timeout,
+        "headers": {"User-Agent": user_agent, "Accept-Encoding": "identity"},
+        "auto_decompress": False,
+        "middlewares": tuple(middlewares),
+    }
+    trust_env = trust_env and not public_only
+    return Once("session", None, partial(_open, settings, trust_env, public_only))
 
 
 @asynccontextmanager
 async def _open(
-    timeout: aiohttp.ClientTimeout, trust_env: bool, user_agent: str
+    settings: dict[str, Any],  # the arguments of aiohttp's class
+    trust_env: bool,
+    public_only: bool,
 ) -> AsyncGenerator[aiohttp.ClientSession, None]:
     # With trust_env aiohttp goes to a thread twice for each request, to look at the environment
     # and at ~/.netrc. Where there is nothing to find, that took longer than a small download.
     trust_env = trust_env and await asyncio.to_thread(_environment_matters)
+    connector = aiohttp.TCPConnector(limit=0, socket_factory=public_socket if public_only else None)
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        timeout=timeout,
-        headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
-        auto_decompress=False,
-        trust_env=trust_env,
+        connector=connector, trust_env=trust_env, **settings
     ) as client:
         yield client
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,7 +15,7 @@ from tests.audit.own.grounds import in_tmpfs
 from tests.audit.own.server import BODY, serving
 from withal.fetch import FetchOptions, fetch
 from withal.files.calls.pool import wait_idle
-from withal.http import session
+from withal.http import HostGate, RetryPolicy, session
 
 
 @final
@@ -73,6 +74,36 @@ async def fetch_several(site: Site) -> None:
     assert (report.ok, report.failed) == (2, 1), report
 
 
+async def get_through_the_gate(site: Site) -> None:
+    """Two at a gate for one: the second waits for the first."""
+    gate = HostGate(per_host=1)
+    retry = RetryPolicy(backoff=0)
+    async with session(trust_env=False, gate=gate, retry=retry) as client:
+
+        async def one() -> None:
+            async with client.get(f"{site.url}/slow") as response:
+                assert await response.read() == BODY
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(one())
+            group.create_task(one())
+    assert gate.statistics().running == 0
+
+
+async def pass_the_gate(site: Site) -> None:
+    gate = HostGate(per_host=1)
+    try:
+        async with gate.passing("a"):
+            waiter = asyncio.ensure_future(gate.enter("a"))
+            await asyncio.sleep(0)
+        await waiter
+        gate.leave("a")
+    finally:
+        if not waiter.done():
+            waiter.cancel()
+    assert gate.statistics().running == 0
+
+
 async def answers(site: Site) -> None:
     await get(site)
 
@@ -93,8 +124,11 @@ def _cases() -> Iterator[Case]:
         ("http.session, an answer", get),
         ("http.session, a slow answer", get_slowly),
         ("http.session, the environment", look_at_the_environment),
+        ("http.session, a gate and retries", get_through_the_gate),
     ):
         yield case(name, run, "http.session", setup=site, probe=answers, deep=False)
+    names = "http.HostGate.enter", "http.HostGate.passing"
+    yield case("http.HostGate", pass_the_gate, *names, setup=site, probe=answers)
     for name, run in ("fetch, one", fetch_one), ("fetch, a batch", fetch_several):
         yield case(name, run, "fetch.fetch", setup=site, probe=complete_or_not_there, deep=False)
 

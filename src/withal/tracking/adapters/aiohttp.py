@@ -16,6 +16,13 @@ _CLIENT = ("aiohttp/client", "aiohttp/_")
 
 SESSION = Kind("session", "aiohttp", 7, _is_closed)
 CONNECTOR = Kind("connector", "aiohttp", 6, _is_closed, within=("aiohttp/connector",))
+CONNECTION = Kind(
+    "connection",
+    "aiohttp",
+    5,
+    lambda connection: connection.protocol is None,
+    within=("aiohttp/connector", *_CLIENT),
+)
 RESPONSE = Kind("response", "aiohttp", 7, _is_closed, within=_CLIENT)
 WEBSOCKET = Kind("websocket", "aiohttp", 8, _is_closed, within=_CLIENT)
 
@@ -35,6 +42,8 @@ def follow(tracker: Tracker) -> None:
     tracker.closing(aiohttp.TCPConnector, "close")
     tracker.follow(aiohttp.ClientSession, SESSION, closes=["close", "detach"])
     tracker.patches.after(aiohttp.ClientSession, "__init__", made)
+    # In use, that is: what lies idle in its connector is the session's.
+    tracker.follow(aiohttp.connector.Connection, CONNECTION, closes=["close", "release"])
     # A response holds a connection until it has been read, and most have been when they start.
     tracker.follow(
         aiohttp.ClientResponse,

@@ -1,0 +1,256 @@
+"""The gate in front of the hosts: how many requests to each at a time, how often, and when at all.
+
+It stands above the connector. A request that waits here has no connection yet and no timeout is
+running for it; aiohttp's own limit would have it wait within its connect timeout.
+
+Turns are given synchronously: whoever leaves gives the free place to the next that may have it,
+so that no place is lost between two awaits, and one whose waiter was cancelled goes on at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import final
+
+_FEW_HOSTS = 1024
+
+
+@final
+@dataclass(slots=True)
+class _Host:
+    """What the gate knows of one host.
+
+    Attributes:
+        running: requests that have entered and not left.
+        opens_at: when the next may enter, by the loop's clock.
+        waiting: those that wait to enter, first come first served.
+    """
+
+    running: int
+    opens_at: float
+    waiting: deque[asyncio.Future[None]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class GateStatistics:
+    """What goes on at a gate.
+
+    Attributes:
+        running: requests that have entered and not left.
+        waiting: requests that wait to enter.
+        paused: hosts that are paused, each with the seconds that are left.
+    """
+
+    running: int
+    waiting: int
+    paused: dict[str, float]
+
+
+@final
+class HostGate:
+    """Limits how many requests run at a time and how often one begins, for each host and in all.
+
+    One gate may serve several sessions of one event loop, which then share its limits. A host is
+    a name with a port.
+
+    Args:
+        per_host: requests at a time to one host.
+        total: requests at a time to all hosts; None for no limit.
+        host_rate: requests a second to one host, evenly spaced; None for no limit.
+        rate: requests a second to all hosts.
+        max_pause: the longest pause in seconds that is taken over from a ``Retry-After``.
+
+    Raises:
+        ValueError: a number is out of its range.
+
+    Example:
+        >>> import asyncio
+        >>> async def main() -> None:
+        ...     gate = HostGate(per_host=1)
+        ...     async with gate.passing("host.example:443"):
+        ...         print(gate.statistics().running)
+        >>> asyncio.run(main())
+        1
+    """
+
+    def __init__(
+        self,
+        *,
+        per_host: int = 6,
+        total: int | None = None,
+        host_rate: float | None = None,
+        rate: float | None = None,
+        max_pause: float = 60.0,
+    ) -> None:
+        for name, number in ("per_host", per_host), ("total", total):
+            if number is not None and number < 1:
+                raise ValueError(f"{name} must be 1 or more, not {number}")
+        for name, each in ("host_rate", host_rate), ("rate", rate):
+            if each is not None and not each > 0:
+                raise ValueError(f"{name} must be more than 0 requests a second, not {each}")
+        if not max_pause >= 0:
+            raise ValueError(f"max_pause must be 0 or more seconds, not {max_pause}")
+        self._per_host = per_host
+        self._total = math.inf if total is None else total
+        self._host_spacing = 0.0 if host_rate is None else 1 / host_rate
+        self._spacing = 0.0 if rate is None else 1 / rate
+        self._max_pause = max_pause
+        self._hosts: dict[str, _Host] = {}
+        self._running = 0
+        self._opens_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._most_hosts = _FEW_HOSTS  # more, and those that are idle are forgotten
+
+    def __repr__(self) -> str:
+        now = self.statistics()
+        return f"<HostGate: {now.running} running, {now.waiting} waiting>"
+
+    def statistics(self) -> GateStatistics:
+        """Return what goes on now."""
+        now = asyncio.get_running_loop().time() if self._hosts else 0.0
+        paused = {
+            name: host.opens_at - now for name, host in self._hosts.items() if host.opens_at > now
+        }
+        waiting = sum(len(host.waiting) for host in self._hosts.values())
+        return GateStatistics(self._running, waiting, paused)
+
+    @asynccontextmanager
+    async def passing(self, host: str) -> AsyncGenerator[None, None]:
+        """Wait for a turn, and hold it for the block."""
+        await self.enter(host)
+        try:
+            yield
+        finally:
+            self.leave(host)
+
+    async def enter(self, host: str) -> None:
+        """Wait for a turn; who has one must `leave`. A cancelled wait has none."""
+        loop = asyncio.get_running_loop()
+        state = self._hosts.get(host)
+        if state is None or not state.waiting:
+            if not self.try_enter(host, loop.time()):
+                return
+            state = self._state(host)
+        turn = loop.create_future()
+        state.waiting.append(turn)
+        self._set_timer(loop)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave(host)  # the turn came together with the cancellation
+            else:
+                with suppress(ValueError):  # it was passed over already
+                    state.waiting.remove(turn)
+            raise
+
+    def try_enter(self, host: str, now: float) -> float:
+        """Take a turn if there is one now: 0 if so, else the seconds until there may be one.
+
+        That is infinite where somebody has to leave before. Does not heed those that wait.
+
+        Args:
+            host: whose turn.
+            now: the time of the loop's clock.
+        """
+        state = self._hosts.get(host)
+        if self._running >= self._total:
+            return math.inf
+        opens_at = self._opens_at
+        if state is not None:
+            if state.running >= self._per_host:
+                return math.inf
+            opens_at = max(opens_at, state.opens_at)
+        if opens_at > now:
+            return opens_at - now
+        if state is None:
+            state = self._state(host)
+        self._running += 1
+        state.running += 1
+        if self._host_spacing:
+            state.opens_at = now + self._host_spacing
+        if self._spacing:
+            self._opens_at = now + self._spacing
+        return 0.0
+
+    def leave(self, host: str) -> None:
+        """Give a turn back; the next that waits has it."""
+        state = self._hosts[host]
+        state.running -= 1
+        self._running -= 1
+        self._let_in()
+
+    def pause(self, host: str, seconds: float) -> float:
+        """Let nobody enter for a host for so long, which is capped, and return how long it is.
+
+        A pause that ends later than the one in force prolongs it.
+        """
+        loop = asyncio.get_running_loop()
+        seconds = min(seconds, self._max_pause)
+        state = self._state(host)
+        state.opens_at = max(state.opens_at, loop.time() + seconds)
+        return seconds
+
+    def resize(self, total: int) -> None:
+        """Change how many requests there may be at a time; those that run are not ended."""
+        self._total = total
+        self._let_in()
+
+    def _state(self, host: str) -> _Host:
+        """Return what is known of a host, from now on."""
+        state = self._hosts.get(host)
+        if state is None:
+            if len(self._hosts) >= self._most_hosts:
+                self._forget_idle()
+            state = self._hosts[host] = _Host(0, 0.0, deque())
+        return state
+
+    def _forget_idle(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._hosts = {
+            name: host
+            for name, host in self._hosts.items()
+            if host.running or host.waiting or host.opens_at > now
+        }
+        self._most_hosts = max(_FEW_HOSTS, 2 * len(self._hosts))
+
+    def _let_in(self) -> None:
+        """Give turns to those that wait, as far as there are any, the hosts in turn."""
+        waiting = [name for name, host in self._hosts.items() if host.waiting]
+        if not waiting:
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while waiting:
+            waiting = [name for name in waiting if self._let_one_in(name, now)]
+        self._set_timer(loop)
+
+    def _let_one_in(self, name: str, now: float) -> bool:
+        """Give one turn, and tell whether there may be another for the same host."""
+        state = self._hosts[name]
+        while state.waiting and state.waiting[0].done():  # cancelled, and not yet told
+            state.waiting.popleft()
+        if not state.waiting or self.try_enter(name, now):
+            return False
+        state.waiting.popleft().set_result(None)
+        self._hosts[name] = self._hosts.pop(name)  # the others have their turn first
+        return bool(state.waiting)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look again when the first host opens that somebody waits for."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        opening = [
+            max(host.opens_at, self._opens_at)
+            for host in self._hosts.values()
+            if host.waiting and host.running < self._per_host
+        ]
+        if opening and self._running < self._total:
+            self._timer = loop.call_at(min(opening), self._let_in)

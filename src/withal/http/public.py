@@ -1,0 +1,107 @@
+"""Public addresses: which ones a client that follows foreign URLs may connect to."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from typing import TypeAlias, final
+
+from withal._core.errors import WithalError
+
+# The special-purpose registries of IANA (RFC 6890), as of 2025. `ipaddress.is_global` says
+# something else in each version of the interpreter.
+_NOT_PUBLIC_4 = tuple(
+    map(
+        ipaddress.IPv4Network,
+        (
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "168.63.129.16/32",  # the host of a virtual machine in Azure
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.88.99.0/24",
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "224.0.0.0/4",
+            "240.0.0.0/4",
+        ),
+    )
+)
+_UNICAST_6 = ipaddress.IPv6Network("2000::/3")
+_NOT_PUBLIC_6 = tuple(
+    map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
+)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+
+AddressInfo: TypeAlias = "tuple[int, int, int, str, tuple[str | int, ...]]"
+"""One address to connect to, as `socket.getaddrinfo` returns it."""
+
+
+@final
+class NotPublicError(WithalError, OSError):
+    """A connection to an address that is not public was refused. Nothing was sent.
+
+    Attributes:
+        address: the address, in text.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        # The text is the same for all addresses of a host: aiohttp then raises one error for all.
+        super().__init__(
+            errno.EACCES,
+            "refused: it leads to an address that is private, local or a metadata service's",
+        )
+
+    def __reduce__(self) -> tuple[type[NotPublicError], tuple[str]]:
+        return type(self), (self.address,)
+
+
+def is_public(address: str) -> bool:
+    """Tell whether an address, in text, is one of the public Internet.
+
+    It is not if it is private, loopback, link-local, shared (100.64.0.0/10), multicast, reserved,
+    or that of a cloud's metadata service. An IPv6 address that stands for one of IPv4 (mapped, or
+    NAT64) is as public as that; those of 6to4 and Teredo are not.
+
+    Raises:
+        ValueError: if `address` is not a valid address.
+
+    Example:
+        >>> is_public("93.184.215.14"), is_public("169.254.169.254"), is_public("::ffff:10.0.0.1")
+        (True, False, False)
+    """
+    return _is_public(ipaddress.ip_address(address))
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv4Address):
+        return not any(address in network for network in _NOT_PUBLIC_4)
+    if address.ipv4_mapped is not None:
+        return _is_public(address.ipv4_mapped)
+    if address in _NAT64:
+        return _is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return address in _UNICAST_6 and not any(address in network for network in _NOT_PUBLIC_6)
+
+
+def public_socket(info: AddressInfo) -> socket.socket:
+    """Make a socket to connect to an address with, if that is public.
+
+    This is the moment of connecting: what the host's name meant earlier does not count, nor how
+    the address was written in the URL.
+
+    Raises:
+        NotPublicError: it is not.
+    """
+    family, kind, protocol, _, where = info
+    address = str(where[0])
+    if not is_public(address):
+        raise NotPublicError(address)
+    return socket.socket(family, kind, protocol)

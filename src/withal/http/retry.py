@@ -1,0 +1,163 @@
+"""Retries: which requests are made again, after how long, and how many of them in all."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import final
+
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers that another attempt may change: RFC 9110 section 15, RFC 8470 (425), RFC 6585 (429)."""
+
+BUSY_STATUSES = frozenset({429, 503})
+"""Answers whose ``Retry-After`` is meant for every request to the host."""
+
+IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Methods that have the same effect when a request is made twice: RFC 9110 section 9.2.2."""
+
+MAX_BACKOFF = 30.0
+"""The longest pause in seconds that backing off comes to by itself."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """Which requests are made again, and when. Times are in seconds.
+
+    Attributes:
+        attempts: how often a request is made before its failure is final.
+        backoff: the longest pause before the second attempt; it doubles with each further one, up
+            to `max_backoff`. The pause is drawn from all that are shorter ("full jitter"), so that
+            requests that failed together do not come back together.
+        max_backoff: the longest pause that backing off comes to by itself.
+        max_retry_after: the longest that a server's ``Retry-After`` is followed.
+        statuses: answers that are not final.
+        methods: which methods may be repeated. A body that can be sent only once is never
+            repeated.
+        budget: how many retries there may be for each request that is made, over all requests of
+            a session. A server that fails every request is so asked ``1 + budget`` times as much
+            as otherwise, not `attempts` times.
+        reserve: how many retries there may be beyond the budget, so that the first requests can be
+            repeated, too.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    attempts: int = 4
+    backoff: float = 1.0
+    max_backoff: float = MAX_BACKOFF
+    max_retry_after: float = 60.0
+    statuses: frozenset[int] = TRANSIENT_STATUSES
+    methods: frozenset[str] = IDEMPOTENT_METHODS
+    budget: float = 0.2
+    reserve: int = 10
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"attempts must be 1 or more, not {self.attempts}")
+        for name in ("backoff", "max_backoff", "max_retry_after", "budget", "reserve"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
+
+    def pause(self, attempt: int, announced: float | None) -> float:
+        """Return the seconds to wait after attempt number `attempt`, from 1.
+
+        Args:
+            attempt: the attempt that failed.
+            announced: the seconds that the server asked for, if it did.
+        """
+        if announced is not None:
+            announced = min(announced, self.max_retry_after)
+        return pause(
+            attempt, announced, backoff=self.backoff, draw=random.random, bound=self.max_backoff
+        )
+
+
+@final
+class RetryBudget:
+    """How many retries are left, over many requests (after Finagle's ``RetryBudget``).
+
+    Example:
+        >>> budget = RetryBudget(0.5, reserve=1)
+        >>> budget.spend(), budget.spend()
+        (True, False)
+        >>> for _ in range(2): budget.earn()
+        >>> budget.spend(), budget.spend()
+        (True, False)
+    """
+
+    __slots__ = ("_left", "_most", "_share")
+
+    def __init__(self, share: float, *, reserve: int) -> None:
+        self._share = share
+        self._left = float(reserve)
+        # What a quiet time has saved is not spent at once when the servers fail.
+        self._most = max(float(reserve), 100 * share)
+
+    def earn(self) -> None:
+        """Count a request that is made for the first time."""
+        self._left = min(self._most, self._left + self._share)
+
+    def spend(self) -> bool:
+        """Take one retry, if there is one left."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+def pause(
+    attempt: int,
+    announced: float | None,
+    *,
+    backoff: float,
+    draw: Callable[[], float],
+    bound: float = MAX_BACKOFF,
+) -> float:
+    """Return the seconds between attempt number `attempt`, from 1, and the next.
+
+    Full jitter: a draw from nought to a bound that doubles with each attempt, which spreads those
+    that failed together best (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
+    2015). What the server announced is waited for first, so that jitter comes on top of it.
+
+    Args:
+        attempt: the attempt that failed.
+        announced: seconds that the server asked for, already capped.
+        backoff: the bound after the first attempt, in seconds.
+        draw: returns a number between 0 and 1.
+        bound: the largest bound, in seconds.
+
+    Example:
+        >>> [pause(attempt, None, backoff=1, draw=lambda: 0.5) for attempt in (1, 2, 3, 9)]
+        [0.5, 1.0, 2.0, 15.0]
+        >>> pause(1, 10.0, backoff=1, draw=lambda: 0.5)
+        10.5
+    """
+    # The exponent is bounded, or a float overflows at the thousandth attempt.
+    return (announced or 0.0) + draw() * min(bound, backoff * 2.0 ** min(attempt - 1, 64))
+
+
+def seconds_announced(retry_after: str | None, now: datetime) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks for, or None if it says nothing.
+
+    It is a number of seconds or a date (RFC 9110 section 10.2.3). A date that has passed is 0.
+
+    Example:
+        >>> now = datetime(2026, 1, 1, tzinfo=UTC)
+        >>> seconds_announced("120", now), seconds_announced("Thu, 01 Jan 2026 00:00:30 GMT", now)
+        (120.0, 30.0)
+    """
+    text = (retry_after or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - now).total_seconds())
