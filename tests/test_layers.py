@@ -74,6 +74,7 @@ GRANTS = {
         "withal.files.temporary",
     ),
     "withal.http": ("withal._core",),
+    "withal.lease": ("withal._core", "withal.files.calls"),
     "withal.fetch": ("withal._core", "withal.files", "withal.http"),
     "withal.testing": ("withal._core", "withal.ledger"),
     "withal.audit": ("withal._core", "withal.ledger"),

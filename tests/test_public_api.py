@@ -20,6 +20,7 @@ FACADES = [
     "withal.files",
     "withal.http",
     "withal.fetch",
+    "withal.lease",
     "withal.testing",
     "withal.audit",
     "withal.ledger",

@@ -1,0 +1,106 @@
+"""Errors of leases: what happened, to which lease, and what to do."""
+
+from __future__ import annotations
+
+from typing import final
+
+from withal._core.credentials import text_without_credentials
+from withal._core.errors import WithalError
+
+
+@final
+class LeaseLostError(WithalError):
+    """A lease could not be kept, so that somebody else may have it now.
+
+    The body was cancelled before that could happen, unless the process did not run at that time.
+
+    Attributes:
+        name: the name of the lease.
+        token: its fencing token.
+        reason: why it was lost.
+    """
+
+    def __init__(self, name: str, token: int, reason: str) -> None:
+        self.name = name
+        self.token = token
+        self.reason = text_without_credentials(reason)
+        super().__init__(name, token, self.reason)
+
+    def __str__(self) -> str:
+        return (
+            f"the lease {self.name!r} (token {self.token}) is lost: {self.reason}; what was begun "
+            "under it may be unfinished, and has to be acquired and done again"
+        )
+
+
+@final
+class LeaseTimeoutError(WithalError, TimeoutError):
+    """A lease was not acquired in time, since somebody else has it.
+
+    Attributes:
+        name: the name of the lease.
+        timeout: the seconds that were allowed; 0 is a single try.
+        reason: who holds it, or why it was not granted.
+        ahead: how many waiters were ahead of this one.
+    """
+
+    def __init__(self, name: str, timeout: float, reason: str, ahead: int) -> None:
+        self.name = name
+        self.timeout = timeout
+        self.reason = reason
+        self.ahead = ahead
+        super().__init__(name, timeout, reason, ahead)
+
+    def __reduce__(self) -> tuple[type[LeaseTimeoutError], tuple[str, float, str, int]]:
+        return type(self), (self.name, self.timeout, self.reason, self.ahead)  # OSError drops some
+
+    def __str__(self) -> str:
+        within = "at the first try" if self.timeout == 0 else f"within {self.timeout:g} s"
+        ahead = f", and {self.ahead} were waiting ahead" if self.ahead else ""
+        return (
+            f"did not get the lease {self.name!r} {within}: {self.reason}{ahead}; "
+            "wait longer, or look at leases.holders()"
+        )
+
+
+@final
+class LeaseDeadlockError(WithalError, RuntimeError):
+    """A task asked for a lease that it holds already, and would wait for itself.
+
+    Attributes:
+        name: the name of the lease.
+        task: the name of the task.
+        line: the file and line where the task asked for it first.
+    """
+
+    def __init__(self, name: str, task: str, line: str) -> None:
+        self.name = name
+        self.task = task
+        self.line = line
+        super().__init__(name, task, line)
+
+    def __str__(self) -> str:
+        return (
+            f"task {self.task!r} has asked for the lease {self.name!r} at {self.line} already, and "
+            "would now wait for itself; use the lease that it has, or leave that block first"
+        )
+
+
+@final
+class LeaseServerError(WithalError):
+    """The server that keeps the leases cannot be used: not reached, or it refuses to serve.
+
+    The cause, an error of the client library or of the operating system, is its ``__cause__``.
+
+    Attributes:
+        server: the server, without credentials, or the folder.
+        problem: what is wrong, and what to do.
+    """
+
+    def __init__(self, server: str, problem: str) -> None:
+        self.server = text_without_credentials(server)
+        self.problem = text_without_credentials(problem)
+        super().__init__(self.server, self.problem)
+
+    def __str__(self) -> str:
+        return f"leases at {self.server}: {self.problem}"

@@ -1,0 +1,110 @@
+"""One lease on the server's side: a pure function for each step.
+
+`FileLeases` runs these under a file lock. What Redis and PostgreSQL run is the same, written in
+their own languages. Times are seconds of the server's clock.
+
+Waiters have places in order. When the lease becomes free, the first may take it at once, the
+second half a second later, and so on: one that has died or is stopped does not block the others.
+A place lasts some seconds, and is kept by asking again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import final
+
+from withal.lease.protocol import Granted, Refused, Request
+
+PLACE = 5.0
+"""Seconds that a place among the waiters lasts when it is not asked for again."""
+
+REFRESH = 1.5
+"""Seconds after which a waiter asks again, to keep its place."""
+
+TURN = 0.5
+"""Seconds that each waiter has to take a free lease before the next one may."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place among those that wait.
+
+    Attributes:
+        id: of the claim.
+        until: when it is dropped unless it is asked for again.
+    """
+
+    id: str
+    until: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All that the server keeps of one lease.
+
+    Attributes:
+        token: the last fencing token.
+        id: the claim that has or had the lease.
+        since: when it was granted.
+        until: when it expires; in the past, since when it is free.
+        owner: who has it, as JSON.
+        places: those that wait, the first one first.
+    """
+
+    token: int = 0
+    id: str = ""
+    since: float = 0.0
+    until: float = 0.0
+    owner: str = ""
+    places: tuple[Place, ...] = ()
+
+
+def ask(row: Row, request: Request, now: float, floor: int) -> tuple[Row, Granted | Refused]:
+    """Grant the lease if it is free and the claim's turn, or keep a place for it.
+
+    Args:
+        row: what is stored.
+        request: who asks.
+        now: the server's time.
+        floor: the least that a new token may be, if nothing greater is stored.
+    """
+    if row.id == request.id and now < row.until:  # the answer to it was lost
+        return replace(row, until=now + request.ttl), Granted(row.token)
+    places = tuple(each for each in row.places if each.until > now)
+    ids = [each.id for each in places]
+    ahead = ids.index(request.id) if request.id in ids else len(ids)
+    turn = row.until + ahead * TURN
+    if now >= turn:
+        token = max(row.token + 1, floor)
+        others = tuple(each for each in places if each.id != request.id)
+        until = now + request.ttl
+        return Row(token, request.id, now, until, request.owner, others), Granted(token)
+    if request.queues:
+        mine = Place(request.id, now + PLACE)
+        places = (*places[:ahead], mine, *places[ahead + 1 :])
+    owner = row.owner if now < row.until else ""
+    return replace(row, places=places), Refused(min(turn - now, REFRESH), ahead, owner)
+
+
+def renew(row: Row, request: Request, token: int, now: float) -> Row | None:
+    """Renew the lease; None if the claim does not have it any more."""
+    if row.id != request.id or row.token != token or now >= row.until:
+        return None
+    return replace(row, until=now + request.ttl)
+
+
+def withdraw(row: Row, request: Request, now: float) -> Row:
+    """Free the lease if the claim has it, and drop its place if it waits."""
+    places = tuple(each for each in row.places if each.id != request.id)
+    if row.id == request.id and now < row.until:
+        return replace(row, id="", until=now, owner="", places=places)
+    return replace(row, places=places)
+
+
+def next_to_wake(row: Row, now: float) -> str:
+    """Return the id of the claim that may take the lease now; empty if none may."""
+    if now < row.until:
+        return ""
+    return next((each.id for each in row.places if each.until > now), "")

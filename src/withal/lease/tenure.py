@@ -1,0 +1,314 @@
+"""A lease while it is acquired, held and released: the resource that a scope has a host for.
+
+The host acquires and releases it. A renewal is a short task, started by a timer, so that nothing
+runs in between. When the lease is lost its own host is cancelled, at once and by a timer: the
+scope then has the body leave (law 8), and the exit raises what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack, suppress
+from types import TracebackType
+from typing import TypeVar, final
+
+from withal._core.managers import Telling
+from withal.lease.claim import Claim, Phase
+from withal.lease.clock import ClockOf, Timer
+from withal.lease.errors import LeaseLostError, LeaseServerError, LeaseTimeoutError
+from withal.lease.protocol import Backend, Owner, Refused, Request, Unreachable
+
+T = TypeVar("T")
+
+_RELEASE_LIMIT = 5.0  # seconds that a release is tried for, if the server does not answer
+_GIVE_BACK_LIMIT = 1.0  # the same for what expires in any case
+_PAUSE = 0.1  # seconds between two tries to release
+
+
+@final
+class Lease:
+    """What `hold` yields: the lease that is held.
+
+    Attributes:
+        name: the name of the lease.
+        token: its fencing token: greater than that of each earlier holder of this name. Send it
+            with each write, and have the store refuse a lower one than it has seen.
+        ttl: seconds that the lease lasts when it is not renewed.
+    """
+
+    __slots__ = ("_tenure", "name", "token", "ttl")
+
+    def __init__(self, tenure: Tenure, name: str, token: int, ttl: float) -> None:
+        self._tenure = tenure
+        self.name = name
+        self.token = token
+        self.ttl = ttl
+
+    def __repr__(self) -> str:
+        return f"<withal.lease.Lease {self.name!r} token={self.token}>"
+
+    @property
+    def expires_in(self) -> float:
+        """Seconds for which nobody else can have it, if it is not renewed; 0.0 when it is lost."""
+        return self._tenure.left
+
+    def check(self) -> None:
+        """Check that the lease is still held, without asking the server.
+
+        For code that has not awaited anything for some time, right before it acts. A lease that
+        turns out to be lost also has its body cancelled, at its next await.
+
+        Raises:
+            LeaseLostError: if it is lost, or was released.
+        """
+        self._tenure.check()
+
+
+@final
+class Tenure(Telling):
+    """One acquisition of a lease; entered and exited in a host.
+
+    Args:
+        backend: the server's side.
+        request: what to ask for.
+        owner: who asks.
+        timeout: seconds to wait for it, possibly infinite.
+        clock_of: makes the holder's clock.
+    """
+
+    def __init__(
+        self, backend: Backend, request: Request, owner: Owner, timeout: float, clock_of: ClockOf
+    ) -> None:
+        self._backend = backend
+        self._clock_of = clock_of
+        self._request = request
+        self._owner = owner
+        self._timeout = timeout
+        self._connections = AsyncExitStack()
+        self._timers: dict[str, Timer] = {}
+        self._renewal: asyncio.Task[None] | None = None
+        self._cause: BaseException | None = None
+        self._is_leaving = False  # the body leaves, or has left
+        self._may_have_it = False  # the server may keep something for this claim
+
+    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+        """Leave telling to the scope that enters it."""
+        return name or self._owner.name, "lease"
+
+    @property
+    def left(self) -> float:
+        """Seconds for which it is held for certain."""
+        claim = self._claim
+        return max(0.0, claim.held_until - self._clock.now()) if claim.is_held else 0.0
+
+    def check(self) -> None:
+        """Check that it is still held."""
+        self._look()
+        if not self._claim.is_held:
+            raise self._lost("it was released")
+
+    async def __aenter__(self) -> Lease:
+        host = asyncio.current_task()
+        assert host is not None  # what a scope enters has one
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._clock_of(self._loop)
+        self._claim = Claim(self._request.ttl, self._timeout, self._clock.now())
+        try:
+            await self._connections.enter_async_context(self._backend.connected())
+            await self._acquire()
+        except BaseException:
+            self._claim.end()
+            await self._give_back()
+            raise
+        self._arm_renewal()
+        self._arm_end()
+        return Lease(self, self._owner.name, self._claim.token, self._request.ttl)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._is_leaving = True
+        self._stop_timers()
+        if self._claim.expire(self._clock.now()):
+            await self._give_back()
+            raise self._lost("") from self._cause
+        until = self._claim.held_until + self._claim.margin
+        self._claim.end()
+        try:
+            await self._end_renewal()
+            await self._release(until)
+        finally:
+            await self._connections.aclose()
+
+    # Acquiring
+
+    async def _acquire(self) -> None:
+        if await self._ask() is None:
+            return
+        async with self._backend.listening(self._request) as bell:
+            # Asked again, since it may have become free before the bell was there.
+            while (again_at := await self._ask()) is not None:
+                await bell.wait(again_at - self._clock.now())
+
+    async def _ask(self) -> float | None:
+        """Ask for it; return when to ask again, or None if it is granted."""
+        claim, now = self._claim, self._clock.now
+        until = claim.asking(now())
+        self._may_have_it = True
+        try:
+            answer = await self._answer(self._backend.ask(self._request), until)
+        except Unreachable as error:
+            return self._unanswered(error)
+        if isinstance(answer, Refused):
+            self._may_have_it = self._request.queues
+            again_at = claim.refused(now(), answer.again_in)
+            if again_at is None:
+                raise self._late(answer)
+            return again_at
+        if claim.granted(now(), answer.token):
+            return None
+        return self._unanswered(
+            Unreachable(f"its answers take more than a third of the ttl, {claim.ttl:g} s")
+        )
+
+    def _unanswered(self, error: Unreachable) -> float:
+        again_at = self._claim.unanswered(self._clock.now())
+        if again_at is None:
+            cause = error.__cause__ or error
+            problem = f"cannot acquire the lease {self._owner.name!r}: {error}"
+            raise LeaseServerError(self._backend.server, problem) from cause
+        return again_at
+
+    def _late(self, answer: Refused) -> LeaseTimeoutError:
+        reason = answer.problem or "it is the turn of another waiter"
+        if answer.owner:
+            reason = f"it is held by {Owner.from_json(answer.owner)}"
+        return LeaseTimeoutError(self._owner.name, self._timeout, reason, answer.ahead)
+
+    async def _answer(self, step: Awaitable[T], until: float) -> T:
+        """Wait for an answer until a time of the clock."""
+        seconds = max(0.0, until - self._clock.now())
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await step
+        except TimeoutError as error:
+            if limit.expired():
+                raise Unreachable(f"it did not answer within {seconds:.3g} s") from error
+            raise
+
+    # Keeping
+
+    def _arm_renewal(self) -> None:
+        when = self._claim.next_renewal
+        self._timers["renewal"] = self._clock.call_at(when, self._start_renewal)
+
+    def _arm_end(self) -> None:
+        self._timers["end"] = self._clock.call_at(self._claim.held_until, self._look)
+
+    def _look(self) -> None:
+        """Look whether it has been renewed in time."""
+        if self._claim.phase is Phase.LOST:
+            return
+        if self._claim.expire(self._clock.now()):
+            self._have_body_leave()
+        elif self._claim.is_held:
+            self._timers["end"].cancel()
+            self._arm_end()
+
+    def _have_body_leave(self) -> None:
+        self._stop_timers()
+        if not self._is_leaving:
+            self._is_leaving = True
+            self._host.cancel()
+
+    def _stop_timers(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+
+    def _start_renewal(self) -> None:
+        if self._clock.now() < self._claim.next_renewal:
+            self._arm_renewal()  # the timer was early
+            return
+        name = f"renewal of lease {self._owner.name!r}"
+        self._renewal = self._loop.create_task(self._renew(), name=name)
+        self._renewal.add_done_callback(self._renewal_ended)
+
+    async def _renew(self) -> None:
+        claim = self._claim
+        until = claim.renewing(self._clock.now())
+        try:
+            kept = await self._answer(self._backend.renew(self._request, claim.token), until)
+        except (Unreachable, LeaseServerError) as error:
+            self._cause = error.__cause__ or error
+            claim.not_renewed(self._clock.now(), str(error))
+            return
+        if kept:
+            self._cause = None
+            claim.renewed(self._clock.now())
+        else:
+            claim.denied(
+                "the server does not know it any more: it expired there, was deleted, "
+                "or the server has lost its data"
+            )
+
+    def _renewal_ended(self, task: asyncio.Task[None]) -> None:
+        claim = self._claim
+        if task.cancelled():  # by a loop that shuts down: the body may still need the lease
+            claim.not_renewed(self._clock.now(), "the renewal was cancelled")
+        elif (error := task.exception()) is not None:
+            self._cause = error
+            claim.denied(f"the renewal failed: {error!r}")
+        if claim.phase is Phase.LOST:
+            self._have_body_leave()
+        elif claim.is_held:
+            self._arm_renewal()
+
+    def _lost(self, otherwise: str) -> LeaseLostError:
+        claim = self._claim
+        return LeaseLostError(self._owner.name, claim.token, claim.reason or otherwise)
+
+    # Ending
+
+    async def _end_renewal(self) -> None:
+        """End a renewal under way: its connection is needed, and its answer is not."""
+        if self._renewal is not None and not self._renewal.done():
+            self._renewal.cancel()
+            await asyncio.wait((self._renewal,))
+
+    async def _release(self, expires_at: float) -> None:
+        """Release it, as soon as the server answers."""
+        until = min(self._clock.now() + _RELEASE_LIMIT, expires_at)
+        while True:
+            try:
+                await self._answer(self._backend.withdraw(self._request), until)
+            except Unreachable as error:
+                if self._clock.now() + _PAUSE >= until:
+                    raise self._not_released(error, expires_at) from error.__cause__
+                await asyncio.sleep(_PAUSE)
+            else:
+                return
+
+    def _not_released(self, error: Unreachable, expires_at: float) -> LeaseServerError:
+        left = max(0.0, expires_at - self._clock.now())
+        return LeaseServerError(
+            self._backend.server,
+            f"cannot release the lease {self._owner.name!r}: {error}; "
+            f"it expires by itself in {left:.3g} s at most",
+        )
+
+    async def _give_back(self) -> None:
+        """Give back what the server may keep for this claim, which expires in any case."""
+        try:
+            await self._end_renewal()
+            if self._may_have_it:
+                with suppress(Unreachable, LeaseServerError):
+                    until = self._clock.now() + _GIVE_BACK_LIMIT
+                    await self._answer(self._backend.withdraw(self._request), until)
+        finally:
+            await self._connections.aclose()
