@@ -259,7 +259,7 @@ def test_a_release_survives_a_restart_of_the_server() -> None:
     run(main())
 
 
-def test_a_loop_that_shuts_down_lets_the_body_leave_first() -> None:
+def test_a_loop_that_shuts_down_lets_what_uses_the_lease_close_first() -> None:
     server: list[Server] = []
     tasks: list[asyncio.Task[None]] = []
     steps = []
@@ -269,15 +269,16 @@ def test_a_loop_that_shuts_down_lets_the_body_leave_first() -> None:
         server.append(made)
         leases._clock_of = LoopClock  # whose timers, unlike the model's, are no tasks
 
+        async def flush(lease: Lease) -> None:
+            await asyncio.sleep(3)  # its renewals go on
+            lease.check()
+            steps.append("flushed")
+
         async def work() -> None:
             async with Scope("app") as scope:
                 lease = await scope.enter(leases.hold("nightly", ttl=2))
-                try:
-                    await wait_forever()
-                finally:
-                    await asyncio.sleep(3)  # its renewals go on
-                    lease.check()
-                    steps.append("flushed")
+                scope.defer(flush, lease)
+                await wait_forever()
 
         tasks.append(asyncio.create_task(work()))  # which the loop's end cancels
         await asyncio.sleep(1)
