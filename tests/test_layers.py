@@ -50,6 +50,8 @@ CORE = [
 ]
 WITHOUT_ASYNCIO = CORE[: CORE.index("ending")]
 
+OURS = {"withal", "pytest_withal"}
+
 # Elsewhere, one line a module or folder: what of withal it may import, besides itself.
 GRANTS = {
     "withal._core": (),
@@ -88,7 +90,7 @@ GRANTS = {
         "withal.tracking",
     ),
     "withal.__main__": ("withal.cli",),
-    "pytest_withal": ("withal.audit",),
+    "pytest_withal": ("withal.audit", "withal.ledger", "withal.tracking"),
 }
 
 # Who may import what from outside of the standard library.
@@ -151,7 +153,7 @@ def imports(module: str) -> set[str]:
 
 
 def ours(module: str) -> set[str]:
-    return {name for name in imports(module) if name.partition(".")[0] == "withal"}
+    return {name for name in imports(module) if name.partition(".")[0] in OURS}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -177,7 +179,7 @@ def test_the_pure_part_of_the_core_does_without_asyncio(name: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_other_packages_are_imported_only_where_they_are_granted(module: str) -> None:
-    tops = {name.partition(".")[0] for name in imports(module)} - {"withal"}
+    tops = {name.partition(".")[0] for name in imports(module)} - OURS
     foreign = tops - set(sys.stdlib_module_names) - {"_typeshed"}  # which only type checkers have
     granted = THIRD_PARTY.get(module, THIRD_PARTY.get(room_of(module), set()))
     assert foreign <= granted, f"{module} imports {foreign}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import traceback
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,3 +126,36 @@ def test_the_memory_of_many_leaks_of_one_line_is_bounded() -> None:
     assert len(ledger.leaked()) == 100
     (kind,) = [each for each in ledger.summary().kinds if each.kind == "lamp"]
     assert kind.opened == 1_000
+
+
+def test_functions_of_os_stay_in_the_sets_that_say_what_they_can() -> None:
+    with tracking():
+        assert os.open in os.supports_dir_fd
+        replaced = os.open
+    assert os.open is not replaced
+    assert replaced not in os.supports_dir_fd
+
+
+def test_a_file_is_named_and_refused_as_by_the_builtin(tmp_path: Path) -> None:
+    with tracking():
+        with open(tmp_path / "a", "w") as file:
+            assert file.name == str(tmp_path / "a")
+        with pytest.raises(FileNotFoundError) as caught:
+            open(tmp_path / "b")  # noqa: SIM115
+        assert caught.value.filename == str(tmp_path / "b")
+        with pytest.raises(TypeError, match="PathLike object, not float"):
+            open(2.5)  # type: ignore[call-overload]  # noqa: SIM115
+
+
+def test_what_has_closed_leaves_nothing_for_the_garbage_collector() -> None:
+    with tracking(adapters=[lamps]):
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                Lamp().switch_off()
+                socket.socket().close()
+                open(__file__).close()
+            assert gc.collect() == 0
+        finally:
+            gc.enable()

@@ -7,8 +7,8 @@ import time
 from asyncio import AbstractEventLoop, current_task
 from asyncio import _get_running_loop as _running_loop
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any, final
 from weakref import WeakSet, ref
@@ -16,7 +16,7 @@ from weakref import WeakSet, ref
 from withal.ledger import Ledger
 from withal.ledger.records import Ending
 from withal.tracking.held import Held, Kind
-from withal.tracking.program import LIBRARY, PROGRAM, STANDARD, TRACKER, Program
+from withal.tracking.program import LIBRARY, PROGRAM, TRACKER, Program
 
 CLOSED = Ending.CLOSED
 COLLECTED = Ending.COLLECTED
@@ -52,6 +52,22 @@ class Leaks:
         self.count = 0
         self.kept: list[Held] = []
 
+    def add(self, held: Held) -> None:
+        """Add one more."""
+        self.count += 1
+        if len(self.kept) < KEPT_OF_A_LINE:
+            self.kept.append(held)
+
+    def without(self, left_out: Collection[Held]) -> Leaks | None:
+        """Return these without some, or None if none is left."""
+        kept = [held for held in self.kept if held not in left_out]
+        if not kept:
+            return None
+        found = Leaks(kept[0], self.ending)
+        found.kept = kept
+        found.count = self.count - (len(self.kept) - len(kept))
+        return found
+
 
 @final
 class Book:
@@ -74,6 +90,7 @@ class Book:
         self.suspects: dict[tuple[object, ...], Leaks] = {}
         self.exiting = False
         self.notes_closers = False
+        self.notes_threads = False
         self.loops: WeakSet[AbstractEventLoop] = WeakSet()
         self._by_key: dict[int, Held] = {}
         self._dead: dict[int, Held] = {}
@@ -127,6 +144,8 @@ class Book:
             if task is not None:
                 held.opener = ref(task)
                 held.task = task.get_name()
+        if self.notes_threads:
+            held.thread = get_ident()
         self.ledger.begin(held)
         if holds is not None:
             self.take_over(held, self._by_key.get(id(holds)))
@@ -141,9 +160,13 @@ class Book:
         if held is not None:
             held.holder = holder
             held.holder_id = holder.id
-            if holder.held is None:
-                holder.held = []
-            holder.held.append(held)
+            self.close_with(held, holder)
+
+    def close_with(self, held: Held, holder: Held) -> None:
+        """Have one end with another, if it is of higher rank than that."""
+        if holder.held is None:
+            holder.held = set()
+        holder.held.add(held)
 
     def find(self, thing: object) -> Held | None:
         """Return what is known of an object that is open."""
@@ -164,17 +187,19 @@ class Book:
     ) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
         """Return the nearest place of the program and its callers, and whether it is the opener."""
         known = self.program.known
+        barriers = self.program.barriers
         own = True
         while frame is not None:
             code = frame.f_code
             owner = known.get(code.co_filename) or self.program.owner(code.co_filename)
             if owner is PROGRAM:
                 break
-            if owner is LIBRARY:
-                if not (within and self.program.is_within(code.co_filename, within)):
-                    own = False
-            elif owner is STANDARD and self.program.is_barrier(code):
+            if id(code) in barriers:
                 return (), False
+            if owner is LIBRARY and not (
+                within and self.program.is_within(code.co_filename, within)
+            ):
+                own = False
             frame = frame.f_back
         places: list[tuple[CodeType, int]] = []
         for _ in range(self.depth):
@@ -182,7 +207,7 @@ class Book:
                 break
             code = frame.f_code
             owner = known.get(code.co_filename) or self.program.owner(code.co_filename)
-            if owner is STANDARD and self.program.is_barrier(code):
+            if owner is not PROGRAM and id(code) in barriers:
                 break
             if owner is not TRACKER:
                 places.append((code, frame.f_lasti))
@@ -217,11 +242,14 @@ class Book:
             self.endings[held.kind, ending] += 1
             self.suspect(held, ending)
         self.ledger.end(held)
+        held.ref = None  # which refers back
+        if held.holder is not None and held.holder.held:
+            held.holder.held.discard(held)
         if held.held:
-            for each in held.held:
+            below, held.held = held.held, None
+            for each in below:
                 if ending is CLOSED and each.sort.rank > held.sort.rank:
                     self.end(each)  # a stream is closed when its transport is
-        held.held = None
 
     def _collected(self, reference: ref[Any]) -> None:
         assert isinstance(reference, _Ref)
@@ -263,9 +291,7 @@ class Book:
         group = self.suspects.get(key)
         if group is None:
             group = self.suspects[key] = Leaks(held, ending)
-        group.count += 1
-        if len(group.kept) < KEPT_OF_A_LINE:
-            group.kept.append(held)
+        group.add(held)
 
     # Looking
 
@@ -276,11 +302,7 @@ class Book:
     def sweep(self, family: str | None = None) -> None:
         """Note what has ended although nobody said so."""
         for held in list(self._by_key.values()):
-            sort = held.sort
-            if sort.is_over is None or (family and sort.family != family):
-                continue
-            thing = held.key if held.ref is None else held.ref()
-            if thing is not None and _is_over(sort.is_over, thing):
+            if (not family or held.sort.family == family) and held.is_over():
                 self.end(held)
 
     def sweep_tasks(self) -> None:
@@ -297,9 +319,3 @@ def name_of_current_task() -> str:
     except RuntimeError:
         return ""
     return "" if task is None else task.get_name()
-
-
-def _is_over(is_over: Callable[[Any], bool], thing: object) -> bool:
-    with suppress(Exception):  # of a library whose inside is another
-        return is_over(thing)
-    return False

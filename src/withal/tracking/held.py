@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import Task
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any, final
@@ -52,6 +53,7 @@ class Held(Life):
         opener: the task that opened it.
         holder: what has taken it over, and answers for it.
         held: what it has taken over.
+        thread: the thread that opened it, if the book notes that.
     """
 
     tracked = True
@@ -59,7 +61,8 @@ class Held(Life):
     ref: ReferenceType[Any] | None = None
     opener: ReferenceType[Task[Any]] | None = None
     holder: Held | None = None
-    held: list[Held] | None = None
+    held: set[Held] | None = None
+    thread = 0
 
     def __init__(
         self,
@@ -79,3 +82,13 @@ class Held(Life):
         self.opening_at = self.opened_at = opened_at
         self.sort = sort
         self.key = key
+
+    def is_over(self) -> bool:
+        """Tell whether its object says that it has closed, although no close was seen."""
+        is_over = self.sort.is_over
+        thing = self.key if self.ref is None else self.ref()
+        if is_over is None or thing is None:
+            return False
+        with suppress(Exception):  # of a library whose inside is another
+            return bool(is_over(thing))
+        return False

@@ -29,6 +29,7 @@ class Patches:
 
     def __init__(self) -> None:
         self._done: list[tuple[Any, str, Any]] = []
+        self._added: list[tuple[set[Any], Any]] = []
 
     def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Replace an attribute by what `make` returns for it.
@@ -163,8 +164,16 @@ class Patches:
 
         self.replace(owner, name, make)
 
+    def add_to(self, functions: set[Any], replacement: Any) -> None:
+        """Add what has replaced a function to a set that the function is in."""
+        functions.add(replacement)
+        self._added.append((functions, replacement))
+
     def undo(self) -> None:
         """Put everything back, the newest first."""
+        while self._added:
+            functions, replacement = self._added.pop()
+            functions.discard(replacement)
         while self._done:
             owner, name, own = self._done.pop()
             if own is _MISSING:

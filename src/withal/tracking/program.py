@@ -43,12 +43,14 @@ class Program:
 
     Attributes:
         known: whose the files are that have been asked for.
+        barriers: the code, by its `id`, in which a loop runs callbacks: what is above it has not
+            opened what is opened below.
     """
 
     def __init__(self, also: Iterable[str] = ()) -> None:
         self.known: dict[str, Owner] = {}
         self._paths: dict[str, str] = {}
-        self._barriers = {id(code) for code in _loop_codes()}
+        self.barriers = {id(code) for code in _loop_codes()}
         self._also = frozenset(also)
         paths = sysconfig.get_paths()
         folders = {paths["stdlib"], paths["platstdlib"], os.path.dirname(os.__file__)}
@@ -69,13 +71,9 @@ class Program:
             path = self._paths[file] = self._below_packages(file) or ""
         return path.startswith(starts)
 
-    def is_barrier(self, code: CodeType) -> bool:
-        """Tell whether this is where a loop runs callbacks: what is above did not open anything."""
-        return id(code) in self._barriers
-
     def add_barrier(self, code: CodeType) -> None:
         """Take a function for one in which a loop runs callbacks."""
-        self._barriers.add(id(code))
+        self.barriers.add(id(code))
 
     def hide(self, function: object) -> None:
         """Take the file of a function for a part of the tracker."""

@@ -104,7 +104,7 @@ class Session:
             LEAVE_BY_HAND: self.watch.leave_by_hand,
         }
         self.warnings: list[str] = []
-        self._ignore = tuple(ignore)
+        self.ignored = frozenset(ignore)
         self._adapters = tuple(adapters)
         self._patches = Patches()
         self._tracker = Tracker(self.book, self._patches)
@@ -159,13 +159,18 @@ class Session:
 
     def finish(self) -> tuple[Leak, ...]:
         """Put back what was patched, and return the leaks."""
-        leaks = conclude(self.book, self.watch, self._ignore)
+        leaks = conclude(self.book, self.watch, self.ignored)
+        self.stop()
+        return leaks
+
+    def stop(self) -> None:
+        """Put back what was patched."""
+        self.book.is_active = False
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
         self._patches.undo()
         self._observing.__exit__(None, None, None)
         _running.clear()
-        return leaks
 
 
 def _all_of(functions: list[Callable[[], None]]) -> Callable[[], None]:

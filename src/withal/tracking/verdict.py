@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import gc
 import time
-from asyncio import Task
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from types import FrameType, FunctionType, ModuleType
+from types import FrameType
 from typing import Any, cast, final
 
 from withal._core.site import Site
 from withal.ledger.records import Ending
 from withal.tracking.book import Book, Leaks
 from withal.tracking.held import Held
-from withal.tracking.program import Program
+from withal.tracking.program import PROGRAM, Program
+from withal.tracking.reach import REACH, objects_of, reached
 from withal.tracking.watch import Watch
-
-_REACH = 20_000
-"""How many objects are looked at to find what holds a leak."""
 
 
 @final
@@ -87,15 +84,19 @@ def conclude(book: Book, watch: Watch | None, ignore: Iterable[Ending] = ()) -> 
     for held in watch.open_now() if watch is not None else ():
         book.suspect(held, Ending.NEVER)
     left_out = frozenset(ignore)
-    groups = [each for each in book.suspects.values() if each.ending not in left_out]
-    groups = _uncovered(groups)
+    groups = uncovered(each for each in book.suspects.values() if each.ending not in left_out)
     for held in left:
         held.ending = Ending.NEVER
         book.endings[held.kind, Ending.NEVER] += 1
     for group in groups:
         for held in group.kept:
             book.ledger.leak(held)
-    leaks = [_leak(family, book.program, now) for family in _families(groups)]
+    return by_line(groups, book.program, now)
+
+
+def by_line(groups: list[Leaks], program: Program, now: float) -> tuple[Leak, ...]:
+    """Return the leaks of each line, in the order of the files and lines."""
+    leaks = [_leak(family, program, now) for family in _families(groups)]
     return tuple(sorted(leaks, key=lambda leak: (leak.path, leak.line)))
 
 
@@ -104,68 +105,43 @@ def open_leaks(session: Any) -> tuple[Leak, ...]:
     now = time.monotonic()
     groups: dict[tuple[object, str], Leaks] = {}
     for held in [*session.book.open_now(), *session.watch.open_now()]:
-        if held.stack and held.own:
+        if held.stack and held.own and not held.is_over():
             group = groups.setdefault((held.stack[0], held.kind), Leaks(held, Ending.NEVER))
             group.count += 1
             group.kept.append(held)
-    families = _families([*session.book.suspects.values(), *groups.values()])
-    return tuple(_leak(family, session.book.program, now) for family in families)
+    found = uncovered(
+        each
+        for each in [*session.book.suspects.values(), *groups.values()]
+        if each.ending not in session.ignored
+    )
+    return by_line(found, session.book.program, now)
 
 
 def _rank(held: Held) -> int:
     return held.sort.rank
 
 
-def _uncovered(groups: list[Leaks]) -> list[Leaks]:
+def uncovered(all_groups: Iterable[Leaks]) -> list[Leaks]:
     """Leave out what something else that leaked has taken over, or refers to: it is one leak."""
+    groups = list(all_groups)
     leaked = {held for group in groups for held in group.kept}
     covered = {held for held in leaked if held.holder in leaked}
     covered |= _reached([held for held in leaked if held.ending is None], leaked)
-    found: list[Leaks] = []
-    for group in groups:
-        kept = [held for held in group.kept if held not in covered]
-        group.count -= len(group.kept) - len(kept)
-        group.kept = kept
-        if group.kept:
-            found.append(group)
-    return found
+    return [left for group in groups if (left := group.without(covered)) is not None]
 
 
 def _reached(roots: list[Held], leaked: set[Held]) -> set[Held]:
     """Return what of the leaked is of lower rank than a leaked one that refers to it."""
-    by_object = {
-        id(thing): held
-        for held in leaked
-        if held.ending is None and held.ref is not None and (thing := held.ref()) is not None
-    }
+    objects = objects_of(leaked)
     found: set[Held] = set()
-    left = _REACH
+    left = REACH
     for root in roots:
         thing = None if root.ref is None else root.ref()
         if thing is None or root.sort.rank < 4 or root in found:
             continue
-        seen = {id(thing)}
-        todo = deque([thing])
-        while todo and left > 0:
-            for each in gc.get_referents(todo.popleft()):
-                left -= 1
-                if id(each) in seen or _is_elsewhere(each):
-                    continue
-                seen.add(id(each))
-                held = by_object.get(id(each))
-                if held is None:
-                    todo.append(each)
-                elif _rank(held) < root.sort.rank:
-                    found.add(held)
-                    todo.append(each)
+        below, left = reached(thing, objects, left, root.sort.rank)
+        found |= below
     return found
-
-
-def _is_elsewhere(thing: object) -> bool:
-    """Tell whether what this refers to says nothing of who holds what."""
-    if isinstance(thing, type | ModuleType | FrameType | FunctionType | Task | str | int | bytes):
-        return True
-    return hasattr(type(thing), "run_until_complete")  # an event loop
 
 
 def _families(groups: list[Leaks]) -> list[list[Leaks]]:
@@ -202,9 +178,17 @@ def _leak(family: list[Leaks], program: Program, now: float) -> Leak:
         task=first.task if task is None else task.get_name(),
         task_is_alive=task is not None and not task.done(),
         holders=_holders(first),
-        stack=tuple(_shown(Site(*place), program) for place in first.stack),
+        stack=_stack(first, program),
         also=tuple(dict.fromkeys(g.kept[0].kind for g in family if g not in same)),
     )
+
+
+def _stack(held: Held, program: Program) -> tuple[str, ...]:
+    """Return the places down to the outermost of the program: what has called that says nothing."""
+    sites = [Site(*place) for place in held.stack]
+    while len(sites) > 1 and program.owner(sites[-1].file) is not PROGRAM:
+        del sites[-1]
+    return tuple(_shown(site, program) for site in sites)
 
 
 def _shown(site: Site, program: Program) -> str:

@@ -79,11 +79,8 @@ class Watchdog:
         now = time.monotonic()
         for held in [*session.book.open_now(), *session.watch.open_now()]:
             if now - held.opening_at > limit and held.stack and held.own and not self._known(held):
-                sort = held.sort
-                if sort.is_over is not None:
-                    thing = held.key if held.ref is None else held.ref()
-                    if thing is None or sort.is_over(thing):
-                        continue
+                if held.is_over():
+                    continue
                 site = Site(*held.stack[0])
                 shown = session.book.program.shown(site.file)
                 _say(

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_withal import Auditor
+from pytest_withal.auditing import Auditor
 from tests.audit.own import network, opened, scopes, streams, system, whole
 from tests.audit.own.case import Case
 from tests.conftest import LOOPS

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from functools import wraps
+from os import fspath
 from types import FrameType
 from typing import Any, cast
 
@@ -50,6 +51,7 @@ def follow(tracker: Tracker) -> None:
     for name in "open", "dup", "memfd_create", "eventfd", "pidfd_open":
         if hasattr(os, name):
             tracker.patches.replace(os, name, _returning_descriptors(book))
+    tracker.patches.add_to(os.supports_dir_fd, os.open)
     for name in "pipe", "pipe2", "openpty":
         if hasattr(os, name):
             tracker.patches.replace(os, name, _returning_descriptors(book))
@@ -164,11 +166,16 @@ def _make_open(book: Book) -> Any:
         ) -> Any:
             frame = sys._getframe(1)
             try:
-                if not _is_regular(mode, buffering, encoding, errors, newline) or not closefd:
+                if not (
+                    closefd
+                    and _is_path(file)
+                    and _is_regular(mode, buffering, encoding, errors, newline)
+                ):
                     return original(
                         file, mode, buffering, encoding, errors, newline, closefd, opener
                     )
-                raw = _FileIO(file, mode.replace("b", "").replace("t", ""), True, opener)
+                path = cast("str | int", file if isinstance(file, int) else fspath(file))
+                raw = _FileIO(path, mode.replace("b", "").replace("t", ""), True, opener)
                 try:
                     result = _layered(raw, mode, buffering, encoding, errors, newline)
                 except BaseException:
@@ -198,6 +205,10 @@ def _note(book: Book, raw: _FileIO, result: Any, file: object, frame: FrameType)
         if held is not None and before.own:
             held.stack = held.stack or before.stack
         book.end(before)  # the file closes it from now on
+
+
+def _is_path(file: object) -> bool:
+    return isinstance(file, str | int | bytes | os.PathLike)
 
 
 def _is_regular(mode: object, buffering: object, *text: object) -> bool:

@@ -113,9 +113,7 @@ def follow_streams(tracker: Tracker) -> None:
             if not transport.own and not held.own:
                 return
             # It closes with its transport; and if neither is closed, it is the one to be told.
-            if transport.held is None:
-                transport.held = []
-            transport.held.append(held)
+            book.close_with(held, transport)
 
     tracker.patches.after(asyncio.StreamWriter, "__init__", made)
     tracker.closing(asyncio.StreamWriter, "close")

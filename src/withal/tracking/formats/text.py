@@ -26,6 +26,11 @@ def text_report(kinds: dict[str, dict[str, Any]], leaks: Sequence[Leak]) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
+def leaks_report(leaks: Sequence[Leak]) -> str:
+    """Return the part on leaks."""
+    return "\n".join(line.rstrip() for line in _leaks(leaks)) + "\n"
+
+
 def _table(kinds: dict[str, dict[str, Any]]) -> list[str]:
     if not kinds:
         return ["  nothing was opened"]

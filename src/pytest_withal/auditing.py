@@ -1,8 +1,4 @@
-"""The plugin for pytest: the fixture ``audit``, and the options that say how far audits go.
-
-A module beside the package, not in it: pytest imports it in every run, and importing withal takes
-0.1 seconds, which are for those to spend who audit something.
-"""
+"""The fixture ``audit``."""
 
 from __future__ import annotations
 
@@ -13,27 +9,6 @@ import pytest
 
 if TYPE_CHECKING:
     from withal.audit import Report, Scenario
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
-    group = parser.getgroup("withal", "audits of cancellation (withal)")
-    group.addoption(
-        "--audit-depth",
-        type=int,
-        metavar="N",
-        help="how many cancellations in a row the fixture audit tries (default: 1)",
-    )
-    group.addoption(
-        "--audit-deliveries",
-        metavar="HOW,HOW",
-        help="how it cancels, of early, late, anyio, timeout, error (default: early,late)",
-    )
-    group.addoption(
-        "--audit-at",
-        metavar="N:HOW",
-        help="make one attempt again, and tell all of it, such as 3:late",
-    )
 
 
 @final

@@ -1,0 +1,48 @@
+"""The options of the plugin, and what they switch on."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_withal.marker import MARKER
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("withal", "audits of cancellation (withal)")
+    group.addoption(
+        "--audit-depth",
+        type=int,
+        metavar="N",
+        help="how many cancellations in a row the fixture audit tries (default: 1)",
+    )
+    group.addoption(
+        "--audit-deliveries",
+        metavar="HOW,HOW",
+        help="how it cancels, of early, late, anyio, timeout, error (default: early,late)",
+    )
+    group.addoption(
+        "--audit-at",
+        metavar="N:HOW",
+        help="make one attempt again, and tell all of it, such as 3:late",
+    )
+    group = parser.getgroup("withal-leaks", "leaks of resources (withal)")
+    group.addoption(
+        "--withal-leaks",
+        action="store_true",
+        help="fail each test that does not close what it or its fixtures open",
+    )
+    parser.addini(
+        MARKER,
+        "kinds, types or classes of leaks that no test fails for with --withal-leaks",
+        type="linelist",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Follow what is opened, before the modules of the tests are imported."""
+    if early_config.known_args_namespace.withal_leaks:
+        from pytest_withal.leaks import LeakCheck
+
+        early_config.pluginmanager.register(LeakCheck(), "withal-leaks-check")
