@@ -35,6 +35,7 @@ CORE = [
     "shield",
     "resource",
     "carried",
+    "pause",
     "host",
     "inline",
     "direct",

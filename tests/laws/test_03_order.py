@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
 
 from tests.laws.probes import Log, Probe, forever, turns
-from withal import Scope
+from withal import Scope, needs, resource
 
 
 async def test_closes_in_reverse_and_together_what_opened_together() -> None:
@@ -65,3 +69,36 @@ async def test_a_scope_in_a_scope_closes_in_its_turn() -> None:
         await outer.enter(Probe(log, "c"))
         await inner.enter(Probe(log, "b"))
     assert log.names("closed") == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize("inline", [False, True])
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_what_a_scope_within_uses_that_opened_later_closes_after_it(
+    inline: bool, wrapped: bool
+) -> None:
+    log = Log()
+
+    @resource
+    async def connection() -> AsyncGenerator[None]:
+        async with Probe(log, "connection"):
+            yield
+
+    @resource
+    async def session(connection: None = needs(connection)) -> AsyncGenerator[None]:
+        async with Probe(log, "session"):
+            yield
+
+    @asynccontextmanager
+    async def within() -> AsyncGenerator[Scope]:
+        async with Scope("inner") as inner:
+            yield inner
+
+    async with Scope("outer") as scope:
+        holder = within() if wrapped else Scope("inner")
+        inner = await scope.enter(holder, inline=inline)
+        scope.spawn(scope.open(connection))  # after the inner scope, and in the outer one
+        await turns(3)
+        await inner.open(session)
+        began = asyncio.get_running_loop().time()
+    assert log.names("closed") == ["session", "connection"]
+    assert asyncio.get_running_loop().time() - began < 1

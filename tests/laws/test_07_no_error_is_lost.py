@@ -186,11 +186,11 @@ async def test_thousands_of_finalizers_fail_in_time_that_grows_with_their_number
         await scope.enter_all(
             *[Probe(Log(), "a", closing=failing(OSError())) for _ in range(count)]
         )
-        began = time.perf_counter()
+        began = time.process_time()
         with pytest.raises(ExceptionGroup) as caught:
             await scope.__aexit__(None, None, None)
         assert len(caught.value.exceptions) == count
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     few = min([await closing(200) for _ in range(3)])
     assert await closing(3200) < 50 * few  # 16 times as many; it was the square of that

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -45,8 +46,22 @@ async def test_others_have_turns_while_many_close_one_after_the_other() -> None:
     log = Log()
     async with counting_turns() as had:
         async with Scope() as scope:
-            for number in range(50):
+            for number in range(MANY):
                 await scope.enter(Probe(log, str(number), turns=0))
+            before = len(had)
+        assert len(had) - before >= MANY // 100
+
+
+async def test_others_have_a_turn_after_each_that_closes_slowly() -> None:
+    @asynccontextmanager
+    async def slow() -> AsyncGenerator[None]:
+        yield
+        time.sleep(0.001)  # which blocks the loop
+
+    async with counting_turns() as had:
+        async with Scope() as scope:
+            for _ in range(50):
+                await scope.enter(slow())
             before = len(had)
         assert len(had) - before >= 50
 

@@ -23,12 +23,14 @@ from withal._core.direct import Direct
 from withal._core.ending import Ending
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
+from withal._core.host import Host
 from withal._core.inline import Inline
 from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Resource
 from withal._core.shield import BATCH, Arrivals, Latch
 
 LAST_CALL = 0.25
 MOMENT = 0.02
+STEP = 0.0005  # seconds of one step of the loop in which one is closed after the other (law 11)
 _RESERVED = 0.2  # of what is left to the outer scope, for the last call within, or `LAST_CALL`
 _LEAST = 0.25  # of what the outermost scope has, for each within
 
@@ -50,6 +52,7 @@ class Closing:
     Attributes:
         timeout: the seconds that it was given, which may be fewer than were asked for.
         deadline: when it has to be done, in seconds of the loop's clock.
+        closer: the task that closes, if it is known.
         floor: how many requests to cancel the task that closes had seen before.
         ending: gathers what fails, and says what finalizers see.
         hurried: whether the program had to end before the deadline, so that it passed early.
@@ -57,6 +60,7 @@ class Closing:
         abandoned: what of that a cancellation did not end.
     """
 
+    closer: Task[Any] | None = None
     floor = 0
     hurried = False
     _waiting: Latch | None = None
@@ -84,6 +88,7 @@ class Closing:
         self.ending = Ending(body)
         self._outer = outer
         self._loop = loop
+        self._turn_at = now + STEP
 
     def hurry(self) -> None:
         """Take it that the deadline has passed."""
@@ -121,6 +126,8 @@ class Closing:
             rest = first.exit_nowait(self.ending.seen)
             if rest is not None:
                 return self._inline(first, rest)
+        elif alone and isinstance(first, Host) and first.phase is OPEN and self.closer is not None:
+            return self._at_once(first, self.closer)
         else:
             return self._alone(first) if alone else self._hosted(resources)
         if first.suppressed or first.error is not None:
@@ -137,6 +144,25 @@ class Closing:
             self.overdue += (resource,)
             if resource.phase is not CLOSED:
                 self._abandon(resource)
+        self._collect((resource,))
+
+    def _at_once(self, host: Host, closer: Task[Any]) -> Awaitable[None] | None:
+        """Close one that nothing uses, in this step of the loop as far as that goes."""
+        latch = Latch(self._loop, 1)
+        host.close_at_once(self.ending.seen, latch, closer)
+        if latch.missing > 0:
+            return self._rest(host, latch)
+        if host.suppressed or host.error is not None:
+            self._collect((host,))
+        now = self._loop.time()
+        if now < self._turn_at:
+            return None
+        self._turn_at = now + STEP
+        return self.turn()
+
+    async def _rest(self, resource: Resource, latch: Latch) -> None:
+        """Wait until one has closed that waits meanwhile."""
+        await self._wait_or_cut((resource,), latch)
         self._collect((resource,))
 
     @types.coroutine
@@ -175,7 +201,9 @@ class Closing:
         holders = {need.keeper.holder_of(each.keeper): None for each in users}
         for holder in holders:
             if holder is not None:
-                await self._hosted((holder,))
+                rest = self.stage((holder,))
+                if rest is not None:
+                    await rest
         users = [each for each in users if each.phase is not CLOSED]
         ended = Latch(self._loop, len(users))
         for each in users:

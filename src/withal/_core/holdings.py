@@ -62,6 +62,9 @@ class Holdings:
 
     # What most scopes never set is found on the class: making one is on the hot path.
     phase: Phase = OPEN
+    held_by: Resource | None = None  # what was entered inline in the scope around, and holds this
+    entered_within = 0  # scopes, so far
+    _number = 0  # of this scope among those of its parent
     _own_cancel = False
     _own_closing: Task[None] | None = None
     _lost_need: ScopeClosedError | None = None
@@ -103,6 +106,8 @@ class Holdings:
         self._children: dict[Holdings, None] = {}
         if parent is not None:
             parent._children[self] = None
+            parent.entered_within += 1
+            self._number = parent.entered_within
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -226,6 +231,15 @@ class Holdings:
                 self._carried = Carried(self.context)
             self._carried.carry(resource, found, to_caller=to_caller)
             self.context = self._carried.context
+
+    def hold_within(self, resource: Inline, known: int) -> None:
+        """Note which scopes within an inline opening has entered: those after the number known."""
+        task = current_task()
+        for child in reversed(self._children):
+            if child._number <= known:
+                return
+            if child.is_owned_by(task):
+                child.held_by = resource
 
     def carry_inline(self, resource: Inline, before: Context, after: Context) -> None:
         """Have what an inline opening has changed seen by what opens later in this scope."""
@@ -379,6 +393,9 @@ class Holdings:
         """Return the resource, a scope or a task, in which a scope within this one was entered."""
         around = within if isinstance(within, Holdings) else None
         while around is not None and around is not self:
+            holder = around.held_by
+            if holder is not None and holder.keeper is self and holder.phase is not CLOSED:
+                return holder
             for each in self._order:
                 if around.is_owned_by(each.task) and each.phase is not CLOSED:
                     return each
@@ -589,6 +606,7 @@ class Holdings:
         if limit is not None:
             outer = _sooner(outer, limit.when)
         closing = Closing(self.loop, self._close_timeout, outer, body, least)
+        closing.closer = closer
         closing.floor = self._floor(closer, body)
         if limit is not None:
             limit.watch(closing)

@@ -12,11 +12,12 @@ resource, as do context variables that it resets.
 from __future__ import annotations
 
 import sys
-from asyncio import CancelledError, Future, Task, current_task
+from asyncio import CancelledError, Task, current_task
 from typing import Any, final
 
 from withal._core.events import Step
 from withal._core.managers import name_of
+from withal._core.pause import Pause
 from withal._core.resource import CLOSING, OPEN, OPENING, Openable
 from withal._core.shield import Latch
 
@@ -29,7 +30,7 @@ _EAGERLY: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) 
 class Host(Openable):
     """A context manager in a task of its own."""
 
-    _waiting: Future[None] | None = None
+    _waiting: Pause | None = None
     _outliving: Latch | None = None
 
     def start(self, latch: Latch) -> None:
@@ -66,8 +67,26 @@ class Host(Openable):
             self.phase = CLOSING  # whoever asks again only waits
         if self._outliving is not None:
             self._outliving.open()
-        elif self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        elif self._waiting is not None:
+            self._waiting.end()
+
+    def close_at_once(self, seen: BaseException | None, latch: Latch, caller: Task[Any]) -> None:
+        """Close what is open, within this call as far as its exit does not wait.
+
+        Args:
+            seen: the exception that it is to see.
+            latch: is told when it has closed.
+            caller: the task that calls this.
+        """
+        self._claimed = True
+        self._latch = latch
+        self._seen = seen
+        self.asked = True
+        self.phase = CLOSING
+        if self._outliving is not None or self._waiting is None:
+            self._begin_close()
+        else:
+            self._waiting.end_at_once(caller)
 
     async def _live(self) -> None:
         if self.task is None:
@@ -82,7 +101,7 @@ class Host(Openable):
         self.has_opened(value)
         if not self.asked:
             self._latch.arrive(self)  # type: ignore[union-attr]  # which start() has set
-            self._waiting = Future(loop=self.keeper.loop)
+            self._waiting = Pause(loop=self.keeper.loop)
             try:
                 await self._waiting
             except CancelledError as death:

@@ -292,6 +292,7 @@ class Scope(Telling):
             await held.open_together((host,))
             return host.value  # type: ignore[no-any-return]
         resource = Inline(held, manager, name, kind)
+        within = held.entered_within
         before = copy_context()
         if resource.observers:
             resource.tell(Step.OPENING)
@@ -306,6 +307,8 @@ class Scope(Telling):
         if held.phase is not OPEN:
             await held.turn_away(resource)
         held.add(resource)
+        if held.entered_within > within:
+            held.hold_within(resource, within)
         after = copy_context()
         if after != before:
             held.carry_inline(resource, before, after)
