@@ -126,7 +126,7 @@ def _is_cold(path: Path) -> bool:
         if error.errno == errno.EAGAIN:
             return True
         mapped = MappedFile(fd)
-        is_cold = not mapped.resident(fd, 1, 0)
+        is_cold = not mapped.resident(1, 0)
         mapped.release()
         return is_cold
     else:

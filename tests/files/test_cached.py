@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from withal import files
 from withal.files.calls import cached
 from withal.files.calls.cached import (
     open_cached,
@@ -97,3 +98,37 @@ def test_a_fifo_is_opened_without_waiting_and_left_to_a_thread(tmp_path: Path) -
     assert isinstance(fd, int)
     assert stat.S_ISFIFO(os.fstat(fd).st_mode)
     os.close(fd)
+
+
+async def test_the_position_of_a_descriptor_that_others_have_is_left_alone(path: str) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.lseek(number, 7, os.SEEK_SET)
+        async with files.open(path, "rb", opener=lambda *_: os.dup(number)) as file:
+            assert await file.read() == bytes(range(7, 200))
+            assert os.lseek(number, 0, os.SEEK_CUR) == 7
+        async with files.open(path, "rb") as file:
+            await file.seek(9)
+            os.lseek(file.fileno(), 0, os.SEEK_CUR)
+            assert await file.read() == bytes(range(9, 200))
+            assert os.lseek(file.fileno(), 0, os.SEEK_CUR) == 200
+            assert await file.read() == b""
+    finally:
+        os.close(number)
+
+
+@pytest.mark.parametrize("size", [cached.MUCH - 1, cached.MUCH, cached.MUCH + 1, cached.MOST + 1])
+async def test_long_reads_out_of_memory_are_whole(path: str, size: int) -> None:
+    content = os.urandom(size)
+    Path(path).write_bytes(content)
+    async with files.open(path, "rb") as file:
+        assert await file.read(size) == content
+        assert await file.read(size) == b""
+    async with files.open(path, "rb") as file:
+        assert await file.read(size - 5) == content[:-5]
+        assert await file.read(size) == content[-5:]
+    async with files.open(path, "rb") as file:
+        assert await file.read() == content
+        with open(path, "ab") as other:
+            other.write(b"more")
+        assert await file.read() == b"more"

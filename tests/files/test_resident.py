@@ -141,19 +141,19 @@ def test_a_mapping_knows_what_is_in_memory_and_where_the_file_ends(tmp_path: Pat
     mapped = MappedFile(fd)
     assert mapped.is_honest
     for size, offset in ((1, 0), (PAGE, 1), (5 * PAGE + 1, 0), (9 * PAGE, 0), (1, 99 * PAGE)):
-        assert mapped.resident(fd, size, offset) == size
+        assert mapped.resident(size, offset) == size
     drop(fd)
-    if mapped.resident(fd, 1, 0):
+    if mapped.resident(1, 0):
         pytest.skip("the kernel has not dropped it")
-    assert mapped.resident(fd, 1, 99 * PAGE) == 1  # there is nothing to wait for
+    assert mapped.resident(1, 99 * PAGE) == 1  # there is nothing to wait for
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)  # no reading ahead
     os.pread(fd, 1, 0)
-    assert mapped.resident(fd, 3 * PAGE, 10) == PAGE - 10
-    assert mapped.resident(fd, 1, PAGE) == 0
+    assert mapped.resident(3 * PAGE, 10) == PAGE - 10
+    assert mapped.resident(1, PAGE) == 0
     os.ftruncate(fd, 0)
-    assert mapped.resident(fd, PAGE, 0) == PAGE
+    assert mapped.resident(PAGE, 0) == PAGE
     os.pwrite(fd, b"x" * PAGE, 50 * PAGE)
-    assert mapped.resident(fd, PAGE, 50 * PAGE) == PAGE  # mapped again
+    assert mapped.resident(PAGE, 50 * PAGE) == PAGE  # mapped again
     mapped.release()
     os.close(fd)
 
@@ -171,10 +171,10 @@ def test_the_kernel_s_pretence_is_seen_through_also_after_the_user_has_changed(
     os.seteuid(65534)
     try:
         assert not MappedFile(fd).is_honest
-        assert before.resident(fd, 1, 0) == 0
+        assert before.resident(1, 0) == 0
     finally:
         os.seteuid(0)
-    assert before.resident(fd, 1, 0) == 1
+    assert before.resident(1, 0) == 1
     before.release()
     os.close(fd)
 
@@ -189,7 +189,7 @@ def test_a_thousand_files_do_not_use_up_mappings(tmp_path: Path) -> None:
     fd = os.open(path, os.O_RDONLY)
     mapped = [MappedFile(fd) for _ in range(1000)]
     assert 0 < mappings_of(path.name) <= MAPPINGS
-    assert all(each.resident(fd, 10, 0) == 10 for each in mapped)
+    assert all(each.resident(10, 0) == 10 for each in mapped)
     assert mappings_of(path.name) <= MAPPINGS
     del mapped
     assert mappings_of(path.name) == 0
@@ -206,6 +206,7 @@ async def test_without_the_calls_it_is_read_in_threads(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resident, "_calls", None)
+    monkeypatch.setattr(resident, "_ways", {})
     monkeypatch.setattr(cached, "_refusing_devices", set[int]())
     monkeypatch.setattr(cached, "_refusing_folders", set[str]())
     with ExitStack() as stack:
@@ -223,6 +224,7 @@ async def test_swapped_pages_are_asked_for_where_there_is_swap_space(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resident, "_has_swap", lambda: True)
+    monkeypatch.setattr(resident, "_ways", {})
     async with files.open(path, "rb") as file:
         assert await file.read() == CONTENT
         assert file.statistics().way != "memory"

@@ -21,6 +21,7 @@ from withal.files.calls.fairness import MISS, OPERATION, turns_here
 from withal.files.calls.fully import read_to_end, write_all
 from withal.files.calls.hop import call, hop, landed, obtain
 from withal.files.objects.binary import BinaryFile
+from withal.files.objects.mode import parse
 from withal.files.objects.opening import binary_file, look_at
 from withal.files.objects.opening import open as open_file
 
@@ -289,8 +290,7 @@ def _file_of(fd: int, name: str | bytes, mode: str) -> BinaryFile:
     except BaseException:
         os.close(fd)
         raise
-    reads = mode == "rb"
-    return binary_file(found, name, mode, readable=reads, writable=not reads, closefd=True)
+    return binary_file(found, name, parse(mode), closefd=True)
 
 
 def _give_back(result: bytes | int | _Rest | None) -> None:

@@ -49,7 +49,8 @@ _LOCAL = frozenset({_TMPFS, _RAMFS, _OVERLAY, 0xEF53, 0x58465342, 0x9123683E, 0x
 _CACHESTAT = c_long(451)
 _MAP_SHARED = 1
 _FAILED = c_void_p(-1).value
-_SWAPS_KNOWN_FOR = 1.0  # seconds
+_KNOWN_FOR = 1.0  # seconds
+_DEVICES = 256  # that are remembered before all are forgotten
 _geteuid: Callable[[], int] = getattr(os, "geteuid", lambda: 0)
 
 
@@ -97,7 +98,7 @@ def _calls_here() -> _Calls | None:
 
 
 _calls = _calls_here()
-_swaps = (-_SWAPS_KNOWN_FOR, True)  # when it was looked at, and whether there were any
+_ways: dict[int, tuple[float, Way]] = {}  # by device, and until when that is to be believed
 
 
 @final
@@ -140,10 +141,22 @@ def way_of(fd: int, device: int) -> Way:
         fd: a descriptor of it.
         device: its ``st_dev``. One with a major number is a disk, whose file systems are left to
             `RWF_NOWAIT`. The numbers of others may be used again for another file system, so these
-            are not remembered.
+            are remembered for a moment only.
     """
     if os.major(device):
         return "nowait"
+    now = monotonic()
+    known = _ways.get(device)
+    if known is not None and now < known[0]:
+        return known[1]
+    if len(_ways) >= _DEVICES:
+        _ways.clear()
+    way = _asked_way_of(fd)
+    _ways[device] = now + _KNOWN_FOR, way
+    return way
+
+
+def _asked_way_of(fd: int) -> Way:
     kind = kind_of(fd)
     if kind == _OVERLAY:
         return "mincore"
@@ -156,18 +169,11 @@ def way_of(fd: int, device: int) -> Way:
 
 def _has_swap() -> bool:
     """Tell whether the system has swap space; true if that cannot be told."""
-    global _swaps  # noqa: PLW0603 - two values that are replaced together
-    looked, found = _swaps
-    now = monotonic()
-    if now - looked < _SWAPS_KNOWN_FOR:
-        return found
     try:
         with open("/proc/swaps", "rb") as file:
-            found = len(file.readlines()) > 1
+            return len(file.readlines()) > 1
     except OSError:
-        found = True
-    _swaps = now, found
-    return found
+        return True
 
 
 def _cachestat(fd: int, offset: int, size: int) -> int | None:
@@ -187,6 +193,26 @@ def unswapped(fd: int, size: int, offset: int) -> int:
     A hole is neither cached nor evicted, and reads as zeros without waiting.
     """
     return size if _cachestat(fd, offset, size) == 0 else 0
+
+
+def is_resident(fd: int, size: int) -> bool:
+    """Tell whether a small file of so many bytes is all in memory, and the answer to be believed.
+
+    One question, for a file that is then read at once; `MappedFile` is for many.
+    """
+    length = -(-size // _PAGE) * _PAGE + _PAGE
+    memory = _memory
+    if _calls is None or length // _PAGE > len(memory.answer):
+        return False
+    address = _calls.mmap(None, length, 0, _MAP_SHARED, fd, 0)
+    if address is None or address == _FAILED:
+        return False
+    try:
+        failed = _calls.mincore(address, length, memory.answer_at)
+    finally:
+        _calls.munmap(address, length)
+    # The first page that is not in memory is the one behind the file.
+    return not failed and memory.answer.find(0, 0, length // _PAGE) == length // _PAGE - 1
 
 
 @final
@@ -217,7 +243,7 @@ class MappedFile:
         if address and _calls is not None:
             _calls.munmap(address, self._length + _PAGE)
 
-    def resident(self, _fd: int, size: int, offset: int) -> int:
+    def resident(self, size: int, offset: int) -> int:
         """Return how many bytes from `offset` on can be read without waiting; 0 if not the first.
 
         All can where the file ends: there is nothing to read behind it.

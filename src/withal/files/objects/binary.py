@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Self, final
 
 from withal.files.calls.fairness import AT_HAND, MISS, READ
 from withal.files.calls.fully import write_fully
-from withal.files.calls.hop import landed
+from withal.files.calls.hop import call, landed
 from withal.files.objects.buffer import LEAST
+from withal.files.objects.channel import Positional
 from withal.files.objects.cursor import Cursor
 from withal.files.objects.file import File
+from withal.files.objects.mode import parse
 from withal.files.objects.statistics import Statistics
 from withal.files.objects.writer import PART
 
@@ -67,7 +69,11 @@ class BinaryFile(Cursor, File[bytes]):
         `flush`; what they do to it is not seen here.
         """
         self._check_open()
+        self._early = None  # who locks the file now is to read what it is then
+        self._is_reading = self._readable and not self._is_writing
         self._is_shared = True
+        if isinstance(self._channel, Positional):
+            self._channel.has_own_position = False
         self._share_position()
         return self._channel.descriptor.number
 
@@ -108,7 +114,9 @@ class BinaryFile(Cursor, File[bytes]):
         turns.left -= AT_HAND
         if turns.left < 0:
             await turns.settle()
-        if type(size) is int and size > 0 and not self._lock.locked():
+        if type(size) is not int or self._lock.locked():
+            pass
+        elif size > 0:
             if unread.lines is not None:
                 unread.forget_lines()
             at = unread.at
@@ -120,6 +128,10 @@ class BinaryFile(Cursor, File[bytes]):
                 data = self._read_now(size)
                 if data is not None:
                     return data
+        elif size == -1 and self._is_reading and not self._writable:
+            data = self._rest_now()
+            if data is not None:
+                return data
         if not self._is_raw:
             self._check_readable("read")
         size = size_of(size)
@@ -316,7 +328,11 @@ class BinaryFile(Cursor, File[bytes]):
         self._check_open()
         async with self._lock:
             await self._flush()
-            await self._writer.call_alone(os.fsync)
+            if self._writable:
+                await self._writer.call_alone(os.fsync)
+            else:
+                self._channel.counters.hops += 1
+                await call(self._channel.descriptor.use, os.fsync)
 
     async def truncate(self, size: int | None = None, /) -> int:
         """Make the file so long, in bytes; by default, up to the present position."""
@@ -391,9 +407,11 @@ class BinaryFile(Cursor, File[bytes]):
         """
         if self._is_detached:
             raise ValueError("raw stream has been detached")
-        if self._closing is not None:
-            if not self._closing.done():
+        if self._is_closed:
+            if self._closing is not None and not self._closing.done():
                 await wait((self._closing,))
+            return
+        if self._close_at_once():
             return
         self._closing = closing = self._start_closing()
         if self._entry is not None:
@@ -420,17 +438,15 @@ class BinaryFile(Cursor, File[bytes]):
         if not self._writer.is_idle:
             raise ValueError(f"{self!r} has something queued; await flush() before detach()")
         position = self._position() if self._channel.is_positional else 0
+        self._early = None
         raw = BinaryFile(
             self._channel,
             self.name,
-            self.mode,
-            position=position,
-            readable=self._readable,
-            writable=self._writable,
-            appends=self._appends,
-            buffering=0,
-            is_shared=self._is_shared,
-            entry=self._entry,
+            parse(self.mode),
+            position,
+            0,
+            self._is_shared,
+            self._entry,
         )
         self._unread.set(b"")
         self._writer.let_go()

@@ -10,23 +10,32 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import TypeAlias, final
 
 from withal.files.calls.cached import (
-    NOWAIT,
-    PLAIN,
+    MOST,
+    MUCH,
     READS_CACHED,
+    Room,
     inline_way,
     read_cached,
+    read_much_cached,
+    read_resident,
     refuses,
     room_for,
 )
 from withal.files.calls.fully import read_fully
 from withal.files.calls.hop import call, hop, landed
 from withal.files.calls.readiness import wait_readable, wait_writable
-from withal.files.calls.resident import MappedFile, Way, is_local, unswapped
+from withal.files.calls.resident import MappedFile, Way, is_local, is_resident, unswapped
 from withal.files.objects.descriptor import Descriptor
 from withal.files.objects.statistics import Counters
+
+_STILL_TRUE = 0.001
+"""Seconds for which a small file that had a name is taken to have it still, when it is closed."""
+
+_SMALL = 64 * 1024  # bytes of a file that is mapped for one question only
 
 _PAUSE = 0.01  # seconds between two looks at what the loop cannot watch
 _CHUNK = 64 * 1024  # what is asked of a pipe at once, which holds as much
@@ -38,95 +47,185 @@ class Positional:
 
     Args:
         descriptor: what it is read and written by.
-        device: the ``st_dev`` of its file system.
+        status: of the file, just now.
+        way: how it is read, if that is known.
+        has_own_position: the descriptor's position is used by nobody.
+
+    Attributes:
+        is_local: the file system does not ask a server; None if that is not known yet.
     """
 
     __slots__ = (
-        "_ask",
+        "_asks",
         "_device",
-        "_flags",
+        "_links",
+        "_looked",
         "_mapped",
         "_number",
         "_room",
         "_size",
+        "_way",
         "counters",
         "descriptor",
-        "way",
+        "has_own_position",
+        "is_local",
+        "size_at_first",
     )
 
     is_positional = True
 
-    def __init__(self, descriptor: Descriptor, device: int) -> None:
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        status: os.stat_result,
+        way: Way | None = None,
+        has_own_position: bool = False,
+    ) -> None:
         self.descriptor = descriptor
+        self.has_own_position = has_own_position
+        self.is_local: bool | None = None
         self.counters = Counters()
-        self._device = device
+        self.size_at_first = status.st_size
+        self._links = status.st_nlink
+        self._looked = monotonic()
+        self._device = device = status.st_dev
         self._number = number = descriptor.number
-        self._ask: Callable[[int, int, int], int] | None = None
-        self._mapped: MappedFile | None = None
-        self.way: Way = inline_way(number, device)
-        if self.way == "mincore":
-            self._map()
-        elif self.way == "cachestat":
-            self._ask = unswapped
-        self._flags = NOWAIT if self.way == "nowait" else PLAIN
+        self._mapped: MappedFile | None = None  # made when it is first asked
+        self._way: Way = way or inline_way(number, device)
+        self._asks = self._way == "mincore" or self._way == "cachestat"
         # Reads of one size are often many: what they go through is cut once.
         self._size = 0
-        self._room = room_for(0)
+        self._room: Room | None = None
+
+    @property
+    def way(self) -> Way:
+        """How it is read."""
+        if self._way == "mincore" and self._mapped is None:
+            self._map()
+        return self._way
+
+    @property
+    def reads_inline(self) -> bool:
+        """Whether reads are tried without a thread."""
+        return self._way != "thread"
 
     def _map(self) -> None:
         """Have `mincore` asked, if it can be believed here."""
         mapped = MappedFile(self._number)
         if mapped.is_honest:
-            self._mapped, self._ask = mapped, mapped.resident
+            self._mapped = mapped
         else:
             mapped.release()
-            self.way = "thread"
+            self._use_threads()
 
-    @property
-    def reads_inline(self) -> bool:
-        """Whether reads are tried without a thread."""
-        return self.way != "thread"
+    def _use_threads(self) -> None:
+        self._way = "thread"
+        self._asks = False
 
     def closes_at_once(self) -> bool:
         """Tell whether closing it, if it was only read, has nothing to wait for.
 
         The last descriptor of a deleted file gives its space back, which takes long if it is much.
         """
-        is_known = self.counters.hits > 0 or (READS_CACHED and is_local(self._number))
-        return is_known and os.fstat(self._number).st_nlink > 0
+        if not self.counters.hits and not self._is_local():
+            return False
+        is_new = self.size_at_first <= MOST and monotonic() - self._looked < _STILL_TRUE
+        return (self._links if is_new else os.fstat(self._number).st_nlink) > 0
+
+    def _is_local(self) -> bool:
+        if self.is_local is None:
+            self.is_local = is_local(self._number)
+        return READS_CACHED and self.is_local
 
     def read_now(self, size: int, offset: int) -> bytes | None:
         """Read up to `size` bytes out of memory; None if that has not even the first.
 
         Fewer than `size` may be the end of the file, or all that is in memory.
         """
-        if self.way == "thread":
-            return None
-        if self._ask is not None:
-            size = self._ask(self._number, size, offset)
-            if not size:
-                self.counters.misses += 1
-                return None
-        if size != self._size:
-            self._size = size
-            self._room = room_for(size)
-        data = read_cached(self._number, self._room, size, offset, self._flags)
         counters = self.counters
+        if self._asks:
+            size = self._in_memory(size, offset)
+            if not size:
+                counters.misses += 1
+                return None
+            data = read_resident(self._number, size, offset)
+        elif self._way == "nowait":
+            data = self._read_cached(size, offset)
+        elif self._way == "thread":
+            return None
+        else:
+            data = read_resident(self._number, size, offset)
         if data is None:
             counters.misses += 1
-            if self._flags and refuses(self._device):
-                self.way = "thread"
+            if self._way == "nowait" and refuses(self._device):
+                self._use_threads()
             return None
         counters.hits += 1
         counters.bytes_read += len(data)
         return data
 
+    def _read_cached(self, size: int, offset: int) -> bytes | None:
+        if MUCH <= size < MOST:
+            return read_much_cached(self._number, size, offset)
+        room = self._room
+        if room is None or size != self._size:
+            self._size = size
+            self._room = room = room_for(size)
+        return read_cached(self._number, room, size, offset)
+
+    def _in_memory(self, size: int, offset: int) -> int:
+        """Return how much of a range is in memory, after asking for that."""
+        if self._way == "cachestat":
+            return unswapped(self._number, size, offset)
+        if self._mapped is None:
+            self._map()
+        return 0 if self._mapped is None else self._mapped.resident(size, offset)
+
+    def rest_now(self, offset: int) -> bytes | None:
+        """Read all from `offset` on out of memory, if it is not much; None if that cannot be done.
+
+        That is so too where the file has changed its size since it was opened.
+        """
+        size, way = self.size_at_first - offset, self._way
+        if not 0 < size < MOST or way == "thread":
+            return None
+        number, counters = self._number, self.counters
+        if way == "nowait":
+            if size < MUCH:
+                data = read_cached(number, room_for(size), size, offset)
+            else:
+                data = read_much_cached(number, size, offset)
+            is_all = data is not None and len(data) == size and self.size() == offset + size
+        else:
+            if self._asks and not self._has_rest(size, offset):
+                return None
+            data = read_resident(number, size + 1, offset)
+            is_all = data is not None and len(data) == size
+        if not is_all or data is None:
+            return None
+        counters.hits += 1
+        counters.bytes_read += size
+        return data
+
+    def _has_rest(self, size: int, offset: int) -> bool:
+        """Tell whether the rest of the file is in memory."""
+        if self._way == "mincore" and self._mapped is None and not offset and size <= _SMALL:
+            return is_resident(self._number, size)
+        return self._in_memory(size, offset) == size
+
+    def is_known_to_end_at(self, offset: int) -> bool:
+        """Tell whether the file ends there, where it takes a thread to read but not to know that.
+
+        A file of /proc is said to have a size of 0, whatever it has.
+        """
+        return self._way == "thread" and self.is_local is True and 0 < self.size() <= offset
+
     def wake(self) -> None:
         """Forget the mapping, which would keep a deleted file: the file is closed."""
         if self._mapped is not None:
             self._mapped.release()
-            self._mapped = self._ask = None
-            self.way = "thread"
+            self._mapped = None
+        self._use_threads()
 
     async def read(self, size: int, offset: int) -> bytes:
         """Read `size` bytes, or to the end if that is -1; fewer are the end of the file."""
@@ -137,7 +236,10 @@ class Positional:
 
     def size(self) -> int:
         """Return how long the file is now, as the inode in memory has it."""
-        return os.fstat(self.descriptor.number).st_size
+        # On overlay, `lseek` would wait for the end of a copy of the file to the upper layer.
+        if self.has_own_position and self._way == "nowait" and self.size_at_first:
+            return os.lseek(self._number, 0, os.SEEK_END)
+        return os.fstat(self._number).st_size
 
 
 @final
@@ -186,6 +288,14 @@ class Sequential:
     def read_now(self, _size: int, _offset: int) -> bytes | None:
         """Return None: it is not known what is there."""
         return None
+
+    def rest_now(self, _offset: int) -> bytes | None:
+        """Return None, too."""
+        return None
+
+    def is_known_to_end_at(self, _offset: int) -> bool:
+        """Return False: that is known only by reading."""
+        return False
 
     async def read(self, size: int, _offset: int) -> bytes:
         """Read what there is, up to `size` bytes, or a chunk if that is -1; none are the end."""

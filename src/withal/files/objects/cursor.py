@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from asyncio import Future, Lock, get_running_loop
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,11 +19,14 @@ from typing import IO, AnyStr
 
 from withal.files.calls.cached import MOST
 from withal.files.calls.fairness import AT_HAND, MISS, READ, turns_here
-from withal.files.calls.hop import call
+from withal.files.calls.hop import call, hop
 from withal.files.calls.unended import keep
 from withal.files.objects.buffer import Buffer
-from withal.files.objects.channel import Channel
+from withal.files.objects.channel import Channel, Positional
+from withal.files.objects.early import Early
 from withal.files.objects.entry import Entry
+from withal.files.objects.idle import IDLE, Idle
+from withal.files.objects.mode import Mode
 from withal.files.objects.writer import BATCH, LIMIT, Writer
 
 FIRST = 4 * 1024
@@ -41,56 +45,108 @@ class Cursor:
     What waits here, all but `_wait_to_write` and `_read_all`, is for whoever has the lock.
     """
 
+    # What most files have all their lives.
+    _first_ahead = FIRST
+    _most_ahead = AHEAD
+    _early: Early | None = None  # what was read when it was opened
+    _known_end = -1  # where a look at the file has found its end, in this operation
+    _is_closed = False
+    _is_detached = False
+    _closing: Future[None] | None = None
+    _writable = True  # until it is known
+
+    def __del__(self) -> None:
+        # A writer sees to itself.
+        if not (self._is_closed or self._writable or self._is_detached):
+            self._end_unclosed()
+
+    def _end_unclosed(self) -> None:
+        """Close what nobody has closed, at once, with a `ResourceWarning`."""
+        descriptor = self._channel.descriptor
+        if descriptor.is_closing:
+            return
+        try:
+            if descriptor.is_ours:
+                text = f"unclosed file {descriptor.name!r}: call close(), or open it by async with"
+                warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+        finally:
+            descriptor.close()
+
     def __init__(
         self,
         channel: Channel,
         name: object,
-        mode: str,
-        *,
+        mode: Mode,
         position: int,
-        readable: bool,
-        writable: bool,
-        appends: bool,
         buffering: int,
         is_shared: bool,
         entry: Entry | None,
     ) -> None:
         self.name = name
-        self.mode = mode
+        self.mode = mode.of_binary
         self._channel = channel
-        self._readable = readable
-        self._writable = writable
-        self._appends = appends
+        self._readable = readable = mode.is_readable
+        self._writable = writable = mode.is_writable
+        self._appends = mode.kind == "a"
         self._unread: Buffer[bytes] = Buffer(b"")
         self._end = position  # of what was read ahead, in the file
         self._is_raw = not buffering
         self._has_no_read = not readable and bool(buffering)
         self._has_no_write = not writable and bool(buffering)  # as a BufferedReader has none
-        self._first_ahead = min(FIRST, buffering) if buffering >= 0 else FIRST
-        self._most_ahead = min(buffering, MOST) if buffering >= 0 else AHEAD
+        if buffering >= 0:
+            self._first_ahead = min(FIRST, buffering)
+            self._most_ahead = min(buffering, MOST)
         self._ahead = self._first_ahead
-        batch = min(buffering, LIMIT) if buffering >= 0 else BATCH
-        loop = get_running_loop() if writable else None
-        self._writer = Writer(channel, position, appends=appends, batch=batch, loop=loop)
         self._is_writing = not readable  # what was done last
         self._is_reading = readable  # and it is open
-        if readable or self._is_raw:
-            self._writer.pause()
-        if writable:
-            keep(self._writer)
+        self._writer: Writer | Idle = self._made_writer(position, buffering) if writable else IDLE
         self._is_shared = is_shared  # others use the descriptor, and its own position
-        self._is_closed = False
-        self._is_detached = False
-        self._closing: Future[None] | None = None
         self._entry = entry
         self._lock = Lock()
         self._turns = turns_here()
 
+    def _made_writer(self, position: int, buffering: int) -> Writer:
+        batch = min(buffering, LIMIT) if buffering >= 0 else BATCH
+        loop = get_running_loop()
+        writer = Writer(self._channel, position, appends=self._appends, batch=batch, loop=loop)
+        if self._readable or self._is_raw:
+            writer.pause()
+        keep(writer)
+        return writer
+
     # Reading
+
+    def expect(self, early: Early) -> None:
+        """Begin with what was read when the file was opened, if it is still true by then."""
+        self._early = early
+        if isinstance(self._channel, Positional):
+            self._channel.is_local = early.is_local
+        self._is_reading = False  # have the next read see to it first
+
+    def _use_early(self) -> None:
+        """Have what was read early at hand, unless the file has changed since."""
+        early, self._early = self._early, None
+        self._is_reading = True
+        number = self._channel.descriptor.number
+        if early is None or self._end or not early.is_current(number):
+            return
+        data = early.data
+        self._unread.set(data)
+        self._end = len(data)
+        self._channel.counters.bytes_read += len(data)
+        if early.is_whole:
+            self._known_end = self._end
+
+    def _has_ended(self) -> bool:
+        """Tell whether the file is known, without reading, to end where it was read to."""
+        return self._end == self._known_end or self._channel.is_known_to_end_at(self._end)
 
     async def _begin_reading(self) -> None:
         """Write what is queued, and go on where that ends."""
         self._check_open()
+        self._known_end = -1
+        if self._early is not None:
+            self._use_early()
         if self._is_writing or not self._writer.is_idle:
             await self._writer.drain()
             self._check_open()
@@ -134,6 +190,8 @@ class Cursor:
     async def _fetch(self, size: int) -> int:
         """Read ahead, by one call at most, at least so much if there is. Returns how much."""
         channel = self._channel
+        if self._has_ended():
+            return 0
         size = max(size, self._ahead)
         self._ahead = min(2 * self._ahead, self._most_ahead)
         data = channel.read_now(min(size, MOST), self._end)
@@ -150,6 +208,19 @@ class Cursor:
         self._unread.add(data)
         return len(data)
 
+    def _rest_now(self) -> bytes | None:
+        """Read to the end of the file, out of the page cache; None if that cannot be done."""
+        channel, unread = self._channel, self._unread
+        if unread.lines is not None or unread.at < len(unread.data):
+            return None
+        data = channel.rest_now(self._end)
+        if data is not None:
+            self._turns.left -= len(data) + READ
+            self._end += len(data)
+            if unread.data:
+                unread.set(b"")
+        return data
+
     async def _read_all(self) -> bytes:
         async with self._lock:
             await self._begin_reading()
@@ -159,6 +230,8 @@ class Cursor:
         if not self._channel.is_positional:
             return await self._read_to_hangup()
         channel = self._channel
+        if self._has_ended():
+            return self._unread.take_all()
         while (left := channel.size() - self._end) <= MOST:
             # A size of 0 may be that of a file in /proc, which has none before it is read.
             data = channel.read_now(max(left, 1), self._end)
@@ -300,6 +373,8 @@ class Cursor:
 
     def _go_to(self, position: int) -> None:
         """Go to a position; nothing is queued."""
+        if self._early is not None:
+            self._use_early()
         if self._is_writing:
             self._writer.move(position)
             self._share_position()
@@ -324,9 +399,26 @@ class Cursor:
 
     # Closing
 
+    def _close_at_once(self) -> bool:
+        """Close what was only read, if that has nothing to wait for. Returns whether it did."""
+        channel = self._channel
+        if self._writable or self._is_shared or self._entry is not None:
+            return False
+        if not _closes_at_once(channel):
+            return False
+        self._is_closed = True
+        self._readable = self._is_reading = False
+        self._early = None
+        channel.wake()
+        if self._unread.data:
+            self._unread.set(b"")
+        channel.descriptor.close()
+        return True
+
     def _start_closing(self) -> Future[None]:
         """Have it closed, and return what tells of the end of that."""
         self._is_closed = True
+        self._early = None
         channel, writer = self._channel, self._writer
         closes_at_once = not self._writable and _closes_at_once(channel)
         channel.wake()
@@ -338,12 +430,16 @@ class Cursor:
             if writer.is_idle:
                 _close_now(channel, closing)
         elif not closes_at_once:
-            closing = writer.finish()
+            closing = writer.finish() if self._writable else self._close_in_thread()
         else:
             _close_now(channel, closing)
         writer.end()
         self._readable = self._writable = self._is_reading = False
         return closing
+
+    def _close_in_thread(self) -> Future[None]:
+        self._channel.counters.hops += 1
+        return hop(self._channel.descriptor.close)
 
     async def _send_the_rest(self, closing: Future[None]) -> None:
         """Write to a pipe that does not block what it has yet to take; drop it if cancelled."""

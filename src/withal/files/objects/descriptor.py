@@ -29,7 +29,7 @@ class Descriptor:
 
     __slots__ = ("__weakref__", "_is_closing", "_lock", "_users", "is_ours", "name", "number")
 
-    def __init__(self, number: int, name: object, *, is_ours: bool) -> None:
+    def __init__(self, number: int, name: object, is_ours: bool) -> None:
         self.number = number
         self.name = name
         self.is_ours = is_ours

@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 _NEWLINES = (None, "", "\n", "\r", "\r\n")
@@ -24,57 +25,36 @@ class Mode:
         is_text: characters are read and written, not bytes.
         kind: ``"r"``, ``"w"``, ``"a"`` or ``"x"``.
         updates: it has a ``"+"``.
+        is_readable: the file can be read.
+        is_writable: the file can be written.
+        flags: what ``open(2)`` is given.
+        of_binary: the mode of the binary file, as the standard library's objects have it.
     """
 
     text: str
     is_text: bool
     kind: str
     updates: bool
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether the file can be read."""
-        return self.updates or self.kind == "r"
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether the file can be written."""
-        return self.updates or self.kind != "r"
-
-    @property
-    def flags(self) -> int:
-        """What ``open(2)`` is given."""
-        flags = os.O_RDONLY if self.kind == "r" else os.O_WRONLY
-        if self.updates:
-            flags = os.O_RDWR
-        more = {
-            "r": 0,
-            "w": os.O_CREAT | os.O_TRUNC,
-            "a": os.O_CREAT | os.O_APPEND,
-            "x": os.O_CREAT | os.O_EXCL,
-        }
-        binary = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
-        return flags | more[self.kind] | binary | getattr(os, "O_CLOEXEC", 0)
-
-    @property
-    def of_binary(self) -> str:
-        """The mode of the binary file, as the standard library's objects say it."""
-        if self.kind in "ax":
-            return f"{self.kind}b+" if self.updates else f"{self.kind}b"
-        if self.updates and self.kind == "w":
-            return "wb+" if sys.version_info >= (3, 15) else "rb+"
-        return "rb+" if self.updates else f"{self.kind}b"
+    is_readable: bool
+    is_writable: bool
+    flags: int
+    of_binary: str
 
 
 def parse(mode: object) -> Mode:
     """Take a mode apart.
 
     Raises:
-        TypeError: it is no string.
-        ValueError: it is no mode.
+        TypeError: it is not a string.
+        ValueError: it is not a mode.
     """
     if not isinstance(mode, str):
         raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
+    return _parsed(mode)
+
+
+@lru_cache(maxsize=64)
+def _parsed(mode: str) -> Mode:
     letters = set(mode)
     if letters - set("axrwb+t") or len(mode) > len(letters):
         raise ValueError(f"invalid mode: {mode!r}")
@@ -87,7 +67,39 @@ def parse(mode: object) -> Mode:
             if kinds
             else "Must have exactly one of create/read/write/append mode and at most one plus"
         )
-    return Mode(mode, "b" not in letters, kinds.pop(), "+" in letters)
+    kind, updates = kinds.pop(), "+" in letters
+    return Mode(
+        mode,
+        "b" not in letters,
+        kind,
+        updates,
+        is_readable=updates or kind == "r",
+        is_writable=updates or kind != "r",
+        flags=_flags(kind, updates),
+        of_binary=_of_binary(kind, updates),
+    )
+
+
+def _flags(kind: str, updates: bool) -> int:
+    flags = os.O_RDONLY if kind == "r" else os.O_WRONLY
+    if updates:
+        flags = os.O_RDWR
+    more = {
+        "r": 0,
+        "w": os.O_CREAT | os.O_TRUNC,
+        "a": os.O_CREAT | os.O_APPEND,
+        "x": os.O_CREAT | os.O_EXCL,
+    }
+    binary = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+    return flags | more[kind] | binary | getattr(os, "O_CLOEXEC", 0)
+
+
+def _of_binary(kind: str, updates: bool) -> str:
+    if kind in "ax":
+        return f"{kind}b+" if updates else f"{kind}b"
+    if updates and kind == "w":
+        return "wb+" if sys.version_info >= (3, 15) else "rb+"
+    return "rb+" if updates else f"{kind}b"
 
 
 def check_options(

@@ -12,19 +12,32 @@ import errno
 import io
 import os
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
+from time import time_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast, final, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    cast,
+    final,
+    overload,
+)
 
 from withal._core.errors import AlreadyEnteredError
+from withal._core.events import current_observers
 from withal._core.managers import Telling
 from withal.files.calls.cached import inline_way, note_folder, open_cached
 from withal.files.calls.fairness import OPERATION, turns_here
 from withal.files.calls.hop import obtain
+from withal.files.calls.resident import Way
 from withal.files.objects.binary import BinaryFile
 from withal.files.objects.channel import Channel, Positional, Sequential
 from withal.files.objects.descriptor import Descriptor
+from withal.files.objects.early import Early, read_early
 from withal.files.objects.entry import Entry
 from withal.files.objects.mode import Mode, check_options, parse, text_encoding
 from withal.files.objects.text import TextFile
@@ -121,45 +134,88 @@ def open(  # noqa: A001
         hello
         world
     """
+    if type(file) is not str:
+        file = _checked(file)
+    elif "\0" in file:
+        raise ValueError("embedded null byte")
+    parsed = parse(mode)
+    options = (encoding, errors, newline)
+    if type(buffering) is not int or buffering >= 0 or options != _NO_OPTIONS:
+        check_options(parsed, buffering, encoding, errors, newline)
+    if not closefd and not isinstance(file, int):
+        raise ValueError("Cannot use closefd=False with file name")
+    text = None
+    if parsed.is_text:
+        text = _Text(text_encoding(encoding), errors or "strict", newline)
+    return Opening(_Source(file, parsed, closefd, opener, buffering, text))
+
+
+_NO_OPTIONS = (None, None, None)
+
+
+def _checked(file: FileName) -> FileName:
+    """Return a name as a string or bytes, or a descriptor."""
     if isinstance(file, int):
         if file < 0:
             raise ValueError("negative file descriptor")
-    else:
-        file = os.fspath(file)
-        if "\0" in file if isinstance(file, str) else b"\0" in file:
-            raise ValueError("embedded null byte")
-    parsed = parse(mode)
-    check_options(parsed, buffering, encoding, errors, newline)
-    if not closefd and not isinstance(file, int):
-        raise ValueError("Cannot use closefd=False with file name")
-    source = _Source(file, parsed, closefd, opener, bool(buffering))
-    if not parsed.is_text:
-        size = -1 if buffering == 1 else buffering
-        return Opening(source, lambda found, entry: _binary(source, found, size, entry))
-    made = _Text(text_encoding(encoding), errors or "strict", newline, buffering)
-    return Opening(source, lambda found, entry: made.file(source, found, entry))
+        return file
+    name = os.fspath(file)
+    if "\0" in name if isinstance(name, str) else b"\0" in name:
+        raise ValueError("embedded null byte")
+    return name
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What is to be opened, and how."""
+class _Text(NamedTuple):
+    """How a text file is made of a binary one."""
+
+    encoding: str
+    errors: str
+    newline: str | None
+
+
+@final
+class _Source(NamedTuple):
+    """What is to be opened, and how. A tuple, since it is quickly made."""
 
     file: FileName
     mode: Mode
     closefd: bool
     opener: Opener | None
-    is_buffered: bool
+    buffering: int
+    text: _Text | None
+
+    def made(self, found: Found, entry: Entry | None) -> TextFile | BinaryFile:
+        """Return the file of a descriptor."""
+        text, buffering = self.text, self.buffering
+        size = -1 if buffering == 1 else buffering
+        binary = binary_file(found, self.file, self.mode, self.closefd, size, entry)
+        if text is None:
+            return binary
+        is_terminal = not found.is_positional and os.isatty(found.number)
+        return TextFile(
+            binary,
+            self.mode.text,
+            encoding=text.encoding,
+            errors=text.errors,
+            newline=text.newline,
+            line_buffering=buffering == 1 or (buffering < 0 and is_terminal),
+        )
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A descriptor, and what is to be known of it.
+class Found(NamedTuple):
+    """A descriptor, and what is known of it. A tuple, since it is quickly made.
 
     Attributes:
+        number: the descriptor.
+        status: of what it refers to.
+        position: where it is.
         is_nonblocking: its calls never wait.
         is_ours: it was opened for the file, and nobody else has it.
+        early: what was read of it already.
+        way: how it is read, if that is known.
+        has_own_position: nobody else uses the descriptor's position, as an `opener` might.
     """
 
     number: int
@@ -167,6 +223,9 @@ class Found:
     position: int
     is_nonblocking: bool
     is_ours: bool
+    early: Early | None = None
+    way: Way | None = None
+    has_own_position: bool = False
 
     @property
     def is_positional(self) -> bool:
@@ -175,36 +234,13 @@ class Found:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """How a text file is made of a binary one."""
-
-    encoding: str
-    errors: str
-    newline: str | None
-    buffering: int
-
-    def file(self, source: _Source, found: Found, entry: Entry | None) -> TextFile:
-        is_terminal = not found.is_positional and os.isatty(found.number)
-        return TextFile(
-            _binary(source, found, -1 if self.buffering == 1 else self.buffering, entry),
-            source.mode.text,
-            encoding=self.encoding,
-            errors=self.errors,
-            newline=self.newline,
-            line_buffering=self.buffering == 1 or (self.buffering < 0 and is_terminal),
-        )
-
-
-@final
 class Opening(Telling, Generic[F_co]):
     """A file about to be opened, by ``await`` or ``async with``; made by `open`."""
 
-    __slots__ = ("_file", "_is_entered", "_is_held", "_make", "_source")
+    __slots__ = ("_file", "_is_entered", "_is_held", "_source")
 
-    def __init__(self, source: _Source, make: Callable[[Found, Entry | None], F_co]) -> None:
+    def __init__(self, source: _Source) -> None:
         self._source = source
-        self._make = make
         self._is_held = False
         self._is_entered = False
         self._file: Any = None  # F_co; a covariant type may not be stored
@@ -218,18 +254,24 @@ class Opening(Telling, Generic[F_co]):
         return name or str(self._source.file), "file"
 
     def __await__(self) -> Generator[Any, Any, F_co]:
-        return self._open().__await__()
+        file = self._open_now()
+        if file is None:
+            file = yield from self._open().__await__()
+        return file  # type: ignore[no-any-return]  # F_co
 
     async def __aenter__(self) -> F_co:
         if self._is_entered:
             raise AlreadyEnteredError(str(self._source.file))
         self._is_entered = True  # before anything is awaited: two tasks may enter it
         try:
-            self._file = await self._open()
+            file = self._open_now()
+            if file is None:
+                file = await self._open()
         except BaseException:
             self._is_entered = False
             raise
-        return self._file  # type: ignore[no-any-return]  # F_co
+        self._file = file
+        return file  # type: ignore[no-any-return]  # F_co
 
     async def __aexit__(
         self,
@@ -241,13 +283,21 @@ class Opening(Telling, Generic[F_co]):
         self._is_entered = False
         await file.close()
 
-    async def _open(self) -> F_co:
+    def _open_now(self) -> Any:  # F_co, or None
+        """Open it without waiting; None if that cannot be done, or if there are observers."""
+        if not self._is_held and current_observers():
+            return None
+        found = _find_now(self._source)
+        return None if found is None else self._source.made(found, None)
+
+    async def _open(self) -> Any:  # F_co
+        """Open it in a thread, or before observers."""
         entry = None if self._is_held else Entry.begin(self._source.file)
         try:
-            found = _find_now(self._source)
+            found = None if entry is None else _find_now(self._source)
             if found is None:
                 found = await _find(self._source)
-            file = self._make(found, entry)
+            file = self._source.made(found, entry)
         except BaseException as error:
             if entry is not None:
                 entry.failed(error)
@@ -257,49 +307,26 @@ class Opening(Telling, Generic[F_co]):
         return file
 
 
-def _binary(source: _Source, found: Found, buffering: int, entry: Entry | None) -> BinaryFile:
-    return binary_file(
-        found,
-        source.file,
-        source.mode.of_binary,
-        readable=source.mode.is_readable,
-        writable=source.mode.is_writable,
-        closefd=source.closefd,
-        buffering=buffering,
-        entry=entry,
-    )
-
-
 def binary_file(
     found: Found,
     name: object,
-    mode: str,
-    *,
-    readable: bool,
-    writable: bool,
+    mode: Mode,
     closefd: bool,
     buffering: int = -1,
     entry: Entry | None = None,
 ) -> BinaryFile:
     """Return a file of a descriptor."""
-    descriptor = Descriptor(found.number, name, is_ours=closefd)
-    channel: Channel = (
-        Positional(descriptor, found.status.st_dev)
-        if found.is_positional
-        else Sequential(descriptor, is_nonblocking=found.is_nonblocking)
-    )
-    return BinaryFile(
-        channel,
-        name,
-        mode,
-        position=found.position,
-        readable=readable,
-        writable=writable,
-        appends="a" in mode,
-        buffering=buffering,
-        is_shared=not found.is_ours,
-        entry=entry,
-    )
+    number, status, position, is_nonblocking, is_ours, early, way, has_own_position = found
+    descriptor = Descriptor(number, name, closefd)
+    channel: Channel
+    if way is not None or found.is_positional:
+        channel = Positional(descriptor, status, way, has_own_position)
+    else:
+        channel = Sequential(descriptor, is_nonblocking=is_nonblocking)
+    file = BinaryFile(channel, name, mode, position, buffering, not is_ours, entry)
+    if early is not None and buffering < 0:
+        file.expect(early)
+    return file
 
 
 def _find_now(source: _Source) -> Found | None:
@@ -313,10 +340,17 @@ def _find_now(source: _Source) -> Found | None:
     if number is None:
         return None
     turns_here().left -= OPERATION
-    found = _looked_at(number, source)
-    if S_ISREG(found.status.st_mode) and inline_way(number, found.status.st_dev) == "thread":
+    try:
+        status = os.fstat(number)
+    except BaseException:
+        os.close(number)
+        raise
+    if not S_ISREG(status.st_mode):
+        return _looked_at(number, source)
+    way = inline_way(number, status.st_dev)
+    if way == "thread":
         note_folder(path)
-    return found
+    return Found(number, status, 0, False, True, None, way, True)
 
 
 async def _find(source: _Source) -> Found:
@@ -338,12 +372,16 @@ def _find_blocking(source: _Source) -> Found | None:
     if source.opener is not None:
         return _looked_at(_by_opener(source.opener, file, flags), source)
     assert not isinstance(file, int)
+    before = time_ns()
     try:
-        return _looked_at(os.open(file, flags | _NONBLOCK, 0o666), source)
+        found = _looked_at(os.open(file, flags | _NONBLOCK, 0o666), source)
     except OSError as error:
         if error.errno == errno.ENXIO and S_ISFIFO(os.stat(file).st_mode):
             return None
         raise
+    if source.mode.kind != "r" or source.mode.updates or source.buffering >= 0:
+        return found
+    return found._replace(early=read_early(found.number, found.status, before))
 
 
 def _by_opener(opener: Opener, file: FileName, flags: int) -> int:
@@ -369,7 +407,7 @@ def _looked_at(number: int, source: _Source) -> Found:
     if S_ISDIR(found.status.st_mode):
         _give_back(found)
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
-    if source.mode.updates and source.is_buffered and not _is_seekable(found):
+    if source.mode.updates and source.buffering and not _is_seekable(found):
         _give_back(found)
         raise io.UnsupportedOperation("File or stream is not seekable.")
     return found
@@ -387,7 +425,8 @@ def look_at(number: int, *, is_ours: bool, appends: bool = False) -> Found:
     kind = status.st_mode
     if S_ISREG(kind) or S_ISBLK(kind):
         position = os.lseek(number, 0, os.SEEK_END if appends else os.SEEK_CUR)
-        return Found(number, status, position, is_nonblocking=False, is_ours=is_ours)
+        way = inline_way(number, status.st_dev)
+        return Found(number, status, position, False, is_ours, None, way)
     # A device may have no notion of not blocking; a terminal has.
     if is_ours and S_ISCHR(kind) and not os.isatty(number):
         os.set_blocking(number, True)

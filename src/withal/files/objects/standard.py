@@ -20,6 +20,7 @@ from withal.files.calls.hop import call
 from withal.files.calls.serial import Serial
 from withal.files.objects.binary import BinaryFile
 from withal.files.objects.forwarding import Forwarding
+from withal.files.objects.mode import parse
 from withal.files.objects.opening import binary_file, look_at
 from withal.files.objects.text import TextFile
 from withal.files.objects.wrapping import perform
@@ -76,9 +77,7 @@ def _over_descriptor(stdin: object) -> TextFile | None:
     binary = binary_file(
         look_at(raw.fileno(), is_ours=False),
         raw.name,
-        "rb",
-        readable=True,
-        writable=False,
+        parse("rb"),
         closefd=False,
     )
     return TextFile(

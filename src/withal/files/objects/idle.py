@@ -1,0 +1,65 @@
+"""The writer of a file that is only read: it is idle, and takes nothing."""
+
+from __future__ import annotations
+
+import io
+from asyncio import Future
+from collections.abc import Callable
+from typing import Any, NoReturn, final
+
+
+@final
+class Idle:
+    """What stands in the place of a `Writer` where nothing can be written.
+
+    There is one, since it knows nothing of the file.
+    """
+
+    __slots__ = ()
+
+    room = -1
+    gathered = 0
+    is_idle = True
+    position = 0
+    sends_itself = False
+
+    @property
+    def parts(self) -> list[bytes]:
+        """Nothing is gathered."""
+        return []
+
+    def move(self, position: int) -> None:
+        """Do nothing."""
+
+    def pause(self) -> None:
+        """Do nothing: there is no room."""
+
+    def resume(self) -> None:
+        """Do nothing: there is no room."""
+
+    def put(self, data: bytes) -> NoReturn:
+        """Refuse."""
+        raise io.UnsupportedOperation(f"write of {len(data)} bytes")
+
+    async def wait_room(self) -> None:
+        """Do not wait."""
+
+    async def drain(self) -> None:
+        """Do not wait."""
+
+    async def call_alone(self, function: Callable[..., Any], *_: object) -> NoReturn:
+        """Refuse."""
+        raise io.UnsupportedOperation(function.__name__)
+
+    def finish(self) -> Future[None]:
+        """Refuse: there is nothing to write before closing."""
+        raise io.UnsupportedOperation("finish")
+
+    def end(self) -> None:
+        """Do nothing."""
+
+    def let_go(self) -> None:
+        """Do nothing."""
+
+
+IDLE = Idle()
