@@ -1,4 +1,4 @@
-"""aiofiles 25.1.0: a file whose opening is cancelled is left to the garbage collector.
+"""aiofiles 25.1.0: a file whose opening is cancelled is dropped without being closed.
 
 The file is opened in a thread, which nothing can stop. Where the task that waits for it has been
 cancelled, the open file comes back to nobody: it is closed when its last reference happens to go,

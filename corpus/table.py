@@ -77,7 +77,7 @@ CASES = (
         finds=(Category.SLOT, Category.STARVATION),
     ),
     Case("aiorwlock_writer.py:scenario", ("aiorwlock==1.5.1",)),
-    Case("aiofiles_open.py:scenario", ("aiofiles==25.1.0",), finds=(Category.COLLECTED,)),
+    Case("aiofiles_open.py:scenario", ("aiofiles==25.1.0",), finds=(Category.DROPPED,)),
     Case("aiofiles_open.py:twin", ("aiofiles==25.1.0",)),
     Case(
         "redis_command.py:scenario",

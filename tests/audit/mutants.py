@@ -700,10 +700,10 @@ async def waits_for_what_never_comes(mended: bool) -> None:
                 await ready.wait()
 
 
-# Closed only by the garbage collector
+# Closed only by the garbage collector, or as it is dropped
 
 
-@planted("closed only by the garbage collector", EVERY)
+@planted("dropped without being closed", EVERY)
 async def drops_a_file(mended: bool) -> None:
     file = Path(os.devnull).open()  # noqa: SIM115
     try:
@@ -727,7 +727,7 @@ class Cycle:
             give_back(self.fd)
 
 
-@planted("closed only by the garbage collector", EVERY, setup=silent_server)
+@planted("dropped without being closed", EVERY, setup=silent_server)
 async def drops_its_streams(mended: bool, port: int) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     try:

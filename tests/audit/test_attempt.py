@@ -30,7 +30,7 @@ def test_after_a_hang_what_was_normal_before_the_tear_down_is_not_taken_for_norm
                 try:
                     await asyncio.Event().wait()
                 except asyncio.CancelledError:
-                    if len(left) > 3:
+                    if len(left) % 4 == 0:
                         raise
                     left.append(os.dup(left[0]))
 
@@ -38,7 +38,7 @@ def test_after_a_hang_what_was_normal_before_the_tear_down_is_not_taken_for_norm
     for descriptor in left:
         os.close(descriptor)
     found = [finding.category for finding in report.findings]
-    assert found.count(Category.DESCRIPTOR) == len(left)
+    assert found.count(Category.DESCRIPTOR) == 4
     assert Category.HANG in found
 
 

@@ -73,7 +73,7 @@ def test_a_race_that_a_cancellation_has_lost_is_run_again() -> None:
 
     report = audit(leaks_unless_it_is_quick, deliveries=["anyio"])
     mutants.clear()
-    assert runs == 5
+    assert runs == 7  # what is found is made again, twice
     assert [each.category for each in report.findings] == [Category.DESCRIPTOR]
 
 

@@ -98,8 +98,17 @@ def test_attempts_are_told_with_their_findings() -> None:
         "delivery": "late",
         "outcome": "cancelled",
         "findings": [
-            {"category": "hang", "evidence": "no end", "detail": "more of it\n  about no end"}
+            {
+                "category": "hang",
+                "evidence": "no end",
+                "detail": "more of it\n  about no end",
+                "key": deep.findings[0].key,
+                "seen": 1,
+                "runs": 1,
+                "excuse": "",
+            }
         ],
+        "excused": [],
         "unresolved": "",
         "detail": "",
         "replay": "withal audit waiting.py:use_pool --at 1+2:late",

@@ -18,7 +18,7 @@ from tests.audit.records import (
     record,
 )
 from withal.audit.formats.junit import render
-from withal.audit.record import Delivery, Record, Verdict
+from withal.audit.record import Category, Delivery, Record, Verdict
 
 Element = ElementTree.Element
 
@@ -72,15 +72,16 @@ def test_each_attempt_is_a_case() -> None:
 def test_an_attempt_with_findings_is_one_failure_with_all_of_them() -> None:
     (failure,) = case_named(UNSAFE, "2:late")
     assert failure.tag == "failure"
+    keys = {each.category: each.key for each in UNSAFE.attempts[3].findings}
     assert failure.attrib == {
         "message": "descriptor: descriptor 9 is still open",
         "type": "descriptor",
     }
     assert failure.text == (
-        "descriptor: descriptor 9 is still open\n"
+        f"descriptor: descriptor 9 is still open [{keys[Category.DESCRIPTOR]}]\n"
         "more of it\n"
         "  about descriptor 9 is still open\n"
-        "task: the task `beat` still runs\n"
+        f"task: the task `beat` still runs [{keys[Category.TASK]}]\n"
         "more of it\n"
         "  about the task `beat` still runs\n"
         "replay: withal audit waiting.py:use_pool --at 2:late"

@@ -64,7 +64,10 @@ ALLOWED = {
         "stacks",
         "codeFlows",
         "properties",
+        "partialFingerprints",
+        "suppressions",
     },
+    "suppression": {"kind", "justification"},
     "invocation": {"executionSuccessful", "toolExecutionNotifications"},
     "notification": {"level", "message"},
     "codeFlow": {"threadFlows"},
@@ -172,9 +175,10 @@ def test_relative_addresses_lead_to_the_files(root: Path) -> None:
 
 def test_a_message_tells_what_how_and_the_command_that_replays_it() -> None:
     first = run_of(UNSAFE)["results"][0]
+    key = first["partialFingerprints"]["withalKey/v1"]
     assert first["message"]["text"] == (
-        "descriptor: descriptor 7 is still open (cancelled when what it awaits is done, and its"
-        " result about to be dropped, at suspension 1)."
+        f"descriptor: descriptor 7 is still open [{key}] (cancelled when what it awaits is done,"
+        " and its result about to be dropped, at suspension 1)."
         " Replay: withal audit waiting.py:use_pool --at 1:late"
     )
     assert first["properties"]["detail"] == "more of it\n  about descriptor 7 is still open"
@@ -226,4 +230,4 @@ def test_code_without_a_file_has_a_logical_location_only() -> None:
 
 def test_nothing_that_was_seen_becomes_a_placeholder_or_a_link() -> None:
     text = told_at("/x.py", "{0} [here](http://host.example) {}")["message"]["text"]
-    assert text.startswith("task: {{0}} [here] (http://host.example) {{}} (cancelled when")
+    assert text.startswith("task: {{0}} [here] (http://host.example) {{}} [")

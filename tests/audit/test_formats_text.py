@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,10 +23,24 @@ from tests.audit.records import (
     record,
     site_in_file,
 )
-from withal.audit.formats.text import render, render_attempt, render_points
-from withal.audit.record import Category, Delivery, Record, Suspension, Verdict
+from withal._core.site import Site
+from withal.audit.formats import text as form
+from withal.audit.formats.text import render_points
+from withal.audit.record import Attempt, Category, Delivery, Record, Suspension, Verdict
 
 LATE, EARLY = Delivery.LATE, Delivery.EARLY
+
+
+def without_keys(text: str) -> str:
+    return re.sub(r" \[[0-9a-f]{10}\]", "", text)
+
+
+def render(record: Record) -> str:
+    return without_keys(form.render(record))
+
+
+def render_attempt(record: Record, attempt: Attempt) -> str:
+    return without_keys(form.render_attempt(record, attempt))
 
 
 @pytest.fixture(autouse=True)
@@ -240,6 +257,36 @@ def test_a_finding_names_the_task_that_was_cancelled_if_it_is_not_the_scenarios(
     assert "  3:late  task  it runs (cancelled in the task heartbeat)\n" in text
 
 
+def test_a_finding_has_its_key_and_how_often_it_was_seen() -> None:
+    (plain,) = attempt(1, LATE, (Category.SLOT, "held")).findings
+
+    def told(**changes: int) -> str:
+        one = replace(attempt(1, LATE), findings=(replace(plain, **changes),))  # type: ignore[arg-type]
+        return form.render(record(one))
+
+    assert f"  1:late  lock or slot  held [{plain.key}]\n" in told()
+    assert f"  1:late  lock or slot  held (3 of 3) [{plain.key}]\n" in told(seen=3, runs=3)
+    assert f"  1:late  lock or slot  held (flaky: 1 of 3) [{plain.key}]\n" in told(seen=1, runs=3)
+
+
+def test_what_does_not_decide_the_verdict_is_told_apart() -> None:
+    (plain,) = attempt(1, LATE, (Category.SLOT, "held")).findings
+    one = replace(attempt(1, LATE), excused=(replace(plain, excuse="known"),))
+    text = render(record(one))
+    assert text.startswith("safe: ")
+    assert "\ntold apart, and no finding:\n  1:late  lock or slot: held: known\n" in text
+    assert "\nlock or slot: held (no finding: known)\n" in render_attempt(record(one), one)
+
+
+def test_the_innermost_place_is_told_where_it_is_in_a_library() -> None:
+    chain = (*SUSPENSIONS[0].chain, Site(asyncio.sleep.__code__, 0))
+    where = Suspension(1, "scenario", chain, "Future")
+    text = render(record(attempt(1, LATE, (Category.TASK, "it runs"), suspension=where)))
+    line = asyncio.sleep.__code__.co_firstlineno
+    waits_at = f"(waits at asyncio/tasks.py:{line} in sleep)"
+    assert f"\ntests/audit/waiting.py:22 in connect {waits_at}\n" in text
+
+
 def test_source_that_cannot_be_read_is_left_out() -> None:
     gone = Suspension(1, "scenario", (site_in_file("/no/such\x00file.py"),), "Future")
     one = attempt(1, LATE, suspension=gone)
@@ -263,4 +310,6 @@ def test_hostile_text_is_told_escaped_and_on_its_line() -> None:
     escaped = (
         HOSTILE.encode("unicode_escape", "surrogatepass").decode().replace("\\U0001f388", "🎈")
     )
-    assert f"  1:early  wrong answer  {escaped}\n" in render(EVERYWHERE_HOSTILE)
+    assert f"  1:early  wrong answer  {escaped} (cancelled in the task {escaped})\n" in render(
+        EVERYWHERE_HOSTILE
+    )

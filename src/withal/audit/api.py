@@ -14,12 +14,15 @@ from typing import final
 
 from withal.audit.attempt import Options
 from withal.audit.complaints import collecting_by_hand
-from withal.audit.exploration import Address, Exploration, OnAttempt
+from withal.audit.exploration import Exploration, OnAttempt
+from withal.audit.formats.words import counted
 from withal.audit.record import DEFAULT_TIMEOUT, Delivery
 from withal.audit.report import Report
 from withal.audit.scenario import Run, Scenario, Setup, scenario_of
 from withal.audit.session import Session, session
 from withal.audit.shutdown import noting_threads
+from withal.audit.steps import Address
+from withal.audit.stopping import Stop, Stopped, asked
 
 BOTH = Delivery.EARLY, Delivery.LATE
 
@@ -34,6 +37,7 @@ def audit(
     children: bool = False,
     loop_factory: Callable[[], AbstractEventLoop] | None = None,
     timeout: float = DEFAULT_TIMEOUT,
+    max_time: float | None = None,
     at: str | None = None,
     target: str | None = None,
     command: str = "",
@@ -65,6 +69,8 @@ def audit(
             judged without a probe.
         loop_factory: makes the loops, such as ``uvloop.new_event_loop``; asyncio's by default.
         timeout: seconds that the scenario, and each use of the environment, may take.
+        max_time: seconds after which the audit ends, with what was seen so far. The verdict is then
+            unresolved, if nothing was found.
         at: the address of a single attempt that is to be made again, such as ``"3:late"``.
         target: where the command line finds the scenario, for the report.
         command: what makes one attempt again if its address is added, for the report.
@@ -104,7 +110,12 @@ def audit(
             exploration.replay(address)
 
     audited = _Audited(
-        scenario_of(scenario, setup, probe), loop_factory, timeout, explore, children=children
+        scenario_of(scenario, setup, probe),
+        loop_factory,
+        timeout,
+        explore,
+        children=children,
+        max_time=max_time,
     )
     report = audited.report()
     if address is not None:
@@ -154,10 +165,14 @@ class _Audited:
         explore: Callable[[Exploration], None],
         *,
         children: bool = False,
+        max_time: float | None = None,
     ) -> None:
         _refuse_a_running_loop()
         if not timeout > 0:
             raise ValueError(f"timeout is a number of seconds above zero; got {timeout!r}")
+        if max_time is not None and not max_time > 0:
+            raise ValueError(f"max_time is a number of seconds above zero; got {max_time!r}")
+        self._max_time = max_time
         self._scenario = scenario
         self._options = Options(timeout, loop_factory or asyncio.new_event_loop)
         self._explore = explore
@@ -165,8 +180,9 @@ class _Audited:
 
     def report(self) -> Report:
         started = monotonic()
+        stop = Stop(self._max_time, also=asked.get())
         with noting_threads(), ExitStack() as kept, collecting_by_hand():
-            current = Session(kept, self._options.timeout)
+            current = Session(kept, self._options.timeout, stop)
             exploration = Exploration(
                 self._scenario, self._options, current, children=self._children
             )
@@ -188,9 +204,13 @@ class _Audited:
 
     def _run(self, current: Session, exploration: Exploration) -> None:
         session.set(current)
-        exploration.see_what_is_normal()
-        if not exploration.failure:
-            self._explore(exploration)
+        try:
+            exploration.see_what_is_normal()
+            if not exploration.failure:
+                self._explore(exploration)
+        except Stopped as stopped:
+            made = counted(len(exploration.attempts), "attempt")
+            exploration.reasons.append(f"stopped early, after {made}: {stopped}")
 
 
 def _delivery(name: Delivery | str) -> Delivery:

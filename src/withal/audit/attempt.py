@@ -23,7 +23,7 @@ from withal.audit.injection import Target, Watch
 from withal.audit.judgement import PROBE, failure_of, judge, judge_alone, judge_probe
 from withal.audit.look import Look
 from withal.audit.record import Category
-from withal.audit.residue import Counts, Piece
+from withal.audit.residue import Counts, Piece, told_once
 from withal.audit.scenario import Scenario, ScenarioError
 from withal.audit.session import Session
 from withal.audit.standstill import why_in_vain
@@ -142,7 +142,7 @@ class _Run:
         seen.difference = watch.difference
         seen.came_late = watch.came_late
         seen.bypassed = watch.is_bypassed
-        seen.pieces = self._session.unexpected(seen.pieces + self._session.noted)
+        seen.pieces = self._session.unexpected(told_once(seen.pieces + self._session.noted))
         return seen
 
     async def _main(self, normal: list[Counts] | None) -> None:

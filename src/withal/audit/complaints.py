@@ -32,6 +32,16 @@ class Complaints:
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
+        self._unclosed = Category.DROPPED
+
+    @contextmanager
+    def collecting(self) -> Generator[None]:
+        """Hear what is said meanwhile as said of what the garbage collector has closed."""
+        self._unclosed = Category.COLLECTED
+        try:
+            yield
+        finally:
+            self._unclosed = Category.DROPPED
 
     @contextmanager
     def listening(self) -> Generator[Complaints]:
@@ -63,7 +73,7 @@ class Complaints:
     ) -> None:
         if issubclass(category, ResourceWarning):
             text = str(message)
-            self._add(Category.COLLECTED, text, text)
+            self._add(self._unclosed, text, text)
         else:
             self._show(message, category, *args, **kwargs)
 
@@ -91,7 +101,7 @@ class Complaints:
             task = context.get("task")
             self._add(Category.TASK, DESTROYED, f"{message} {task!r}")
         elif message.startswith("Unclosed"):
-            self._add(Category.COLLECTED, message, message)
+            self._add(self._unclosed, message, message)
         else:
             told = f"{message}: {error!r}" if error is not None else message
             self._add(Category.CLEANUP, told, told, traceback_of(error))

@@ -10,12 +10,16 @@ from typing import Any
 
 from withal._core.credentials import text_without_credentials
 from withal.audit.injection import stack_of
-from withal.audit.record import ASYNCIO
+from withal.audit.libraries import is_plumbing
+from withal.audit.naming import name_of, named
 
 
 def place_of(stack: Sequence[FrameType]) -> str:
-    """Return, with a word before it, the innermost place of a stack that is not asyncio's own."""
-    own = [frame for frame in stack if ASYNCIO not in frame.f_code.co_filename] or stack
+    """Return, with a word before it, the innermost place of a stack that is no library's own.
+
+    That is outside of asyncio, anyio and the standard library, or else the innermost.
+    """
+    own = [frame for frame in stack if not is_plumbing(frame.f_code.co_filename)] or stack
     return f" at {_line(own[-1])}" if own else ""
 
 
@@ -32,13 +36,27 @@ def listing(stack: Iterable[FrameType]) -> str:
 def stacks_of(tasks: Iterable[Task[Any]]) -> str:
     """Return where each of these tasks waits, as far as they have not ended."""
     waiting = (task for task in tasks if not task.done())
-    return "\n".join(f"{task.get_name()}:\n{listing(stack_of(task))}" for task in waiting)
+    return "\n".join(f"{name_of_task(task)}:\n{listing(stack_of(task))}" for task in waiting)
+
+
+def name_of_task(task: Task[Any]) -> str:
+    """Return what a task is called, and what it runs; only that, if nobody has named the task."""
+    return named(task.get_name(), name_of(task.get_coro()))
 
 
 def told(error: BaseException) -> str:
-    """Return an error in a line."""
+    """Return an error in a line; of an assertion that says nothing, the line that failed."""
     text = text_without_credentials(" ".join(str(error).split()))
+    if not text and isinstance(error, AssertionError):
+        text = _failed_line(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _failed_line(error: BaseException) -> str:
+    summary = traceback.extract_tb(error.__traceback__)
+    if not summary or not summary[-1].line:
+        return ""
+    return f"{' '.join(summary[-1].line.split())}{raised_at(error)}"
 
 
 def raised_at(error: BaseException) -> str:

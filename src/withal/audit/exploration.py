@@ -8,23 +8,23 @@ depth of 2 each suspension of the clean-up that follows too, and so on.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import resource
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias, final
 
 from withal.audit.attempt import Observation, Options, attempt
 from withal.audit.delivery import AROUND_THE_SCENARIO
 from withal.audit.injection import Target
 from withal.audit.naming import file_of
-from withal.audit.record import Attempt, Category, Delivery, Finding, Suspension, Verdict
-from withal.audit.residue import Counts, Piece
+from withal.audit.record import Attempt, Delivery, Suspension, Verdict
+from withal.audit.residue import Counts
+from withal.audit.results import aftermath, result_of
 from withal.audit.scenario import Scenario
 from withal.audit.session import Session
 from withal.audit.signals import is_signal
+from withal.audit.steps import Address, Point, Step
 from withal.audit.trace import (
     Mark,
     Path,
@@ -35,75 +35,13 @@ from withal.audit.trace import (
 
 _BASELINES = 6  # at most, in search of two that are alike
 _TRIES = 12  # for an attempt that was not suspended where it was to be struck
+_TIMES = 3  # that what is found is made, to see whether it comes each time
 _RACES = 3  # for one whose cancellation came after the result, which may well be so each time
 _MOST = 5000  # suspensions of one scenario that are struck; one that polls has no end of them
 _ROOM = 64  # descriptors that must be left for an attempt
 
 OnAttempt: TypeAlias = Callable[[int, int, int], None]
 """Called after each attempt with how many were made, how many are known of, and are unsafe."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Which attempt: ``3:late``, or ``3+2:late`` when it is cancelled again two suspensions later.
-
-    Attributes:
-        numbers: the suspension, and how many suspensions of the same task later it comes again.
-        delivery: how.
-    """
-
-    numbers: tuple[int, ...]
-    delivery: Delivery
-
-    def __str__(self) -> str:
-        return f"{'+'.join(map(str, self.numbers))}:{self.delivery}"
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read an address as it is written in reports.
-
-        Raises:
-            ValueError: it is none.
-        """
-        numbers, colon, delivery = text.partition(":")
-        parts = numbers.split("+")
-        known = delivery in set(Delivery)
-        if not (colon and known and all(part.isdecimal() and int(part) > 0 for part in parts)):
-            raise ValueError(
-                f"{text!r} is no address of an attempt; write the suspension's number and "
-                f"the delivery ({', '.join(Delivery)}), as in 3:late, or 3+2:late"
-            )
-        return cls(tuple(map(int, parts)), Delivery(delivery))
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """A suspension that was seen, and what came before it."""
-
-    number: int
-    trace: Trace
-    ordinal: int
-
-    @property
-    def suspension(self) -> Suspension:
-        return suspension_of(self.number, self.trace.name, self.trace.marks[self.ordinal - 1])
-
-    @property
-    def expected(self) -> tuple[Mark, ...]:
-        return tuple(self.trace.marks[: self.ordinal])
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """An attempt that is to be made."""
-
-    address: Address
-    target: Target
-    suspension: Suspension
-    after: tuple[Suspension, ...]
 
 
 @final
@@ -123,13 +61,15 @@ class Exploration:
         self, scenario: Scenario, options: Options, session: Session, *, children: bool = False
     ) -> None:
         self._scenario = scenario
+        self._stop = session.stop
+        self._confirmed = set[str]()
         self._file = file_of(scenario.run)
         self._children = children
         self._background = frozenset[Path]()
         self._options = options
         self._session = session
         self._normal: list[Counts] = []
-        self.points: list[_Point] = []
+        self.points: list[Point] = []
         self.attempts: list[Attempt] = []
         self.reasons: list[str] = []
         self.failure = ""
@@ -151,7 +91,7 @@ class Exploration:
         """The points as a report has them."""
         return tuple(point.suspension for point in self.points if self._is_struck(point))
 
-    def _is_struck(self, point: _Point) -> bool:
+    def _is_struck(self, point: Point) -> bool:
         return self._children or point.trace.path not in self._background
 
     def see_what_is_normal(self) -> None:
@@ -196,6 +136,7 @@ class Exploration:
         return [trace for trace in seen.traces if trace.path not in background]
 
     def _run(self) -> Observation:
+        self._stop.check()
         seen = attempt(self._scenario, self._options, self._session)
         self.failure = self.failure or seen.failure
         self.reasons += [each for each in self._session.unmet if each not in self.reasons]
@@ -209,7 +150,7 @@ class Exploration:
         places = [
             (trace, ordinal + 1) for trace in traces for ordinal in range(trace.within_scenario)
         ]
-        self.points = [_Point(n, *place) for n, place in enumerate(places[:_MOST], 1)]
+        self.points = [Point(n, *place) for n, place in enumerate(places[:_MOST], 1)]
         if not self.suspensions:
             self.reasons.append(
                 "it never suspends, so it cannot be cancelled; if it waits only for what somebody "
@@ -259,7 +200,7 @@ class Exploration:
         )
         if step is None:
             raise ValueError(f"{address.delivery} does not apply at suspension {first}")
-        seen = self._make(step)
+        seen = self._make(step, times=1)
         for number in later:
             deeper = list(self._deeper(step, seen))
             if number > len(deeper):
@@ -268,10 +209,10 @@ class Exploration:
                     f"{len(deeper)} times"
                 )
             step = deeper[number - 1]
-            seen = self._make(step)
-        self.attempts = [replace(self.attempts[-1], detail=_aftermath(step, seen))]
+            seen = self._make(step, times=1)
+        self.attempts = [replace(self.attempts[-1], detail=aftermath(step, seen))]
 
-    def _first_steps(self, deliveries: tuple[Delivery, ...]) -> Iterator[_Step]:
+    def _first_steps(self, deliveries: tuple[Delivery, ...]) -> Iterator[Step]:
         for point in self.points:
             for delivery in deliveries:
                 if _applies(delivery, point.trace.path, point.expected[-1]):
@@ -279,9 +220,9 @@ class Exploration:
                     path, expected = point.trace.path, point.expected
                     is_background = path in self._background
                     target = Target(delivery, path, ordinals, expected, is_background)
-                    yield _Step(Address((point.number,), delivery), target, point.suspension, ())
+                    yield Step(Address((point.number,), delivery), target, point.suspension, ())
 
-    def _deeper(self, step: _Step, seen: Observation) -> Iterator[_Step]:
+    def _deeper(self, step: Step, seen: Observation) -> Iterator[Step]:
         """Yield the attempts that strike once more, at each suspension that has followed."""
         target = step.target
         trace = seen.trace_of(target.path)
@@ -296,18 +237,33 @@ class Exploration:
             address = Address((*step.address.numbers, ordinal - last), target.delivery)
             ordinals, expected = (*target.ordinals, ordinal), tuple(trace.marks[:ordinal])
             deeper = replace(target, ordinals=ordinals, expected=expected)
-            yield _Step(address, deeper, suspension, (*step.after, step.suspension))
+            yield Step(address, deeper, suspension, (*step.after, step.suspension))
 
-    def _make(self, step: _Step) -> Observation:
+    def _make(self, step: Step, times: int = _TIMES) -> Observation:
+        """Make an attempt, and what it finds, if that is new, once more, and again."""
+        seen, why = self._came_to(step)
+        result = result_of(step, [seen], why)
+        if not why and any(each.key not in self._confirmed for each in result.findings):
+            again = (self._came_to(step) for _ in range(times - 1))
+            runs = [seen, *(run for run, missed in again if not missed)]
+            result = result_of(step, runs, why)
+            self._confirmed |= {
+                each.key for each in result.findings if each.seen == each.runs == times
+            }
+        self.attempts.append(result)
+        return seen
+
+    def _came_to(self, step: Step) -> tuple[Observation, str]:
+        """Try until the cancellation comes where it should; return why it has not, if so."""
         tries = 0
         while True:
+            self._stop.check()
             seen = attempt(self._scenario, self._options, self._session, self._normal, step.target)
             tries += 1
             why = _unresolved(step, seen)
             lost = seen.came_late and not seen.pieces and tries < _RACES
             if not (why or lost) or tries == _TRIES:
-                self.attempts.append(_told(step, seen, why))
-                return seen
+                return seen, why
 
     def _is_out_of_descriptors(self) -> bool:
         try:
@@ -328,53 +284,7 @@ def _applies(delivery: Delivery, path: Path, mark: Mark) -> bool:
     return not path or delivery not in AROUND_THE_SCENARIO
 
 
-def _told(step: _Step, seen: Observation, why: str) -> Attempt:
-    address = str(step.address)
-    findings = [
-        Finding(
-            address,
-            step.suspension,
-            step.target.delivery,
-            piece.category,
-            piece.evidence + _attribution(piece, step.suspension),
-            piece.detail,
-        )
-        for piece in seen.pieces
-    ]
-    return Attempt(
-        address,
-        step.suspension,
-        step.target.delivery,
-        seen.outcome,
-        findings=() if why and not seen.strikes else tuple(findings),
-        after=step.after,
-        unresolved=why,
-    )
-
-
-def _attribution(piece: Piece, suspension: Suspension) -> str:
-    """Say of what only happens to the code that is audited whose doing it is."""
-    if (
-        piece.category is Category.SWALLOWED
-        and sys.version_info < (3, 12)
-        and any(site.code is asyncio.wait_for.__code__ for site in suspension.chain)
-    ):
-        return "; asyncio.wait_for of CPython 3.11 does so by itself, and not from 3.12 on"
-    return ""
-
-
-def _aftermath(step: _Step, seen: Observation) -> str:
-    """Tell where the task was suspended once it had been cancelled."""
-    trace = seen.trace_of(step.target.path)
-    marks = trace.marks[step.target.ordinals[-1] :] if trace is not None else []
-    if not marks:
-        return "after that the task was not suspended again"
-    places = (suspension_of(number, "", mark) for number, mark in enumerate(marks, 1))
-    listed = (f"  +{each.ordinal}  {each.awaited}, at {each.site}" for each in places)
-    return "\n".join(("after that the task was suspended again, and waited for", *listed))
-
-
-def _unresolved(step: _Step, seen: Observation) -> str:
+def _unresolved(step: Step, seen: Observation) -> str:
     """Return why a run says nothing of the suspension that it was to strike."""
     target = step.target
     if seen.failure:

@@ -200,6 +200,8 @@ class Watch:
         task = _current_task()
         if task is not None:
             self._traces_by_task[task] = trace
+            if trace.path:
+                trace.title = task.get_name()
 
     def suspended(
         self, trace: Trace, coroutine: object, awaited: Future[Any] | None
@@ -220,7 +222,8 @@ class Watch:
         gate = self._gate_at(trace.marks[-1]) if target.delivery in WHILE_PENDING else None
         if gate is None:
             return self._deliverer.deliver(task, awaited)
-        self._deliver_after(gate, task, awaited)
+        # In a turn of its own: only then is the task suspended, and seen to be.
+        self._loop.call_soon(self._deliver_after, gate, task, awaited)
         return None
 
     def _gate_at(self, mark: Mark) -> Callable[[], bool] | None:

@@ -11,6 +11,7 @@ _VARYING = re.compile(
     | (?<![\w.])(?:[\w.+-]+://)?(?:/[^\s'"/<>()\[\],;]+)+/?    # a path or a URL
     | \btmp[a-z0-9_]{8}\b                                     # a name by tempfile
     | \b(?=[0-9a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{6,}\b    # a digest or a token
+    | \b(?=\w*\d[A-Za-z]\w*\d)\w{8,}\b                          # digits among letters: random
     | \d+                                                     # a number, a port, an identifier
     """,
     re.VERBOSE,
@@ -28,5 +29,7 @@ def likeness_of(text: str) -> str:
         "unclosed file <_io.TextIOWrapper name='#' mode='w'>"
         >>> likeness_of("Task-12 at 0x7f3a, peer 127.0.0.1:4567")
         'Task-# at #, peer #.#.#.#:#'
+        >>> likeness_of("unclosed session q7Xk2mP9s of worker-3")
+        'unclosed session # of worker-#'
     """
     return _VARYING.sub("#", text)

@@ -93,9 +93,10 @@ class Look:
         await self._rest(normal, timers)
         allowed = Counts() if normal is None else normal
         before = self._pieces()
-        gc.collect()
-        for _ in range(2):  # a collected transport closes in a turn of its own
-            await asyncio.sleep(0)
+        with self._complaints.collecting():
+            gc.collect()
+            for _ in range(2):  # a collected transport closes in a turn of its own
+                await asyncio.sleep(0)
         complaints = self._complaints.take()
         now = self._pieces() + complaints
         now += _collected(before, now, allowed)
@@ -169,7 +170,7 @@ def _collected(before: list[Piece], now: list[Piece], normal: Counts) -> list[Pi
     """Return what only the garbage collector has ended, where nothing says so as well."""
     still = {piece.evidence for piece in now}
     gone = [each for each in surplus(before, normal) if each.evidence not in still]
-    if any(piece.category is Category.COLLECTED for piece in now):
+    if any(piece.category in {Category.COLLECTED, Category.DROPPED} for piece in now):
         gone = [each for each in gone if each.category is Category.TASK]
     return [
         Piece(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import partial
 from inspect import unwrap
@@ -24,6 +25,21 @@ def name_of(made: object) -> str:
         made = cast("partial[object]", made).func
     name: str = getattr(made, "__qualname__", type(made).__qualname__)
     return name.replace("<locals>.", "")
+
+
+_NUMBERED = re.compile(r"Task-\d+")
+
+
+def named(name: str, function: str) -> str:
+    """Return the name of a task and what it runs; the latter alone, if the name adds nothing.
+
+    Example:
+        >>> named("reader", "Pool.read"), named("Task-12", "Pool.read"), named("", "Pool.read")
+        ('reader (Pool.read)', 'Pool.read', 'Pool.read')
+    """
+    if not name or _NUMBERED.fullmatch(name) or name.endswith(function):
+        return function
+    return f"{name} ({function})"
 
 
 def file_of(made: object) -> str:

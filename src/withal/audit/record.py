@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import shlex
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2s
 from typing import final
 
 from withal._core.site import Site
-
-ASYNCIO = f"{os.sep}asyncio{os.sep}"
-"""In the path of what people know well, and seldom look for."""
+from withal.audit.libraries import is_plumbing
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that a scenario, and each use of its environment, may take by default."""
@@ -72,6 +72,7 @@ class Category(StrEnum):
     THREAD = "thread"
     TASK = "task"
     COLLECTED = "closed only by the garbage collector"
+    DROPPED = "dropped without being closed"
     CLEANUP = "error in clean-up"
 
 
@@ -88,7 +89,8 @@ class Suspension:
         ordinal: its number, from 1. In the run that nobody cancels it counts through the scenario's
             own task first, then through its child tasks in order of creation; in a clean-up it
             counts from the cancellation on.
-        task: which task: ``"scenario"``, or the name of the coroutine function of a child.
+        task: which task: ``"scenario"``, or the name of the coroutine function of a child, after
+            the name that the task has been given, if any.
         chain: where it is suspended, from the task's outermost frame to the innermost.
         awaited: what it waits for, such as ``"Future"``, or ``"a turn of the loop"``.
     """
@@ -100,10 +102,18 @@ class Suspension:
 
     @property
     def site(self) -> Site | None:
-        """The innermost frame that is not asyncio's own, or else the innermost."""
+        """The innermost frame outside of asyncio, anyio and the standard library.
+
+        If there is none, the innermost frame.
+        """
         for site in reversed(self.chain):
-            if ASYNCIO not in site.file:
+            if not is_plumbing(site.file):
                 return site
+        return self.innermost
+
+    @property
+    def innermost(self) -> Site | None:
+        """The innermost frame."""
         return self.chain[-1] if self.chain else None
 
 
@@ -119,6 +129,10 @@ class Finding:
         category: what kind of thing is wrong.
         evidence: what was seen, in a line.
         detail: more of it, in several lines, such as the stack of a task that was left behind.
+        kind: what it is within its category, without what is random or counted.
+        seen: in how many runs of the attempt it was seen.
+        runs: how many times the attempt was made.
+        excuse: why it does not decide the verdict, if it does not.
     """
 
     address: str
@@ -127,6 +141,37 @@ class Finding:
     category: Category
     evidence: str
     detail: str = ""
+    kind: str = ""
+    seen: int = 1
+    runs: int = 1
+    excuse: str = ""
+
+    @property
+    def key(self) -> str:
+        """What this has in common with equal findings, in this audit and in others.
+
+        Ten digits, made of the category and the kind, and of the place: the file's name, the
+        function, and the text of the line. Numbers of lines and of suspensions do not count, nor
+        does how it was cancelled.
+        """
+        site = self.suspension.site
+        place = ("", "", "")
+        if site is not None:
+            place = os.path.basename(site.file), site.code.co_qualname, _line_of(site)
+        parts = (self.category, self.kind, *place)
+        return blake2s("\0".join(parts).encode(errors="replace"), digest_size=5).hexdigest()
+
+    @property
+    def is_flaky(self) -> bool:
+        """Whether it was not seen each time."""
+        return self.seen < self.runs
+
+
+def _line_of(site: Site) -> str:
+    try:
+        return linecache.getline(site.file, site.line).strip()
+    except ValueError:  # no file can have such a name
+        return ""
 
 
 @final
@@ -143,6 +188,7 @@ class Attempt:
         findings: what is wrong.
         unresolved: why the attempt says nothing, if it does not.
         detail: what was seen besides, where a single attempt is replayed.
+        excused: what is wrong, too, and does not decide the verdict: each finding says why.
     """
 
     address: str
@@ -153,6 +199,7 @@ class Attempt:
     after: tuple[Suspension, ...] = ()
     unresolved: str = ""
     detail: str = ""
+    excused: tuple[Finding, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -206,6 +253,11 @@ class Record:
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong, in the order of the attempts."""
         return tuple(finding for attempt in self.attempts for finding in attempt.findings)
+
+    @property
+    def excused(self) -> tuple[Finding, ...]:
+        """What is wrong, too, and does not decide the verdict, in the order of the attempts."""
+        return tuple(finding for attempt in self.attempts for finding in attempt.excused)
 
     def replay(self, address: str) -> str:
         """Return the command, or the call, that makes one attempt again, in full detail."""

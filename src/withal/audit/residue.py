@@ -25,7 +25,7 @@ from typing import Any, cast, final
 from weakref import ReferenceType
 
 from withal._core.descriptors import open_descriptors
-from withal.audit.evidence import listing, place_of
+from withal.audit.evidence import listing, name_of_task, place_of
 from withal.audit.injection import stack_of
 from withal.audit.likeness import likeness_of
 from withal.audit.naming import name_of
@@ -49,12 +49,14 @@ class Piece:
         kind: what it is counted as.
         evidence: what it is, in a line.
         detail: more of it, in several lines.
+        known_as: what a warning calls it once it is collected.
     """
 
     category: Category
     kind: str
     evidence: str
     detail: str = ""
+    known_as: tuple[str, ...] = ()
 
 
 Counts = Counter[tuple[Category, str]]
@@ -123,6 +125,23 @@ def surplus(pieces: Iterable[Piece], normal: Counts) -> list[Piece]:
     return beyond
 
 
+def told_once(pieces: Iterable[Piece]) -> list[Piece]:
+    """Return the pieces without what was open at one look and was collected by the next."""
+    pieces = list(pieces)
+    warnings = [
+        each.evidence for each in pieces if each.category in {Category.COLLECTED, Category.DROPPED}
+    ]
+    return [
+        each
+        for each in pieces
+        if not any(
+            re.search(rf"{re.escape(name)}(?!\d)", warning)
+            for name in each.known_as
+            for warning in warnings
+        )
+    ]
+
+
 def count(pieces: Iterable[Piece]) -> Counts:
     """Count pieces by what they are counted as."""
     return Counter((piece.category, piece.kind) for piece in pieces)
@@ -132,10 +151,13 @@ def count(pieces: Iterable[Piece]) -> Counts:
 
 
 def _descriptor_piece(fd: int, link: str) -> Piece:
+    number = f"fd={fd}"
     if link.startswith("socket:"):
-        return Piece(Category.TRANSPORT, "socket", f"socket {fd} is open{_ends_of(fd)}")
+        words = f"socket {fd} is open{_ends_of(fd)}"
+        return Piece(Category.TRANSPORT, "socket", words, known_as=(number,))
     kind = re.sub(r"\[\d+\]", "", link) if not link.startswith("/") else "file"
-    return Piece(Category.DESCRIPTOR, kind, f"descriptor {fd} is open on {link}")
+    words = f"descriptor {fd} is open on {link}"
+    return Piece(Category.DESCRIPTOR, kind, words, known_as=(number, f"name={link!r}"))
 
 
 def _listens_at(descriptors: Iterable[tuple[int, str]]) -> set[object]:
@@ -271,9 +293,8 @@ def is_idle(frame: FrameType) -> bool:
 
 def _task_piece(task: Task[Any]) -> Piece:
     stack = list(stack_of(task))
-    name = name_of(task.get_coro())
-    who = f"{task.get_name()!r} of {name}"
-    return Piece(Category.TASK, name, f"task {who} still waits{place_of(stack)}", listing(stack))
+    words = f"task {name_of_task(task)} still waits{place_of(stack)}"
+    return Piece(Category.TASK, name_of(task.get_coro()), words, listing(stack))
 
 
 def _watched_descriptors(

@@ -16,6 +16,7 @@ from weakref import ReferenceType, WeakSet
 
 from withal.audit.record import Category
 from withal.audit.residue import Piece
+from withal.audit.stopping import Stop
 
 session: ContextVar[Session | None] = ContextVar("session", default=None)
 
@@ -28,6 +29,7 @@ class Session:
 
     Attributes:
         timeout: seconds that each use of the environment may take.
+        stop: whether the audit is to end early.
         kept: what lasts for the whole audit, and is closed with it.
         shared: the same by name, for fixtures that ask for one thing in each attempt.
         processes: those that are kept, which do not end with the attempt that has started them.
@@ -41,8 +43,9 @@ class Session:
         gates: what asks a fixture, at this suspension, whether the scenario may be cancelled yet.
     """
 
-    def __init__(self, kept: ExitStack, timeout: float) -> None:
+    def __init__(self, kept: ExitStack, timeout: float, stop: Stop | None = None) -> None:
         self.timeout = timeout
+        self.stop = stop or Stop()
         self.tasks: WeakSet[Task[Any]] = WeakSet()
         self.kept = kept
         self.shared: dict[object, Any] = {}

@@ -7,6 +7,7 @@ from asyncio import AbstractEventLoop, Task
 from typing import Any
 
 from withal.audit.residue import threads_at_work
+from withal.audit.session import session
 
 _LOOK = 0.02  # seconds between two looks
 
@@ -17,7 +18,11 @@ async def why_in_vain(task: Task[Any], timeout: float) -> str:
     Args:
         task: what is waited for. It is not cancelled.
         timeout: seconds.
+
+    Raises:
+        Stopped: the audit is to end.
     """
+    current = session.get()
     loop = asyncio.get_running_loop()
     until = loop.time() + timeout
     stood_still = False
@@ -25,6 +30,8 @@ async def why_in_vain(task: Task[Any], timeout: float) -> str:
         await asyncio.wait((task,), timeout=min(_LOOK, left))
         if task.done():
             return ""
+        if current is not None:
+            current.stop.check()
         stands_still = _stands_still(loop)
         if stands_still and stood_still:
             return "nothing can wake it any more"

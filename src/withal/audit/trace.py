@@ -13,7 +13,7 @@ from types import CodeType
 from typing import TypeAlias, cast, final
 
 from withal._core.site import Site, suspended_frames
-from withal.audit.naming import name_of
+from withal.audit.naming import name_of, named
 from withal.audit.record import Suspension
 from withal.audit.scenario import Scenario
 
@@ -51,7 +51,7 @@ class Trace:
 
     Attributes:
         path: which task it is.
-        name: what people call it.
+        function: the name of its coroutine function.
         marks: where it was suspended.
         children: how many tasks it has started.
         file: the file that its coroutine is defined in.
@@ -59,10 +59,11 @@ class Trace:
         is_awaited: whether a task, a group or the like waited for it when it ended.
         outlived: whether it was still there when the scenario had ended.
         marks_at_end: how many marks it had by then.
+        title: the name that the task was given.
     """
 
     path: Path
-    name: str
+    function: str
     marks: list[Mark] = field(default_factory=list["Mark"])
     children: int = 0
     file: str = ""
@@ -70,6 +71,12 @@ class Trace:
     is_awaited: bool = False
     outlived: bool = False
     marks_at_end: int | None = None
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return named(self.title, self.function)
 
     @property
     def within_scenario(self) -> int:

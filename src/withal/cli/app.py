@@ -148,6 +148,10 @@ def audit(
         float,
         typer.Option(metavar="SECONDS", min=0.001, help="How long a run, or a probe, may take."),
     ] = DEFAULT_TIMEOUT,
+    max_time: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.001, help="End after this time with a report."),
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(metavar="N:HOW", help="Make one attempt again, and tell all of it."),
@@ -183,7 +187,7 @@ def audit(
       2    the arguments are wrong, or something is not installed
       3    unresolved: not all could be tried, and nothing was found in the rest
       4    the scenario fails although nobody cancels it
-      130  stopped by Ctrl-C
+      130  stopped by Ctrl-C, with the report so far (143 by SIGTERM)
     """
     from withal.cli.audit import AuditOptions, audit_command
 
@@ -193,6 +197,7 @@ def audit(
         children=children,
         loop=loop,
         timeout=timeout,
+        max_time=max_time,
         at=at,
         only_list=list_,
         form=form,

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EISDIR, ENOENT
 from pathlib import Path
+from signal import Signals, signal
 from time import monotonic
+from types import FrameType
 from typing import TextIO, cast, final
 
 from rich.console import Console
@@ -20,6 +22,7 @@ from withal.audit.api import BOTH
 from withal.audit.formats import html, json, junit, sarif, text
 from withal.audit.record import DEFAULT_TIMEOUT
 from withal.audit.shutdown import noting_threads
+from withal.audit.stopping import Stop, asked
 from withal.cli.choices import Format, Loop
 from withal.cli.complaint import complain
 from withal.cli.program_output import dropped, on_standard_error, standard_error
@@ -29,6 +32,7 @@ from withal.cli.target import TargetError, load
 _STATUS = {Verdict.SAFE: 0, Verdict.UNSAFE: 1, Verdict.UNRESOLVED: 3, Verdict.ERROR: 4}
 _USAGE = 2
 _INTERRUPTED = 130
+_SIGNALLED = 128  # and the number of the signal, as shells have it
 _BETWEEN = 0.1  # seconds between two pictures of the progress
 
 
@@ -43,6 +47,7 @@ class AuditOptions:
         children: whether also tasks that only a loop that shuts down cancels.
         loop: in which event loop.
         timeout: seconds for each use of the environment.
+        max_time: seconds for all of it, if there is a limit.
         at: the one attempt that is to be made again.
         only_list: whether only its suspensions are to be listed.
         form: of the report.
@@ -54,6 +59,7 @@ class AuditOptions:
     children: bool = False
     loop: Loop = Loop.ASYNCIO
     timeout: float = DEFAULT_TIMEOUT
+    max_time: float | None = None
     at: str | None = None
     only_list: bool = False
     form: Format = Format.TEXT
@@ -73,7 +79,8 @@ def audit_command(target: str, options: AuditOptions) -> int:
     """Audit, show progress, print or write the report, and return the status to exit with."""
     try:
         _check(options)
-        report = _audited(target, options)
+        with stopped_by_signals() as stopped_by:
+            report = _audited(target, options)
         _write(_rendered(report, options), options.output)
     except (TargetError, ScenarioError, TypeError, ValueError) as error:
         complain(str(error))
@@ -84,9 +91,37 @@ def audit_command(target: str, options: AuditOptions) -> int:
     except OSError as error:
         complain(f"{error.filename or options.output}: {error.strerror}")
         return _USAGE
+    if stopped_by:
+        complain(f"stopped by {stopped_by[0].name}; the report is of what was tried so far")
+        return _SIGNALLED + stopped_by[0]
     if options.only_list and report.verdict is Verdict.UNRESOLVED:
         return 0
     return _STATUS[report.verdict]
+
+
+@contextmanager
+def stopped_by_signals() -> Generator[list[Signals]]:
+    """Have SIGINT and SIGTERM end the audit with what was seen so far; yield which has come.
+
+    A second one ends the command at once.
+    """
+    come: list[Signals] = []
+    stop = Stop()
+
+    def stop_soon(number: int, frame: FrameType | None) -> None:
+        if come:
+            raise KeyboardInterrupt
+        come.append(Signals(number))
+        stop.request(Signals(number).name)
+
+    before = {each: signal(each, stop_soon) for each in (Signals.SIGINT, Signals.SIGTERM)}
+    token = asked.set(stop)
+    try:
+        yield come
+    finally:
+        asked.reset(token)
+        for each, handler in before.items():
+            signal(each, handler)
 
 
 def _check(options: AuditOptions) -> None:
@@ -131,6 +166,7 @@ def _made(target: str, options: AuditOptions, terminal: TextIO) -> Report:
             children=options.children,
             loop_factory=loop_factory,
             timeout=options.timeout,
+            max_time=options.max_time,
             at=options.at,
             target=target,
             on_attempt=on_attempt,

@@ -11,7 +11,7 @@ from typing import Final, TypedDict
 
 from withal._core.site import Site
 from withal.audit.formats.places import Places
-from withal.audit.record import Attempt, Record, Suspension
+from withal.audit.record import Attempt, Finding, Record, Suspension
 
 VERSION: Final = 1
 
@@ -33,11 +33,11 @@ class Suspended(TypedDict):
     ordinal: int
     """Its number, from 1, counted as `Suspension` says."""
     task: str
-    """``"scenario"``, or the name of a child's coroutine function."""
+    """``"scenario"``, or what the child is called."""
     awaited: str
     """What it waits for."""
     site: Frame | None
-    """The innermost frame that is not asyncio's own, or else the innermost."""
+    """The innermost frame outside of asyncio, anyio and the standard library, if there is one."""
     chain: list[Frame]
     """From the task's outermost frame to the innermost."""
 
@@ -51,6 +51,14 @@ class Found(TypedDict):
     """What was seen, in a line."""
     detail: str
     """More of it, in several lines; may be empty."""
+    key: str
+    """What it has in common with equal findings, in this audit and in others."""
+    seen: int
+    """In how many runs of the attempt it was seen."""
+    runs: int
+    """How many times the attempt was made."""
+    excuse: str
+    """Why it does not decide the verdict; empty where it does."""
 
 
 class Tried(TypedDict):
@@ -66,6 +74,8 @@ class Tried(TypedDict):
     """How the scenario ended."""
     findings: list[Found]
     """What is wrong."""
+    excused: list[Found]
+    """What is wrong, too, and does not decide the verdict."""
     unresolved: str
     """Why the attempt says nothing; empty where it does."""
     detail: str
@@ -170,15 +180,25 @@ def _tried(record: Record, attempt: Attempt, places: Places) -> Tried:
         "verdict": attempt.verdict,
         "delivery": attempt.delivery,
         "outcome": attempt.outcome,
-        "findings": [
-            {"category": each.category, "evidence": each.evidence, "detail": each.detail}
-            for each in attempt.findings
-        ],
+        "findings": list(map(_found, attempt.findings)),
+        "excused": list(map(_found, attempt.excused)),
         "unresolved": attempt.unresolved,
         "detail": attempt.detail,
         "suspension": _suspended(attempt.suspension, places),
         "after": [_suspended(each, places) for each in attempt.after],
         "replay": record.replay(attempt.address),
+    }
+
+
+def _found(finding: Finding) -> Found:
+    return {
+        "category": finding.category,
+        "evidence": finding.evidence,
+        "detail": finding.detail,
+        "key": finding.key,
+        "seen": finding.seen,
+        "runs": finding.runs,
+        "excuse": finding.excuse,
     }
 
 

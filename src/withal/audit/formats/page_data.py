@@ -128,8 +128,8 @@ class _Interning:
 
     def _cell(self, attempt: Attempt) -> _Cell:
         cell: _Cell = {"verdict": attempt.verdict, "outcome": self._line(attempt.outcome)}
-        if attempt.findings:
-            cell["findings"] = [self._found(each) for each in worst_first(attempt.findings)]
+        if told := (*worst_first(attempt.findings), *attempt.excused):
+            cell["findings"] = [self._found(each) for each in told]
         if attempt.unresolved:
             cell["unresolved"] = self._lines(attempt.unresolved)
         if attempt.detail:
@@ -139,7 +139,9 @@ class _Interning:
     def _found(self, finding: Finding) -> _Found:
         return {
             "category": WORST_FIRST.index(finding.category),
-            "evidence": self._line(finding.evidence),
+            "evidence": self._line(
+                words.told(finding) + (f": {finding.excuse}" if finding.excuse else "")
+            ),
             "detail": self._lines(finding.detail),
         }
 

@@ -43,7 +43,7 @@ def render(record: Record) -> str:
         "automationDetails": {"id": f"withal audit/{printable(record.scenario)}"},
         "invocations": [_invocation(record)],
         "originalUriBaseIds": {_ROOT: {"uri": f"{Path.cwd().as_uri()}/"}},
-        "results": [_result(record, each, places) for each in record.findings],
+        "results": [_result(record, each, places) for each in (*record.findings, *record.excused)],
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
 
@@ -81,14 +81,13 @@ def _invocation(record: Record) -> _Object:
 
 def _result(record: Record, finding: Finding, places: Places) -> _Object:
     how = f"{words.HOW[finding.delivery]}, at suspension {finding.suspension.ordinal}"
-    how += words.in_task(finding.suspension)
     replay = record.replay(finding.address)
     stack = [places.of(each) for each in finding.suspension.chain]
-    return {
+    result: _Object = {
         "ruleId": _id(finding.category),
         "ruleIndex": WORST_FIRST.index(finding.category),
         "level": "error",
-        "message": _message(f"{finding.category}: {finding.evidence} ({how}). Replay: {replay}"),
+        "message": _message(f"{finding.category}: {words.told(finding)} ({how}). Replay: {replay}"),
         "locations": [_location(places.of(finding.suspension.site))],
         "stacks": [
             {
@@ -103,8 +102,14 @@ def _result(record: Record, finding: Finding, places: Places) -> _Object:
             "task": finding.suspension.task,
             "awaited": finding.suspension.awaited,
             "detail": finding.detail,
+            "seen": finding.seen,
+            "runs": finding.runs,
         },
+        "partialFingerprints": {"withalKey/v1": finding.key},
     }
+    if finding.excuse:
+        result["suppressions"] = [{"kind": "external", "justification": printable(finding.excuse)}]
+    return result
 
 
 def _flow(stack: list[Place]) -> list[_Object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from withal._core.printable import printable
@@ -28,8 +29,11 @@ def render(record: Record) -> str:
     """
     places = Places()
     blocks = [[words.headline(record), *_indented(words.printable_lines(record.reason))]]
-    blocks += [list(_site(record, site)) for site in outline(record, places) if site.findings]
+    blocks += [
+        list(_site(record, site, places)) for site in outline(record, places) if site.findings
+    ]
     blocks.append(list(_unresolved(record)))
+    blocks.append(list(_excused(record)))
     blocks.append(list(_expected(record)))
     if record.verdict is Verdict.SAFE:
         blocks.append([words.CAVEAT])
@@ -58,18 +62,19 @@ def render_attempt(record: Record, attempt: Attempt) -> str:
     blocks.append([f"The scenario then ended: {printable(attempt.outcome)}"])
     if attempt.unresolved:
         blocks.append(["unresolved:", *_indented(words.printable_lines(attempt.unresolved))])
-    for finding in attempt.findings:
-        line = f"{finding.category}: {printable(finding.evidence)}"
+    for finding in (*attempt.findings, *attempt.excused):
+        line = f"{finding.category}: {printable(words.told(finding))}"
+        line += f" (no finding: {finding.excuse})" if finding.excuse else ""
         blocks.append([line, *_indented(words.printable_lines(finding.detail))])
     blocks.append(words.printable_lines(attempt.detail))
     blocks.append([f"replay: {printable(record.replay(attempt.address))}"])
     return _joined(blocks)
 
 
-def _site(record: Record, site: SiteOutline) -> Iterator[str]:
-    yield str(site.place)
+def _site(record: Record, site: SiteOutline, places: Places) -> Iterator[str]:
+    yield f"{site.place}{_waits_at(site, places)}"
     folded = list(_folded(site.findings))
-    rows = [(finding.address, finding.category, _told(finding)) for finding, _ in folded]
+    rows = [(finding.address, finding.category, words.told(finding)) for finding, _ in folded]
     for line, (_, others) in zip(_table(rows), folded, strict=True):
         yield f"  {line}"
         if others:
@@ -78,20 +83,23 @@ def _site(record: Record, site: SiteOutline) -> Iterator[str]:
     yield f"  replay: {printable(record.replay(site.findings[0].address))}"
 
 
+def _waits_at(site: SiteOutline, places: Places) -> str:
+    """Return the innermost place, in parentheses, where it is another one."""
+    inner = {places.of(each.suspension.innermost) for each in site.findings}
+    if len(inner) > 1 or inner == {site.place}:
+        return ""
+    return f" (waits at {inner.pop()})"
+
+
 def _folded(findings: Iterable[Finding]) -> Iterator[tuple[Finding, list[str]]]:
     """Yield a finding of each sort, and the addresses of the others of that sort."""
     alike: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        key = finding.category, likeness_of(_told(finding))
+        # However often each was seen: of findings alike only the first is made again.
+        key = finding.category, likeness_of(words.told(replace(finding, seen=1, runs=1)))
         alike.setdefault(key, []).append(finding)
     for first, *others in alike.values():
         yield first, [finding.address for finding in others]
-
-
-def _told(finding: Finding) -> str:
-    """Return what was seen, and in which task the cancellation came, if not in the scenario's."""
-    task = words.in_task(finding.suspension)
-    return f"{finding.evidence} (cancelled{task})" if task else finding.evidence
 
 
 def _unresolved(record: Record) -> Iterator[str]:
@@ -102,6 +110,15 @@ def _unresolved(record: Record) -> Iterator[str]:
         count = words.counted(len(attempts), "attempt")
         which = words.addresses([attempt.address for attempt in attempts])
         yield printable(f"  {count} ({which}): {reason}")
+
+
+def _excused(record: Record) -> Iterator[str]:
+    if record.excused:
+        yield "told apart, and no finding:"
+    for first, others in _folded(record.excused):
+        also = f", and {len(others):,} more like it" if others else ""
+        told = f"{first.category}: {words.told(first)}: {first.excuse}"
+        yield printable(f"  {first.address}{also}  {told}")
 
 
 def _expected(record: Record) -> Iterator[str]:

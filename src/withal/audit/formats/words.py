@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from withal._core.printable import printable
-from withal.audit.record import Attempt, Category, Delivery, Record, Suspension, Verdict
+from withal.audit.record import Attempt, Category, Delivery, Finding, Record, Suspension, Verdict
 
 CAVEAT: Final = "This is evidence for the schedules that were tried, no proof."
 
@@ -29,6 +29,7 @@ MEANING: Final = {
     Category.THREAD: "A thread is left running.",
     Category.TASK: "A task is left running.",
     Category.COLLECTED: "What nobody closes is closed only when the garbage collector finds it.",
+    Category.DROPPED: "What nobody closes is closed only because nothing refers to it any more.",
     Category.CLEANUP: "The clean-up raises an error of its own.",
 }
 
@@ -98,6 +99,22 @@ def reasons(record: Record) -> dict[str, list[Attempt]]:
         if attempt.unresolved:
             found.setdefault(attempt.unresolved, []).append(attempt)
     return found
+
+
+def told(finding: Finding) -> str:
+    """Return what was seen, in which task, how often, and the key of it: all in a line."""
+    task = in_task(finding.suspension)
+    how = "an error" if finding.delivery is Delivery.ERROR else "cancelled"
+    parts = [finding.evidence, f"({how}{task})" if task else "", times(finding)]
+    return " ".join(filter(None, (*parts, f"[{finding.key}]")))
+
+
+def times(finding: Finding) -> str:
+    """Return how often a finding was seen, in parentheses; nothing if it was not made again."""
+    if finding.runs == 1:
+        return ""
+    flaky = "flaky: " if finding.is_flaky else ""
+    return f"({flaky}{finding.seen} of {finding.runs})"
 
 
 def in_task(suspension: Suspension) -> str:
