@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +15,7 @@ import pytest
 
 from tests.conftest import LOOPS
 from withal.files.calls import pool
+from withal.files.calls.bell import Bell
 from withal.files.calls.hop import call, hop, landed
 from withal.files.calls.pool import WORKERS, wait_idle
 from withal.testing import VirtualTimeLoop
@@ -188,3 +192,73 @@ def test_in_virtual_time_a_call_takes_no_time() -> None:
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         assert runner.run(main()) == 0
+
+
+async def test_a_call_that_is_alone_sets_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[float] = []
+    loop = asyncio.get_running_loop()
+    original = loop.call_later
+
+    def count(delay: float, *args: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(delay)
+        return original(delay, *args, **options)
+
+    monkeypatch.setattr(loop, "call_later", count, raising=False)
+    for _ in range(5):
+        await call(int, is_brief=True)
+    assert timers == []
+
+
+def numbers() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="there is no /proc")
+@pytest.mark.parametrize("shuts_down", [True, False])
+@pytest.mark.parametrize("make", LOOPS.values(), ids=LOOPS)
+def test_a_loop_leaves_no_thread_and_no_descriptor(
+    make: Callable[[], asyncio.AbstractEventLoop], shuts_down: bool
+) -> None:
+    before = numbers()
+    loop = make()
+    loop.run_until_complete(call(int))
+    assert len(ours()) == 1
+    if shuts_down:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    del loop
+    use_another(make)
+    assert numbers() == before
+
+
+def use_another(make: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """Have another loop make a call, by which those that were closed lose their threads."""
+    with asyncio.Runner(loop_factory=make) as runner:
+        runner.run(asyncio.wait_for(call(int), 10))
+    for _ in range(1000):
+        gc.collect()
+        if not ours():
+            return
+        time.sleep(0.005)  # it ends by itself
+    pytest.fail(f"there are still {ours()}")
+
+
+def test_calls_are_made_after_the_loop_was_shut_down() -> None:
+    loop = asyncio.new_event_loop()
+    for _ in range(2):
+        assert loop.run_until_complete(call(int)) == 0
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    del loop
+    use_another(asyncio.new_event_loop)
+
+
+async def test_without_an_eventfd_the_loop_is_woken_as_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "eventfd", refuse)
+    assert Bell.at(asyncio.get_running_loop(), int) is None
+    assert await call(divmod, 7, 2) == (3, 1)

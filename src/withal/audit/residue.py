@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any, cast, final
 from weakref import ReferenceType
 
-from withal._core.descriptors import open_descriptors
+from withal._core.descriptors import is_left_out, open_descriptors
 from withal.audit.evidence import listing, name_of_task, place_of
 from withal.audit.injection import stack_of
 from withal.audit.likeness import likeness_of
@@ -307,7 +307,7 @@ def _watched_descriptors(
     wake_up = getattr(loop, "_ssock", None)
     own = -1 if wake_up is None else wake_up.fileno()
     for fd in mapping or ():
-        if fd != own and fd not in fresh:
+        if fd != own and fd not in fresh and not is_left_out(fd):
             yield Piece(Category.TRANSPORT, "watched", f"the loop still watches descriptor {fd}")
 
 

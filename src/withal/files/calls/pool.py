@@ -2,7 +2,9 @@
 
 asyncio's executor takes 45 to 70 microseconds for a call, most of it to make two futures, chain
 them, and wake the loop once for each. Here a call is a future of the loop's own and a place in a
-queue; results gather in a second queue, and one wake-up has the loop take all that have come.
+queue; results gather in a second queue, and one wake-up has the loop take all that have come. A
+timer costs as much as a third of a call (to arm one leaves a virtual machine): so the loop has none
+for a call that is alone, and the last idle thread waits without one.
 
 A call that is brief as a rule, such as reading a small file, shares a thread with others that are.
 One thread makes dozens of these while another one is woken; and two that make them at once hand the
@@ -14,7 +16,7 @@ takes the results there are, and where the calls get on slowly, twice as many th
 The threads are daemons, so that a disk that hangs does not keep the interpreter from ending. They
 end with their loop: each pool leaves an asynchronous generator suspended, which
 ``loop.shutdown_asyncgens()``, and so `asyncio.run`, finishes. Where nobody calls that, they end
-when they have been idle for a while.
+when they have been idle for a while, and the last one when another loop has a pool.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread, current_thread
 from typing import Any, TypeAlias, TypeVar, TypeVarTuple, final
+
+from withal.files.calls.bell import Bell
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -45,7 +49,7 @@ PATIENCE = 0.001
 BRISK = 8
 """How many brief calls a thread makes in that time at least if what they wait for is no disk."""
 
-_IDLE = 10.0  # seconds that a thread stays without work
+_IDLE = 10.0  # seconds that a thread stays without work, unless it is the last one
 
 
 @final
@@ -66,6 +70,7 @@ class Pool:
         self._threads = set[Thread]()
         self._serving = 0  # threads that look for jobs or make a brief one
         self._idle = 0  # threads that wait to be woken
+        self._bell = Bell.at(loop, self._land)
         self.wakings: SimpleQueue[bool] = SimpleQueue()  # one for each; False has all end
         self._end = self._end_with_loop()
         with suppress(StopIteration):  # its first value
@@ -88,9 +93,13 @@ class Pool:
             self._jobs.append((future, function, args, is_brief))
         self._in_flight += 1
         self._submitted += 1
-        if self._watch is None and is_brief:
+        if is_brief and self._watch is None and self._in_flight > 1:
             self._watch = self._loop.call_later(PATIENCE, self._look_after)
         return future
+
+    def dismiss(self) -> None:
+        """Have the threads end: the loop was closed."""
+        self.wakings.put(False)
 
     async def wait_idle(self) -> None:
         """Wait until all that was submitted has landed."""
@@ -138,8 +147,9 @@ class Pool:
     def _wait_woken(self) -> bool:
         """Wait for jobs. Returns whether there are any, or else this thread is to end."""
         while True:
+            limit = None if self._idle == 1 else _IDLE
             try:
-                is_woken = self.wakings.get(timeout=_IDLE)
+                is_woken = self.wakings.get(timeout=limit)
             except Empty:
                 is_woken = False
             else:
@@ -197,6 +207,9 @@ class Pool:
         # Appended first: whoever finds this set knows that the loop has yet to look.
         if self._results and not self._is_told:
             self._is_told = True
+            if self._bell is not None:
+                self._bell.ring()
+                return
             with suppress(RuntimeError):  # the loop is closed, and nobody waits
                 self._loop.call_soon_threadsafe(self._land)
 
@@ -233,6 +246,9 @@ class Pool:
             for each in threads:
                 each.join()
             self.wakings.get_nowait()  # that False
+            if self._bell is not None:  # which no thread rings any more
+                self._bell.close()
+                self._bell = None
 
 
 at_loop_end: list[Callable[[asyncio.AbstractEventLoop], None]] = []
@@ -263,7 +279,7 @@ def _new_pool(loop: asyncio.AbstractEventLoop) -> Pool | None:
     if not _is_plain(loop):
         return None
     for closed in [each for each in _pools if each.is_closed()]:
-        del _pools[closed]
+        _pools.pop(closed).dismiss()
     _pools[loop] = Pool(loop)
     return _pools[loop]
 
