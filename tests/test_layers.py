@@ -99,6 +99,9 @@ THIRD_PARTY = {
     "withal._core.runner": {"uvloop"},  # if it is asked for, and installed
     "withal.audit.delivery": {"anyio"},  # if that delivery is asked for
     "withal.http": {"aiohttp"},
+    # Each by its class of leases, when one is made.
+    "withal.lease.drivers": {"asyncpg", "psycopg"},
+    "withal.lease.redis": {"redis"},
     # Each when the program has imported it.
     "withal.tracking.adapters.aiohttp": {"aiohttp"},
     "withal.tracking.adapters.aiosqlite": {"aiosqlite"},

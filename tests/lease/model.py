@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass
 from random import Random
 from typing import final
+from uuid import uuid4
 
 from withal.lease import table
 from withal.lease.clock import Timer
@@ -149,6 +150,9 @@ class _Model:
 
     def connected(self) -> AbstractAsyncContextManager[object]:
         return nullcontext()
+
+    def claim_id(self) -> str:
+        return uuid4().hex
 
     async def _reach(self) -> None:
         await self._machine.runs()

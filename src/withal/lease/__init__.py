@@ -14,7 +14,9 @@ from withal.lease.errors import (
 )
 from withal.lease.files import FileLeases
 from withal.lease.hold import Hold
+from withal.lease.postgres import PostgresLeases
 from withal.lease.protocol import Holder
+from withal.lease.redis import RedisLeases
 from withal.lease.tenure import Lease
 
 __all__ = [
@@ -26,4 +28,6 @@ __all__ = [
     "LeaseLostError",
     "LeaseServerError",
     "LeaseTimeoutError",
+    "PostgresLeases",
+    "RedisLeases",
 ]

@@ -27,6 +27,7 @@ from contextlib import (
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, final
+from uuid import uuid4
 
 from withal.files.calls.hop import call, hop, landed
 from withal.lease import table
@@ -89,6 +90,9 @@ class _Folder:
 
     def connected(self) -> AbstractAsyncContextManager[object]:
         return nullcontext()
+
+    def claim_id(self) -> str:
+        return uuid4().hex
 
     async def ask(self, request: Request) -> Granted | Refused:
         return await self._step(request, partial(_ask, request))

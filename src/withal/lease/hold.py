@@ -3,65 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Generator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from dataclasses import astuple, dataclass
 from types import TracebackType
-from typing import Any, TypeAlias, TypeGuard, cast, final
-from uuid import uuid4
+from typing import Any, TypeAlias, final
 
 from withal._core.errors import AlreadyEnteredError
 from withal._core.managers import Telling
 from withal._core.scope import Scope
 from withal._core.site import Site
-from withal.lease.claim import LEAST_TTL
 from withal.lease.clock import ClockOf
 from withal.lease.errors import LeaseDeadlockError
-from withal.lease.protocol import Backend, Owner, Request, key_of
+from withal.lease.protocol import Backend, Owner
 from withal.lease.tenure import Lease, Tenure
+from withal.lease.terms import Terms
 
 _CLOSE_TIMEOUT = 10.0  # seconds: a release is tried for half of that
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What is asked for.
-
-    Attributes:
-        name: of the lease.
-        ttl: seconds that it lasts.
-        timeout: seconds to wait for it, possibly infinite.
-
-    Raises:
-        ValueError: if a value is out of range.
-        TypeError: if the name is not text.
-    """
-
-    name: str
-    ttl: float
-    timeout: float
-
-    def __post_init__(self) -> None:
-        name, ttl, timeout = cast("tuple[object, object, object]", astuple(self))
-        if not isinstance(name, str):
-            raise TypeError(f"the name of a lease is a str, got {name!r}")
-        if not name:
-            raise ValueError("the name of a lease is empty; give it one that all its users know")
-        if not _is_number(ttl) or not LEAST_TTL <= ttl < math.inf:
-            raise ValueError(f"lease {name!r}: ttl is {LEAST_TTL:g} s or more; got {ttl!r}")
-        if not _is_number(timeout) or not timeout >= 0:
-            raise ValueError(
-                f"lease {name!r}: timeout is a number of seconds, 0 or more, or None; "
-                f"got {timeout!r}"
-            )
-
-    def claimed_by(self, task: str, line: str) -> tuple[Request, Owner]:
-        """Return a new claim of a task, and its owner."""
-        owner = Owner.here(self.name, task, line)
-        queues = self.timeout > 0
-        return Request(key_of(self.name), uuid4().hex, self.ttl, owner.to_json(), queues), owner
 
 
 @final
@@ -97,12 +54,11 @@ class Hold(Telling, AbstractAsyncContextManager[Lease]):
         host = asyncio.current_task()
         assert host is not None  # async with runs in one
         task = self._caller or host
-        request, owner = self._terms.claimed_by(task.get_name(), str(self._site))
-        timeout = self._terms.timeout
-        tenure = Tenure(self._backend, request, owner, timeout, self._clock_of)
+        owner = Owner.here(self._terms.name, task.get_name(), str(self._site))
+        tenure = Tenure(self._backend, self._terms, owner, self._clock_of)
         async with AsyncExitStack() as stack:
             self._kept = stack
-            stack.enter_context(_asked_by(task, self._backend.server, request.key, owner))
+            stack.enter_context(_asked_by(task, self._backend.server, owner))
             if task is not host:  # a scope has made the host
                 lease = await stack.enter_async_context(tenure)
             else:
@@ -122,19 +78,15 @@ class Hold(Telling, AbstractAsyncContextManager[Lease]):
         return await self._kept.__aexit__(exc_type, exc, traceback)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 # Which task has asked for which lease of which server, and where; until it is released.
 _Asked: TypeAlias = tuple[asyncio.Task[Any], str, str]
 _asked: dict[_Asked, Owner] = {}
 
 
 @contextmanager
-def _asked_by(task: asyncio.Task[Any], server: str, key: str, owner: Owner) -> Generator[None]:
+def _asked_by(task: asyncio.Task[Any], server: str, owner: Owner) -> Generator[None]:
     """Note in this block that a task has or wants a lease, and that it cannot want it twice."""
-    asked = task, server, key
+    asked = task, server, owner.name
     first = _asked.get(asked)
     if first is not None:
         raise LeaseDeadlockError(owner.name, task.get_name(), first.line)

@@ -12,8 +12,9 @@ from withal._core.errors import AlreadyEnteredError
 from withal._core.site import site_of
 from withal.lease.clock import ClockOf, LoopClock
 from withal.lease.errors import LeaseServerError
-from withal.lease.hold import Hold, Terms
+from withal.lease.hold import Hold
 from withal.lease.protocol import Backend, Holder, Unreachable
+from withal.lease.terms import Terms
 
 if TYPE_CHECKING:
     from typing import Self

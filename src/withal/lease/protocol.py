@@ -153,7 +153,11 @@ class Backend(Protocol):
         ...
 
     def connected(self) -> AbstractAsyncContextManager[object]:
-        """Keep connections open between the steps in this block."""
+        """Keep connections open between the steps in this block. All else is used within one."""
+        ...
+
+    def claim_id(self) -> str:
+        """Return an id for a new claim."""
         ...
 
     async def ask(self, request: Request) -> Granted | Refused:

@@ -17,7 +17,8 @@ from withal._core.managers import Telling
 from withal.lease.claim import Claim, Phase
 from withal.lease.clock import ClockOf, Timer
 from withal.lease.errors import LeaseLostError, LeaseServerError, LeaseTimeoutError
-from withal.lease.protocol import Backend, Owner, Refused, Request, Unreachable
+from withal.lease.protocol import Backend, Owner, Refused, Request, Unreachable, key_of
+from withal.lease.terms import Terms
 
 T = TypeVar("T")
 
@@ -71,20 +72,16 @@ class Tenure(Telling):
 
     Args:
         backend: the server's side.
-        request: what to ask for.
+        terms: what to ask for.
         owner: who asks.
-        timeout: seconds to wait for it, possibly infinite.
         clock_of: makes the holder's clock.
     """
 
-    def __init__(
-        self, backend: Backend, request: Request, owner: Owner, timeout: float, clock_of: ClockOf
-    ) -> None:
+    def __init__(self, backend: Backend, terms: Terms, owner: Owner, clock_of: ClockOf) -> None:
         self._backend = backend
-        self._clock_of = clock_of
-        self._request = request
+        self._terms = terms
         self._owner = owner
-        self._timeout = timeout
+        self._clock_of = clock_of
         self._connections = AsyncExitStack()
         self._timers: dict[str, Timer] = {}
         self._renewal: asyncio.Task[None] | None = None
@@ -114,9 +111,10 @@ class Tenure(Telling):
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._clock = self._clock_of(self._loop)
-        self._claim = Claim(self._request.ttl, self._timeout, self._clock.now())
+        self._claim = Claim(self._terms.ttl, self._terms.timeout, self._clock.now())
         try:
             await self._connections.enter_async_context(self._backend.connected())
+            self._request = self._new_request()
             await self._acquire()
         except BaseException:
             self._claim.end()
@@ -124,7 +122,7 @@ class Tenure(Telling):
             raise
         self._arm_renewal()
         self._arm_end()
-        return Lease(self, self._owner.name, self._claim.token, self._request.ttl)
+        return Lease(self, self._owner.name, self._claim.token, self._terms.ttl)
 
     async def __aexit__(
         self,
@@ -146,6 +144,11 @@ class Tenure(Telling):
             await self._connections.aclose()
 
     # Acquiring
+
+    def _new_request(self) -> Request:
+        name, ttl = self._terms.name, self._terms.ttl
+        queues = self._terms.timeout > 0
+        return Request(key_of(name), self._backend.claim_id(), ttl, self._owner.to_json(), queues)
 
     async def _acquire(self) -> None:
         if await self._ask() is None:
@@ -188,7 +191,7 @@ class Tenure(Telling):
         reason = answer.problem or "it is the turn of another waiter"
         if answer.owner:
             reason = f"it is held by {Owner.from_json(answer.owner)}"
-        return LeaseTimeoutError(self._owner.name, self._timeout, reason, answer.ahead)
+        return LeaseTimeoutError(self._owner.name, self._terms.timeout, reason, answer.ahead)
 
     async def _answer(self, step: Awaitable[T], until: float) -> T:
         """Wait for an answer until a time of the clock."""

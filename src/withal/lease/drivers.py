@@ -1,0 +1,266 @@
+"""asyncpg or psycopg: the few things that leases need of a client of PostgreSQL, done by either."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from typing import Any, Protocol, TypeAlias, final
+
+from withal.lease.protocol import Unreachable
+
+CONNECT_LIMIT = 4.0
+"""Seconds that a connection may take to open."""
+
+_CLOSE_LIMIT = 1.0  # seconds
+
+# By the first two characters of SQLSTATE: the connection, resources, the operator; and a
+# transaction that is to be tried again. Also a server that is read-only, as a standby is.
+_TRANSIENT = frozenset({"08", "53", "57", "40", "25"})
+
+Value: TypeAlias = str | float | bool
+Row: TypeAlias = Sequence[Any]  # of the values that a query asks for
+
+
+class QueryError(Exception):
+    """The server refused a query; the cause is the client's error.
+
+    Attributes:
+        code: the SQLSTATE, five characters; empty if there is none.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class Connection(Protocol):
+    """One connection."""
+
+    async def rows(self, query: str, *args: Value) -> Sequence[Row]:
+        """Return the rows of a query with parameters ``$1``, ``$2`` and so on."""
+        ...
+
+    async def script(self, text: str) -> None:
+        """Run several statements as one transaction."""
+        ...
+
+    async def listen(self, channel: str) -> AsyncIterator[str]:
+        """Begin to listen, and return what is sent, without end."""
+        ...
+
+    @property
+    def announced_process(self) -> int:
+        """The id of the server's process, as whoever answered the connection gave it."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close it, within a second."""
+        ...
+
+    def abort(self) -> None:
+        """Close it at once, whatever it is doing."""
+        ...
+
+
+Connect: TypeAlias = Callable[[str], Awaitable[Connection]]
+
+
+@contextmanager
+def _errors(base: type[Exception]) -> Generator[None]:
+    """Say of a client's errors whether asking again may help."""
+    try:
+        yield
+    except base as error:
+        code: str = getattr(error, "sqlstate", None) or ""
+        if code and code[:2] not in _TRANSIENT:
+            raise QueryError(_first_line(error), code) from error
+        raise Unreachable(_first_line(error)) from error
+    except (OSError, TimeoutError) as error:
+        raise Unreachable(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@final
+class _Asyncpg:
+    """By asyncpg."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, dsn: str) -> _Asyncpg:
+        """Connect. Without a cache of statements, so that a pooler may stand in between."""
+        import asyncpg
+
+        with _errors(asyncpg.PostgresError), _asyncpg_errors():
+            connection = await asyncpg.connect(dsn, timeout=CONNECT_LIMIT, statement_cache_size=0)
+        return cls(connection)
+
+    async def rows(self, query: str, *args: Value) -> Sequence[Row]:
+        import asyncpg
+
+        with _errors(asyncpg.PostgresError), _asyncpg_errors():
+            return [tuple(row) for row in await self._connection.fetch(query, *args)]
+
+    async def script(self, text: str) -> None:
+        import asyncpg
+
+        with _errors(asyncpg.PostgresError), _asyncpg_errors():
+            await self._connection.execute(text)
+
+    async def listen(self, channel: str) -> AsyncIterator[str]:
+        import asyncpg
+
+        received: asyncio.Queue[str | None] = asyncio.Queue()
+        self._connection.add_termination_listener(lambda _: received.put_nowait(None))
+        with _errors(asyncpg.PostgresError), _asyncpg_errors():
+            await self._connection.add_listener(
+                channel, lambda *event: received.put_nowait(event[3])
+            )
+
+        async def messages() -> AsyncIterator[str]:
+            while (message := await received.get()) is not None:
+                yield message
+            raise Unreachable("the connection that listens was closed")
+
+        return messages()
+
+    @property
+    def announced_process(self) -> int:
+        return int(self._connection.get_server_pid())
+
+    async def aclose(self) -> None:
+        try:
+            with suppress(Exception):
+                await self._connection.close(timeout=_CLOSE_LIMIT)
+        finally:
+            self._connection.terminate()
+
+    def abort(self) -> None:
+        self._connection.terminate()
+
+
+@contextmanager
+def _asyncpg_errors() -> Generator[None]:
+    import asyncpg
+
+    try:
+        yield
+    # The connection was lost, above all; the second is how asyncpg may say so under uvloop.
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise Unreachable(_first_line(error)) from error
+
+
+@final
+class _Psycopg:
+    """By psycopg 3."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, dsn: str) -> _Psycopg:
+        """Connect. Without prepared statements, so that a pooler may stand in between."""
+        import psycopg
+
+        with _errors(psycopg.Error):
+            try:
+                connection = await psycopg.AsyncConnection.connect(
+                    dsn,
+                    autocommit=True,
+                    prepare_threshold=None,
+                    connect_timeout=int(CONNECT_LIMIT),
+                    cursor_factory=psycopg.AsyncRawCursor,
+                )
+            except psycopg.OperationalError as error:
+                if "authentication failed" in str(error):  # libpq does not give the SQLSTATE
+                    raise QueryError(_first_line(error), "28P01") from error
+                if " does not exist" in str(error):
+                    raise QueryError(_first_line(error), "3D000") from error
+                raise
+        return cls(connection)
+
+    async def rows(self, query: str, *args: Value) -> Sequence[Row]:
+        cursor = await self._execute(query, args)
+        return list(await cursor.fetchall())
+
+    async def script(self, text: str) -> None:
+        await self._execute(text, None)
+
+    async def _execute(self, query: str, args: Sequence[Value] | None) -> Any:
+        """Run a query; when cancelled, end it at once.
+
+        psycopg itself would ask the server to cancel it, and wait for that for up to five seconds.
+        """
+        import psycopg
+
+        with _errors(psycopg.Error):
+            query_task = asyncio.ensure_future(self._connection.execute(query, args))
+            try:
+                await asyncio.wait((query_task,))
+            except asyncio.CancelledError:
+                self._shut_down()
+                query_task.add_done_callback(_forget)
+                raise
+            return query_task.result()
+
+    def _shut_down(self) -> None:
+        """Have the connection break, so that what waits for it fails."""
+        descriptor = os.dup(self._connection.pgconn.socket)
+        with socket.socket(fileno=descriptor) as its_socket, suppress(OSError):
+            its_socket.shutdown(socket.SHUT_RDWR)
+
+    async def listen(self, channel: str) -> AsyncIterator[str]:
+        import psycopg
+
+        await self._execute(f"LISTEN {channel}", None)
+
+        async def messages() -> AsyncIterator[str]:
+            with _errors(psycopg.Error):
+                async for notification in self._connection.notifies():
+                    yield notification.payload
+            raise Unreachable("the connection that listens was closed")
+
+        return messages()
+
+    @property
+    def announced_process(self) -> int:
+        return int(self._connection.info.backend_pid)
+
+    async def aclose(self) -> None:
+        with suppress(Exception):
+            await self._connection.close()
+
+    def abort(self) -> None:
+        self._connection.pgconn.finish()
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    """Take note of how a query ended that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+DRIVERS: dict[str, Connect] = {"asyncpg": _Asyncpg.open, "psycopg": _Psycopg.open}
+
+
+def find_driver() -> Connect:
+    """Return how to connect, by the first client that is installed.
+
+    Raises:
+        ImportError: if there is none; says which extra to install.
+    """
+    for name, connect in DRIVERS.items():
+        if find_spec(name):
+            return connect
+    raise ImportError(
+        "PostgresLeases needs asyncpg or psycopg, and neither is installed: "
+        'pip install "withal[postgres]"'
+    )

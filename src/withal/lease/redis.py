@@ -1,0 +1,254 @@
+"""Leases in Redis, or a server that speaks its protocol and runs Lua. Needs ``withal[redis]``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
+from hashlib import sha1
+from typing import TYPE_CHECKING, Any, final
+
+from withal._core.credentials import url_without_credentials
+from withal.lease import redis_scripts as scripts
+from withal.lease import table
+from withal.lease.errors import LeaseServerError
+from withal.lease.leases import Leases
+from withal.lease.links import Links
+from withal.lease.mailbox import Mailbox, MailboxBell
+from withal.lease.protocol import Granted, Holder, Owner, Refused, Request, Unreachable
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+_PREFIX = "withal:lease:"
+_INBOX = "withal:lease-wakes:"
+_CONNECT_LIMIT = 4.0  # seconds
+_SECOND = 1_000_000  # of the scripts' times
+_SETTLING = (
+    "the server was started, or replaced by another, less than a ttl ago, and may not know who "
+    "holds it; if it stores each write before it answers, pass durable=True"
+)
+
+
+@final
+class RedisLeases(Leases):
+    """Leases in Redis 6.2 or newer, or in a server that is compatible with it.
+
+    Each step is one script, and time is that of the server. A waiter is woken by pub/sub, and has
+    no connection of its own: those of a process share one. Between uses there are no connections;
+    ``async with RedisLeases(url) as leases`` keeps them.
+
+    The fencing token is also at least the server's time in microseconds, so that it increases even
+    if the server loses its data, unless its clock is set back meanwhile.
+
+    A server that was started, or promoted from a replica, less than a `ttl` ago may have lost the
+    latest leases. So it grants none for that long. With `durable` it grants at once; that is safe
+    only for a server without replicas that stores each write (``appendfsync always``). After a
+    failover to a replica two may hold a lease for up to a `ttl` all the same, if the old server is
+    still reached by some. The page docs/leases.md says what can be relied on.
+
+    Args:
+        url: the server, as redis-py takes it: ``redis://``, ``rediss://`` or ``unix://``.
+        durable: the server has all its leases when it is started again.
+
+    Raises:
+        ImportError: if redis-py is not installed.
+        ValueError: if the URL is not one of a Redis server.
+
+    Example:
+        >>> leases = RedisLeases("redis://user:password@localhost:6379/0")
+        >>> leases
+        <withal.lease.RedisLeases redis://localhost:6379/0>
+    """
+
+    def __init__(self, url: str, *, durable: bool = False) -> None:
+        super().__init__(_Redis(url, durable))
+
+
+@final
+class _Redis:
+    """The backend."""
+
+    def __init__(self, url: str, durable: bool) -> None:
+        self.server = url_without_credentials(url)
+        self._durable = durable
+        self._url = url
+        self._links = Links(self._link)
+        self._client()  # so that a URL of the wrong kind is an error now
+
+    def _client(self) -> Redis:
+        try:
+            from redis.asyncio import Redis
+            from redis.asyncio.retry import Retry
+            from redis.backoff import NoBackoff
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                'RedisLeases needs redis-py, which is not installed: pip install "withal[redis]"'
+            ) from error
+        try:
+            return Redis.from_url(
+                self._url,
+                protocol=2,
+                decode_responses=True,
+                socket_timeout=None,
+                socket_connect_timeout=_CONNECT_LIMIT,
+                retry=Retry(NoBackoff(), 0),  # requests are repeated by who makes them
+            )
+        except ValueError as error:
+            raise ValueError(f"{self.server!r} is not the URL of a Redis server: {error}") from None
+
+    def _link(self) -> _Link:
+        return _Link(self._client(), self.server)
+
+    def claim_id(self) -> str:
+        return self._links.here.mailbox.claim_id()
+
+    def connected(self) -> AbstractAsyncContextManager[object]:
+        return self._links.connected()
+
+    def listening(self, request: Request) -> AbstractAsyncContextManager[MailboxBell]:
+        return self._links.here.mailbox.bell(request.id)
+
+    async def ask(self, request: Request) -> Granted | Refused:
+        answer = await self._links.here.run(
+            scripts.ASK,
+            request.key,
+            request.id,
+            round(request.ttl * _SECOND),
+            request.owner,
+            int(request.queues),
+            round(table.PLACE * _SECOND),
+            round(table.TURN * _SECOND),
+            int(self._durable),
+        )
+        if answer[0] == 1:
+            return Granted(int(answer[1]))
+        _, again_in, ahead, owner, is_settling = answer
+        problem = _SETTLING if is_settling else ""
+        return Refused(min(int(again_in) / _SECOND, table.REFRESH), ahead, owner, problem)
+
+    async def renew(self, request: Request, token: int) -> bool:
+        ttl = round(request.ttl * _SECOND)
+        run = self._links.here.run
+        return bool(await run(scripts.RENEW, request.key, request.id, token, ttl))
+
+    async def withdraw(self, request: Request) -> None:
+        await self._links.here.run(scripts.WITHDRAW, request.key, request.id, _INBOX)
+
+    async def holders(self) -> tuple[Holder, ...]:
+        return await self._links.here.holders()
+
+
+@final
+class _Link:
+    """A client with its pool of connections, and the mailbox."""
+
+    def __init__(self, client: Redis, server: str) -> None:
+        self._client: Any = client  # its methods are typed for both of its kinds at once
+        self._server = server
+        self.mailbox = Mailbox(self._listen)
+
+    async def aclose(self) -> None:
+        try:
+            await self.mailbox.aclose()
+        finally:
+            await self._client.aclose()
+
+    async def run(self, script: str, key: str, *args: str | float) -> Any:
+        """Run a script on the keys of a lease."""
+        lease = f"{_PREFIX}{{{key}}}"
+        keys = lease, f"{lease}:order", f"{lease}:places"
+        with self._errors():
+            try:
+                return await self._client.evalsha(_DIGESTS[script], len(keys), *keys, *args)
+            except _no_script():
+                return await self._client.eval(script, len(keys), *keys, *args)
+
+    async def holders(self) -> tuple[Holder, ...]:
+        found: list[Holder] = []
+        with self._errors():
+            async for key in self._client.scan_iter(f"{_PREFIX}{{*}}", count=1000, _type="hash"):
+                now, row = await self._look(key)
+                if row[3] and int(row[2]) > now:
+                    token, since, until = map(int, row[:3])
+                    owner = Owner.from_json(row[3])
+                    times = (now - since) / _SECOND, (until - now) / _SECOND
+                    found.append(owner.holder(token, *times))
+        return tuple(sorted(found, key=lambda holder: holder.name))
+
+    async def _look(self, key: str) -> tuple[int, list[str]]:
+        async with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.time()
+            pipeline.hmget(key, "token", "since", "until", "owner")
+            (seconds, microseconds), row = await pipeline.execute()
+        return seconds * _SECOND + microseconds, row
+
+    @asynccontextmanager
+    async def _listen(self, address: str) -> AsyncGenerator[AsyncIterator[str]]:
+        pubsub = self._client.pubsub(ignore_subscribe_messages=True)
+        try:
+            with self._errors():
+                await pubsub.subscribe(_INBOX + address)
+                yield self._messages(pubsub)
+        finally:
+            with suppress(Exception):  # the connection may be broken already
+                await pubsub.aclose()
+
+    async def _messages(self, pubsub: Any) -> AsyncGenerator[str]:
+        with self._errors():
+            while True:
+                message = await pubsub.get_message(timeout=None)
+                if message is not None:
+                    yield message["data"]
+
+    @contextmanager
+    def _errors(self) -> Generator[None]:
+        """Say of the client's errors whether asking again may help."""
+        from redis import exceptions
+
+        try:
+            yield
+        except exceptions.AuthenticationError as error:
+            raise self._refusal(error, "check user and password") from error
+        except (exceptions.NoPermissionError, exceptions.AuthorizationError) as error:
+            problem = "let the user run EVAL, EVALSHA, INFO, TIME, PUBLISH, SUBSCRIBE, SCAN, and "
+            problem += f"hashes and sorted sets on keys {_PREFIX}*"
+            raise self._refusal(error, problem) from error
+        except (
+            exceptions.ConnectionError,
+            exceptions.TimeoutError,
+            exceptions.BusyLoadingError,
+            exceptions.ReadOnlyError,
+            exceptions.TryAgainError,
+            exceptions.ClusterDownError,
+            exceptions.MasterDownError,
+            OSError,
+        ) as error:
+            raise Unreachable(str(error) or type(error).__name__) from error
+        except exceptions.RedisError as error:
+            raise self._refusal(error, _remedy(str(error))) from error
+
+    def _refusal(self, error: Exception, remedy: str) -> LeaseServerError:
+        return LeaseServerError(self._server, f"{error}; {remedy}")
+
+
+def _remedy(problem: str) -> str:
+    if "unauthenticated" in problem:  # how a request with many arguments is refused
+        return "give user and password in the URL"
+    return "a server of Redis 6.2 or newer is needed, that runs Lua"
+
+
+_DIGESTS = {
+    script: sha1(script.encode(), usedforsecurity=False).hexdigest()
+    for script in (scripts.ASK, scripts.RENEW, scripts.WITHDRAW)
+}
+
+
+def _no_script() -> type[Exception]:
+    from redis.exceptions import NoScriptError
+
+    return NoScriptError

@@ -1,0 +1,47 @@
+"""What is asked for when a lease is to be held, checked where it is asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass
+from typing import TypeGuard, cast, final
+
+from withal.lease.claim import LEAST_TTL
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is asked for.
+
+    Attributes:
+        name: of the lease.
+        ttl: seconds that it lasts.
+        timeout: seconds to wait for it, possibly infinite.
+
+    Raises:
+        ValueError: if a value is out of range.
+        TypeError: if the name is not text.
+    """
+
+    name: str
+    ttl: float
+    timeout: float
+
+    def __post_init__(self) -> None:
+        name, ttl, timeout = cast("tuple[object, object, object]", astuple(self))
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a lease is a str, got {name!r}")
+        if not name:
+            raise ValueError("the name of a lease is empty; give it one that all its users know")
+        if not _is_number(ttl) or not LEAST_TTL <= ttl < math.inf:
+            raise ValueError(f"lease {name!r}: ttl is {LEAST_TTL:g} s or more; got {ttl!r}")
+        if not _is_number(timeout) or not timeout >= 0:
+            raise ValueError(
+                f"lease {name!r}: timeout is a number of seconds, 0 or more, or None; "
+                f"got {timeout!r}"
+            )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
