@@ -76,6 +76,7 @@ GRANTS = {
         "withal.files.publishing",
         "withal.files.temporary",
     ),
+    "withal.pools": ("withal._core",),
     "withal.http": ("withal._core",),
     "withal.lease": ("withal._core", "withal.files.calls"),
     "withal.fetch": ("withal._core", "withal.files", "withal.http"),

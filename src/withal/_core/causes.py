@@ -51,6 +51,26 @@ def only_wraps(error: BaseException, wrapped: BaseException | None) -> bool:
     return True
 
 
+def comes_of(error: BaseException, cls: type[BaseException]) -> bool:
+    """Tell whether one of this class is the error, a member of its group, or behind one of these.
+
+    That a cause is hidden, as by ``raise X from None``, does not matter.
+    """
+    seen: dict[int, BaseException] = {}
+    todo: list[BaseException | None] = [error]
+    while todo:
+        current = todo.pop()
+        if current is None or id(current) in seen:
+            continue
+        if is_a(current, cls):
+            return True
+        seen[id(current)] = current
+        todo += [cause_of(current), context_of(current)]
+        if is_a(current, BaseExceptionGroup):
+            todo += members_of(current)
+    return False
+
+
 @final
 class Told:
     """Exceptions that are told of already: as themselves, as members of a group, or as causes."""

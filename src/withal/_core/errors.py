@@ -51,7 +51,6 @@ class ScopeClosedError(WithalError):
         )
 
 
-@final
 class CloseTimeoutError(WithalError):
     """The scope's deadline passed, or the program had to end, while resources were still closing.
 

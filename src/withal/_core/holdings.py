@@ -643,13 +643,27 @@ class Holdings:
 
     def _settle(self, closing: Closing) -> None:
         """End a closing that was not the whole scope's: raise what is to be raised."""
-        ending = closing.ending
-        if closing.overdue:
-            self._report(closing)
-        error, again = ending.conclude(self.path, requested=ending.was_cancelled, own=False)
-        self._deliver_again(again, closing.floor)
+        error = self.end_closing(closing, requested=closing.ending.was_cancelled, own=False)
         if error is not None:
             raise_unchanged(error)
+
+    def begin_closing(self, body: BaseException | None) -> Closing:
+        """Return a closing, by the calling task, of what this scope holds by other means."""
+        return self._closing(body, current_task())
+
+    def end_closing(self, closing: Closing, *, requested: bool, own: bool) -> BaseException | None:
+        """End a closing that was not the whole scope's, and return what is to be raised.
+
+        Args:
+            closing: what has been closed.
+            requested: somebody outside has asked to cancel the calling task.
+            own: what the task was cancelled by was a death that is among the errors.
+        """
+        if closing.overdue:
+            self._report(closing)
+        error, again = closing.ending.conclude(self.path, requested=requested, own=own)
+        self._deliver_again(again, closing.floor)
+        return error
 
     # Looking
 

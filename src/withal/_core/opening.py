@@ -7,8 +7,25 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from typing import Any, cast
 
-from withal._core.resource import Openable
+from withal._core.direct import Direct, is_direct
+from withal._core.host import Host
+from withal._core.managers import Telling
+from withal._core.resource import Keeper, Openable
 from withal._core.shield import BATCH, Arrivals, Latch, turn
+
+
+def openable(keeper: Keeper, manager: object) -> Host | Direct:
+    """Return the resource of a manager, with a task of its own where that helps.
+
+    Raises:
+        TypeError: it is no context manager.
+        AlreadyEnteredError: it can be entered only once, and has been.
+    """
+    if is_direct(manager):
+        return Direct(keeper, manager, None)
+    if isinstance(manager, Telling):
+        return Host(keeper, manager, *manager.tell_through_its_holder(None))
+    return Host(keeper, manager, None)
 
 
 @types.coroutine

@@ -35,6 +35,7 @@ from withal._core.managers import (
     check_together,
     name_of,
 )
+from withal._core.opening import openable
 from withal._core.resource import CLOSED, CLOSING, OPEN
 from withal._core.snapshot import ScopeSnapshot
 from withal._core.spawned import Spawned
@@ -377,12 +378,7 @@ class Scope(Telling):
         """
         held = self._holdings("resources")
         check_together(managers)
-        hosts = [
-            _openable(held, manager, *manager.tell_through_its_holder(None))
-            if isinstance(manager, Telling)
-            else _openable(held, manager, None)
-            for manager in managers
-        ]
+        hosts = [openable(held, manager) for manager in managers]
         if hosts:
             await held.open_together(hosts)
         return tuple(host.value for host in hosts)
@@ -552,6 +548,15 @@ class Scope(Telling):
         self._is_held = True
         return name or self.name, "scope"
 
+    def leave_to_others(self) -> Holdings:
+        """Be current no more, and return what is held: it is another thing's that was entered.
+
+        What that runs is within this scope, but its body is not.
+        """
+        assert self._held is not None
+        self._leave_context()
+        return self._held
+
     def _leave_context(self) -> None:
         if self._token is not None:
             try:
@@ -564,13 +569,6 @@ class Scope(Telling):
 
 
 _PARENTS = (Scope, NoneType)
-
-
-def _openable(
-    held: Holdings, manager: object, name: str | None, kind: str | None = None
-) -> Host | Direct:
-    """Return the resource of a manager, with a task of its own where that helps."""
-    return Direct(held, manager, name) if is_direct(manager) else Host(held, manager, name, kind)
 
 
 def _current_task() -> Task[Any] | None:

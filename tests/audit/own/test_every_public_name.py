@@ -19,6 +19,7 @@ MODULES: dict[str, Any] = {
     "withal.files.os": files.os,
     "withal.files.os.path": files.os.path,
     "withal.files.tempfile": files.tempfile,
+    "withal.pools": importlib.import_module("withal.pools"),
     "withal.http": importlib.import_module("withal.http"),
     "withal.fetch": importlib.import_module("withal.fetch"),
     "withal.testing": importlib.import_module("withal.testing"),

@@ -15,13 +15,14 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_withal.auditing import Auditor
-from tests.audit.own import network, opened, scopes, streams, system, whole
+from tests.audit.own import network, opened, pooled, scopes, streams, system, whole
 from tests.audit.own.case import Case
 from tests.conftest import LOOPS
 
 CASES = [
     *scopes.CASES,
     *opened.CASES,
+    *pooled.CASES,
     *whole.CASES,
     *streams.CASES,
     *network.CASES,

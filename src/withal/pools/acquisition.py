@@ -1,0 +1,200 @@
+"""One use of a pool's resource, from the wait for it until it is given back."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError, Task, current_task
+from contextlib import AbstractAsyncContextManager
+from types import CodeType, TracebackType
+from typing import Any, Generic, TypeVar, final
+
+from withal._core.causes import comes_of
+from withal._core.closing import Closing
+from withal._core.ending import outcome_of, raise_unchanged
+from withal._core.errors import AlreadyEnteredError, ResourceLostError
+from withal._core.events import Event, Outcome, Step, emit, next_id
+from withal._core.managers import Telling
+from withal._core.shield import requests_delivered, take_back
+from withal.pools.engine import Engine
+from withal.pools.hosting import Call
+from withal.pools.member import HELD, Member
+from withal.pools.statistics import Reason
+
+T = TypeVar("T")
+
+
+@final
+class Acquisition(AbstractAsyncContextManager[T], Telling, Generic[T]):
+    """What ``pool.acquire()`` returns, to be entered once.
+
+    Args:
+        engine: that of the pool.
+        timeout: seconds that it may take to get a resource, or None.
+        code: the function that has called ``acquire``.
+        offset: where in that.
+    """
+
+    __slots__ = (
+        "_baseline",
+        "_engine",
+        "_has_died",
+        "_id",
+        "_member",
+        "_observers",
+        "_timeout",
+        "code",
+        "offset",
+        "since",
+        "task",
+        "was_warned_of",
+    )
+
+    def __init__(self, engine: Engine, timeout: float | None, code: CodeType, offset: int) -> None:
+        self._engine = engine
+        self._timeout = timeout
+        self.code = code
+        self.offset = offset
+        self.task: Task[Any] | None = None
+        self.was_warned_of = False
+        self._member: Member | None = None
+        self._has_died = False
+        self._observers = engine.keeper.observers
+
+    def __repr__(self) -> str:
+        return f"<acquisition of {self._engine.options.name!r}>"
+
+    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+        """Leave it to the scope that enters this to tell of it."""
+        self._observers = ()
+        return name or self._engine.options.name, "acquisition"
+
+    async def __aenter__(self) -> T:
+        engine = self._engine
+        if self.task is not None:
+            raise AlreadyEnteredError(repr(self))
+        if not engine.home.is_here():
+            engine.home.check()
+        self.task = task = current_task()
+        self._baseline = 0 if task is None or not task.cancelling() else requests_delivered(task)
+        if engine.queue.closed:
+            raise engine.closed_error()
+        self.since = now = engine.clock()
+        if self._observers:
+            self._id = next_id()
+            self._tell(Step.OPENING)
+        member = engine.queue.take(self, now)
+        if member is None:
+            try:
+                member = await engine.wait(self, self._timeout)
+            except BaseException as exc:
+                if self._observers:
+                    self._tell(Step.FAILED, outcome_of(exc))
+                raise
+        self._member = member
+        if engine.long_uses is not None:
+            engine.long_uses.watch()
+        if self._observers:
+            self._tell(Step.OPENED)
+        return member.value  # type: ignore[no-any-return]  # Pool.acquire knows which
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        member = self._member
+        engine = self._engine
+        if member is None:
+            raise RuntimeError(f"{self!r} was left without having been entered")
+        if not engine.home.is_here():
+            engine.home.check()
+        self._member = None
+        if self._observers:
+            self._tell(Step.CLOSING)
+        if exc is not None or not engine.is_plain or member.discarded or member.state is not HELD:
+            return await self._end(member, exc)
+        engine.give_back(member)
+        if self._observers:
+            self._tell(Step.CLOSED, Outcome.OK)
+        return None
+
+    def die(self) -> bool:
+        """Have the body leave, since what it uses has died (law 8)."""
+        task = self.task
+        if self._member is None or task is None or task.done():
+            return False
+        self._has_died = True
+        task.cancel(f"a resource of pool {self._engine.options.name!r} has died in use")
+        return True
+
+    async def _end(self, member: Member, exc: BaseException | None) -> bool:
+        """Give back what may be used again, or close it, and raise what is to be raised."""
+        engine = self._engine
+        closing = engine.held.begin_closing(exc)
+        reason = _why_not_again(member, exc, engine.clock())
+        may_be_reset = member.state is HELD and reason in (None, Reason.CANCELLED)
+        if may_be_reset and engine.options.reset is not None:
+            reason = await self._reset(member, closing)
+        if member.state is not HELD:
+            pass  # the time of the pool was up, and it has closed this
+        elif reason is None:
+            engine.give_back(member)
+        else:
+            engine.queue.retire(member, reason)
+            engine.users.look()
+            await engine.close(member, closing)
+        error = self._conclude(closing)
+        if self._observers:
+            self._tell(Step.CLOSED, outcome_of(error))
+        if error is not None and error is not exc:
+            raise_unchanged(error)
+        return exc is not None and error is None
+
+    async def _reset(self, member: Member, closing: Closing) -> Reason | None:
+        """Have it reset, through cancellations; return why it cannot be used again, if so."""
+        options = self._engine.options
+        assert options.reset is not None
+        call = Call(self._engine.silent, f"reset of {options.name}", options.reset, member.value)
+        rest = closing.stage((call,))
+        if rest is not None:
+            await rest
+        if not call.is_good:
+            return Reason.RESET
+        return _why_not_again(member, None, self._engine.clock())
+
+    def _conclude(self, closing: Closing) -> BaseException | None:
+        ending = closing.ending
+        held = self._engine.held
+        own = self._has_died and current_task() is self.task
+        if not own or self.task is None:
+            return held.end_closing(closing, requested=ending.was_cancelled, own=False)
+        if not ending.errors:  # it has suppressed its own death, as an expired anyio scope does
+            ending.fail(ResourceLostError(held.path, self._engine.options.name, "open"))
+        requested = take_back(self.task, self._baseline, own=True)
+        return held.end_closing(closing, requested=requested, own=True)
+
+    def _tell(self, step: Step, outcome: Outcome | None = None) -> None:
+        engine = self._engine
+        task = "" if self.task is None else self.task.get_name()
+        event = Event(
+            step,
+            engine.clock(),
+            self._id,
+            engine.options.name,
+            "acquisition",
+            engine.held.names,
+            task,
+            outcome,
+        )
+        emit(self._observers, event)
+
+
+def _why_not_again(member: Member, exc: BaseException | None, now: float) -> Reason | None:
+    """Return why this may not be given to anybody else as it is, if that is so."""
+    if member.host is not None and member.host.lost:
+        return Reason.LOST
+    if member.discarded:
+        return Reason.DISCARDED
+    if exc is not None and (not isinstance(exc, Exception) or comes_of(exc, CancelledError)):
+        return Reason.CANCELLED
+    return Reason.AGE if now >= member.expires_at else None

@@ -1,0 +1,60 @@
+"""The event loop and the process that something belongs to, and cannot be used outside of."""
+
+from __future__ import annotations
+
+import os
+from asyncio import AbstractEventLoop, get_running_loop
+from typing import final
+
+
+@final
+class _Forks:
+    """How often this process has come out of a fork since its parent loaded this module."""
+
+    count = 0
+
+    def add(self) -> None:
+        self.count += 1
+
+
+_forks = _Forks()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forks.add)
+
+
+@final
+class Home:
+    """Where something was opened.
+
+    Args:
+        name: what it is called in errors, such as ``"pool 'db'"``.
+        loop: its event loop.
+    """
+
+    __slots__ = ("_fork", "_name", "loop")
+
+    def __init__(self, name: str, loop: AbstractEventLoop) -> None:
+        self._name = name
+        self.loop = loop
+        self._fork = _forks.count
+
+    def is_here(self) -> bool:
+        """Whether this is the same loop and process."""
+        return _forks.count == self._fork and get_running_loop() is self.loop
+
+    def check(self) -> None:
+        """Check that this is the same loop and process.
+
+        Raises:
+            RuntimeError: it is not, or no loop runs.
+        """
+        if _forks.count != self._fork:
+            raise RuntimeError(
+                f"{self._name} was opened before a fork, and what it has open is shared with the "
+                "parent process; open one in this process"
+            )
+        if get_running_loop() is not self.loop:
+            raise RuntimeError(
+                f"{self._name} belongs to another event loop; use it in the loop that entered it, "
+                "or make one for each loop"
+            )

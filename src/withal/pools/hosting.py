@@ -1,0 +1,147 @@
+"""Hosts for what outlives its users: who keeps them, and how their steps are heard of.
+
+A scope waits in a task for what it opens and closes. Here nobody may be waiting, so that a
+function is called in place of waking a task.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, CancelledError, Task
+from collections.abc import Callable
+from contextvars import Context
+from inspect import isawaitable
+from typing import Any, final
+
+from withal._core.events import Observers
+from withal._core.resource import CLOSED, CLOSING, OPEN, Keeper, Resource
+from withal._core.shield import Latch
+
+
+@final
+class Told(Latch):
+    """A latch that calls a function, once, as soon as somebody arrives or it is opened."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, loop: AbstractEventLoop, call: Callable[[], None]) -> None:
+        super().__init__(loop, 1)
+        self._call = call
+
+    def arrive(self, who: object = None) -> None:
+        """Call the function. Who has arrived does not matter here."""
+        if self.missing:
+            self.missing = 0
+            self._call()
+
+    def open(self) -> None:
+        """Call the function, if nobody has arrived yet."""
+        self.arrive()
+
+
+@final
+class HostKeeper:
+    """Stands between a scope and hosts in it whose death is not to end its body.
+
+    Args:
+        keeper: the scope.
+        lost: called with a resource that has died.
+        is_heard: whether observers hear of each step.
+        context: what the hosts run in a copy of, if that is not the scope's.
+    """
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        lost: Callable[[Resource], None],
+        *,
+        is_heard: bool = True,
+        context: Context | None = None,
+    ) -> None:
+        self._keeper = keeper
+        self._context = context
+        self.lost = lost
+        self.loop: AbstractEventLoop = keeper.loop
+        self.clock: Callable[[], float] = keeper.clock
+        self.observers: Observers = keeper.observers if is_heard else ()
+
+    @property
+    def context(self) -> Context:
+        """What the scope is current in."""
+        return self._keeper.context if self._context is None else self._context
+
+    @property
+    def path(self) -> str:
+        """The names of the scopes as one text."""
+        return self._keeper.path
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the scopes, outermost first."""
+        return self._keeper.names
+
+    def holder_of(self, within: Keeper, /) -> Resource | None:
+        """Return none: no scope is held here."""
+        return None
+
+    def leave(self, need: Resource, /) -> None:
+        """Do nothing: no body runs here."""
+
+    def ended(self, resource: Resource, /) -> None:
+        """Do nothing: a host does not end before it is asked to."""
+
+
+@final
+class Call(Resource):
+    """A call of a user's function with a resource, in a task that no user's cancellation reaches.
+
+    It is made when this closes, as with a callback, and has the time that closing has.
+
+    Attributes:
+        result: what it has returned.
+    """
+
+    result: object = None
+
+    def __init__(
+        self, keeper: Keeper, what: str, function: Callable[[Any], Any], argument: object
+    ) -> None:
+        super().__init__(keeper, what)
+        self._function = function
+        self._argument = argument
+        self.phase = OPEN
+
+    @property
+    def kind(self) -> str:
+        """What is called."""
+        return "call"
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it has returned, in time, and not false."""
+        return (
+            self.phase is CLOSED
+            and not self.cut
+            and self.error is None
+            and self.result is not False
+        )
+
+    def _begin_close(self) -> None:
+        self.phase = CLOSING
+        run = self._run()
+        try:
+            context = self.keeper.context.copy()
+            self.task = self.keeper.loop.create_task(run, name=self.name, context=context)
+        except BaseException as exc:  # of a task factory
+            run.close()
+            self.has_closed(exc)
+        else:
+            self.task.add_done_callback(self._has_ended)
+
+    async def _run(self) -> None:
+        result = self._function(self._argument)
+        if isawaitable(result):
+            result = await result
+        self.result = result
+
+    def _has_ended(self, task: Task[Any]) -> None:
+        self.has_closed(CancelledError() if task.cancelled() else task.exception())

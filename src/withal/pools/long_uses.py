@@ -1,0 +1,57 @@
+"""Warnings of resources that are held for longer than they should be."""
+
+from __future__ import annotations
+
+import warnings
+from asyncio import AbstractEventLoop, TimerHandle
+from typing import final
+
+from withal._core.site import Site
+from withal.pools.errors import HeldTooLongWarning
+from withal.pools.member import Use, holder_of
+from withal.pools.queue import Queue
+
+
+@final
+class LongUses:
+    """Looks from time to time who holds what for how long: one timer for all of a pool.
+
+    Args:
+        queue: that of the pool.
+        loop: its event loop.
+        seconds: how long a resource may be held.
+    """
+
+    def __init__(self, queue: Queue, loop: AbstractEventLoop, seconds: float) -> None:
+        self._queue = queue
+        self._loop = loop
+        self._seconds = seconds
+        self._timer: TimerHandle | None = None
+
+    def watch(self) -> None:
+        """Take note that something is held."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._look)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        uses = [each.use for each in self._queue.held() if each.use is not None]
+        for use in uses:
+            if not use.was_warned_of and now >= use.since + self._seconds:
+                use.was_warned_of = True
+                self._warn(use, now)
+        due = [each.since + self._seconds for each in uses if not each.was_warned_of]
+        if due:
+            self._timer = self._loop.call_at(min(due), self._look)
+
+    def _warn(self, use: Use, now: float) -> None:
+        site = Site(use.code, use.offset)
+        name = self._queue.options.name
+        text = f"a resource of pool {name!r} is held too long: by {holder_of(use, now)}"
+        warnings.warn_explicit(text, HeldTooLongWarning, site.file, site.line)

@@ -1,0 +1,361 @@
+"""Who waits for a resource of a pool, and who gets it. Pure: nothing here waits or opens.
+
+Each method changes the state at once and returns what is to be done about it; the pool does that.
+So there is no await between a decision and its effect: no slot, no turn and no resource can be
+lost in between, whatever is cancelled. The order is kept by three rules:
+
+* What becomes free goes to the first that waits, and is idle only if nobody does.
+* For each that waits something is prepared, an opening or a check, as long as there is room. What
+  is prepared belongs to nobody: it goes to the first that waits when it is done.
+* One that stops waiting after it was served hands on what it was given, to the first that waits.
+
+Opening, idle, being checked, held, closing: each takes a place, and there are `size` of them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import TypeAlias, final
+
+from withal.pools.member import CHECKING, CLOSING, HELD, IDLE, OPENING, Member, State, Use
+from withal.pools.options import Options
+from withal.pools.statistics import PoolStatistics, Reason, counts_of
+
+JITTER = 0.1
+"""By how much of `max_age` one resource may live shorter than another: what was opened together
+does not have to be opened again together."""
+
+BACKOFF = 0.05
+LONGEST_BACKOFF = 0.5
+"""Seconds without a new opening after one has failed: doubled with each failure in a row, up to
+the second. A server that is back is found within that."""
+
+
+@final
+class Waiter:
+    """A place in the queue.
+
+    Attributes:
+        use: what the resource is wanted for.
+        since: when the waiting began.
+        wake: has the one that waits look what has become of it.
+        given: the resource that it was served with.
+        failure: the error of the opening that was for it, or that the pool has closed.
+        late: the time that it had is up.
+    """
+
+    __slots__ = ("failure", "given", "late", "since", "use", "wake")
+
+    def __init__(self, use: Use, since: float) -> None:
+        self.use = use
+        self.since = since
+        self.wake: Callable[[], None] | None = None
+        self.given: Member | None = None
+        self.failure: BaseException | None = None
+        self.late = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the waiting is over, for better or worse."""
+        return self.given is not None or self.failure is not None or self.late
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open a resource for this member."""
+
+    member: Member
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Check this one before it is used."""
+
+    member: Member
+
+
+Work: TypeAlias = Open | Check | Waiter
+"""What is to be done next; a waiter has been served, and is to be woken."""
+
+
+@final
+class Queue:
+    """The state of a pool.
+
+    Args:
+        options: those of the pool.
+
+    Attributes:
+        members: all that take a place.
+        idle: those that nobody uses, the one used last at the end.
+        waiters: who waits and has not been served, the first first.
+        closed: there are no new users.
+        not_before: when the next opening may begin, after one has failed.
+        last_failure: what the last opening has failed with, until one succeeds.
+        acquired: how many uses there were.
+        timed_out: how many were not served in time.
+        opened_count: how many have been opened.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.members: dict[Member, None] = {}
+        self.idle: list[Member] = []
+        self.waiters: OrderedDict[Waiter, None] = OrderedDict()
+        self.closed = False
+        self.not_before = -inf
+        self.last_failure: BaseException | None = None
+        self.acquired = 0
+        self.timed_out = 0
+        self._preparing = 0
+        self._closing = 0
+        self._failures = 0
+        self._check_after = inf
+        if options.check is not None:
+            self._check_after = options.check_after or 0.0
+        self.opened_count = self._failed = self._waits = 0
+        self._waited = self._longest_wait = 0.0
+        self._closed: Counter[Reason] = Counter()
+
+    # Taking and giving back
+
+    def take(self, use: Use, now: float) -> Member | None:
+        """Return one that is free at once, if there is one and nobody has come earlier."""
+        if self.waiters or not self.idle or self.closed:
+            return None
+        member = self.idle[-1]
+        if now - member.idle_since >= self._check_after:
+            return None
+        self.idle.pop()
+        member.state = HELD
+        member.use = use
+        self.acquired += 1
+        return member
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more would have to wait, and no more may."""
+        limit = self.options.max_waiting
+        if limit is None:
+            return False
+        served = self._preparing + len(self.idle) + self._room
+        return len(self.waiters) >= limit + served
+
+    def join(self, waiter: Waiter) -> None:
+        """Wait behind all others."""
+        self.waiters[waiter] = None
+
+    def rejoin(self, waiter: Waiter) -> None:
+        """Wait again before all others: what it was given has died before it could be used."""
+        waiter.given = None
+        self.waiters[waiter] = None
+        self.waiters.move_to_end(waiter, last=False)
+
+    def leave(self, waiter: Waiter) -> Member | None:
+        """Stop waiting, and return what it was given, for the next."""
+        self.waiters.pop(waiter, None)
+        member, waiter.given = waiter.given, None
+        if member is None or member.state is not HELD:
+            return None
+        self.acquired -= 1
+        return member
+
+    def expire(self, waiter: Waiter) -> bool:
+        """Stop waiting, since it has taken too long; false if it was served just before."""
+        if waiter.is_done:
+            return False
+        del self.waiters[waiter]
+        waiter.late = True
+        self.timed_out += 1
+        return True
+
+    def put(self, member: Member, now: float) -> Waiter | None:
+        """Take back one that is good: it goes to the first that waits, or is idle."""
+        member.use = None
+        if self.waiters:
+            return self._serve(member, now)
+        member.state = IDLE
+        member.idle_since = now
+        self.idle.append(member)
+        return None
+
+    def _serve(self, member: Member, now: float) -> Waiter:
+        waiter, _ = self.waiters.popitem(last=False)
+        waiter.given = member
+        member.state = HELD
+        member.use = waiter.use
+        waiter.use.since = now
+        self.acquired += 1
+        waited = now - waiter.since
+        self._waits += 1
+        self._waited += waited
+        self._longest_wait = max(self._longest_wait, waited)
+        return waiter
+
+    # Preparing
+
+    def next_work(self, now: float) -> Work | None:
+        """Return what is to be done next for those that wait, and to keep some warm."""
+        if self.closed:
+            return None
+        if len(self.waiters) > self._preparing:
+            if self.idle:
+                member = self.idle.pop()
+                if now - member.idle_since < self._check_after:
+                    return self._serve(member, now)
+                member.state = CHECKING
+                self._preparing += 1
+                return Check(member)
+        elif len(self.members) - self._closing >= self.options.warm:
+            return None
+        if not self._room or now < self.not_before:
+            return None
+        member = Member()
+        self.members[member] = None
+        self._preparing += 1
+        return Open(member)
+
+    @property
+    def wants_to_open(self) -> bool:
+        """Whether there is something to open, once the time since a failure has passed."""
+        if self.closed or not self._room:
+            return False
+        return (
+            len(self.waiters) > self._preparing
+            or len(self.members) - self._closing < self.options.warm
+        )
+
+    @property
+    def _room(self) -> int:
+        return self.options.size - len(self.members)
+
+    def opened(self, member: Member, value: object, now: float) -> Waiter | None:
+        """Take in one that has opened."""
+        self._preparing -= 1
+        self.opened_count += 1
+        self._failures = 0
+        self.not_before = -inf
+        self.last_failure = None
+        member.value = value
+        age = self.options.max_age
+        # Not for secrets: it only has them differ.
+        member.expires_at = inf if age is None else now + age * (1 - JITTER * random.random())
+        return self.put(member, now)
+
+    def failed(self, member: Member, error: BaseException, now: float) -> list[Waiter]:
+        """Have the first that waits fail with this, or all if there is nothing they could get."""
+        self._preparing -= 1
+        self._failed += 1
+        del self.members[member]
+        self.last_failure = error
+        if now >= self.not_before:  # of several that fail together, one counts
+            delay = min(BACKOFF * 2**self._failures, LONGEST_BACKOFF)
+            self._failures += 1
+            self.not_before = now + delay
+        alive = len(self.members) > self._closing
+        count = min(1, len(self.waiters)) if alive else len(self.waiters)
+        return self._fail(count, error)
+
+    def checked(self, member: Member, now: float) -> Waiter | None:
+        """Take back one whose check was good."""
+        self._preparing -= 1
+        return self.put(member, now)
+
+    # Closing
+
+    def retire(self, member: Member, reason: Reason) -> None:
+        """Have one used no more; it takes its place until it is `gone`."""
+        if member.state in (CHECKING, OPENING):
+            self._preparing -= 1
+        elif member.state is IDLE:
+            self.idle.remove(member)
+        member.state = CLOSING
+        member.use = None
+        self._closing += 1
+        self._closed[reason] += 1
+
+    def gone(self, member: Member) -> None:
+        """Note that one has closed, or is no longer waited for."""
+        if member in self.members:
+            del self.members[member]
+            self._closing -= 1
+
+    def close(self, error: BaseException) -> list[Waiter]:
+        """Have no new users, and those that wait fail."""
+        self.closed = True
+        return self._fail(len(self.waiters), error)
+
+    def _fail(self, count: int, error: BaseException) -> list[Waiter]:
+        failing: list[Waiter] = []
+        for _ in range(count):
+            waiter, _ = self.waiters.popitem(last=False)
+            waiter.failure = error
+            failing.append(waiter)
+        return failing
+
+    def expired(self, now: float) -> list[tuple[Member, Reason]]:
+        """Return the idle ones that have been so for too long, or are too old."""
+        found: list[tuple[Member, Reason]] = []
+        spare = len(self.members) - self._closing - self.options.warm
+        for member in self.idle:
+            if now >= member.expires_at:
+                found.append((member, Reason.AGE))
+                spare -= 1
+            elif spare > 0 and now >= member.idle_since + self._idle_timeout:
+                found.append((member, Reason.IDLE))
+                spare -= 1
+        return found
+
+    def next_expiry(self, now: float) -> float | None:
+        """Return when to call `expired` again, or None if that is of no use."""
+        if not self.idle:
+            return None
+        soonest = min(each.expires_at for each in self.idle)
+        idle = self.idle[0].idle_since + self._idle_timeout
+        if idle <= now:  # it is kept warm; others may not be, and are looked at when they are due
+            idle = now + max(self._idle_timeout, 1.0)
+        return max(now, min(soonest, idle))
+
+    @property
+    def _idle_timeout(self) -> float:
+        timeout = self.options.idle_timeout
+        return inf if timeout is None else timeout
+
+    # Looking
+
+    def count(self, state: State) -> int:
+        """Return how many stand here."""
+        return sum(each.state is state for each in self.members)
+
+    def held(self) -> list[Member]:
+        """Return those that are in use, the one held longest first."""
+        held = [each for each in self.members if each.use is not None]
+        return sorted(held, key=lambda each: each.use.since if each.use else 0.0)
+
+    def statistics(self) -> PoolStatistics:
+        """Return what is and what has been."""
+        opening, closing = self.count(OPENING), self.count(CLOSING)
+        return PoolStatistics(
+            name=self.options.name,
+            size=self.options.size,
+            open=len(self.members) - opening - closing,
+            idle=len(self.idle),
+            held=self.count(HELD),
+            opening=opening,
+            closing=closing,
+            waiting=len(self.waiters),
+            opened=self.opened_count,
+            failed=self._failed,
+            closed=counts_of(self._closed),
+            acquired=self.acquired,
+            waits=self._waits,
+            waited=self._waited,
+            longest_wait=self._longest_wait,
+            timed_out=self.timed_out,
+        )

@@ -1,0 +1,177 @@
+"""What many hold, audited: no place, no turn and no resource is lost, whoever is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import final
+
+from tests.audit.own.case import case
+from withal import Scope
+from withal.audit import contended
+from withal.pools import Pool, PoolClosedError, PoolTimeoutError
+
+
+@final
+class Server:
+    """Counts its connections, and has a pool of them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.connected = 0
+        self.pool = Pool(self.connect, size=size, reset=self.reset, name="connections")
+        self.plain = Pool(self.connect, size=size, check=self.check, name="plain")
+        self.warm = Pool(self.connect, size=size, warm=1, name="warm")
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[list[str]]:
+        await asyncio.sleep(0)
+        self.connected += 1
+        try:
+            await asyncio.sleep(0)
+            yield []
+            await asyncio.sleep(0)
+        finally:
+            self.connected -= 1
+
+    async def reset(self, connection: list[str]) -> None:
+        await asyncio.sleep(0)
+        connection.clear()
+
+    async def check(self, connection: list[str]) -> None:
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def one() -> AsyncGenerator[Server]:
+    server = Server(1)
+    async with server.pool, server.plain, server.warm:
+        yield server
+    assert server.connected == 0, f"{server.connected} connections are left"
+
+
+@asynccontextmanager
+async def held_by_others() -> AsyncGenerator[Server]:
+    async with one() as server, contended(server.pool.acquire), contended(server.plain.acquire):
+        yield server
+
+
+@asynccontextmanager
+async def unopened() -> AsyncGenerator[Server]:
+    yield Server(2)
+
+
+async def query(connection: list[str]) -> None:
+    """Have an answer on its way, for as long as it is awaited."""
+    assert not connection, "the answer of somebody else is on its way"
+    connection.append("question")
+    await asyncio.sleep(0)
+    connection.pop()
+
+
+async def use(server: Server) -> None:
+    async with server.pool.acquire() as connection:
+        await query(connection)
+
+
+async def use_plain(server: Server) -> None:
+    async with server.plain.acquire() as connection:
+        await query(connection)
+
+
+async def use_in_a_scope(server: Server) -> None:
+    async with Scope("request") as scope:
+        await query(await scope.enter(server.pool.acquire()))
+
+
+async def use_with_a_timeout(server: Server) -> None:
+    try:
+        async with server.plain.acquire(timeout=0.002) as connection:
+            await query(connection)
+    except PoolTimeoutError:
+        pass
+
+
+async def discard(server: Server) -> None:
+    async with server.warm.acquire() as connection:
+        server.warm.discard(connection)
+
+
+async def use_both(server: Server) -> None:
+    await use(server)
+    await use_plain(server)
+
+
+async def all_can_be_used(server: Server) -> None:
+    for pool in (server.pool, server.plain, server.warm):
+        async with asyncio.timeout(5), pool.acquire() as connection:
+            await query(connection)
+        now = pool.statistics()
+        assert (now.held, now.waiting, now.opening, now.closing) == (0, 0, 0, 0), now
+
+
+async def open_and_close(server: Server) -> None:
+    async with Pool(server.connect, size=2, warm=2) as pool, pool.acquire() as connection:
+        await query(connection)
+
+
+async def close_while_used(server: Server) -> None:
+    async with Pool(server.connect, size=1) as pool:
+
+        async def visit() -> None:
+            try:
+                async with pool.acquire() as connection:
+                    await query(connection)
+            except PoolClosedError:
+                pass
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(visit())
+            group.create_task(visit())
+            await asyncio.sleep(0)
+            await pool.aclose()
+
+
+async def nothing_is_left(server: Server) -> None:
+    assert server.connected == 0, f"{server.connected} connections are left"
+
+
+_USES = (
+    ("a pool", use, "Pool.acquire"),
+    ("a pool with a check", use_plain, "Pool.acquire"),
+    ("a pool's resource in a scope", use_in_a_scope, "Pool.acquire"),
+    ("a pool, with a timeout", use_with_a_timeout, "Pool.acquire"),
+    ("a pool, discarding", discard, "Pool.acquire"),
+)
+
+CASES = [
+    *(
+        case(name, run, f"pools.{covers}", setup=one, probe=all_can_be_used)
+        for name, run, covers in _USES
+    ),
+    *(
+        case(
+            f"{name}, contended",
+            run,
+            f"pools.{covers}",
+            setup=held_by_others,
+            probe=use_both,
+        )
+        for name, run, covers in (("two pools", use_both, "Pool.acquire"),)
+    ),
+    case(
+        "a pool from its entry to its end",
+        open_and_close,
+        "pools.Pool.__aenter__",
+        setup=unopened,
+        probe=nothing_is_left,
+    ),
+    case(
+        "a pool that closes while it is used",
+        close_while_used,
+        "pools.Pool.aclose",
+        setup=unopened,
+        probe=nothing_is_left,
+    ),
+]
