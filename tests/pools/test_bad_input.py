@@ -76,7 +76,7 @@ async def test_what_open_returns_is_to_be_a_manager(made: Any) -> None:
 
 
 async def test_open_is_to_take_no_arguments() -> None:
-    async with Pool(lambda one: connect(), size=1) as pool:  # type: ignore[arg-type]
+    async with Pool(lambda one: connect(), size=1) as pool:  # type: ignore[arg-type, misc]
         with pytest.raises(TypeError, match="missing 1 required positional argument"):
             async with pool.acquire():
                 pass
