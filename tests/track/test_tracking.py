@@ -104,6 +104,38 @@ def test_an_adapter_that_does_not_fit_is_named_and_left_out(
     assert "unfit is not tracked: its adapter does not fit (AttributeError" in said
 
 
+def test_of_an_adapter_that_does_not_fit_nothing_stays() -> None:
+    def unfit(tracker: Tracker) -> None:
+        tracker.follow(Lamp, LAMP, closes=["switch_off"])
+        raise LookupError("another version")
+
+    with tracking(adapters=[unfit]) as ledger:
+        Lamp()
+    assert ledger.leaked() == ()
+
+
+async def test_what_an_adapter_does_cannot_break_the_program(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object) -> None:
+        raise LookupError("changed")
+
+    def unfit(tracker: Tracker) -> None:
+        tracker.patches.after(Lamp, "__init__", fail)
+        tracker.patches.before(Lamp, "switch_off", fail)
+        tracker.patches.after(Lamp, "fade", fail)
+
+    with tracking(adapters=[unfit]):
+        for _ in range(2):
+            lamp = Lamp()
+            lamp.switch_off()
+            await lamp.fade()
+    said = capsys.readouterr().err
+    assert said == (
+        "withal track: tests is not tracked as it should be: LookupError: changed in its adapter\n"
+    )
+
+
 async def test_what_scopes_open_is_in_the_same_ledger() -> None:
     with tracking(adapters=[lamps]) as ledger:
         async with Scope("app") as scope:

@@ -151,6 +151,12 @@ class Book:
             self.take_over(held, self._by_key.get(id(holds)))
         return held
 
+    def opened_at(self, thing: object, frame: FrameType) -> None:
+        """Note that something was opened at another place than where its object was made."""
+        held = self._by_key.get(id(thing))
+        if held is not None:
+            held.stack, held.own = self.place(frame, held.sort.within)
+
     def life(self, name: str, kind: Kind, place: tuple[CodeType, int], opened_at: float) -> Held:
         """Return a life that is not in the book, of what has opened at a place of the program."""
         return Held(kind, name, 0, (place,), opened_at)

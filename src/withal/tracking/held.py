@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Task
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from types import CodeType
@@ -54,6 +54,7 @@ class Held(Life):
         holder: what has taken it over, and answers for it.
         held: what it has taken over.
         thread: the thread that opened it, if the book notes that.
+        loop: the `id` of the loop that it belongs to, if an adapter notes that.
     """
 
     tracked = True
@@ -63,6 +64,7 @@ class Held(Life):
     holder: Held | None = None
     held: set[Held] | None = None
     thread = 0
+    loop = 0
 
     def __init__(
         self,
@@ -82,6 +84,13 @@ class Held(Life):
         self.opening_at = self.opened_at = opened_at
         self.sort = sort
         self.key = key
+
+    def holders(self) -> Iterator[Held]:
+        """Yield what answers for it, and what answers for that."""
+        holder = self.holder
+        while holder is not None:
+            yield holder
+            holder = holder.holder
 
     def is_over(self) -> bool:
         """Tell whether its object says that it has closed, although no close was seen."""

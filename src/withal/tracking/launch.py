@@ -9,6 +9,7 @@ import os
 import runpy
 import sys
 import time
+import traceback
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -155,11 +156,15 @@ class Run:
         """What ``os._exit`` does while a program is tracked: report, and exit."""
         if os.getpid() == self._process:
             self.status = status
-            leaks = self.finish()
-            if leaks and self.options.fail_on_leak and status == 0:
-                status = LEAKED
-            if sys.stderr is not None:
-                sys.stderr.flush()
+            try:
+                if self.finish() and self.options.fail_on_leak and status == 0:
+                    status = LEAKED
+            except Exception:
+                traceback.print_exc()
+            finally:
+                if sys.stderr is not None:
+                    sys.stderr.flush()
+                self._exit(status)
         self._exit(status)
 
     def finish(self) -> tuple[Leak, ...]:

@@ -25,9 +25,17 @@ def hide_frame(error: BaseException) -> None:
 
 @final
 class Patches:
-    """Attributes that have been replaced, and can be put back."""
+    """Attributes that have been replaced, and can be put back.
 
-    def __init__(self) -> None:
+    What is called before or after a method cannot break it: if it raises, that is reported once.
+
+    Args:
+        complain: called with the name of a package and the error, when what is called around one
+            of its methods raises.
+    """
+
+    def __init__(self, complain: Callable[[str, Exception], None]) -> None:
+        self._complain = complain
         self._done: list[tuple[Any, str, Any]] = []
         self._added: list[tuple[set[Any], Any]] = []
 
@@ -57,25 +65,31 @@ class Patches:
             if inspect.iscoroutinefunction(original):
 
                 @wraps(original)
-                async def later(self: Any, *args: Any, **kwargs: Any) -> Any:
+                async def later(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
                     try:
-                        result = await original(self, *args, **kwargs)
+                        result = await original(thing, *args, **kwargs)
                     except BaseException as exc:
                         hide_frame(exc)
                         raise
-                    then(self, *args, **kwargs)
+                    try:
+                        then(thing, *args, **kwargs)
+                    except Exception as exc:
+                        self._complain_of(owner, exc)
                     return result
 
                 return later
 
             @wraps(original)
-            def replacement(self: Any, *args: Any, **kwargs: Any) -> Any:
+            def replacement(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
                 try:
-                    result = original(self, *args, **kwargs)
+                    result = original(thing, *args, **kwargs)
                 except BaseException as exc:
                     hide_frame(exc)
                     raise
-                then(self, *args, **kwargs)
+                try:
+                    then(thing, *args, **kwargs)
+                except Exception as exc:
+                    self._complain_of(owner, exc)
                 return result
 
             return replacement
@@ -89,10 +103,13 @@ class Patches:
             if inspect.iscoroutinefunction(original):
 
                 @wraps(original)
-                async def later(self: Any, *args: Any, **kwargs: Any) -> Any:
-                    first(self)
+                async def later(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
                     try:
-                        return await original(self, *args, **kwargs)
+                        first(thing)
+                    except Exception as exc:
+                        self._complain_of(owner, exc)
+                    try:
+                        return await original(thing, *args, **kwargs)
                     except BaseException as exc:
                         hide_frame(exc)
                         raise
@@ -100,10 +117,13 @@ class Patches:
                 return later
 
             @wraps(original)
-            def replacement(self: Any, *args: Any, **kwargs: Any) -> Any:
-                first(self)
+            def replacement(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
                 try:
-                    return original(self, *args, **kwargs)
+                    first(thing)
+                except Exception as exc:
+                    self._complain_of(owner, exc)
+                try:
+                    return original(thing, *args, **kwargs)
                 except BaseException as exc:
                     hide_frame(exc)
                     raise
@@ -125,7 +145,10 @@ class Patches:
                     except BaseException as exc:
                         hide_frame(exc)
                         raise
-                    then(result)
+                    try:
+                        then(result)
+                    except Exception as exc:
+                        self._complain_of(owner, exc)
                     return result
 
                 return later
@@ -137,7 +160,10 @@ class Patches:
                 except BaseException as exc:
                     hide_frame(exc)
                     raise
-                then(result)
+                try:
+                    then(result)
+                except Exception as exc:
+                    self._complain_of(owner, exc)
                 return result
 
             return replacement
@@ -157,7 +183,10 @@ class Patches:
                 except BaseException as exc:
                     hide_frame(exc)
                     raise
-                then(result)
+                try:
+                    then(result)
+                except Exception as exc:
+                    self._complain_of(owner, exc)
                 return result
 
             return classmethod(replacement)
@@ -169,17 +198,24 @@ class Patches:
         functions.add(replacement)
         self._added.append((functions, replacement))
 
-    def undo(self) -> None:
-        """Put everything back, the newest first."""
-        while self._added:
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def undo(self, down_to: int = 0) -> None:
+        """Put back what was replaced after the first so many, the newest first."""
+        while self._added and not down_to:
             functions, replacement = self._added.pop()
             functions.discard(replacement)
-        while self._done:
+        while len(self._done) > down_to:
             owner, name, own = self._done.pop()
             if own is _MISSING:
                 delattr(owner, name)
             else:
                 setattr(owner, name, own)
+
+    def _complain_of(self, owner: Any, error: Exception) -> None:
+        name = getattr(owner, "__module__", None) or getattr(owner, "__name__", "")
+        self._complain(str(name).partition(".")[0], error)
 
 
 def bound(method: Callable[..., Any], to: object) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from asyncio import Task
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import inf
 from types import FrameType, FunctionType, ModuleType
 
@@ -13,6 +13,10 @@ from withal.tracking.held import Held
 
 REACH = 20_000
 """How many references are followed in one search."""
+
+
+LOWEST = 4
+"""The lowest rank of what answers for what it refers to."""
 
 
 def objects_of(lives: Iterable[Held]) -> dict[int, Held]:
@@ -54,6 +58,21 @@ def reached(
                 found.add(held)
             todo.append(each)
     return found, left
+
+
+def found_below(roots: Iterable[Held], lives: Iterable[Held]) -> Iterator[tuple[Held, Held]]:
+    """Yield which of these are referred to by one of higher rank, each with that one."""
+    objects = objects_of(lives)
+    found: set[Held] = set()
+    left = REACH
+    for root in roots:
+        thing = None if root.ref is None or root.ending is not None else root.ref()
+        if not objects or thing is None or root.sort.rank < LOWEST or root in found:
+            continue
+        below, left = reached(thing, objects, left, root.sort.rank)
+        found |= below
+        for held in below:
+            yield root, held
 
 
 def _is_elsewhere(thing: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, final
@@ -35,6 +36,7 @@ _ADAPTERS = (
     ("aiohttp", "aiohttp:follow"),
     ("aiosqlite", "aiosqlite:follow"),
     ("anyio", "anyio:follow_files"),
+    ("anyio", "anyio:follow_connecting"),
     ("anyio._backends._asyncio", "anyio:follow_sockets"),
     ("anyio.streams.memory", "anyio:follow_memory"),
     ("asyncio.base_events", "network:follow_loops"),
@@ -106,7 +108,8 @@ class Session:
         self.warnings: list[str] = []
         self.ignored = frozenset(ignore)
         self._adapters = tuple(adapters)
-        self._patches = Patches()
+        self._patches = Patches(self._complain)
+        self._complained: set[str] = set()
         self._tracker = Tracker(self.book, self._patches)
         self._observing = observing(ledger)
         self._finder: Finder | None = None
@@ -149,12 +152,22 @@ class Session:
 
     def _apply(self, name: str, adapter: Callable[[], None]) -> None:
         """Apply an adapter; one that does not fit is reported, and the program runs on."""
+        before = len(self._patches)
         try:
             adapter()
         except Exception as exc:
-            text = f"{name} is not tracked: its adapter does not fit ({type(exc).__name__}: {exc})"
-            self.warnings.append(text)
-            if sys.stderr is not None:
+            self._patches.undo(before)  # what opens would be noted, and not what closes
+            self._warn(f"{name} is not tracked: its adapter does not fit ({_shown(exc)})")
+
+    def _complain(self, package: str, error: Exception) -> None:
+        if package not in self._complained:
+            self._complained.add(package)
+            self._warn(f"{package} is not tracked as it should be: {_shown(error)} in its adapter")
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)
+        if sys.stderr is not None:
+            with suppress(OSError, ValueError):  # the program has closed it
                 print(f"withal track: {text}", file=sys.stderr)
 
     def finish(self) -> tuple[Leak, ...]:
@@ -169,8 +182,13 @@ class Session:
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
         self._patches.undo()
-        self._observing.__exit__(None, None, None)
+        with suppress(ValueError):  # in another context, such as of a task that calls os._exit
+            self._observing.__exit__(None, None, None)
         _running.clear()
+
+
+def _shown(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _all_of(functions: list[Callable[[], None]]) -> Callable[[], None]:

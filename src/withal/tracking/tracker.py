@@ -78,6 +78,15 @@ class Tracker:
             raise AttributeError(f"{cls!r} has none of {', '.join(closes)}")
         for name in found:
             self.closing(cls, name)
+        if inspect.isfunction(inspect.getattr_static(cls, "__del__", None)):
+            # Which may call what closes.
+            self.patches.before(cls, "__del__", self.dying)
+
+    def dying(self, thing: object) -> None:
+        """Note that an object is being collected: if it is still open, nobody has closed it."""
+        held = self.book.find(thing)
+        if held is not None:
+            self.book.end(held, Ending.CLOSED if held.is_over() else Ending.COLLECTED)
 
     def closing(self, cls: type, name: str) -> None:
         """Have a method of a class close its object, however it ends."""

@@ -15,7 +15,7 @@ from withal.ledger.records import Ending
 from withal.tracking.book import Book, Leaks
 from withal.tracking.held import Held
 from withal.tracking.program import PROGRAM, Program
-from withal.tracking.reach import REACH, objects_of, reached
+from withal.tracking.reach import found_below
 from withal.tracking.watch import Watch
 
 
@@ -125,23 +125,9 @@ def uncovered(all_groups: Iterable[Leaks]) -> list[Leaks]:
     """Leave out what something else that leaked has taken over, or refers to: it is one leak."""
     groups = list(all_groups)
     leaked = {held for group in groups for held in group.kept}
-    covered = {held for held in leaked if held.holder in leaked}
-    covered |= _reached([held for held in leaked if held.ending is None], leaked)
+    covered = {held for held in leaked if any(above in leaked for above in held.holders())}
+    covered |= {below for _, below in found_below(leaked, leaked)}
     return [left for group in groups if (left := group.without(covered)) is not None]
-
-
-def _reached(roots: list[Held], leaked: set[Held]) -> set[Held]:
-    """Return what of the leaked is of lower rank than a leaked one that refers to it."""
-    objects = objects_of(leaked)
-    found: set[Held] = set()
-    left = REACH
-    for root in roots:
-        thing = None if root.ref is None else root.ref()
-        if thing is None or root.sort.rank < 4 or root in found:
-            continue
-        below, left = reached(thing, objects, left, root.sort.rank)
-        found |= below
-    return found
 
 
 def _families(groups: list[Leaks]) -> list[list[Leaks]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from typing import Any
 
 from withal.tracking.held import Kind
 from withal.tracking.tracker import Tracker
@@ -41,6 +43,17 @@ def follow_sockets(tracker: Tracker) -> None:
         "ConnectedUNIXDatagramSocket",
     ):
         tracker.follow(getattr(backend, name), SOCKET, closes=["aclose"])
+
+
+def follow_connecting(tracker: Tracker) -> None:
+    """Name the line that connects: the stream is made in a task, of the attempt that succeeds."""
+    import anyio
+
+    def connected(stream: Any) -> None:
+        inner = getattr(stream, "transport_stream", stream)  # below TLS
+        tracker.book.opened_at(inner, sys._getframe(2))
+
+    tracker.patches.returning(anyio, "connect_tcp", connected)
 
 
 def follow_memory(tracker: Tracker) -> None:

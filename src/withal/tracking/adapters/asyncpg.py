@@ -23,6 +23,11 @@ def follow(tracker: Tracker) -> None:
     tracker.follow(connection.Connection, CONNECTION, closes=["close", "terminate", "_cleanup"])
     tracker.follow(pool.Pool, POOL, opens="_initialize", closes=["close", "terminate"])
 
+    def made(each: Any, *_: object, **__: object) -> None:
+        held = book.find(each)
+        if held is not None:
+            book.take_over(held, book.find(each._transport))
+
     def connected(holder: Any) -> None:
         found = book.find(holder._pool)
         own = book.find(holder._con)
@@ -30,6 +35,10 @@ def follow(tracker: Tracker) -> None:
             book.take_over(found, own)
         elif own is not None:
             own.own = False
+
+    def initialized(a_pool: Any) -> None:
+        for holder in a_pool._holders:
+            connected(holder)
 
     def lent(proxy: Any, *_: object) -> None:
         book.opened(proxy, LENT)
@@ -42,7 +51,9 @@ def follow(tracker: Tracker) -> None:
         if not proxy._holder._pool._closed:
             book.closed(proxy)
 
+    patches.after(connection.Connection, "__init__", made)
     patches.after(pool.PoolConnectionHolder, "connect", connected)
+    patches.after(pool.Pool, "_initialize", initialized)
     patches.after(pool.PoolConnectionProxy, "__init__", lent)
     patches.after(pool.Pool, "release", given_back)
     patches.before(pool.PoolConnectionProxy, "_detach", detached)

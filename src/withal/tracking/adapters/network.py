@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any, cast
 
 from withal.ledger.records import Ending
-from withal.tracking.held import Kind
+from withal.tracking.held import Held, Kind
+from withal.tracking.reach import found_below
 from withal.tracking.tracker import Tracker
 
 
@@ -28,7 +29,8 @@ UVLOOP_SERVER = Kind("server", "network", 4, lambda each: not each.is_serving(),
 UVLOOP_PROCESS = Kind(
     "process", "process", 5, lambda each: each.get_returncode() is not None, dies_closed=True
 )
-LOOP = Kind("event loop", "network", 9, lambda loop: bool(loop.is_closed()))
+# One that runs when the program exits, as by os._exit, was not forgotten.
+LOOP = Kind("event loop", "network", 9, lambda loop: loop.is_closed() or loop.is_running())
 
 
 def follow_sockets(tracker: Tracker) -> None:
@@ -72,18 +74,18 @@ def follow_selector_transports(tracker: Tracker) -> None:
         if held is not None and server is not None:
             held.own = False  # a client's connection to a server of the program
 
+    def awakened(loop: Any) -> None:
+        for each in loop._ssock, loop._csock:  # a loop that is not closed is leak enough
+            held = book.find(each)
+            if held is not None:
+                book.forget(held)
+
+    tracker.patches.after(selector_events.BaseSelectorEventLoop, "_make_self_pipe", awakened)
     cls: Any = vars(selector_events)["_SelectorTransport"]
     tracker.patches.after(cls, "__init__", made)
     for name in "close", "abort", "_force_close", "_call_connection_lost":
         tracker.closing(cls, name)
-    tracker.patches.before(cls, "__del__", _dying(tracker))
-
-
-def _dying(tracker: Tracker) -> Any:
-    def dying(thing: object) -> None:
-        tracker.book.closed(thing, Ending.COLLECTED)
-
-    return dying
+    tracker.patches.before(cls, "__del__", tracker.dying)
 
 
 def follow_pipes(tracker: Tracker) -> None:
@@ -118,14 +120,7 @@ def follow_streams(tracker: Tracker) -> None:
     tracker.patches.after(asyncio.StreamWriter, "__init__", made)
     tracker.closing(asyncio.StreamWriter, "close")
     if hasattr(asyncio.StreamWriter, "__del__"):
-
-        def dying(writer: Any) -> None:
-            held = book.find(writer)
-            if held is not None:
-                over = _is_shut(writer.transport)
-                book.end(held, Ending.CLOSED if over else Ending.COLLECTED)
-
-        tracker.patches.before(asyncio.StreamWriter, "__del__", dying)
+        tracker.patches.before(asyncio.StreamWriter, "__del__", tracker.dying)
 
 
 def follow_uvloop(tracker: Tracker) -> None:
@@ -141,23 +136,26 @@ def follow_uvloop(tracker: Tracker) -> None:
             if held is not None:
                 held.own = bool(held.stack)
 
-    def note(result: Any) -> None:
+    def note(loop: object, result: Any) -> None:
         if not isinstance(result, tuple):
-            book.opened(result, UVLOOP_SERVER)
+            _of_loop(book.opened(result, UVLOOP_SERVER), loop)
             return
         transport, protocol = cast("tuple[Any, Any]", result)
         is_process = hasattr(transport, "get_returncode")
         name = "process_exited" if is_process else "connection_lost"
         is_told = _on_call(protocol, name, partial(book.closed_key, id(transport)))
         kind = TRANSPORT if is_told else UVLOOP_TRANSPORT
-        book.opened(transport, UVLOOP_PROCESS if is_process else kind)
+        _of_loop(book.opened(transport, UVLOOP_PROCESS if is_process else kind), loop)
 
     def closing(loop: object) -> None:
-        for held in list(book.open_now()):
-            if held.sort in (UVLOOP_SERVER, UVLOOP_TRANSPORT, TRANSPORT, UVLOOP_PROCESS):
-                book.sweep("network")
-                if held.ending is None:
-                    book.end(held, Ending.NEVER)
+        book.sweep("network")
+        book.sweep("process")
+        left = [held for held in book.open_now() if held.loop == id(loop)]
+        # Afterwards nothing refers to them any more.
+        for root, below in found_below(book.open_now(), left):
+            book.take_over(root, below)
+        for held in left:
+            book.end(held, Ending.NEVER)
 
     patches.after(uvloop.Loop, "__init__", made)
     patches.before(uvloop.Loop, "close", closing)
@@ -178,6 +176,11 @@ def follow_uvloop(tracker: Tracker) -> None:
         "create_unix_server",
     ):
         patches.replace(uvloop.Loop, name, _noting(note))
+
+
+def _of_loop(held: Held | None, loop: object) -> None:
+    if held is not None:
+        held.loop = id(loop)
 
 
 def _on_call(protocol: Any, name: str, then: Callable[[], None]) -> bool:
@@ -223,7 +226,7 @@ def _noting(note: Any) -> Any:
             except BaseException as exc:
                 hide_frame(exc)
                 raise
-            note(result)
+            note(self, result)
             return result
 
         return replacement

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 from withal.tracking.held import Kind
 from withal.tracking.tracker import Tracker
@@ -22,8 +24,33 @@ def follow(tracker: Tracker) -> None:
     for pool in redis.ConnectionPool, redis.asyncio.ConnectionPool:
         tracker.follow(pool, POOL, closes=["disconnect", "aclose", "close"])
     tracker.closing(redis.BlockingConnectionPool, "disconnect")
+    _follow_connections(tracker, redis.asyncio.connection)
     for cluster in redis.RedisCluster, redis.asyncio.RedisCluster:
         tracker.follow(cluster, CLIENT, closes=["aclose", "close"])
+
+
+def _follow_connections(tracker: Tracker, module: Any) -> None:
+    """Have a pool answer for the transports of its connections, also when both are collected."""
+    book = tracker.book
+    pools: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+    def make(original: Any) -> Any:
+        @wraps(original)
+        def make_connection(pool: Any) -> Any:
+            connection = original(pool)
+            pools[connection] = ref(pool)
+            return connection
+
+        return make_connection
+
+    def connected(connection: Any, *_: object, **__: object) -> None:
+        pool = pools[connection]() if connection in pools else None
+        held = book.find(pool)
+        if held is not None and connection._writer is not None:
+            book.take_over(held, book.find(connection._writer.transport))
+
+    tracker.patches.replace(module.ConnectionPool, "make_connection", make)
+    tracker.patches.after(module.AbstractConnection, "connect", connected)
 
 
 def _follow_clients(tracker: Tracker, module: Any, closes: list[str]) -> None:
