@@ -58,6 +58,7 @@ GRANTS = {
     "withal._core": (),
     "withal": ("withal._core",),  # the facade, and no module but the cli may import it
     "withal.ledger": ("withal._core",),
+    "withal.inspection": ("withal._core",),
     "withal.files.calls": ("withal._core",),
     "withal.files.objects": ("withal._core", "withal.files.calls"),
     "withal.files.folders": ("withal._core", "withal.files.calls"),
@@ -80,8 +81,8 @@ GRANTS = {
     "withal.http": ("withal._core",),
     "withal.lease": ("withal._core", "withal.files.calls"),
     "withal.fetch": ("withal._core", "withal.files", "withal.http"),
-    "withal.testing": ("withal._core", "withal.ledger"),
-    "withal.audit": ("withal._core", "withal.ledger"),
+    "withal.testing": ("withal._core", "withal.ledger", "withal.inspection"),
+    "withal.audit": ("withal._core", "withal.ledger", "withal.inspection"),
     "withal.tracking": ("withal", "withal._core", "withal.ledger"),
     "withal.cli": (
         "withal",

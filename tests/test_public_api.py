@@ -25,6 +25,7 @@ FACADES = [
     "withal.testing",
     "withal.audit",
     "withal.ledger",
+    "withal.inspection",
     "withal.tracking",
 ]
 PUBLIC_MODULES: list[str] = []  # no facade: what has no underscore and is their own

@@ -31,7 +31,7 @@ from withal.audit import (
     slow_proxy,
     survey,
 )
-from withal.audit.residue import processes
+from withal.inspection.processes import child_processes
 
 
 @pytest.fixture(autouse=True)
@@ -413,11 +413,11 @@ def test_a_slow_proxy_delays_both_ways_and_is_no_residue() -> None:
         finally:
             writer.close()
 
-    before = set(processes())
+    before = set(child_processes())
     report = survey(ask, setup=proxied)
     assert report.verdict is Verdict.UNRESOLVED, report.text()
     assert min(delays) >= 0.04
-    assert set(processes()) == before
+    assert set(child_processes()) == before
 
 
 @functools.cache

@@ -21,7 +21,7 @@ import pytest
 from tests.audit.mutants import a_while
 from tests.conftest import LOOPS
 from withal.audit import Category, Report, Scenario, Verdict, audit, survey
-from withal.audit.residue import processes
+from withal.inspection.processes import child_processes
 
 
 async def turn(*_: object) -> None:
@@ -206,7 +206,7 @@ def test_a_scenario_that_swaps_the_task_factory(loop: str) -> None:
 
 
 def test_a_scenario_that_leaves_processes_is_told_and_they_are_ended() -> None:
-    before = set(processes())
+    before = set(child_processes())
 
     async def spawns() -> None:
         process = await asyncio.create_subprocess_exec("sleep", "60")
@@ -214,7 +214,7 @@ def test_a_scenario_that_leaves_processes_is_told_and_they_are_ended() -> None:
         await turn()
 
     report = audit(spawns, deliveries="early")
-    assert set(processes()) == before
+    assert set(child_processes()) == before
     assert any(each.startswith("process: 1 left behind") for each in report.expected)
 
 
@@ -346,11 +346,11 @@ def test_a_process_ends_although_the_loop_is_stopped_again_and_again() -> None:
         again()
         await turn()
 
-    before = set(processes())
+    before = set(child_processes())
     assert reason(audit(stops)) == "it stops the event loop"
     for process in kept:
         process.wait()
-    assert set(processes()) == before
+    assert set(child_processes()) == before
 
 
 @every_loop

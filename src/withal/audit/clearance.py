@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Generator, Set
 from contextlib import contextmanager, suppress
 from typing import cast
 
-from withal.audit.residue import processes
 from withal.audit.session import CountingExecutor
+from withal.inspection.processes import child_processes
 
 _ROUNDS = 3  # in which what does not end is cancelled again, before the loop is closed over it
 _MOMENT = 0.1  # seconds for one of these
@@ -34,7 +34,7 @@ def cleared_loop(
     here goes on in its child as well, which has no business here, and is ended. Those processes
     stay which were there before, and those that fixtures have put among the kept ones meanwhile.
     """
-    pid, before = os.getpid(), set(processes())
+    pid, before = os.getpid(), set(child_processes())
     loop = cast("object", loop_factory())  # whatever its type says
     if not isinstance(loop, AbstractEventLoop):
         raise TypeError(f"loop_factory returned {loop!r}, which is no event loop")
@@ -81,11 +81,11 @@ def _reap(spared: set[int]) -> None:
 
     What is taken from a thread that waits for it has asyncio log an "Unknown child process".
     """
-    left = set(processes()) - spared
+    left = set(child_processes()) - spared
     for pid in left:
         _kill(pid)
     for _ in range(_LOOKS):
-        if not (left := left.intersection(processes())) or not _is_waited_for_in_threads():
+        if not (left := left.intersection(child_processes())) or not _is_waited_for_in_threads():
             break
         time.sleep(_MOMENT / _LOOKS)
     for pid in left:
@@ -103,7 +103,7 @@ async def _ended(loop: AbstractEventLoop, spared: set[int]) -> None:
         await asyncio.wait(left, timeout=_MOMENT)
     with suppress(TimeoutError):
         await asyncio.wait_for(loop.shutdown_asyncgens(), _MOMENT)
-    await _killed(set(processes()) - spared)
+    await _killed(set(child_processes()) - spared)
 
 
 async def _killed(left: Collection[int]) -> None:
@@ -114,7 +114,7 @@ async def _killed(left: Collection[int]) -> None:
     for pid in left:
         _kill(pid)
     for _ in range(_LOOKS if left else 0):
-        if not _is_waited_for_in_threads() and not set(processes()).intersection(left):
+        if not _is_waited_for_in_threads() and not set(child_processes()).intersection(left):
             break
         await asyncio.sleep(_MOMENT / _LOOKS)
     await asyncio.sleep(0)  # in which the loop hears what the last of them has to say

@@ -19,11 +19,11 @@ from withal.audit.residue import (
     count,
     residue,
     surplus,
-    threads_at_work,
 )
 from withal.audit.session import CountingExecutor, Session
 from withal.audit.standstill import why_in_vain
 from withal.audit.timers import Timers
+from withal.inspection.threads import threads_at_work
 
 _TURNS = 10  # of the loop, for what was told to end
 _REST = 0.25  # seconds for what ends by itself: a thread, a peer's answer

@@ -31,8 +31,8 @@ from withal._core.site import Site
 from withal.audit.evidence import place_of
 from withal.audit.formats.places import shortened
 from withal.audit.likeness import likeness_of
-from withal.audit.residue import is_idle, stack_of_thread
 from withal.audit.session import CountingExecutor
+from withal.inspection.threads import frame_of, is_idle, stack_of_thread
 
 _GRACE = 2.0  # seconds that a thread has which audited code left, once the main thread has ended
 _LAST_MOMENT = 0.2  # seconds of it that remain where others took longer to end
@@ -177,7 +177,7 @@ def _leave_to_themselves_the_busy(until: float) -> None:
 
 
 def _is_busy(thread: Thread) -> bool:
-    frame = sys._current_frames().get(thread.ident or 0)
+    frame = frame_of(thread)
     return frame is not None and not is_idle(frame)
 
 

@@ -6,8 +6,9 @@ import asyncio
 from asyncio import AbstractEventLoop, Task
 from typing import Any
 
-from withal.audit.residue import threads_at_work
 from withal.audit.session import session
+from withal.inspection.loop import has_only_its_own_descriptor, is_ready
+from withal.inspection.threads import threads_at_work
 
 _LOOK = 0.02  # seconds between two looks
 
@@ -45,11 +46,5 @@ def _stands_still(loop: AbstractEventLoop) -> bool:
     Of asyncio's loop that can be seen, of others not; then only time tells. Also a thread that is
     older than the loop may know it: one of a pool that a module keeps, or one that serves all.
     """
-    inside: Any = loop
-    try:
-        timers, listens_to = inside._scheduled, len(inside._selector.get_map())
-        is_busy = bool(inside._ready) or any(not timer.cancelled() for timer in timers)
-    except AttributeError:
-        return False
-    own = 1  # its wake-up, for threads and signals
-    return not is_busy and listens_to == own and not threads_at_work()
+    is_busy, listens_to_itself = is_ready(loop), has_only_its_own_descriptor(loop)
+    return is_busy is False and listens_to_itself is True and not threads_at_work()

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from withal._core.descriptors import open_descriptors
+from withal.inspection.threads import is_pooled
 from withal.testing.deadlock import waiting
 
 _TURNS = 10  # that a task or a transport gets which was told to end
 _MOMENT = 0.02  # real seconds that a thread gets, in which the loop stands still
 _MOMENTS = 3  # of these, for what a call in a thread is about to give back
-_POOLS = ("asyncio_", "withal-files")  # which keep their threads for the next call, by their names
 
 
 @final
@@ -21,8 +21,8 @@ _POOLS = ("asyncio_", "withal-files")  # which keep their threads for the next c
 class Belongings:
     """The tasks of the running loop, and the descriptors and threads of the process.
 
-    Descriptors are known where ``/proc`` is, and are taken for none elsewhere. Threads of the
-    loop's own executor, and of `withal.files`, do not count.
+    Descriptors are known where ``/proc`` is, and are taken for none elsewhere. Threads that a pool
+    keeps for its next call do not count.
     """
 
     tasks: frozenset[Task[Any]]
@@ -32,7 +32,7 @@ class Belongings:
     @classmethod
     def now(cls) -> Belongings:
         """Return those of this moment."""
-        threads = (t for t in threading.enumerate() if not t.name.startswith(_POOLS))
+        threads = (each for each in threading.enumerate() if not is_pooled(each))
         return cls(frozenset(all_tasks()), open_descriptors(), frozenset(threads))
 
     async def left(self) -> list[str]:

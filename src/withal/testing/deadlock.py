@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from asyncio import Task, all_tasks
 from collections.abc import Iterable
-from types import FrameType
 from typing import Any, final
 
 from withal._core.errors import WithalError
-from withal._core.site import suspended_frames
-
-_PASSED_OVER = sys.stdlib_module_names | {__name__.partition(".")[0]}
+from withal.inspection.tasks import place_of
 
 
 @final
@@ -45,20 +41,4 @@ def deadlock_at(time: float) -> DeadlockError:
 
 def waiting(tasks: Iterable[Task[Any]]) -> tuple[str, ...]:
     """Say of each of these tasks who it is and where it waits."""
-    return tuple(sorted(f"{task.get_name()!r} at {_place_of(task)}" for task in tasks))
-
-
-def _place_of(task: Task[Any]) -> str:
-    """Return the place where a task waits, as file, line and function.
-
-    It is the innermost one outside of the standard library and withal, if there is one.
-    """
-    frames = list(suspended_frames(task.get_coro()))
-    if not frames:
-        return "its end"
-    frame = next((each for each in reversed(frames) if not _is_passed_over(each)), frames[-1])
-    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
-
-
-def _is_passed_over(frame: FrameType) -> bool:
-    return frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED_OVER
+    return tuple(sorted(f"{task.get_name()!r} at {place_of(task) or 'its end'}" for task in tasks))

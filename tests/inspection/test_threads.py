@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from withal.audit.residue import threads_at_work
+from withal.inspection.threads import threads_at_work
 
 
 @pytest.fixture

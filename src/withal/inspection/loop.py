@@ -1,0 +1,177 @@
+"""What an event loop of asyncio's own holds: transports, servers and timers.
+
+They are found in the loop's selector and its heap of timers, which are private, and a test fails if
+one of them changes. uvloop keeps these in C and shows none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import AbstractEventLoop, BaseTransport, TimerHandle
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from selectors import BaseSelector, SelectorKey
+from typing import Any, final
+
+from withal._core.descriptors import is_left_out
+from withal.inspection.descriptors import Socket, socket_of
+from withal.inspection.tasks import creation_of
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """A transport that its loop listens to.
+
+    Attributes:
+        kind: the name of its class.
+        descriptor: the descriptor that it reads or writes.
+        socket: the addresses, if that is a socket.
+        is_closing: whether it was closed, and has yet to end.
+        created_at: where it was created, if asyncio's debug mode or tracemalloc is on.
+    """
+
+    kind: str
+    descriptor: int
+    socket: Socket | None = field(default=None, compare=False)
+    is_closing: bool = field(default=False, compare=False)
+    created_at: str = field(default="", compare=False)
+    _identity: int = 0
+
+    def __str__(self) -> str:
+        ends = "" if self.socket is None else f" {self.socket}"
+        closing = ", closing" if self.is_closing else ""
+        origin = f", created at {self.created_at}" if self.created_at else ""
+        return f"{self.kind} on descriptor {self.descriptor}{ends}{closing}{origin}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that accepts connections.
+
+    Attributes:
+        addresses: where it listens.
+        created_at: where it was created, if asyncio's debug mode or tracemalloc is on.
+    """
+
+    addresses: tuple[str, ...]
+    created_at: str = field(default="", compare=False)
+    _identity: int = 0
+
+    def __str__(self) -> str:
+        origin = f", created at {self.created_at}" if self.created_at else ""
+        return f"listening at {', '.join(self.addresses)}{origin}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A call that the loop is to make later.
+
+    Attributes:
+        when: the time of the loop's clock, in seconds.
+        callback: the qualified name of what it calls.
+        seconds_left: until then.
+    """
+
+    when: float
+    callback: str
+    seconds_left: float = field(default=0.0, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.callback} in {self.seconds_left:.3g} s"
+
+
+def has_only_its_own_descriptor(loop: AbstractEventLoop) -> bool | None:
+    """Tell whether the loop listens to its own wake-up only; None if it does not show that."""
+    return None if getattr(loop, "_selector", None) is None else not watched_descriptors(loop)
+
+
+def is_ready(loop: AbstractEventLoop) -> bool | None:
+    """Tell whether a callback is ready or a timer is set; None if the loop does not show that."""
+    inside: Any = loop
+    try:
+        return bool(inside._ready) or any(not each.cancelled() for each in inside._scheduled)
+    except AttributeError:
+        return None
+
+
+def watched_descriptors(loop: AbstractEventLoop) -> list[int]:
+    """Return the descriptors that the loop listens to, without those that threads wake it by."""
+    own = getattr(loop, "_ssock", None)
+    wake_up = -1 if own is None else own.fileno()
+    found = (number for number, _ in _registered(loop))
+    return [each for each in found if each != wake_up and not is_left_out(each)]
+
+
+def timers_of(loop: AbstractEventLoop) -> tuple[Timer, ...]:
+    """Return the timers of a loop that were not cancelled, the next one first."""
+    scheduled: list[TimerHandle] = getattr(loop, "_scheduled", [])
+    now = loop.time()
+    return tuple(
+        Timer(each.when(), _name_of(each), each.when() - now)
+        for each in sorted(scheduled)
+        if not each.cancelled()
+    )
+
+
+def transports_of(loop: AbstractEventLoop) -> tuple[Transport, ...]:
+    """Return the transports that the loop listens to."""
+    found: dict[int, Transport] = {}
+    for number, callback in _callbacks(loop):
+        owner = getattr(callback, "__self__", None)
+        if isinstance(owner, BaseTransport):
+            found[id(owner)] = Transport(
+                type(owner).__name__.strip("_"),
+                number,
+                socket_of(number),
+                owner.is_closing(),
+                creation_of(owner),
+                id(owner),
+            )
+    return tuple(found.values())
+
+
+def servers_of(loop: AbstractEventLoop) -> tuple[Server, ...]:
+    """Return the servers whose sockets the loop listens to."""
+    found: dict[int, Server] = {}
+    for number, argument in _arguments(loop):
+        if isinstance(argument, asyncio.Server):
+            listening = [socket_of(each.fileno()) for each in argument.sockets]
+            if not listening:
+                listening = [socket_of(number)]
+            addresses = tuple(each.local for each in listening if each is not None)
+            found[id(argument)] = Server(addresses, creation_of(argument), id(argument))
+    return tuple(found.values())
+
+
+def _registered(loop: AbstractEventLoop) -> list[tuple[int, SelectorKey]]:
+    selector: BaseSelector | None = getattr(loop, "_selector", None)
+    # None once it is closed, whatever typeshed says.
+    mapping: Mapping[Any, SelectorKey] | None = None if selector is None else selector.get_map()
+    return [] if mapping is None else [(key.fd, key) for key in mapping.values()]
+
+
+def _handles(loop: AbstractEventLoop) -> Iterator[tuple[int, Any]]:
+    for number, key in _registered(loop):
+        for handle in key.data or ():
+            if handle is not None:
+                yield number, handle
+
+
+def _callbacks(loop: AbstractEventLoop) -> Iterator[tuple[int, Any]]:
+    for number, handle in _handles(loop):
+        yield number, handle._callback
+
+
+def _arguments(loop: AbstractEventLoop) -> Iterator[tuple[int, Any]]:
+    for number, handle in _handles(loop):
+        for argument in handle._args or ():
+            yield number, argument
+
+
+def _name_of(handle: TimerHandle) -> str:
+    inside: Any = handle
+    callback = getattr(inside._callback, "func", inside._callback)  # of a partial
+    return str(getattr(callback, "__qualname__", type(callback).__qualname__))

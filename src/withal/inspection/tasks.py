@@ -1,0 +1,99 @@
+"""The tasks of an event loop, and where each of them waits."""
+
+from __future__ import annotations
+
+import sys
+import tracemalloc
+from asyncio import AbstractEventLoop, Task, all_tasks
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, final
+
+from withal._core.site import suspended_frames
+
+_PASSED_OVER = sys.stdlib_module_names | {__name__.partition(".")[0]}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """A task that has not ended.
+
+    Attributes:
+        name: the name of the task.
+        coroutine: the qualified name of what it runs.
+        waits_at: where it waits: ``file:line in function``, the innermost place outside of the
+            standard library and withal if there is one; empty for the task that runs.
+        stack: all the places, outermost first.
+        created_at: where it was created, if asyncio's debug mode or tracemalloc is on.
+    """
+
+    name: str
+    coroutine: str
+    waits_at: str = field(default="", compare=False)
+    stack: tuple[str, ...] = field(default=(), compare=False)
+    created_at: str = field(default="", compare=False)
+    _identity: int = 0
+
+    def __str__(self) -> str:
+        where = f", waits at {self.waits_at}" if self.waits_at else ""
+        origin = f", created at {self.created_at}" if self.created_at else ""
+        return f"{self.name!r} of {self.coroutine}{where}{origin}"
+
+
+def describe_tasks(tasks: Iterable[Task[Any]]) -> tuple[TaskState, ...]:
+    """Return the state of each of these tasks, in order of their names."""
+    return tuple(sorted(map(_describe, tasks), key=lambda each: (len(each.name), each.name)))
+
+
+def tasks_of(loop: AbstractEventLoop) -> set[Task[Any]]:
+    """Return the tasks of a loop that have not ended."""
+    return all_tasks(loop)
+
+
+def frames_of(task: Task[Any]) -> list[FrameType]:
+    """Return the frames of a suspended task, outermost first; none of one that runs."""
+    return list(suspended_frames(task.get_coro()))
+
+
+def listing(stack: Sequence[FrameType]) -> tuple[str, ...]:
+    """Return the places of a stack as ``file:line in function``."""
+    return tuple(
+        f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}" for frame in stack
+    )
+
+
+def creation_of(thing: object) -> str:
+    """Return the line that created an object, if it was noted; empty if not.
+
+    asyncio notes it for its tasks, transports and servers in debug mode, tracemalloc for any object
+    while it traces.
+    """
+    noted: Any = getattr(thing, "_source_traceback", None)
+    if noted:
+        return f"{noted[-1].filename}:{noted[-1].lineno}"
+    trace = tracemalloc.get_object_traceback(thing) if tracemalloc.is_tracing() else None
+    return str(trace[-1]) if trace else ""
+
+
+def place_of(task: Task[Any]) -> str:
+    """Return the innermost place where a task waits that is not in the standard library or withal.
+
+    That is ``file:line in function``; the innermost of all if there is no other, and an empty text
+    if the task does not wait in a coroutine.
+    """
+    frames = frames_of(task)
+    own = [each for each in frames if not _is_passed_over(each)] or frames
+    return listing(own[-1:])[0] if own else ""
+
+
+def _is_passed_over(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED_OVER
+
+
+def _describe(task: Task[Any]) -> TaskState:
+    coroutine = task.get_coro()
+    name: str = getattr(coroutine, "__qualname__", type(coroutine).__qualname__)
+    stack = listing(frames_of(task))
+    return TaskState(task.get_name(), name, place_of(task), stack, creation_of(task), id(task))

@@ -1,0 +1,126 @@
+"""The threads of this process: which of them work, and which are kept by a pool."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, cast, final
+from weakref import ReferenceType
+
+from withal.inspection.tasks import listing
+
+# Pools start threads when they need them, and keep them for the next call. `asyncio-waitpid` waits
+# for a child process, which is listed by itself.
+_POOLED = re.compile(r"asyncio_|asyncio-waitpid|withal-files|AnyIO worker thread|audit-executor")
+
+# Where the threads of pools wait for work, and the queue from which they take it. The names are
+# private, and a test fails if one of them changes.
+_WAITS_FOR_WORK: dict[tuple[str, str], Callable[[Mapping[str, Any]], Any]] = {
+    ("_worker", os.path.join("concurrent", "futures", "thread.py")): lambda its: its["work_queue"],
+    ("_wait_woken", os.path.join("withal", "files", "calls", "pool.py")): lambda its: (
+        its["self"].wakings
+    ),
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ThreadState:
+    """A thread that has not ended.
+
+    Attributes:
+        name: the name of the thread.
+        is_daemon: whether the program can end while it runs.
+        is_pooled: whether a pool keeps it for its next call.
+        is_idle: whether it is in a pool and waits for work.
+        stack: where it is: ``file:line in function``, outermost first.
+    """
+
+    name: str
+    is_daemon: bool
+    is_pooled: bool
+    is_idle: bool = field(compare=False)
+    stack: tuple[str, ...] = field(default=(), compare=False)
+    _identity: int = 0
+
+    @property
+    def runs_at(self) -> str:
+        """The innermost place where it is; empty if that is not known."""
+        return self.stack[-1] if self.stack else ""
+
+    def __str__(self) -> str:
+        kind = "a daemon" if self.is_daemon else "not a daemon"
+        where = "waits for work" if self.is_idle else f"is at {self.runs_at}"
+        return f"{self.name!r}, {kind}, {where}"
+
+
+def describe_thread(thread: threading.Thread) -> ThreadState:
+    """Return the state of a thread at this moment."""
+    frame = frame_of(thread)
+    return ThreadState(
+        thread.name,
+        thread.daemon,
+        is_pooled(thread),
+        frame is not None and is_idle(frame),
+        listing(stack_of_thread(thread)),
+        id(thread),
+    )
+
+
+def frame_of(thread: threading.Thread) -> FrameType | None:
+    """Return the innermost frame of a thread; None if it has ended or has not started."""
+    return sys._current_frames().get(thread.ident or 0)
+
+
+def stack_of_thread(thread: threading.Thread) -> list[FrameType]:
+    """Return the frames of a thread, outermost first; none if it has ended."""
+    return list(_outward(frame_of(thread)))[::-1]
+
+
+def is_pooled(thread: threading.Thread) -> bool:
+    """Tell whether a pool keeps this thread for its next call."""
+    return _POOLED.match(thread.name) is not None
+
+
+def is_idle(frame: FrameType) -> bool:
+    """Tell whether a thread whose innermost frame this is belongs to a pool that has no work."""
+    code = frame.f_code
+    for (name, file), queue in _WAITS_FOR_WORK.items():
+        if code.co_name == name and code.co_filename.endswith(file):
+            return bool(queue(frame.f_locals).empty())
+    return False
+
+
+def threads_at_work() -> dict[int, tuple[int, int]]:
+    """Return where each other thread is at this moment: one at rest stays there.
+
+    A thread of a pool that waits for work is left out. On a loaded machine it can take long until a
+    thread takes what is queued for it: that one is included.
+    """
+    me = threading.get_ident()
+    return {
+        ident: (id(frame.f_code), frame.f_lasti)
+        for ident, frame in sys._current_frames().items()
+        if ident != me and not is_idle(frame)
+    }
+
+
+def executor_of(thread: threading.Thread) -> ThreadPoolExecutor | None:
+    """Return the executor that a thread works for, if that still exists."""
+    args: tuple[object, ...] = getattr(thread, "_args", ())
+    if not args or not isinstance(args[0], ReferenceType):
+        return None
+    executor: object = cast("ReferenceType[object]", args[0])()
+    return executor if isinstance(executor, ThreadPoolExecutor) else None
+
+
+def _outward(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
