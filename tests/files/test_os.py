@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.files.threads import all_threads_busy
+from withal._core.descriptors import open_descriptors
 from withal.files import os as files_os
 from withal.files.calls.iterate import BATCH_ITEMS
 from withal.files.calls.pool import Pool, wait_idle
@@ -1105,16 +1106,16 @@ async def test_a_cancelled_sendfile_leaves_the_full_socket_alone(tmp_path: Path)
         with pytest.raises(BlockingIOError):
             while True:
                 os.sendfile(ours.fileno(), fd, 0, 4096)
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_descriptors())
         task = asyncio.create_task(files_os.sendfile(ours.fileno(), fd, 0, 4096))
-        while len(os.listdir("/proc/self/fd")) != before + 1:  # one for the loop to watch
+        while len(open_descriptors()) != before + 1:  # one for the loop to watch
             assert not task.done()
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(open_descriptors()) == before
 
 
 async def test_a_cancelled_sendfile_does_not_mind_that_its_descriptors_are_closed(

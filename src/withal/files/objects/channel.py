@@ -26,7 +26,7 @@ from withal.files.calls.cached import (
     room_for,
 )
 from withal.files.calls.fully import read_fully
-from withal.files.calls.hop import call, hop, landed
+from withal.files.calls.hop import hop, landed
 from withal.files.calls.readiness import wait_readable, wait_writable
 from withal.files.calls.resident import MappedFile, Way, is_local, is_resident, unswapped
 from withal.files.objects.descriptor import Descriptor
@@ -61,6 +61,7 @@ class Positional:
         "_links",
         "_looked",
         "_mapped",
+        "_missed_at",
         "_number",
         "_room",
         "_size",
@@ -92,6 +93,7 @@ class Positional:
         self._number = number = descriptor.number
         self._mapped: MappedFile | None = None  # made when it is first asked
         self._way: Way = way or inline_way(number, device)
+        self._missed_at = -1
         self._asks = self._way == "mincore" or self._way == "cachestat"
         # Reads of one size are often many: what they go through is cut once.
         self._size = 0
@@ -147,6 +149,7 @@ class Positional:
             size = self._in_memory(size, offset)
             if not size:
                 counters.misses += 1
+                self._missed_at = offset
                 return None
             data = read_resident(self._number, size, offset)
         elif self._way == "nowait":
@@ -157,6 +160,7 @@ class Positional:
             data = read_resident(self._number, size, offset)
         if data is None:
             counters.misses += 1
+            self._missed_at = offset
             if self._way == "nowait" and refuses(self._device):
                 self._use_threads()
             return None
@@ -187,7 +191,7 @@ class Positional:
         That is so too where the file has changed its size since it was opened.
         """
         size, way = self.size_at_first - offset, self._way
-        if not 0 < size < MOST or way == "thread":
+        if not 0 < size <= MOST or way == "thread":
             return None
         number, counters = self._number, self.counters
         if way == "nowait":
@@ -198,14 +202,24 @@ class Positional:
             is_all = data is not None and len(data) == size and self.size() == offset + size
         else:
             if self._asks and not self._has_rest(size, offset):
+                counters.misses += 1
+                self._missed_at = offset
                 return None
             data = read_resident(number, size + 1, offset)
             is_all = data is not None and len(data) == size
         if not is_all or data is None:
+            if data is None:
+                counters.misses += 1
+                self._missed_at = offset
             return None
         counters.hits += 1
         counters.bytes_read += size
         return data
+
+    def just_missed(self, offset: int) -> bool:
+        """Tell, once, whether it was just found that what begins there is not in memory."""
+        missed, self._missed_at = self._missed_at, -1
+        return missed == offset
 
     def _has_rest(self, size: int, offset: int) -> bool:
         """Tell whether the rest of the file is in memory."""
@@ -229,8 +243,15 @@ class Positional:
 
     async def read(self, size: int, offset: int) -> bytes:
         """Read `size` bytes, or to the end if that is -1; fewer are the end of the file."""
+        return await self.start(size, offset)
+
+    def start(self, size: int, offset: int) -> asyncio.Future[bytes]:
+        """Begin to do so. The thread goes on, even if the future is cancelled."""
         self.counters.hops += 1
-        data = await call(self.descriptor.use, read_fully, size, offset, is_brief=True)
+        return hop(self._read, size, offset, is_brief=True)
+
+    def _read(self, size: int, offset: int) -> bytes:
+        data = self.descriptor.use(read_fully, size, offset)
         self.counters.bytes_read += len(data)
         return data
 
@@ -292,6 +313,10 @@ class Sequential:
     def rest_now(self, _offset: int) -> bytes | None:
         """Return None, too."""
         return None
+
+    def just_missed(self, _offset: int) -> bool:
+        """Return False: nothing was looked for."""
+        return False
 
     def is_known_to_end_at(self, _offset: int) -> bool:
         """Return False: that is known only by reading."""

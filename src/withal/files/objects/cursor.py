@@ -22,11 +22,12 @@ from withal.files.calls.fairness import AT_HAND, MISS, READ, turns_here
 from withal.files.calls.hop import call, hop
 from withal.files.calls.unended import keep
 from withal.files.objects.buffer import Buffer
-from withal.files.objects.channel import Channel, Positional
+from withal.files.objects.channel import Channel, Positional, Sequential
 from withal.files.objects.early import Early
 from withal.files.objects.entry import Entry
 from withal.files.objects.idle import IDLE, Idle
 from withal.files.objects.mode import Mode
+from withal.files.objects.stride import Stride
 from withal.files.objects.writer import BATCH, LIMIT, Writer
 
 FIRST = 4 * 1024
@@ -49,6 +50,7 @@ class Cursor:
     _first_ahead = FIRST
     _most_ahead = AHEAD
     _early: Early | None = None  # what was read when it was opened
+    _stride: Stride | None = None  # of what is read in threads
     _known_end = -1  # where a look at the file has found its end, in this operation
     _is_closed = False
     _is_detached = False
@@ -160,7 +162,7 @@ class Cursor:
         channel, unread = self._channel, self._unread
         have = len(unread.data) - unread.at
         missing = size - have
-        if missing > MOST:
+        if missing > MOST or (self._stride is not None and self._stride.is_ahead):
             return None
         ahead, most = self._ahead, self._most_ahead
         # Calls of `max` and `min` would take a tenth of the time of a read of 4 KiB.
@@ -194,7 +196,7 @@ class Cursor:
             return 0
         size = max(size, self._ahead)
         self._ahead = min(2 * self._ahead, self._most_ahead)
-        data = channel.read_now(min(size, MOST), self._end)
+        data = self._read_more_now(size)
         if data:
             self._turns.left -= len(data) + READ
             if self._turns.left < 0:
@@ -202,7 +204,7 @@ class Cursor:
         elif data is None or not self._is_at_end():
             if channel.reads_inline:
                 self._turns.left -= MISS
-            data = await channel.read(size, self._end)
+            data = await self._read_in_thread(size)
         self._check_open()  # it may have been closed meanwhile
         self._end += len(data)
         self._unread.add(data)
@@ -221,6 +223,21 @@ class Cursor:
                 unread.set(b"")
         return data
 
+    def _read_more_now(self, size: int) -> bytes | None:
+        """Read ahead out of memory, unless that was just tried, or a thread is about to."""
+        if self._channel.just_missed(self._end) or (self._stride is not None and self._stride.is_ahead):
+            return None
+        return self._channel.read_now(min(size, MOST), self._end)
+
+    async def _read_in_thread(self, size: int) -> bytes:
+        """Read so much ahead, or more for whoever goes on reading."""
+        channel = self._channel
+        if self._writable or self._most_ahead != AHEAD or isinstance(channel, Sequential):
+            return await channel.read(size, self._end)
+        if self._stride is None:
+            self._stride = Stride(channel)
+        return await self._stride.read(size, self._end)
+
     async def _read_all(self) -> bytes:
         async with self._lock:
             await self._begin_reading()
@@ -234,7 +251,7 @@ class Cursor:
             return self._unread.take_all()
         while (left := channel.size() - self._end) <= MOST:
             # A size of 0 may be that of a file in /proc, which has none before it is read.
-            data = channel.read_now(max(left, 1), self._end)
+            data = self._read_more_now(max(left, 1))
             if data is None or (not data and left > 0):
                 break
             if not data:
@@ -389,6 +406,8 @@ class Cursor:
                 unread.set(b"")
             self._end = position
             self._ahead = self._first_ahead
+            if self._stride is not None:
+                self._stride.forget()
         if self._is_shared:
             self._share_position()
 
@@ -408,7 +427,7 @@ class Cursor:
             return False
         self._is_closed = True
         self._readable = self._is_reading = False
-        self._early = None
+        self._early = self._stride = None
         channel.wake()
         if self._unread.data:
             self._unread.set(b"")
@@ -418,7 +437,7 @@ class Cursor:
     def _start_closing(self) -> Future[None]:
         """Have it closed, and return what tells of the end of that."""
         self._is_closed = True
-        self._early = None
+        self._early = self._stride = None
         channel, writer = self._channel, self._writer
         closes_at_once = not self._writable and _closes_at_once(channel)
         channel.wake()
