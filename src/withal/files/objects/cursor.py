@@ -225,7 +225,8 @@ class Cursor:
 
     def _read_more_now(self, size: int) -> bytes | None:
         """Read ahead out of memory, unless that was just tried, or a thread is about to."""
-        if self._channel.just_missed(self._end) or (self._stride is not None and self._stride.is_ahead):
+        is_begun = self._stride is not None and self._stride.is_ahead
+        if self._channel.just_missed(self._end) or is_begun:
             return None
         return self._channel.read_now(min(size, MOST), self._end)
 
