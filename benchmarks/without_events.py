@@ -30,10 +30,12 @@ def scope_without_events() -> Any:  # a copy of the Scope class, of a type of it
         package = Path(folder, _NAME, "_core")
         package.mkdir(parents=True)
         (package.parent / "__init__.py").touch()
-        for module in source.glob("*.py"):
+        for module in source.rglob("*.py"):
             text = module.read_text().replace("from withal._core", f"from {_NAME}._core")
             tree = ast.fix_missing_locations(_RemoveEvents().visit(ast.parse(text)))
-            (package / module.name).write_text(ast.unparse(tree))
+            copy = package / module.relative_to(source)
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_text(ast.unparse(tree))
         sys.path.insert(0, folder)
         try:
             return importlib.import_module(f"{_NAME}._core.scope").Scope

@@ -142,7 +142,7 @@ def test_the_files_that_a_page_names_exist(page: Path) -> None:
     for name in _CODE.findall(prose(page)):
         if re.fullmatch(r"(tests|src|examples|benchmarks|docs)(/[\w.]+)+", name):
             assert (ROOT / name).exists(), name
-        elif re.fullmatch(r"_core/\w+\.py", name):
+        elif re.fullmatch(r"_core(/\w+)+\.py", name):
             assert (SOURCE / "withal" / name).exists(), name
 
 
@@ -161,8 +161,10 @@ def test_the_design_names_the_file_that_holds_each_law() -> None:
 
 def test_the_design_names_every_module_of_the_core() -> None:
     text = (ROOT / "docs" / "design.md").read_text("utf-8")
-    named = set(re.findall(r"`_core/(\w+)\.py`", text))
-    present = {path.stem for path in (SOURCE / "withal" / "_core").glob("[!_]*.py")}
+    named = set(re.findall(r"`_core/([\w/]+)\.py`", text))
+    core = SOURCE / "withal" / "_core"
+    modules = core.rglob("[!_]*.py")
+    present = {str(path.relative_to(core).with_suffix("")) for path in modules}
     assert named == present
 
 

@@ -1,6 +1,7 @@
 """withal: every resource that an asynchronous program opens is closed, whatever happens."""
 
-from withal._core.declare import Declaration, needs, resource
+from withal._core.declared.declaration import Declaration, needs, resource
+from withal._core.declared.plan import Plan, PlannedResource
 from withal._core.errors import (
     AlreadyEnteredError,
     AlreadyOpenError,
@@ -14,10 +15,9 @@ from withal._core.errors import (
     WithalError,
 )
 from withal._core.events import Event, Observer, Outcome, Step, observing
-from withal._core.graph import Plan, PlannedResource
 from withal._core.runner import run
 from withal._core.scope import Scope
-from withal._core.snapshot import CriticalPath, ResourceSnapshot, ScopeSnapshot
+from withal._core.scopes.snapshot import CriticalPath, ResourceSnapshot, ScopeSnapshot
 
 __version__ = "0.1.0"
 

@@ -28,7 +28,7 @@ from withal import (
     resource,
     testing,
 )
-from withal._core import waiting
+from withal._core.declared import wait_graph as waiting
 
 HERE = re.escape(__file__)
 

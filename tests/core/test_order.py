@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from withal._core.order import Order
+from withal._core.scopes.order import Order
 
 
 def test_stages_come_newest_first() -> None:

@@ -18,9 +18,9 @@ from typing import Any, NoReturn, TypeVar, cast, final
 
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Event, Step, observing
-from withal._core.limit import Limit, limit_in_force
-from withal._core.shield import Latch
+from withal._core.scopes.program_deadline import Limit, limit_in_force
 from withal._core.site import Site, site_of
+from withal._core.waiting.latch import Latch
 
 T = TypeVar("T")
 

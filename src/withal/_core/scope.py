@@ -14,18 +14,12 @@ from inspect import iscoroutine
 from types import EllipsisType, NoneType, TracebackType
 from typing import Any, ParamSpec, TypeVar, cast, final, overload
 
-from withal._core.callback import Callback
 from withal._core.credentials import text_without_credentials
-from withal._core.declare import Declaration, check_declared
-from withal._core.declared import Declared
-from withal._core.direct import Direct, is_direct
-from withal._core.ending import raise_unchanged
+from withal._core.declared.declaration import Declaration, check_declared
+from withal._core.declared.plan import Plan
+from withal._core.declared.registry import Declared
 from withal._core.errors import AlreadyEnteredError, ScopeClosedError
 from withal._core.events import Step
-from withal._core.graph import Plan
-from withal._core.holdings import Holdings
-from withal._core.host import Host
-from withal._core.inline import Inline
 from withal._core.managers import (
     AsyncManager,
     Manager,
@@ -35,10 +29,16 @@ from withal._core.managers import (
     check_together,
     name_of,
 )
-from withal._core.opening import openable
-from withal._core.resource import CLOSED, CLOSING, OPEN
-from withal._core.snapshot import ScopeSnapshot
-from withal._core.spawned import Spawned
+from withal._core.outcome import raise_unchanged
+from withal._core.resources.base import CLOSED, CLOSING, OPEN
+from withal._core.resources.callback import Callback
+from withal._core.resources.direct import Direct, is_direct
+from withal._core.resources.hosted import Host
+from withal._core.resources.inline import Inline
+from withal._core.resources.task import Spawned
+from withal._core.scopes.opening import openable
+from withal._core.scopes.snapshot import ScopeSnapshot
+from withal._core.scopes.state import Holdings
 
 T = TypeVar("T")
 T1 = TypeVar("T1")

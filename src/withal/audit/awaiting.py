@@ -19,8 +19,8 @@ _WAITERS = tuple(
         ("asyncio", "taskgroups.py"),
         ("asyncio", "futures.py"),
         ("anyio", "_backends", "_asyncio.py"),
-        ("withal", "_core", "shield.py"),
-        ("withal", "_core", "host.py"),
+        ("withal", "_core", "waiting", "latch.py"),
+        ("withal", "_core", "resources", "hosted.py"),
         ("aiotools", "taskgroup", "base.py"),
     )
 )

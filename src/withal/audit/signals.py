@@ -8,8 +8,8 @@ import sys
 from types import CodeType
 from typing import Any
 
-from withal._core.host import Host
-from withal._core.shield import Latch
+from withal._core.resources.hosted import Host
+from withal._core.waiting.latch import Latch
 from withal.audit.trace import TURN, Mark
 
 # Whoever wakes these has nothing to say: there is no peer and no disk that could fail. They are

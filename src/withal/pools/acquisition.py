@@ -8,12 +8,12 @@ from types import CodeType, TracebackType
 from typing import Any, Generic, TypeVar, final
 
 from withal._core.causes import comes_of
-from withal._core.closing import Closing
-from withal._core.ending import outcome_of, raise_unchanged
 from withal._core.errors import AlreadyEnteredError, ResourceLostError
 from withal._core.events import Event, Outcome, Step, emit, next_id
 from withal._core.managers import Telling
-from withal._core.shield import requests_delivered, take_back
+from withal._core.outcome import outcome_of, raise_unchanged
+from withal._core.scopes.closing import Closing
+from withal._core.waiting.cancellation import requests_delivered, take_back
 from withal.pools.engine import Engine
 from withal.pools.hosting import Call
 from withal.pools.member import HELD, Member

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import final
 
-from withal._core.callback import Callback
-from withal._core.closing import LAST_CALL, MOMENT, Closing
 from withal._core.errors import ResourceLostError
-from withal._core.holdings import Holdings
-from withal._core.host import Host
-from withal._core.opening import openable
-from withal._core.resource import OPEN, Phase, Resource
-from withal._core.shield import BATCH, Latch
+from withal._core.resources.base import OPEN, Phase, Resource
+from withal._core.resources.callback import Callback
+from withal._core.resources.hosted import Host
+from withal._core.scopes.closing import LAST_CALL, MOMENT, Closing
+from withal._core.scopes.opening import openable
+from withal._core.scopes.state import Holdings
+from withal._core.waiting.latch import BATCH, Latch
 from withal.pools.errors import (
     PoolClosedError,
     PoolDeadlockError,

@@ -13,8 +13,8 @@ from inspect import isawaitable
 from typing import Any, final
 
 from withal._core.events import Observers
-from withal._core.resource import CLOSED, CLOSING, OPEN, Keeper, Resource
-from withal._core.shield import Latch
+from withal._core.resources.base import CLOSED, CLOSING, OPEN, Keeper, Resource
+from withal._core.waiting.latch import Latch
 
 
 @final

@@ -7,7 +7,7 @@ from asyncio import Task, TimerHandle
 from types import CodeType
 from typing import Any, Protocol, final
 
-from withal._core.resource import Openable, Resource
+from withal._core.resources.base import Openable, Resource
 from withal._core.site import Site
 from withal.pools.statistics import Holder
 

@@ -11,10 +11,10 @@ from collections import deque
 from typing import Protocol, final
 
 from withal._core.causes import is_a
-from withal._core.ending import one_of
 from withal._core.errors import ResourceLostError
-from withal._core.resource import CLOSED, CLOSING, Keeper, Resource
-from withal._core.shield import Latch
+from withal._core.outcome import one_of
+from withal._core.resources.base import CLOSED, CLOSING, Keeper, Resource
+from withal._core.waiting.latch import Latch
 from withal.pools.errors import PoolCloseTimeoutError
 from withal.pools.statistics import Holder
 

@@ -12,10 +12,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias, final
 
-from withal._core.ending import Ending, one_of
 from withal._core.managers import Manager, name_of
-from withal._core.resource import CLOSING, OPENING, Phase
+from withal._core.outcome import one_of
+from withal._core.resources.base import CLOSING, OPENING, Phase
 from withal._core.scope import Scope
+from withal._core.scopes.close_result import Ending
 from withal.testing.belongings import Belongings
 from withal.testing.deadlock import waiting
 from withal.testing.findings import Finding, ManagerCheckError, ManagerReport

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, final
 
 from withal._core.managers import protocol_of
-from withal._core.resource import CLOSING, OPENING, Phase
+from withal._core.resources.base import CLOSING, OPENING, Phase
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from asyncio import Future, current_task, get_running_loop
 from typing import Any, final
 
-from withal._core.ending import outcome_of
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
+from withal._core.outcome import outcome_of
 from withal._core.scope import current_names
 
 

@@ -21,11 +21,7 @@ from time import monotonic
 from typing import Any, NoReturn, final
 from weakref import ref
 
-from withal._core.carried import Carried, Changes, changes, owed, settle_owed
 from withal._core.causes import is_a
-from withal._core.closing import MOMENT, Closing
-from withal._core.direct import Direct
-from withal._core.ending import raise_unchanged
 from withal._core.errors import (
     CloseTimeoutError,
     NotOpenError,
@@ -34,13 +30,27 @@ from withal._core.errors import (
     StillNeededError,
 )
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
-from withal._core.inline import Inline
-from withal._core.limit import limit_in_force
-from withal._core.opening import start, start_in_order, wait_until_open
-from withal._core.order import Order
-from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Keeper, Openable, Phase, Resource
-from withal._core.shield import BATCH, Arrivals, Latch, deliver_again, requests_delivered, take_back
-from withal._core.snapshot import ResourceSnapshot, ScopeSnapshot
+from withal._core.outcome import raise_unchanged
+from withal._core.resources.base import (
+    CLOSED,
+    CLOSING,
+    OPEN,
+    OPENING,
+    Keeper,
+    Openable,
+    Phase,
+    Resource,
+)
+from withal._core.resources.direct import Direct
+from withal._core.resources.inline import Inline
+from withal._core.scopes.closing import MOMENT, Closing
+from withal._core.scopes.context_variables import Carried, Changes, changes, owed, settle_owed
+from withal._core.scopes.opening import start, start_in_order, wait_until_open
+from withal._core.scopes.order import Order
+from withal._core.scopes.program_deadline import limit_in_force
+from withal._core.scopes.snapshot import ResourceSnapshot, ScopeSnapshot
+from withal._core.waiting.cancellation import deliver_again, requests_delivered, take_back
+from withal._core.waiting.latch import BATCH, Arrivals, Latch
 
 _NOTHING: Order[Resource] = Order()  # what every closed scope holds
 

@@ -10,7 +10,7 @@ from withal._core.causes import is_a
 from withal._core.errors import ScopeClosedError
 from withal._core.events import Step
 from withal._core.managers import name_of
-from withal._core.resource import OPEN, Keeper, Resource
+from withal._core.resources.base import OPEN, Keeper, Resource
 
 
 @final

@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from typing import Any, cast
 
-from withal._core.direct import Direct, is_direct
-from withal._core.host import Host
 from withal._core.managers import Telling
-from withal._core.resource import Keeper, Openable
-from withal._core.shield import BATCH, Arrivals, Latch, turn
+from withal._core.resources.base import Keeper, Openable
+from withal._core.resources.direct import Direct, is_direct
+from withal._core.resources.hosted import Host
+from withal._core.waiting.latch import BATCH, Arrivals, Latch, turn
 
 
 def openable(keeper: Keeper, manager: object) -> Host | Direct:

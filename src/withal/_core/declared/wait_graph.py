@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, final
 
-from withal._core.graph import Node, cycle
-from withal._core.resource import Openable
+from withal._core.declared.plan import Node, cycle
+from withal._core.resources.base import Openable
 
 
 @final

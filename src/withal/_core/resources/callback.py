@@ -8,7 +8,7 @@ from inspect import isawaitable
 from typing import Any, final
 
 from withal._core.events import Step
-from withal._core.resource import CLOSED, CLOSING, Keeper, Resource
+from withal._core.resources.base import CLOSED, CLOSING, Keeper, Resource
 
 
 @final

@@ -13,8 +13,8 @@ from typing import Any, TypeVar, final
 
 from withal._core.causes import is_a
 from withal._core.events import Step
-from withal._core.resource import CLOSING, Managed, running_task_name
-from withal._core.shield import in_time
+from withal._core.resources.base import CLOSING, Managed, running_task_name
+from withal._core.waiting.cancellation import in_time
 
 T = TypeVar("T")
 

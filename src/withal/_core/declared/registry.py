@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, final
 
-from withal._core import graph
+from withal._core.declared.plan import Node, Plan, cycle
+from withal._core.declared.plan import plan as plan_opening
+from withal._core.declared.wait_graph import Wait, check_circle, waiting
 from withal._core.errors import (
     AlreadyOpenError,
     DeclarationError,
     ScopeClosedError,
 )
-from withal._core.graph import Node, Plan
-from withal._core.holdings import Holdings
-from withal._core.host import Host
 from withal._core.managers import Telling, protocol_of
-from withal._core.resource import CLOSING, OPEN, Openable
-from withal._core.shield import Latch
-from withal._core.waiting import Wait, check_circle, waiting
+from withal._core.resources.base import CLOSING, OPEN, Openable
+from withal._core.resources.hosted import Host
+from withal._core.scopes.state import Holdings
+from withal._core.waiting.latch import Latch
 
 
 @final
@@ -51,7 +51,7 @@ class Declared:
 
     def plan(self, wanted: Sequence[Node]) -> Plan:
         """Return what opening these would come to now."""
-        return graph.plan(
+        return plan_opening(
             wanted, override=self._overriding, is_open=lambda node: self._find(node) is not None
         )
 
@@ -197,7 +197,7 @@ class Declared:
                 return path[-1]
             path.append(fake)
             if fake in path[:-1]:
-                raise graph.cycle(path[path.index(fake) :])
+                raise cycle(path[path.index(fake) :])
 
     def _check(self, wanted: Sequence[Node]) -> None:
         held = self._held

@@ -12,8 +12,8 @@ from typing import Any, final
 from withal._core.credentials import text_without_credentials
 from withal._core.events import Step
 from withal._core.managers import GENERATOR_MANAGER
-from withal._core.resource import CLOSED, CLOSING, OPEN, Keeper, Openable, running_task_name
-from withal._core.shield import Latch
+from withal._core.resources.base import CLOSED, CLOSING, OPEN, Keeper, Openable, running_task_name
+from withal._core.waiting.latch import Latch
 
 # Libraries whose synchronous managers govern the task that enters them: cancel scopes, timeouts.
 _GOVERNING = frozenset({"anyio", "async_timeout"})

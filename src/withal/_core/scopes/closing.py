@@ -19,14 +19,14 @@ from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from typing import Any, cast, final
 
 from withal._core.causes import is_a
-from withal._core.direct import Direct
-from withal._core.ending import Ending
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
-from withal._core.host import Host
-from withal._core.inline import Inline
-from withal._core.resource import CLOSED, CLOSING, OPEN, OPENING, Resource
-from withal._core.shield import BATCH, Arrivals, Latch
+from withal._core.resources.base import CLOSED, CLOSING, OPEN, OPENING, Resource
+from withal._core.resources.direct import Direct
+from withal._core.resources.hosted import Host
+from withal._core.resources.inline import Inline
+from withal._core.scopes.close_result import Ending
+from withal._core.waiting.latch import BATCH, Arrivals, Latch
 
 LAST_CALL = 0.25
 MOMENT = 0.02

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
 
-from withal._core.declare import Declaration
+from withal._core.declared.declaration import Declaration
 from withal._core.errors import DependencyCycleError
 
 Node: TypeAlias = Declaration[Any]

@@ -19,7 +19,7 @@ from contextvars import Context, ContextVar, Token
 from typing import Any, TypeAlias, final
 from weakref import ref
 
-from withal._core.resource import Resource
+from withal._core.resources.base import Resource
 
 Changes: TypeAlias = Sequence[tuple[ContextVar[Any], Any]]
 

@@ -17,9 +17,9 @@ from typing import Any, final
 
 from withal._core.events import Step
 from withal._core.managers import name_of
-from withal._core.pause import Pause
-from withal._core.resource import CLOSING, OPEN, OPENING, Openable
-from withal._core.shield import Latch
+from withal._core.resources.base import CLOSING, OPEN, OPENING, Openable
+from withal._core.resources.pause import Pause
+from withal._core.waiting.latch import Latch
 
 # Since 3.12 a task can run at once up to its first wait: a manager that has nothing to wait for
 # is then open without a turn of the loop.

@@ -11,11 +11,11 @@ from typing import Any, Protocol, final
 
 from withal._core.causes import is_a, only_wraps, traceback_of
 from withal._core.credentials import text_without_credentials
-from withal._core.ending import outcome_of
 from withal._core.errors import ResourceLostError
 from withal._core.events import Event, Observers, Outcome, Step, emit, next_id
 from withal._core.managers import name_of, protocol_of
-from withal._core.shield import Latch
+from withal._core.outcome import outcome_of
+from withal._core.waiting.latch import Latch
 
 
 @final

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.laws.probes import Hostile
-from withal._core.ending import Ending
+from withal._core.scopes.close_result import Ending
 
 
 def conclude(

@@ -1,0 +1,34 @@
+"""How something ended, and the one exception that several errors are raised as."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from contextlib import suppress
+from typing import TypeVar
+
+from withal._core.causes import context_of, is_a, set_context
+from withal._core.events import Outcome
+
+E = TypeVar("E", bound=BaseException)
+
+
+def one_of(message: str, errors: list[E]) -> E | BaseExceptionGroup[E]:
+    """Return the only error bare, or several as a group."""
+    return errors[0] if len(errors) == 1 else BaseExceptionGroup(message, errors)
+
+
+def outcome_of(error: BaseException | None) -> Outcome:
+    """Return how something ended that ended with this."""
+    if error is None:
+        return Outcome.OK
+    return Outcome.CANCELLED if is_a(error, CancelledError) else Outcome.ERROR
+
+
+def raise_unchanged(error: BaseException) -> None:
+    """Raise an error with the context it has, not with what happens to be handled just now."""
+    context = context_of(error)
+    try:
+        raise error
+    finally:
+        with suppress(ValueError):  # a circle, which only the error's own code can have made
+            set_context(error, context)

@@ -1,0 +1,1 @@
+"""What a scope holds, and how it opens, releases and closes that."""

@@ -1,0 +1,1 @@
+"""Waiting through cancellations, and keeping what was requested meanwhile (law 6)."""
