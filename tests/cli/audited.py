@@ -80,6 +80,11 @@ async def rest() -> None:
     await asyncio.sleep(0)
 
 
+async def takes_long() -> None:
+    for _ in range(30):
+        await asyncio.sleep(0.02)
+
+
 async def never_suspends() -> None:
     """Return at once."""
 

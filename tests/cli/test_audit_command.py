@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -233,3 +235,54 @@ def test_tasks_that_only_a_loop_cancels_are_cancelled_if_asked_for(
     assert "(cancelled in the task Kept.beat) (3 of 3) [" in out
     assert audited("keeps_a_task", children=True, only_list=True) == 0
     assert "in the task Kept.beat" in capsys.readouterr().out
+
+
+def test_known_findings_are_accepted_and_those_gone_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = tmp_path / "known"
+    assert audited("Careless", accept=known) == 2
+    assert "there is no file" in capsys.readouterr().err
+    assert audited("Careless", accept_new=True) == 2
+    assert "give both" in capsys.readouterr().err
+    assert audited("Careless", accept=known, accept_new=True) == 0
+    assert audited("Careless", accept=known) == 0
+    assert capsys.readouterr().err == ""
+    lines = known.read_text().replace(":Careless", ":Careful")
+    known.write_text(lines)
+    assert audited("Careful", accept=known) == 0
+    assert "accepts what is not found any more, to be deleted: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", [Format.SCRIPT, Format.PYTEST])
+def test_a_finding_is_written_as_a_program(
+    form: Format, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert audited("Careless", form=form) == 1
+    assert "It was run 3 times, and showed this each time." in capsys.readouterr().out
+    assert audited("Careless", form=form, only_list=True) == 2
+    assert "--list cancels nothing" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_ends_it_with_a_report(name: str, status: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "withal", "audit", f"{HERE}:takes_long", "--max-time", "60"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(3)
+    process.send_signal(signal.Signals[name])
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert out.startswith("unresolved: takes_long: ")
+    assert "stopped early, after " in out
+    assert err == f"withal: stopped by {name}; the report is of what was tried so far\n"
+
+
+@pytest.mark.slow
+def test_its_time_ends_it_with_a_report(capsys: pytest.CaptureFixture[str]) -> None:
+    assert audited("takes_long", max_time=2.0) == 3
+    assert "its time of 2 s is over" in capsys.readouterr().out

@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncContextDecorator, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeAlias, final
+from functools import partial
+from typing import Any, TypeAlias, cast, final
 
 from withal._core.errors import WithalError
 from withal.audit.naming import name_of
@@ -88,7 +89,7 @@ class Scenario:
 
     async def call(self, function: Run, environment: Any) -> None:
         """Call what is to be run, or the probe, with an environment, and see it through."""
-        takes = self.setup is not None and _takes_argument(function)
+        takes = self.setup is not None and takes_argument(function)
         made = function(environment) if takes else function()
         if hasattr(made, "__aenter__"):
             async with made:
@@ -135,7 +136,7 @@ def _check_parameters(what: str, function: Callable[..., object], *, has_setup: 
         return
     gets = has_setup and what != "setup"
     try:
-        signature.bind(*([None] if gets and _takes_argument(function) else []))
+        signature.bind(*([None] if gets and takes_argument(function) else []))
     except TypeError as error:
         given = "what the setup yields, as its one argument" if gets else "no argument"
         advice = "" if has_setup else "; give it a setup, or use functools.partial"
@@ -145,7 +146,16 @@ def _check_parameters(what: str, function: Callable[..., object], *, has_setup: 
         ) from None
 
 
-def _takes_argument(function: Callable[..., object]) -> bool:
+def is_awaited(function: object) -> bool:
+    """Tell whether a function's result is awaited, as far as is known before it is called."""
+    while isinstance(function, partial):
+        function = cast("partial[object]", function).func
+    plain = inspect.unwrap(function) if callable(function) else function
+    return inspect.iscoroutinefunction(plain)
+
+
+def takes_argument(function: Callable[..., object]) -> bool:
+    """Tell whether a function takes what the setup yields."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):

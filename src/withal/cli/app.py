@@ -167,6 +167,13 @@ def audit(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report into this file."),
     ] = None,
+    accept: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Accept findings whose keys are in this file."),
+    ] = None,
+    accept_new: Annotated[
+        bool, typer.Option("--accept-new", help="Add new findings to that file.")
+    ] = False,
 ) -> None:
     """Cancel TARGET at each await, and report what it leaves behind.
 
@@ -179,6 +186,8 @@ def audit(
       withal audit pool.py:scenario
       withal audit pool.py:scenario --at 3:late
       withal audit pool.py:scenario --depth 2 --format html -o report.html
+      withal audit pool.py:scenario --format script -o finding.py
+      withal audit pool.py:scenario --accept known.txt
 
     \b
     Exit status:
@@ -202,6 +211,8 @@ def audit(
         only_list=list_,
         form=form,
         output=output,
+        accept=accept,
+        accept_new=accept_new,
     )
     status = audit_command(target, options)
     raise typer.Exit(status)

@@ -12,15 +12,18 @@ from pathlib import Path
 from signal import Signals, signal
 from time import monotonic
 from types import FrameType
-from typing import TextIO, cast, final
+from typing import TextIO, final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from withal.audit import Delivery, Report, Scenario, ScenarioError, Verdict, audit, survey
+from withal.audit.accepting import Accepted
 from withal.audit.api import BOTH
-from withal.audit.formats import html, json, junit, sarif, text
+from withal.audit.formats import github, html, json, junit, sarif, text
+from withal.audit.programs.trial import script_of, test_of
 from withal.audit.record import DEFAULT_TIMEOUT
+from withal.audit.scenario import scenario_of
 from withal.audit.shutdown import noting_threads
 from withal.audit.stopping import Stop, asked
 from withal.cli.choices import Format, Loop
@@ -52,6 +55,8 @@ class AuditOptions:
         only_list: whether only its suspensions are to be listed.
         form: of the report.
         output: the file for it; standard output if None.
+        accept: the file with the keys of findings that are known.
+        accept_new: whether new findings are added to it.
     """
 
     deliveries: tuple[Delivery, ...] = BOTH
@@ -64,6 +69,8 @@ class AuditOptions:
     only_list: bool = False
     form: Format = Format.TEXT
     output: Path | None = None
+    accept: Path | None = None
+    accept_new: bool = False
 
 
 _FORMS: dict[Format, Callable[[Report], str]] = {
@@ -72,6 +79,11 @@ _FORMS: dict[Format, Callable[[Report], str]] = {
     Format.JUNIT: junit.render,
     Format.SARIF: sarif.render,
     Format.HTML: html.render,
+    Format.GITHUB: github.render,
+}
+_PROGRAMS: dict[Format, Callable[[Report, Scenario], str]] = {
+    Format.SCRIPT: script_of,
+    Format.PYTEST: test_of,
 }
 
 
@@ -79,9 +91,12 @@ def audit_command(target: str, options: AuditOptions) -> int:
     """Audit, show progress, print or write the report, and return the status to exit with."""
     try:
         _check(options)
+        accepted = _accepted(options)
         with stopped_by_signals() as stopped_by:
-            report = _audited(target, options)
-        _write(_rendered(report, options), options.output)
+            report, scenario = _audited(target, options)
+        if accepted is not None:
+            report = _without_accepted(report, accepted, options, is_whole=not stopped_by)
+        _write(_rendered(report, scenario, options), options.output)
     except (TargetError, ScenarioError, TypeError, ValueError) as error:
         complain(str(error))
         return _USAGE
@@ -128,6 +143,10 @@ def _check(options: AuditOptions) -> None:
     """Refuse what would be found out only when all has been tried."""
     if options.only_list and options.at is not None:
         raise ValueError("--list cancels nothing, and --at makes one attempt; give one of them")
+    if options.only_list and options.form in _PROGRAMS:
+        raise ValueError(f"--list cancels nothing, and --format {options.form} is of a finding")
+    if options.accept_new and options.accept is None:
+        raise ValueError("--accept-new adds to the file that --accept names; give both")
     if options.output is not None:
         if options.output.is_dir():
             raise IsADirectoryError(EISDIR, "is a folder; name a file", str(options.output))
@@ -135,7 +154,27 @@ def _check(options: AuditOptions) -> None:
             raise FileNotFoundError(ENOENT, "has no folder to be in", str(options.output))
 
 
-def _audited(target: str, options: AuditOptions) -> Report:
+def _accepted(options: AuditOptions) -> Accepted | None:
+    if options.accept is None:
+        return None
+    return Accepted.read(options.accept, may_be_missing=options.accept_new)
+
+
+def _without_accepted(
+    report: Report, accepted: Accepted, options: AuditOptions, *, is_whole: bool
+) -> Report:
+    """Return the report with what is accepted told apart, and tell what is not found any more."""
+    if options.accept_new:
+        accepted = accepted.with_new(report)
+    report = accepted.applied(report)
+    is_whole = is_whole and options.at is None and not options.only_list and not report.reason
+    if is_whole and (gone := accepted.gone(report)):
+        listed = "; ".join(gone)
+        complain(f"{options.accept} accepts what is not found any more, to be deleted: {listed}")
+    return report
+
+
+def _audited(target: str, options: AuditOptions) -> tuple[Report, Scenario]:
     """Audit, without what the program itself prints and logs; one attempt made again shows it."""
     if options.at is None:
         with dropped() as terminal:
@@ -146,20 +185,21 @@ def _audited(target: str, options: AuditOptions) -> Report:
     return _made(target, options, standard_error())
 
 
-def _made(target: str, options: AuditOptions, terminal: TextIO) -> Report:
+def _made(target: str, options: AuditOptions, terminal: TextIO) -> tuple[Report, Scenario]:
     with noting_threads():  # also those that the module starts
-        scenario = cast("Scenario", load(target))  # which the audit checks
+        scenario = scenario_of(load(target))
     loop_factory = _loop_factory(options.loop)
     if options.only_list:
-        return survey(
+        report = survey(
             scenario,
             children=options.children,
             loop_factory=loop_factory,
             timeout=options.timeout,
             target=target,
         )
+        return report, scenario
     with _showing_progress(terminal) as on_attempt:
-        return audit(
+        report = audit(
             scenario,
             deliveries=options.deliveries,
             depth=options.depth,
@@ -171,6 +211,7 @@ def _made(target: str, options: AuditOptions, terminal: TextIO) -> Report:
             target=target,
             on_attempt=on_attempt,
         )
+    return report, scenario
 
 
 def _loop_factory(loop: Loop) -> Callable[[], AbstractEventLoop]:
@@ -182,7 +223,9 @@ def _loop_factory(loop: Loop) -> Callable[[], AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
-def _rendered(report: Report, options: AuditOptions) -> str:
+def _rendered(report: Report, scenario: Scenario, options: AuditOptions) -> str:
+    if options.form in _PROGRAMS:
+        return _PROGRAMS[options.form](report, scenario)
     if options.form is Format.TEXT and report.verdict is not Verdict.ERROR:
         if options.only_list:
             return text.render_points(report)

@@ -15,6 +15,9 @@ class Format(StrEnum):
     JUNIT = "junit"
     SARIF = "sarif"
     HTML = "html"
+    GITHUB = "github"
+    SCRIPT = "script"
+    PYTEST = "pytest"
 
 
 @final

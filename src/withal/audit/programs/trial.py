@@ -1,0 +1,131 @@
+"""The trial: a program is run before it is given out, and says at its top what came of that."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+from withal.audit.formats import words
+from withal.audit.formats.outline import worst_first
+from withal.audit.programs.excerpt import excerpt_of
+from withal.audit.programs.program import Program
+from withal.audit.record import Finding, Record
+from withal.audit.scenario import Scenario, ScenarioError
+
+_TIMES = 3
+_START = 10.0  # seconds that a program may take besides its scenario
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of running a program.
+
+    Attributes:
+        shown: in how many runs it has shown the finding.
+        last: the last line of what it printed, where it has not.
+    """
+
+    shown: int
+    last: str
+
+    @property
+    def note(self) -> str:
+        """What the program says of it."""
+        if self.shown == _TIMES:
+            return f"It was run {_TIMES} times, and showed this each time."
+        why = f" It printed: {self.last}" if self.last else ""
+        if self.shown:
+            return f"FLAKY: it was run {_TIMES} times, and showed this {self.shown} times.{why}"
+        return f"DOES NOT REPRODUCE: it was run {_TIMES} times, and has not shown this.{why}"
+
+
+def script_of(record: Record, scenario: Scenario) -> str:
+    """Return the worst finding of an audit as a script that needs nothing of withal.
+
+    Raises:
+        ScenarioError: it cannot be written without withal; the text says why.
+    """
+    return _tried(record, scenario, Program.script)
+
+
+def test_of(record: Record, scenario: Scenario) -> str:
+    """Return the worst finding of an audit as a test for pytest; raises as `script_of`."""
+    return _tried(record, scenario, Program.test)
+
+
+def _tried(record: Record, scenario: Scenario, render: Callable[[Program, str], str]) -> str:
+    if record.target is None:
+        raise ScenarioError("a program can be written of what the command line audits only")
+    if not record.findings:
+        return f"# {words.headline(record)}\n# There is no finding to write a program of.\n"
+    first, *others = _by_key(record)
+    program = Program(record, first, scenario, excerpt_of(record.target, scenario))
+    trial = _trial(program)
+    if not trial.shown:  # what is left may be seen only once the environment is closed
+        late = replace(program, looks_late=True)
+        if (again := _trial(late)).shown:
+            program, trial = late, again
+    notes = [trial.note, *_servers(trial), *(_other(record, each) for each in others)]
+    return render(program, "\n".join(notes))
+
+
+def _by_key(record: Record) -> list[Finding]:
+    found: dict[str, Finding] = {}
+    for finding in worst_first(record.findings):
+        found.setdefault(finding.key, finding)
+    return list(found.values())
+
+
+def _other(record: Record, finding: Finding) -> str:
+    return f"Another finding: {finding.category}; add --at {finding.address} for its program."
+
+
+def _servers(trial: Trial) -> list[str]:
+    """Return which server the program needs, if that was not there."""
+    refused = re.search(r"ConnectionRefusedError.*|Connect call failed.*", trial.last)
+    return [f"It needs a server: {refused.group()}"] if refused else []
+
+
+def _trial(program: Program) -> Trial:
+    shown, last = 0, ""
+    with tempfile.TemporaryDirectory(prefix="withal-audit-") as folder:
+        path = Path(folder) / "finding.py"
+        path.write_text(program.script(""), encoding="utf-8")
+        for _ in range(_TIMES):
+            is_shown, told = _run(path, program)
+            shown += is_shown
+            last = last if is_shown else told
+    return Trial(shown, last)
+
+
+def _run(path: Path, program: Program) -> tuple[bool, str]:
+    """Run a program, and tell whether it has shown the finding, and its last words."""
+    timeout = _START + 4 * program.record.timeout
+    places = [str(program.excerpt.folder), os.getcwd(), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
+    command = [sys.executable, str(path)]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            timeout=timeout,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False, f"it did not end within {timeout:g} s"
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    is_shown = done.returncode == 1 and any(line.startswith("seen:") for line in lines)
+    return is_shown, lines[-1] if lines else f"(nothing; it ended with {done.returncode})"
