@@ -548,6 +548,17 @@ class Scope(Telling):
         self._is_held = True
         return name or self.name, "scope"
 
+    def holdings_for(self, name: str) -> Holdings:
+        """Return what is held, for something of this name that is to be held with it.
+
+        Raises:
+            ScopeClosedError: the scope is not open.
+            RuntimeError: it belongs to another event loop.
+        """
+        held = self._holdings(name)
+        held.check_loop("open", name)
+        return held
+
     def leave_to_others(self) -> Holdings:
         """Be current no more, and return what is held: it is another thing's that was entered.
 

@@ -1,4 +1,4 @@
-"""Resources that are held by many: one after the other in a pool.
+"""Resources that are held by many: one after the other in a `Pool`, or together.
 
 Only the standard library is needed.
 """
@@ -12,13 +12,17 @@ from withal.pools.errors import (
     PoolFullError,
     PoolTimeoutError,
 )
+from withal.pools.keyed import Keyed
 from withal.pools.pool import Pool
+from withal.pools.reloadable import Reloadable
+from withal.pools.shared import Shared
 from withal.pools.statistics import ClosedCounts, Holder, PoolStatistics
 
 __all__ = [
     "ClosedCounts",
     "HeldTooLongWarning",
     "Holder",
+    "Keyed",
     "NotHeldError",
     "Pool",
     "PoolCloseTimeoutError",
@@ -27,4 +31,6 @@ __all__ = [
     "PoolFullError",
     "PoolStatistics",
     "PoolTimeoutError",
+    "Reloadable",
+    "Shared",
 ]

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError, Task, current_task
+from asyncio import CancelledError, current_task
 from contextlib import AbstractAsyncContextManager
 from types import CodeType, TracebackType
-from typing import Any, Generic, TypeVar, final
+from typing import Generic, TypeVar, final
 
 from withal._core.causes import comes_of
-from withal._core.errors import AlreadyEnteredError, ResourceLostError
+from withal._core.errors import AlreadyEnteredError
 from withal._core.events import Event, Outcome, Step, emit, next_id
 from withal._core.managers import Telling
 from withal._core.outcome import outcome_of, raise_unchanged
 from withal._core.scopes.closing import Closing
-from withal._core.waiting.cancellation import requests_delivered, take_back
 from withal.pools.engine import Engine
 from withal.pools.hosting import Call
 from withal.pools.member import HELD, Member
 from withal.pools.statistics import Reason
+from withal.pools.use import Use
 
 T = TypeVar("T")
 
 
 @final
-class Acquisition(AbstractAsyncContextManager[T], Telling, Generic[T]):
+class Acquisition(Use, AbstractAsyncContextManager[T], Telling, Generic[T]):
     """What ``pool.acquire()`` returns, to be entered once.
 
     Args:
@@ -33,30 +33,13 @@ class Acquisition(AbstractAsyncContextManager[T], Telling, Generic[T]):
         offset: where in that.
     """
 
-    __slots__ = (
-        "_baseline",
-        "_engine",
-        "_has_died",
-        "_id",
-        "_member",
-        "_observers",
-        "_timeout",
-        "code",
-        "offset",
-        "since",
-        "task",
-        "was_warned_of",
-    )
+    __slots__ = ("_engine", "_id", "_member", "_observers", "_timeout")
 
     def __init__(self, engine: Engine, timeout: float | None, code: CodeType, offset: int) -> None:
+        super().__init__(code, offset)
         self._engine = engine
         self._timeout = timeout
-        self.code = code
-        self.offset = offset
-        self.task: Task[Any] | None = None
-        self.was_warned_of = False
         self._member: Member | None = None
-        self._has_died = False
         self._observers = engine.keeper.observers
 
     def __repr__(self) -> str:
@@ -73,8 +56,7 @@ class Acquisition(AbstractAsyncContextManager[T], Telling, Generic[T]):
             raise AlreadyEnteredError(repr(self))
         if not engine.home.is_here():
             engine.home.check()
-        self.task = task = current_task()
-        self._baseline = 0 if task is None or not task.cancelling() else requests_delivered(task)
+        self.belongs_to(current_task())
         if engine.queue.closed:
             raise engine.closed_error()
         self.since = now = engine.clock()
@@ -90,6 +72,7 @@ class Acquisition(AbstractAsyncContextManager[T], Telling, Generic[T]):
                     self._tell(Step.FAILED, outcome_of(exc))
                 raise
         self._member = member
+        self._has_begun = True
         if engine.long_uses is not None:
             engine.long_uses.watch()
         if self._observers:
@@ -109,6 +92,7 @@ class Acquisition(AbstractAsyncContextManager[T], Telling, Generic[T]):
         if not engine.home.is_here():
             engine.home.check()
         self._member = None
+        self._has_begun = False
         if self._observers:
             self._tell(Step.CLOSING)
         if exc is not None or not engine.is_plain or member.discarded or member.state is not HELD:
@@ -117,15 +101,6 @@ class Acquisition(AbstractAsyncContextManager[T], Telling, Generic[T]):
         if self._observers:
             self._tell(Step.CLOSED, Outcome.OK)
         return None
-
-    def die(self) -> bool:
-        """Have the body leave, since what it uses has died (law 8)."""
-        task = self.task
-        if self._member is None or task is None or task.done():
-            return False
-        self._has_died = True
-        task.cancel(f"a resource of pool {self._engine.options.name!r} has died in use")
-        return True
 
     async def _end(self, member: Member, exc: BaseException | None) -> bool:
         """Give back what may be used again, or close it, and raise what is to be raised."""
@@ -143,7 +118,7 @@ class Acquisition(AbstractAsyncContextManager[T], Telling, Generic[T]):
             engine.queue.retire(member, reason)
             engine.users.look()
             await engine.close(member, closing)
-        error = self._conclude(closing)
+        error = self.conclude(engine.held, closing, engine.options.name)
         if self._observers:
             self._tell(Step.CLOSED, outcome_of(error))
         if error is not None and error is not exc:
@@ -161,17 +136,6 @@ class Acquisition(AbstractAsyncContextManager[T], Telling, Generic[T]):
         if not call.is_good:
             return Reason.RESET
         return _why_not_again(member, None, self._engine.clock())
-
-    def _conclude(self, closing: Closing) -> BaseException | None:
-        ending = closing.ending
-        held = self._engine.held
-        own = self._has_died and current_task() is self.task
-        if not own or self.task is None:
-            return held.end_closing(closing, requested=ending.was_cancelled, own=False)
-        if not ending.errors:  # it has suppressed its own death, as an expired anyio scope does
-            ending.fail(ResourceLostError(held.path, self._engine.options.name, "open"))
-        requested = take_back(self.task, self._baseline, own=True)
-        return held.end_closing(closing, requested=requested, own=True)
 
     def _tell(self, step: Step, outcome: Outcome | None = None) -> None:
         engine = self._engine

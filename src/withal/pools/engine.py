@@ -22,25 +22,14 @@ from withal.pools.errors import (
     PoolTimeoutError,
 )
 from withal.pools.home import Home
-from withal.pools.hosting import Call, HostKeeper, Told
+from withal.pools.hosting import OPEN_GRACE, Call, HostKeeper, Told
 from withal.pools.long_uses import LongUses
-from withal.pools.member import (
-    CHECKING,
-    CLOSING,
-    HELD,
-    OPENING,
-    Member,
-    Use,
-    holder_of,
-    site_of_use,
-)
+from withal.pools.member import CHECKING, CLOSING, HELD, OPENING, Member
 from withal.pools.options import Options
 from withal.pools.queue import Check, Open, Queue, Waiter
 from withal.pools.stages import Resources, Users
 from withal.pools.statistics import Holder, Reason
-
-OPEN_GRACE = 1.0
-"""Seconds that an opening gets to finish when the pool closes, before it is cancelled."""
+from withal.pools.use import Use
 
 
 @final
@@ -145,7 +134,7 @@ class Engine:
             if member.use is None or member.use.task is not use.task:
                 return
         task = "" if use.task is None else use.task.get_name()
-        raise PoolDeadlockError(self.options.name, task, site_of_use(use), self.holders())
+        raise PoolDeadlockError(self.options.name, task, use.site, self.holders())
 
     def _is_late(self, waiter: Waiter) -> None:
         if self.queue.expire(waiter):
@@ -351,7 +340,7 @@ class Engine:
         if member is None or member.state is CLOSING:
             return
         use = member.use
-        if member.state is HELD and use is not None and use.die():
+        if member.state is HELD and use is not None and use.die(self.options.name):
             member.discarded = True
         else:
             self.retire(member, Reason.LOST)
@@ -405,7 +394,7 @@ class Engine:
     def holders(self) -> tuple[Holder, ...]:
         """Return who holds what, the longest first."""
         now = self.clock()
-        return tuple(holder_of(each.use, now) for each in self.queue.held() if each.use)
+        return tuple(each.use.holder(now) for each in self.queue.held() if each.use)
 
 
 def _complete(future: Future[None]) -> None:

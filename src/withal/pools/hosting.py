@@ -16,6 +16,9 @@ from withal._core.events import Observers
 from withal._core.resources.base import CLOSED, CLOSING, OPEN, Keeper, Resource
 from withal._core.waiting.latch import Latch
 
+OPEN_GRACE = 1.0
+"""Seconds that an opening gets to finish when nobody wants it any more, before it is cancelled."""
+
 
 @final
 class Told(Latch):
@@ -46,7 +49,8 @@ class HostKeeper:
         keeper: the scope.
         lost: called with a resource that has died.
         is_heard: whether observers hear of each step.
-        context: what the hosts run in a copy of, if that is not the scope's.
+        without_scope: what the hosts run in a copy of, if that is not the scope's, which is then
+            not one that observers know of.
     """
 
     def __init__(
@@ -55,10 +59,10 @@ class HostKeeper:
         lost: Callable[[Resource], None],
         *,
         is_heard: bool = True,
-        context: Context | None = None,
+        without_scope: Context | None = None,
     ) -> None:
         self._keeper = keeper
-        self._context = context
+        self._without_scope = without_scope
         self.lost = lost
         self.loop: AbstractEventLoop = keeper.loop
         self.clock: Callable[[], float] = keeper.clock
@@ -67,7 +71,7 @@ class HostKeeper:
     @property
     def context(self) -> Context:
         """What the scope is current in."""
-        return self._keeper.context if self._context is None else self._context
+        return self._keeper.context if self._without_scope is None else self._without_scope
 
     @property
     def path(self) -> str:
@@ -77,7 +81,7 @@ class HostKeeper:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the scopes, outermost first."""
-        return self._keeper.names
+        return self._keeper.names if self._without_scope is None else ()
 
     def holder_of(self, within: Keeper, /) -> Resource | None:
         """Return none: no scope is held here."""

@@ -8,8 +8,8 @@ from typing import final
 
 from withal._core.site import Site
 from withal.pools.errors import HeldTooLongWarning
-from withal.pools.member import Use, holder_of
 from withal.pools.queue import Queue
+from withal.pools.use import Use
 
 
 @final
@@ -51,7 +51,11 @@ class LongUses:
             self._timer = self._loop.call_at(min(due), self._look)
 
     def _warn(self, use: Use, now: float) -> None:
-        site = Site(use.code, use.offset)
         name = self._queue.options.name
-        text = f"a resource of pool {name!r} is held too long: by {holder_of(use, now)}"
-        warnings.warn_explicit(text, HeldTooLongWarning, site.file, site.line)
+        warn_of(use, f"a resource of pool {name!r} is held too long: by {use.holder(now)}")
+
+
+def warn_of(use: Use, text: str) -> None:
+    """Warn of a use, at the line that has asked for it."""
+    site = Site(use.code, use.offset)
+    warnings.warn_explicit(text, HeldTooLongWarning, site.file, site.line)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import enum
-from asyncio import Task, TimerHandle
-from types import CodeType
-from typing import Any, Protocol, final
+from asyncio import TimerHandle
+from typing import Any, final
 
 from withal._core.resources.base import Openable, Resource
-from withal._core.site import Site
-from withal.pools.statistics import Holder
+from withal.pools.use import Use
 
 
 @final
@@ -29,20 +27,6 @@ class State(enum.Enum):
 
 # A member looked up on its class takes ten times as long as a name, on 3.11.
 OPENING, IDLE, CHECKING, HELD, CLOSING = State
-
-
-class Use(Protocol):
-    """One use of a resource, as its pool sees it."""
-
-    task: Task[Any] | None
-    code: CodeType
-    offset: int
-    since: float
-    was_warned_of: bool
-
-    def die(self) -> bool:
-        """Have the one that uses it leave, since it has died; false if nobody does yet."""
-        ...
 
 
 @final
@@ -89,14 +73,3 @@ class Member:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-
-
-def holder_of(use: Use, now: float) -> Holder:
-    """Return who holds something, as data."""
-    task = "" if use.task is None else use.task.get_name()
-    return Holder(task, site_of_use(use), use.since, now - use.since)
-
-
-def site_of_use(use: Use) -> str:
-    """Return the file and line of a use."""
-    return str(Site(use.code, use.offset))

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import TypeAlias, final
 
-from withal.pools.member import CHECKING, CLOSING, HELD, IDLE, OPENING, Member, State, Use
+from withal.pools.member import CHECKING, CLOSING, HELD, IDLE, OPENING, Member, State
 from withal.pools.options import Options
 from withal.pools.statistics import PoolStatistics, Reason, counts_of
+from withal.pools.use import Use
 
 JITTER = 0.1
 """By how much of `max_age` one resource may live shorter than another: what was opened together

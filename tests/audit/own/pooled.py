@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import final
 
 from tests.audit.own.case import case
 from withal import Scope
 from withal.audit import contended
-from withal.pools import Pool, PoolClosedError, PoolTimeoutError
+from withal.pools import Keyed, Pool, PoolClosedError, PoolTimeoutError, Reloadable, Shared
 
 
 @final
@@ -112,7 +112,7 @@ async def all_can_be_used(server: Server) -> None:
 
 
 async def open_and_close(server: Server) -> None:
-    async with Pool(server.connect, size=2, warm=2) as pool, pool.acquire() as connection:
+    async with Pool(server.connect, size=1, warm=1) as pool, pool.acquire() as connection:
         await query(connection)
 
 
@@ -137,6 +137,93 @@ async def nothing_is_left(server: Server) -> None:
     assert server.connected == 0, f"{server.connected} connections are left"
 
 
+@final
+class Library:
+    """Has what many use at once, and counts what is open."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.shared = Shared(self.load)
+        self.reloadable = Reloadable(self.load, linger=0)
+        self.keyed = Keyed(self.load_one)
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[object]:
+        await asyncio.sleep(0)
+        self.open += 1
+        try:
+            await asyncio.sleep(0)
+            yield self
+            await asyncio.sleep(0)
+        finally:
+            self.open -= 1
+
+    def load_one(self, key: str) -> AbstractAsyncContextManager[object]:
+        return self.load()
+
+
+@asynccontextmanager
+async def library() -> AsyncGenerator[Library]:
+    yield Library()
+
+
+async def use_together(entered: Callable[[], AbstractAsyncContextManager[object]]) -> None:
+    """Enter something in three tasks at once."""
+
+    async def visit() -> None:
+        async with entered():
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(visit())
+        group.create_task(visit())
+        await visit()
+
+
+async def share(library: Library) -> None:
+    await use_together(lambda: library.shared)
+
+
+async def share_by_key(library: Library) -> None:
+    await use_together(lambda: library.keyed("a"))
+    await use_together(lambda: library.keyed("b"))
+
+
+async def share_what_is_reloaded(library: Library) -> None:
+    await use_together(lambda: library.reloadable)
+
+
+async def reload(library: Library) -> None:
+    async with library.reloadable as old:
+        await library.reloadable.reload()
+        async with library.reloadable as new:
+            assert old is new
+
+
+async def share_in_a_scope(library: Library) -> None:
+    async with Scope("app") as scope:
+        shared = Shared(library.load, linger=60, scope=scope)
+        await use_together(lambda: shared)
+
+
+async def all_is_closed(library: Library) -> None:
+    """Check that what nobody uses is closed, a few turns later at most."""
+    for _ in range(100):
+        if library.open:
+            await asyncio.sleep(0)
+    assert library.open == 0, f"{library.open} are left open"
+    async with asyncio.timeout(5), library.shared, library.reloadable, library.keyed("a"):
+        assert library.open == 3
+
+
+_SHARING = (
+    ("a shared resource", share, "Shared.__aenter__"),
+    ("shared resources by key", share_by_key, "Keyed.__call__"),
+    ("a reloadable resource", share_what_is_reloaded, "Reloadable.__aenter__"),
+    ("a reloadable resource, reloaded", reload, "Reloadable.reload"),
+    ("a shared resource with a scope", share_in_a_scope, "Shared.__aenter__"),
+)
+
 _USES = (
     ("a pool", use, "Pool.acquire"),
     ("a pool with a check", use_plain, "Pool.acquire"),
@@ -146,6 +233,10 @@ _USES = (
 )
 
 CASES = [
+    *(
+        case(name, run, f"pools.{covers}", setup=library, probe=all_is_closed)
+        for name, run, covers in _SHARING
+    ),
     *(
         case(name, run, f"pools.{covers}", setup=one, probe=all_can_be_used)
         for name, run, covers in _USES

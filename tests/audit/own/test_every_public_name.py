@@ -97,6 +97,7 @@ def test_what_is_named_is_public() -> None:
 
 
 _SYNCHRONOUS = {
+    "withal.pools.Keyed.__call__",
     "withal.Scope.defer",
     "withal.Scope.spawn",
     "withal.observing",

@@ -101,6 +101,7 @@ class Host(Openable):
         self.has_opened(value)
         if not self.asked:
             self._latch.arrive(self)  # type: ignore[union-attr]  # which start() has set
+        if not self.asked:  # by what has just heard of it
             self._waiting = Pause(loop=self.keeper.loop)
             try:
                 await self._waiting

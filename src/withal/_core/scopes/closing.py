@@ -319,12 +319,7 @@ class Closing:
 
     def _abandon(self, resource: Resource) -> None:
         self.abandoned += (resource,)
-        if resource.task is not None:
-            _abandoned.add(resource.task)
-            resource.task.add_done_callback(_abandoned.discard)
-        if resource.observers:
-            resource.tell(Step.ABANDONED)
-        resource.abandon()
+        leave_behind(resource)
 
     def _collect(self, resources: Sequence[Resource]) -> None:
         for each in resources:
@@ -333,6 +328,16 @@ class Closing:
         for each in resources:
             if each.error is not None:
                 self.ending.fail(each.error, each.seen)
+
+
+def leave_behind(resource: Resource) -> None:
+    """Wait no more for what a cancellation does not end, and hold it until it has ended."""
+    if resource.task is not None:
+        _abandoned.add(resource.task)
+        resource.task.add_done_callback(_abandoned.discard)
+    if resource.observers:
+        resource.tell(Step.ABANDONED)
+    resource.abandon()
 
 
 def _released(closed: Sequence[Resource], users: dict[Resource, int]) -> list[Resource]:

@@ -1,0 +1,38 @@
+"""Which task has entered something that many enter, and how often."""
+
+from __future__ import annotations
+
+from asyncio import Task, current_task
+from typing import Any, final
+
+from withal.pools.cell import Cell
+from withal.pools.use import Use
+
+
+@final
+class Entries:
+    """The uses of one object that is itself the context manager, by task."""
+
+    __slots__ = ("_by_task",)
+
+    def __init__(self) -> None:
+        self._by_task: dict[Task[Any] | None, list[tuple[Cell, Use]]] = {}
+
+    def add(self, cell: Cell, use: Use) -> None:
+        """Note that the task of a use has entered."""
+        self._by_task.setdefault(use.task, []).append((cell, use))
+
+    def pop(self) -> tuple[Cell, Use] | None:
+        """Return what the calling task has entered last; or any, if it is not the one that has.
+
+        A framework may leave in another task than it has entered in.
+        """
+        if not self._by_task:
+            return None
+        task = current_task()
+        key = task if task in self._by_task else next(reversed(self._by_task))
+        entered = self._by_task[key]
+        found = entered.pop()
+        if not entered:
+            del self._by_task[key]
+        return found

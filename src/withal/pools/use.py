@@ -1,0 +1,101 @@
+"""One use of a resource: by which task, from which line, and how it ends if the resource dies."""
+
+from __future__ import annotations
+
+from asyncio import Task, current_task
+from types import CodeType
+from typing import Any
+
+from withal._core.errors import ResourceLostError
+from withal._core.scopes.closing import Closing
+from withal._core.scopes.state import Holdings
+from withal._core.site import Site
+from withal._core.waiting.cancellation import requests_delivered, take_back
+from withal.pools.statistics import Holder
+
+
+class Use:
+    """A use, from the wait for it until its end.
+
+    Attributes:
+        code: the function that has asked for it.
+        offset: where in that.
+        task: the task that has it, or waits for it.
+        since: when it began, in seconds of the loop's clock.
+        was_warned_of: somebody has been warned that it takes long.
+    """
+
+    __slots__ = (
+        "_baseline",
+        "_has_begun",
+        "_has_died",
+        "code",
+        "offset",
+        "since",
+        "task",
+        "was_warned_of",
+    )
+
+    def __init__(self, code: CodeType, offset: int) -> None:
+        self.code = code
+        self.offset = offset
+        self.task: Task[Any] | None = None
+        self.since = 0.0
+        self.was_warned_of = False
+        self._baseline = 0
+        self._has_begun = False
+        self._has_died = False
+
+    @property
+    def site(self) -> str:
+        """The file and line that have asked for it."""
+        return str(Site(self.code, self.offset))
+
+    def holder(self, now: float) -> Holder:
+        """Return who has it, as data."""
+        task = "" if self.task is None else self.task.get_name()
+        return Holder(task, self.site, self.since, now - self.since)
+
+    def belongs_to(self, task: Task[Any] | None) -> None:
+        """Take note of the task that waits for it, which is the calling one."""
+        self.task = task
+        # Most tasks have no request to cancel them pending, and this is on the hot path.
+        self._baseline = 0 if task is None or not task.cancelling() else requests_delivered(task)
+
+    @property
+    def has_died(self) -> bool:
+        """Whether its body was cancelled, since what it uses has died."""
+        return self._has_died
+
+    def begin(self) -> None:
+        """Note that the body is about to run."""
+        self._has_begun = True
+
+    def end(self) -> None:
+        """Note that the body has ended."""
+        self._has_begun = False
+
+    def die(self, name: str) -> bool:
+        """Have the body leave, since what it uses has died (law 8); false if none runs."""
+        task = self.task
+        if not self._has_begun or task is None or task.done():
+            return False
+        self._has_died = True
+        task.cancel(f"a resource of {name!r} has died in use")
+        return True
+
+    def conclude(self, held: Holdings, closing: Closing, name: str) -> BaseException | None:
+        """Return what is to be raised at its end.
+
+        Args:
+            held: the scope that what was used is in.
+            closing: what was closed because of it.
+            name: what was used.
+        """
+        ending = closing.ending
+        if not self._has_died or self.task is not current_task() or self.task is None:
+            return held.end_closing(closing, requested=ending.was_cancelled, own=False)
+        if not ending.errors:  # others still use it, or it has suppressed its own death
+            ending.fail(ResourceLostError(held.path, name, "open"))
+        requested = take_back(self.task, self._baseline, own=True)
+        return held.end_closing(closing, requested=requested, own=True)
