@@ -264,6 +264,12 @@ def track(
     otel: Annotated[
         bool, typer.Option("--otel", help="Send a span a resource through OpenTelemetry.")
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show what is open while the program runs.")
+    ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Let withal top show what is open.")
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print no report on standard error.")
     ] = False,
@@ -311,9 +317,48 @@ def track(
         html=None if html is None else str(html.absolute()),
         perfetto=None if perfetto is None else str(perfetto.absolute()),
         otel=otel,
+        live=live,
+        serve=serve or live,
         keep=keep,
     )
+    if live:
+        from withal.cli.live import live_command
+
+        raise typer.Exit(live_command(options))
     track_command(options)
+
+
+@app.command(no_args_is_help=True)
+def top(
+    pid: Annotated[int, typer.Argument(metavar="PID", min=1, hidden=True)],
+    every: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="How often it looks again.")
+    ] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once, print it and end.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Look once and print it as JSON.")
+    ] = False,
+) -> None:
+    """Show what a running program has open, what holds it, and what its tasks wait for.
+
+    The program was started by withal track --serve, or both it and this command run on the same
+    version of CPython, 3.14 or newer: then it need not be tracked, but which line has opened what
+    is not known. Only programs of the same user can be looked at.
+
+    \b
+    Example:
+      withal track --serve server.py &
+      withal top $!
+
+    \b
+    Exit status:
+      0    done, or the program has ended
+      1    the process cannot be looked at, and standard error says why
+      2    the arguments are wrong
+    """
+    from withal.cli.top import top_command
+
+    raise typer.Exit(top_command(pid, every=every, once=once, as_json=as_json))
 
 
 @app.command()

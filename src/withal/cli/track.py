@@ -23,6 +23,7 @@ _FLAGS = {
     "--fail-on-leak": "fail_on_leak",
     "--quiet": "quiet",
     "-q": "quiet",
+    "--serve": "serve",
 }
 _VALUES: dict[str, tuple[str, Callable[[str], object]]] = {
     "--held": ("held", float),
@@ -42,7 +43,7 @@ def track_at_once(arguments: list[str]) -> None:
     needed to explain the command, and to say what is wrong.
     """
     options = parsed(arguments)
-    if options is None or _problem(options):
+    if options is None or problem_of(options):
         return
     from withal.tracking.launch import run
 
@@ -84,18 +85,22 @@ def parsed(arguments: list[str]) -> TrackOptions | None:
 
 def track_command(options: TrackOptions) -> NoReturn:
     """Start a fresh interpreter in place of this one, or say what is wrong and exit with 2."""
-    problem = _problem(options)
+    problem = problem_of(options)
     if problem:
         complain(problem)
         sys.exit(2)
-    flags = cast("list[str]", vars(subprocess)["_args_from_interpreter_flags"]())
-    command: list[str] = [sys.executable, *flags, "-m", "withal.tracking", options.dumped()]
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, command)
+    os.execv(sys.executable, command_of(options))
 
 
-def _problem(options: TrackOptions) -> str:
+def command_of(options: TrackOptions) -> list[str]:
+    """Return the command that runs the program, tracked, in a process of its own."""
+    flags = cast("list[str]", vars(subprocess)["_args_from_interpreter_flags"]())
+    return [sys.executable, *flags, "-m", "withal.tracking", options.dumped()]
+
+
+def problem_of(options: TrackOptions) -> str:
     """Say what of the options cannot be, or return an empty text."""
     if options.is_module:
         if not _is_module(options.target):
@@ -124,6 +129,10 @@ def _missing(options: TrackOptions) -> str:
         return (
             "--otel needs opentelemetry-api, which is not installed: pip install opentelemetry-sdk"
         )
+    if options.serve:
+        from withal.tracking.serving import folders, problem_with
+
+        return problem_with(folders()[0])
     return ""
 
 

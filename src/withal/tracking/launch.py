@@ -27,6 +27,8 @@ from withal.tracking.rewriting import compile_watched, with_calls
 from withal.tracking.session import Session
 from withal.tracking.verdict import Leak, kinds_of
 
+_runs: list[Run] = []  # that of this process, while it runs
+
 LEAKED = 3
 """The exit status of ``--fail-on-leak`` if there is a leak."""
 
@@ -40,6 +42,11 @@ def run(options: TrackOptions) -> None:
     """Run a program in place of what this process was started with."""
     sys.argv[:] = [options.target, *options.arguments]
     Run(options).run()
+
+
+def look() -> dict[str, Any] | None:
+    """Return what the tracked program of this process has open, or None if there is none."""
+    return _runs[0].look() if _runs else None
 
 
 @final
@@ -63,6 +70,7 @@ class Run:
         self._finished = False
         self._exit = os._exit
         self._watchers: list[Any] = []
+        self._server: Any = None
         self._spans: Any = None
 
     def run(self) -> None:
@@ -72,6 +80,7 @@ class Run:
         _register_again()
         os._exit = self._exit_now
         self.session.book.program.add_barrier(Run.run.__code__)
+        self._start_server()
         self.session.start()
         self._start_watchers()
         try:
@@ -132,6 +141,21 @@ class Run:
         die()
         sys.exit(130)
 
+    def _start_server(self) -> None:
+        """Serve `withal top`, if that is asked for; the thread is not followed."""
+        _runs.append(self)
+        if self.options.serve:
+            from withal.tracking.serving import Server
+
+            self._server = Server(self.look)
+            self._server.start()
+
+    def look(self) -> dict[str, Any]:
+        """Return what is open now, for `withal top`."""
+        from withal.tracking.snapshot import snapshot
+
+        return snapshot(self.session, self.options.target, self._started)
+
     def _start_watchers(self) -> None:
         options = self.options
         if options.json or options.held is not None or options.stall is not None:
@@ -172,6 +196,9 @@ class Run:
         if self._finished or os.getpid() != self._process:
             return ()
         self._finished = True
+        _runs.clear()
+        if self._server is not None:
+            self._server.stop()
         for each in self._watchers:
             each.stop()
         book = self.session.book

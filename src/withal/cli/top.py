@@ -1,0 +1,179 @@
+"""The command ``withal top``: what a running program has open, and what its tasks do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from withal._core.printable import printable
+from withal.cli.complaint import complain
+from withal.tracking.attaching import AttachingError, ask
+
+HELD = 10.0
+"""Seconds after which something counts as held for long, if nothing else is said."""
+
+
+def top_command(pid: int, *, every: float, once: bool, as_json: bool) -> int:
+    """Show what a process has open, until it ends or Ctrl-C; return the exit status."""
+    try:
+        data = ask(pid)
+    except AttachingError as exc:
+        complain(str(exc))
+        return 1
+    if as_json:
+        print(json.dumps(data, indent=1))
+        return 0
+    console = Console()
+    if once or not console.is_terminal:
+        console.print(view(data))
+        return 0
+    return _watch(pid, data, console, every)
+
+
+def _watch(pid: int, data: dict[str, Any], console: Console, every: float) -> int:
+    try:
+        with Live(view(data, rows=_rows(console)), console=console, screen=True) as live:
+            while True:
+                time.sleep(every)
+                live.update(view(ask(pid), rows=_rows(console)), refresh=True)
+    except AttachingError as exc:
+        complain(str(exc))
+        return 0 if "ended" in str(exc) or "no process" in str(exc) else 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _rows(console: Console) -> int:
+    return max(3, (console.height - 10) // 2)
+
+
+def view(data: dict[str, Any], *, rows: int | None = None, held: float = HELD) -> RenderableType:
+    """Return how a snapshot is shown.
+
+    Args:
+        data: what `snapshot` or the probe has found.
+        rows: how many of each table are shown; all by default.
+        held: after how many seconds something counts as held for long.
+    """
+    tables = [_open(data["open"], rows, held), _tasks(data["tasks"], rows)]
+    if not data["tracked"]:
+        tables += [_descriptors(data["descriptors"], rows), _threads(data["threads"], rows)]
+    return Group(_head(data), *tables)
+
+
+def _head(data: dict[str, Any]) -> Text:
+    count = sum(row["count"] for row in data["open"])
+    parts = [
+        f"pid {data['pid']}",
+        printable(data["target"]),
+        f"CPython {data['python']}",
+        f"{count} open, {len(data['tasks'])} tasks, {len(data['descriptors'])} descriptors",
+    ]
+    if data["seconds"] is not None:
+        parts.insert(3, duration(data["seconds"]))
+    if not data["tracked"]:
+        parts.append("not tracked: who opened what is not known")
+    return Text(" · ".join(parts), style="bold", overflow="ellipsis", no_wrap=True)
+
+
+def _table(rows: list[Any], most: int | None, columns: dict[str, Callable[[Any], str]]) -> Table:
+    table = Table(*columns, box=None, pad_edge=False, header_style="dim")
+    for row in rows[:most]:
+        cells = [Text(printable(column(row)), overflow="ellipsis") for column in columns.values()]
+        table.add_row(*cells, style="bold red" if row.get("is_long") else None)
+    if most is not None and len(rows) > most:
+        table.add_row(Text(f"and {len(rows) - most} more", style="dim"))
+    return table
+
+
+def _open(rows: list[dict[str, Any]], most: int | None, held: float) -> RenderableType:
+    if not rows:
+        return Text("nothing is open")
+    if rows[0]["age"] is None:
+        columns: dict[str, Callable[[Any], str]] = {
+            "open": lambda row: f"{row['count']}",
+            "kind": lambda row: row["kind"],
+            "type": lambda row: row["name"],
+        }
+        return _table(rows, most, columns)
+    for row in rows:
+        row["is_long"] = row["age"] > held and row["kind"] not in ("event loop", "server")
+    rows = sorted(rows, key=lambda row: (not row["is_long"], -row["age"]))
+    return _table(
+        rows,
+        most,
+        {
+            "open for": lambda row: duration(row["age"]),
+            "kind": lambda row: row["kind"] + (f" x{row['count']}" if row["count"] > 1 else ""),
+            "name": lambda row: "" if row["name"] == row["kind"] else row["name"],
+            "opened at": lambda row: f"{row['site']} in {row['function']}",
+            "held by": lambda row: row["task"] and row["task"] + _dead(row),
+        },
+    )
+
+
+def _dead(row: dict[str, Any]) -> str:
+    return "" if row["task_alive"] else " (has ended)"
+
+
+def _tasks(rows: list[dict[str, Any]], most: int | None) -> RenderableType:
+    if not rows:
+        return Text("no tasks")
+    columns: dict[str, Callable[[Any], str]] = {
+        "task": lambda row: row["name"],
+        "coroutine": lambda row: row["coroutine"],
+        "waits for": lambda row: row["waits_for"] if row["state"] == "waits" else "(runs)",
+        "at": lambda row: row["site"] or _place(row["stack"]),
+    }
+    if any(row["age"] is not None for row in rows):
+        columns["since"] = lambda row: "" if row["age"] is None else duration(row["age"])
+        columns["made at"] = lambda row: row["made_at"]
+    return _table(rows, most, columns)
+
+
+def _descriptors(rows: list[list[Any]], most: int | None) -> RenderableType:
+    data = [{"number": number, "text": text} for number, text in rows]
+    columns: dict[str, Callable[[Any], str]] = {
+        "descriptor": lambda row: str(row["number"]),
+        "what": lambda row: row["text"],
+    }
+    return _table(data, most, columns)
+
+
+def _threads(rows: list[dict[str, Any]], most: int | None) -> RenderableType:
+    columns: dict[str, Callable[[Any], str]] = {
+        "thread": lambda row: row["name"],
+        "at": lambda row: _place(row["stack"]),
+    }
+    return _table(rows, most, columns)
+
+
+def _place(stack: list[list[Any]]) -> str:
+    """Return the innermost place that is not in the standard library's or a package's folder."""
+    if not stack:
+        return ""
+    found = next((each for each in stack if not _is_library(each[0])), stack[0])
+    file, line, function = found
+    return f"{file.rpartition('/')[2]}:{line} in {function}"
+
+
+def _is_library(file: str) -> bool:
+    return "/lib/python" in file or "-packages/" in file or file.startswith("<")
+
+
+def duration(seconds: float) -> str:
+    """Return how long something took, to be read."""
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02} min"
