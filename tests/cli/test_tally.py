@@ -7,7 +7,7 @@ import pytest
 from withal.cli.tally import Tally
 from withal.fetch import Progress, ProgressKind
 
-STARTED, RECEIVED, RETRYING, FINISHED, FAILED = ProgressKind
+STARTED, RECEIVED, RETRYING, FINISHED, FAILED, SKIPPED = ProgressKind
 
 
 def step(

@@ -4,57 +4,49 @@ from __future__ import annotations
 
 import errno
 
-import aiohttp
 import pytest
 
-from withal import CloseTimeoutError, WithalError
+from withal import WithalError
 from withal.fetch import FetchError
-from withal.fetch.failures import BadStatusError, WrongLengthError, cause, is_expected, reason
+from withal.fetch.failures import AttemptError, BadStatusError, of_the_disk, wrong_length
 
 
 @pytest.mark.parametrize(
     ("error", "told"),
     [
         (BadStatusError(404, "Not Found", None), "the server answered 404 Not Found"),
+        (BadStatusError(404, "", None), "the server answered 404 Not Found"),
         (BadStatusError(599, "", None), "the server answered 599"),
-        (WrongLengthError(1, 2), "the body ended after 1 of 2 bytes"),
-        (aiohttp.ClientPayloadError("a\nb"), "the body ended too early, or is malformed"),
+        (wrong_length(1, 2), "the body ended after 1 of 2 bytes"),
         (
-            FileExistsError(errno.EEXIST, "File exists", "/folder/file"),
-            "/folder/file exists already; pass overwrite=True (--overwrite) to replace it",
+            of_the_disk(FileExistsError(errno.EEXIST, "File exists", "/folder/file")),
+            "/folder/file exists already; pass on_exists='replace' (--on-exists replace) to "
+            "replace it",
         ),
         (
-            OSError(errno.ENOSPC, "No space left on device", "/folder/file"),
+            of_the_disk(OSError(errno.ENOSPC, "No space left on device", "/folder/file")),
             "cannot write /folder/file: No space left on device",
         ),
-        (aiohttp.ConnectionTimeoutError(), "could not connect within the connect timeout"),
-        (aiohttp.ServerDisconnectedError(), "the server closed the connection without an answer"),
-        (aiohttp.ClientConnectionError("one\n  two"), "one two"),
-        (aiohttp.ClientConnectionError(), "ClientConnectionError"),
+        (AttemptError("one\n  two http://a:b@c/", is_transient=True), "one two http://c/"),
     ],
 )
-def test_a_failure_is_told_in_one_line(error: Exception, told: str) -> None:
-    assert is_expected(error)
-    assert reason(error) == told
+def test_a_failure_is_told_in_one_line(error: AttemptError, told: str) -> None:
+    assert str(error) == error.reason == told
 
 
-def test_of_several_the_first_is_told() -> None:
-    first = BadStatusError(503, "", "1")
-    group = ExceptionGroup("scope", [ExceptionGroup("inner", [first]), OSError()])
-    assert is_expected(group)
-    assert cause(group) is first
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_a_status_that_may_pass_is_transient(status: int) -> None:
+    assert BadStatusError(status, "", None).is_transient
 
 
-@pytest.mark.parametrize("hurried", [False, True])
-def test_closing_that_a_second_signal_cut_short_is_no_failure_of_an_attempt(hurried: bool) -> None:
-    error = CloseTimeoutError("file", 0.1, ("part_file",), hurried=hurried)
-    assert is_expected(error) is not hurried
-    assert is_expected(ExceptionGroup("scope", [OSError(), error])) is not hurried
+@pytest.mark.parametrize("status", [204, 206, 304, 400, 401, 403, 404, 410, 416, 501, 505])
+def test_a_status_that_stays_is_not(status: int) -> None:
+    assert not BadStatusError(status, "", None).is_transient
 
 
-@pytest.mark.parametrize("mistake", [TypeError(), ExceptionGroup("g", [OSError(), TypeError()])])
-def test_a_mistake_in_the_program_is_no_failure_of_an_attempt(mistake: Exception) -> None:
-    assert not is_expected(mistake)
+@pytest.mark.parametrize(("number", "passes"), [(errno.EMFILE, True), (errno.ENOSPC, False)])
+def test_only_a_shortage_of_descriptors_passes(number: int, passes: bool) -> None:
+    assert of_the_disk(OSError(number, "", "/x")).is_transient is passes
 
 
 @pytest.mark.parametrize(

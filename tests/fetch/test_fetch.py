@@ -17,7 +17,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from withal import Event, Step, observing
-from withal.fetch import FetchError, FetchOptions, Progress, ProgressKind, Report, fetch
+from withal.fetch import (
+    FetchError,
+    FetchOptions,
+    OnExists,
+    Progress,
+    ProgressKind,
+    Report,
+    fetch,
+)
+from withal.fetch.journal import JOURNAL_NAME
 
 CONTENT = os.urandom(2 * 1024 * 1024 + 1)
 AT_ONCE = FetchOptions(backoff=0)
@@ -139,10 +148,19 @@ async def fetch_one(
         return await fetch([peer.url("/file")], folder, options=options), peer
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Return what is in a folder besides the journal."""
+    return [path for path in folder.iterdir() if path.name != JOURNAL_NAME]
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in files_in(folder)]
+
+
 def error_of(report: Report) -> FetchError:
     (result,) = report.results
     assert result.error is not None
-    assert (result.path, result.size, result.sha256) == (None, 0, "")
+    assert (result.path, result.size, result.sha256) == (None, 0, None)
     assert result.attempts == result.error.attempts
     return result.error
 
@@ -160,7 +178,7 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("handler", [body(CONTENT), chunked(CONTENT), body(b"")])
 async def test_a_file_is_fetched_and_described(tmp_path: Path, handler: Handler) -> None:
-    report, _ = await fetch_one(handler, tmp_path)
+    report, _ = await fetch_one(handler, tmp_path, FetchOptions(digest=True))
     (result,) = report.results
     content = (tmp_path / "file").read_bytes()
     assert content in (CONTENT, b"")
@@ -177,7 +195,7 @@ async def test_the_results_are_in_the_order_of_the_urls(tmp_path: Path) -> None:
         urls = [peer.url(path) for path in routes]
         report = await fetch(urls, tmp_path, options=FetchOptions(jobs=3))
     assert [result.url for result in report.results] == urls
-    assert [path.read_text() for path in sorted(tmp_path.iterdir())] == list("abcdefgh")
+    assert [path.read_text() for path in sorted(files_in(tmp_path))] == list("abcdefgh")
     assert (report.ok, report.failed, report.size) == (8, 0, 8)
 
 
@@ -187,7 +205,7 @@ async def test_one_failure_does_not_stop_the_others(tmp_path: Path) -> None:
         report = await fetch(urls, tmp_path)
     assert [result.error is None for result in report.results] == [True, False, False, True]
     assert (report.ok, report.failed) == (2, 2)
-    assert sorted(os.listdir(tmp_path)) == ["a", "c"]
+    assert sorted(names_in(tmp_path)) == ["a", "c"]
 
 
 async def test_the_same_url_is_fetched_once(tmp_path: Path) -> None:
@@ -201,7 +219,7 @@ async def test_the_same_url_is_fetched_once(tmp_path: Path) -> None:
 async def test_urls_with_one_name_get_two_files(tmp_path: Path) -> None:
     async with serving({"/a/x": body(b"a"), "/b/X": body(b"b")}) as peer:
         await fetch([peer.url("/a/x"), peer.url("/b/X")], tmp_path)
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"x": "a", "X-2": "b"}
+    assert {path.name: path.read_text() for path in files_in(tmp_path)} == {"x": "a", "X-2": "b"}
 
 
 async def test_no_urls_are_no_work(tmp_path: Path) -> None:
@@ -215,7 +233,7 @@ async def test_an_answer_that_is_no_file_is_not_tried_again(tmp_path: Path, numb
     assert f"the server answered {number}" in str(error)
     assert str(error).startswith(error.url)
     assert peer.requests["/file"] == 1
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -235,7 +253,7 @@ async def test_a_failure_that_may_pass_is_tried_again(tmp_path: Path, failure: H
     assert result.error is None
     assert result.attempts == peer.requests["/file"] == 3
     assert (tmp_path / "file").read_bytes() == CONTENT
-    assert os.listdir(tmp_path) == ["file"]
+    assert names_in(tmp_path) == ["file"]
 
 
 async def test_a_connection_that_is_reset_is_made_again(tmp_path: Path) -> None:
@@ -256,7 +274,7 @@ async def test_a_failure_that_does_not_pass_is_given_up(tmp_path: Path, attempts
 async def test_a_body_cut_short_leaves_no_file(tmp_path: Path) -> None:
     report, _ = await fetch_one(cut_short(CONTENT[:-1], len(CONTENT)), tmp_path)
     assert error_of(report).reason
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_bytes_beyond_the_announced_length_are_not_in_the_file(tmp_path: Path) -> None:
@@ -269,7 +287,7 @@ async def test_a_peer_that_falls_silent_is_given_up_after_the_idle_timeout(tmp_p
     options = FetchOptions(attempts=2, backoff=0, idle_timeout=0.02)
     report, _ = await fetch_one(stall, tmp_path, options)
     assert "idle timeout" in error_of(report).reason
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_a_peer_that_is_not_there_is_an_error_that_says_so(tmp_path: Path) -> None:
@@ -296,7 +314,7 @@ async def test_an_existing_file_is_an_error_before_anything_is_requested(tmp_pat
     report, peer = await fetch_one(body(b"new"), tmp_path)
     error = error_of(report)
     assert "exists already" in error.reason
-    assert "--overwrite" in error.reason
+    assert "--on-exists replace" in error.reason
     assert error.attempts == 0
     assert not peer.requests
     assert (tmp_path / "file").read_bytes() == b"old"
@@ -311,17 +329,17 @@ async def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> 
     assert "exists already" in error_of(report).reason
     assert peer.requests["/file"] == 1
     assert (tmp_path / "file").read_bytes() == b"theirs"
-    assert os.listdir(tmp_path) == ["file"]
+    assert names_in(tmp_path) == ["file"]
 
 
 async def test_overwriting_replaces_a_file_only_by_a_complete_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
-    options = FetchOptions(overwrite=True, attempts=1)
+    options = FetchOptions(on_exists=OnExists.REPLACE, attempts=1)
     await fetch_one(cut_short(b"ne", 3), tmp_path, options)
     assert (tmp_path / "file").read_bytes() == b"old"
     await fetch_one(body(b"new"), tmp_path, options)
     assert (tmp_path / "file").read_bytes() == b"new"
-    assert os.listdir(tmp_path) == ["file"]
+    assert names_in(tmp_path) == ["file"]
 
 
 async def test_a_missing_folder_is_made(tmp_path: Path) -> None:
@@ -355,7 +373,7 @@ async def test_a_full_disk_is_that_files_error_and_is_not_tried_again(tmp_path: 
     assert big.error is not None
     assert big.error.reason == f"cannot write {tmp_path / 'big'}: {os.strerror(errno.EFBIG)}"
     assert small.error is None
-    assert os.listdir(tmp_path) == ["small"]
+    assert names_in(tmp_path) == ["small"]
 
 
 async def test_no_more_than_allowed_are_fetched_at_a_time(tmp_path: Path) -> None:
@@ -426,7 +444,7 @@ async def test_a_server_that_redirects_is_followed(tmp_path: Path) -> None:
     async with serving({"/here.txt": redirect, "/there": body(b"x")}) as peer:
         report = await fetch([peer.url("/here.txt")], tmp_path)
     assert report.ok == 1
-    assert os.listdir(tmp_path) == ["here.txt"]
+    assert names_in(tmp_path) == ["here.txt"]
 
 
 async def test_a_redirect_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
@@ -436,7 +454,7 @@ async def test_a_redirect_that_leads_nowhere_is_an_error(tmp_path: Path) -> None
     report, peer = await fetch_one(elsewhere, tmp_path)
     assert error_of(report).reason
     assert peer.requests["/file"] == 1
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_a_ledger_sees_all_that_is_opened_and_each_of_it_closed(tmp_path: Path) -> None:
@@ -445,7 +463,15 @@ async def test_a_ledger_sees_all_that_is_opened_and_each_of_it_closed(tmp_path: 
         await fetch_one(in_turn(status(503), body(b"x")), tmp_path)
     opened = Counter(event.kind for event in events if event.step is Step.OPENED)
     ended = Counter(event.id for event in events if event.step is Step.CLOSED)
-    assert opened == {"scope": 3, "session": 1, "task": 1, "response": 1, "part_file": 1}
+    assert opened == {
+        "scope": 2,
+        "Folder": 1,
+        "AiohttpTransport": 1,
+        "session": 1,
+        "task": 1,
+        "response": 2,
+        "part_file": 1,
+    }
     assert {event.id for event in events if event.step is Step.OPENED} == set(ended)
     assert set(ended.values()) == {1}
 
@@ -469,7 +495,7 @@ async def test_cancelled_at_any_turn_it_leaves_complete_files_and_nothing_else(
             folder = tmp_path / str(turn)
             completed = await fetch_cancelled(urls, folder, turn)
             turn += 3
-            names = os.listdir(folder) if folder.exists() else []
+            names = names_in(folder) if folder.exists() else []
             assert all((folder / name).read_bytes() == contents[name] for name in names)
             assert not [t for t in asyncio.all_tasks() if t.get_name().startswith("fetch-")]
     assert len(names) == 4
@@ -497,7 +523,7 @@ async def test_cancelled_while_the_peer_is_silent_it_ends_at_once(
         async with asyncio.timeout(0.9):  # less than a scope's default grace for openings
             await asyncio.wait([task])
         assert task.cancelled()
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_cancelled_in_the_middle_of_a_body_it_ends_at_once(tmp_path: Path) -> None:
@@ -513,7 +539,7 @@ async def test_cancelled_in_the_middle_of_a_body_it_ends_at_once(tmp_path: Path)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_cancelled_while_it_waits_for_the_next_attempt_it_ends_at_once(

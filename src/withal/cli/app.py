@@ -13,6 +13,7 @@ from withal._core.credentials import text_without_credentials
 from withal.audit import Delivery
 from withal.audit.record import DEFAULT_TIMEOUT
 from withal.cli.choices import Format, Loop
+from withal.cli.fetch_arguments import fetch
 from withal.cli.interrupt import run
 from withal.cli.requirements import require
 
@@ -36,7 +37,6 @@ class _Commands(TyperGroup):
 # The docstrings are the help. A \b keeps the lines of its paragraph as they are.
 app = typer.Typer(
     cls=_Commands,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -68,63 +68,7 @@ def withal(
     """
 
 
-@app.command(no_args_is_help=True)
-def fetch(
-    # Hidden from the table of the help only, which has nothing to add to "URL".
-    urls: Annotated[list[str], typer.Argument(metavar="URL", hidden=True)],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="DIR", help="The folder; made if it is missing."),
-    ] = Path(),
-    jobs: Annotated[
-        int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Files at a time.")
-    ] = 8,
-    per_host: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="How many of them from one host, if fewer."),
-    ] = None,
-    attempts: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How often a file is tried.")
-    ] = 5,
-    idle_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=1, help="How long a server may send nothing.")
-    ] = 60,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that exist.")
-    ] = False,
-    durable: Annotated[
-        bool, typer.Option("--durable", help="Have each file survive a power cut (fsync).")
-    ] = False,
-) -> None:
-    """Download http and https URLs into files, many at a time.
-
-    A file appears under its name complete, or does not appear. A URL that fails is told in a line
-    on standard error and does not stop the others.
-
-    \b
-    Example:
-      withal fetch -o data https://example.org/a.csv https://example.org/b.csv
-
-    \b
-    Exit status:
-      0    every file has arrived
-      1    at least one has not
-      2    the arguments are wrong, or something is not installed
-      130  stopped by Ctrl-C (143 by SIGTERM)
-    """
-    require("aiohttp", extra="http")
-    from withal.cli.fetch import fetch_command
-    from withal.fetch import FetchOptions
-
-    options = FetchOptions(
-        jobs=jobs,
-        per_host=per_host or jobs,
-        attempts=attempts,
-        idle_timeout=idle_timeout,
-        overwrite=overwrite,
-        durable=durable,
-    )
-    raise typer.Exit(run(fetch_command(urls, output, options)))
+app.command(no_args_is_help=True)(fetch)
 
 
 @app.command(no_args_is_help=True)

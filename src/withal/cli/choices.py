@@ -26,3 +26,30 @@ class Loop(StrEnum):
 
     ASYNCIO = "asyncio"
     UVLOOP = "uvloop"
+
+
+@final
+class Layouts(StrEnum):
+    """How files are laid out in their folder; as `withal.fetch.Layout`, which needs aiohttp."""
+
+    FLAT = "flat"
+    TREE = "tree"
+    HASH = "hash"
+
+
+@final
+class Existing(StrEnum):
+    """What is done about files that exist; as `withal.fetch.OnExists`."""
+
+    ERROR = "error"
+    SKIP = "skip"
+    REPLACE = "replace"
+
+
+@final
+class Transports(StrEnum):
+    """What speaks to servers; as `withal.fetch.TransportName`."""
+
+    AUTO = "auto"
+    AIOHTTP = "aiohttp"
+    CURL = "curl"

@@ -21,7 +21,7 @@ from withal.cli.fetch import folder_problem
 from withal.cli.lifetimes import lifetimes_table
 from withal.cli.progress import showing_progress
 from withal.cli.server_process import ServerStartError, server_process
-from withal.fetch import FetchOptions, Progress, ProgressKind, Report, fetch
+from withal.fetch import FetchOptions, OnExists, Progress, ProgressKind, Report, fetch
 from withal.ledger import Ledger, Summary
 
 
@@ -69,14 +69,16 @@ async def _fetch_from_server(
     folder: Path, jobs: int, files: Sequence[DemoFile], retries: Retries
 ) -> Report:
     # One host has it all, on this machine: it need not be spared as a stranger's is.
-    options = FetchOptions(jobs=jobs, per_host=jobs, backoff=0.2, overwrite=True)
+    options = FetchOptions(
+        jobs=jobs, per_host=jobs, backoff=0.2, on_exists=OnExists.REPLACE, resume=False
+    )
     async with Scope("demo") as scope:
         address = await scope.enter(server_process(len(files)))
-        with showing_progress(len(files)) as show:
+        with showing_progress(len(files)) as display:
 
             def on_progress(step: Progress) -> None:
                 retries(step)
-                show(step)
+                display.on_progress(step)
 
             urls = [f"{address}/{file.name}" for file in files]
             return await fetch(urls, folder, options=options, on_progress=on_progress)

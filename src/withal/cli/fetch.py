@@ -2,33 +2,219 @@
 
 from __future__ import annotations
 
+import errno
+import json
+from collections import Counter
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
+from typing import final
 
 from withal._core.printable import printable
 from withal.cli.amounts import counted, size
 from withal.cli.complaint import complain
-from withal.cli.progress import showing_progress
-from withal.fetch import FetchOptions, Report, fetch
+from withal.cli.progress import Display, showing_progress
+from withal.fetch import (
+    FetchOptions,
+    Request,
+    RequestFile,
+    RequestLineError,
+    Result,
+    failed_requests,
+    fetch_each,
+)
+from withal.fetch.plan import ChosenPath
+from withal.fetch.sources import Requests, Source, source_of
+
+_MOST_REASONS = 10
 
 
-async def fetch_command(urls: list[str], folder: Path, options: FetchOptions) -> int:
-    """Fetch, show progress, sum up in a line, and return the status to exit with: 0 or 1."""
-    distinct = tuple(dict.fromkeys(urls))
-    try:
-        with showing_progress(len(distinct)) as on_progress:
-            report = await fetch(distinct, folder, options=options, on_progress=on_progress)
-    except OSError as error:
-        complain(folder_problem(folder, error))
-        return 1
-    print(printable(_summary(report, folder)))
-    return 1 if report.failed else 0
+@final
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is to be printed.
+
+    Attributes:
+        json: each result, as a line of JSON on standard output, in place of the summary.
+        quiet: failures only.
+        verbose: each file and each retry.
+    """
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+
+@final
+class FetchCommand:
+    """One run of the command.
+
+    Raises:
+        ValueError: the checksum, or the file's name, is none.
+    """
+
+    def __init__(
+        self,
+        options: FetchOptions,
+        told: Told,
+        *,
+        urls: list[str],
+        input: Path | None = None,  # noqa: A002 - as the option is called
+        folder: Path,
+        file: Path | None = None,
+        checksum: str | None = None,
+    ) -> None:
+        self._options = options
+        self._told = told
+        self._input = input
+        self._folder = folder
+        self._requests: list[str | Request] = list(dict.fromkeys(urls))
+        if file is not None or checksum is not None:
+            name = None
+            if file is not None:
+                if file.name in ("", ".."):
+                    raise ValueError(f"-O is the path of a file, and {str(file)!r} is none")
+                self._folder, name = file.parent, ChosenPath(file.name)
+            self._requests = [Request(urls[0], name, checksum)]
+        self._tally = _Summary()
+
+    async def run(self) -> int:
+        """Fetch, show progress, sum up, and return the status to exit with: 0, 1 or 2."""
+        async with AsyncExitStack() as stack:
+            try:
+                source = await self._source(stack)
+            except OSError as error:
+                complain(f"{error.filename or self._input}: {error.strerror}")
+                return 2
+            known = len(self._requests) if self._input is None and self._requests else None
+            with showing_progress(
+                known, quiet=self._told.quiet, verbose=self._told.verbose
+            ) as display:
+                self._tally.display = display
+                try:
+                    await self._fetch(source, display)
+                except OSError as error:
+                    complain(folder_problem(self._folder, error))
+                    return 1
+                except RequestLineError as error:
+                    complain(f"{self._input}: {error}")
+                    return 1
+        if not (self._told.quiet or self._told.json):
+            for line in self._tally.lines(self._folder):
+                print(printable(line))
+        return 1 if self._tally.failed else 0
+
+    async def _source(self, stack: AsyncExitStack) -> Requests:
+        """Return what is to be fetched: the arguments first, then the lines of the file."""
+        if self._input is None:
+            if self._requests or not self._options.retry_failed:
+                return self._requests
+            failed = failed_requests(self._folder)
+            return await stack.enter_async_context(aclosing(failed))
+        path = None if str(self._input) == "-" else self._input
+        file = await stack.enter_async_context(RequestFile(path, on_error=self._wrong_line))
+        return _Chain(self._requests, file)
+
+    def _wrong_line(self, error: RequestLineError) -> None:
+        """Count a line that is no request as a failure; the rest is fetched."""
+        assert self._tally.display is not None
+        self._tally.failed += 1
+        self._tally.reasons["the line is no request"] += 1
+        self._tally.display.say(f"{self._input}, {error}")
+
+    async def _fetch(self, source: Requests, display: Display) -> None:
+        results = fetch_each(
+            source, self._folder, options=self._options, on_progress=display.on_progress
+        )
+        async with aclosing(results):
+            async for result in results:
+                self._tally.add(result)
+                if self._told.json:
+                    print(_as_json(result), flush=True)
 
 
 def folder_problem(folder: Path, error: OSError) -> str:
     """Tell that the folder cannot be had, and what to do."""
-    return f"{error.filename or folder}: {error.strerror}; choose another folder with --output"
+    reason = error.strerror or str(error)
+    advice = "" if error.errno == errno.ENOENT else "; choose another folder with --output"
+    return f"{error.filename or folder}: {reason}{advice}"
 
 
-def _summary(report: Report, folder: Path) -> str:
-    failed = f"; {report.failed} failed" if report.failed else ""
-    return f"{counted(report.ok, 'file')}, {size(report.size)}, in {folder}{failed}"
+@final
+class _Chain:
+    """Requests that are given, and then those of a file."""
+
+    def __init__(self, given: list[str | Request], file: Source) -> None:
+        self._given = source_of(given)
+        self._file = file
+
+    async def take(self, most: int) -> list[str | Request]:
+        """Return some more; see `Source`."""
+        return await self._given.take(most) or await self._file.take(most)
+
+
+@final
+class _Summary:
+    """What the results come to, in little memory."""
+
+    def __init__(self) -> None:
+        self.display: Display | None = None
+        self.failed = 0
+        self.reasons: Counter[str] = Counter()
+        self._fetched = 0
+        self._skipped = 0
+        self._size = 0
+        self._resumed = 0
+        self._began = monotonic()
+
+    def add(self, result: Result) -> None:
+        """Count one."""
+        if result.error is not None:
+            self.failed += 1
+            if len(self.reasons) < 1000 or result.error.reason in self.reasons:
+                self.reasons[result.error.reason] += 1
+        elif result.skipped:
+            self._skipped += 1
+        else:
+            self._fetched += 1
+            self._size += result.size
+            self._resumed += result.resumed
+
+    def lines(self, folder: Path) -> list[str]:
+        """Return what is to be said in the end."""
+        took = max(monotonic() - self._began, 1e-9)
+        received = self._size - self._resumed
+        text = f"{counted(self._fetched, 'file')}, {size(self._size)}, in {folder}"
+        text += f", in {took:.1f} s ({size(int(received / took))}/s)"
+        if self._resumed:
+            text += f"; {size(self._resumed)} were there already"
+        if self._skipped:
+            text += f"; {counted(self._skipped, 'file')} skipped"
+        if not self.failed:
+            return [text]
+        found = [
+            f"  {count:,} x {reason}" for reason, count in self.reasons.most_common(_MOST_REASONS)
+        ]
+        more = len(self.reasons) - _MOST_REASONS
+        return [
+            f"{text}; {self.failed:,} failed",
+            *found,
+            *([f"  and {counted(more, 'other reason')}"] if more > 0 else ()),
+        ]
+
+
+def _as_json(result: Result) -> str:
+    error = result.error
+    return json.dumps(
+        {
+            "url": printable(result.url),
+            "status": "failed" if error else "skipped" if result.skipped else "fetched",
+            "path": None if result.path is None else str(result.path),
+            "size": result.size,
+            "sha256": result.sha256,
+            "attempts": result.attempts,
+            "resumed": result.resumed,
+            "error": None if error is None else error.reason,
+        }
+    )

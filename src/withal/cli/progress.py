@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar if that is a terminal, and a line for each failure."""
+"""Progress on standard error: a display on a terminal, and elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -8,84 +8,131 @@ from contextlib import contextmanager, nullcontext
 from time import monotonic
 from typing import final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
+from rich.text import Text
 
+from withal._core.printable import printable
 from withal.cli.amounts import counted, size
 from withal.cli.complaint import complaint
 from withal.cli.tally import Tally
-from withal.fetch import FetchError, OnProgress, Progress, ProgressKind
+from withal.fetch import FetchError, Progress, ProgressKind
 
 _FRAMES_PER_SECOND = 12.5
+_SECONDS_BETWEEN_LINES = 10.0
+_SHOWN_IN_FLIGHT = 3
+_SLOW_SECONDS = 2.0  # what is in flight for longer is shown
 
 
 @contextmanager
-def showing_progress(files: int) -> Generator[OnProgress]:
-    """Show how far a batch of so many files is, and yield what is to be told each step.
+def showing_progress(
+    files: int | None, *, quiet: bool = False, verbose: bool = False
+) -> Generator[Display]:
+    """Show how far a batch is, and yield what is to be told each step.
 
     The bar is gone when the block ends. The lines of failures stay, above it while it is shown.
+
+    Args:
+        files: how many there are; None if that is not known.
+        quiet: show nothing but failures.
+        verbose: say each file and each retry in a line, too.
     """
-    console = Console(stderr=True)
-    bar = _Bar(files)
+    # Not console.is_terminal, which a variable can make true of a pipe.
+    is_terminal = sys.stderr.isatty()
+    display = Display(files, speaks=not (quiet or is_terminal), verbose=verbose)
     live = Live(
-        get_renderable=bar.render,
-        console=console,
+        get_renderable=display.render,
+        console=display.console,
         refresh_per_second=_FRAMES_PER_SECOND,
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
     )
-
-    def on_progress(step: Progress) -> None:
-        bar.tally(step)
-        if step.kind is ProgressKind.FAILED:
-            error = FetchError(step.url, step.reason, step.attempt)
-            line = complaint(str(error))
-            console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
-
-    # Not console.is_terminal, which a variable can make true of a pipe.
-    with live if sys.stderr.isatty() else nullcontext():
-        yield on_progress
+    with live if is_terminal and not quiet else nullcontext():
+        yield display
 
 
 @final
-class _Bar:
-    """One line: how many files, how many bytes, how fast, and what has gone wrong."""
+class Display:
+    """How many files, how many bytes, how fast, what is slow, and what has gone wrong."""
 
-    __slots__ = ("_files", "_spinner", "_started", "tally")
-
-    def __init__(self, files: int) -> None:
-        self.tally = Tally()
+    def __init__(self, files: int | None, *, speaks: bool, verbose: bool) -> None:
+        self.console = Console(stderr=True)
+        self._tally = Tally()
         self._files = files
+        self._verbose = verbose
         self._spinner = Spinner("dots", style="cyan")
         self._started = monotonic()
+        self._speaks_at = self._started + _SECONDS_BETWEEN_LINES if speaks else None
 
-    def render(self) -> Table:
+    def on_progress(self, step: Progress) -> None:
+        """Take note of one step."""
+        self._tally(step, monotonic())
+        if step.kind is ProgressKind.FAILED:
+            self.say(str(FetchError(step.url, step.reason, step.attempt)))
+        elif self._verbose and step.kind is ProgressKind.RETRYING:
+            self.say(f"{step.url}: {step.reason}; again in {step.delay:.1f} s")
+        elif self._verbose and step.kind is ProgressKind.FINISHED:
+            self.say(f"{step.url}: {size(step.received)}, {step.name}")
+        if self._speaks_at is not None and monotonic() >= self._speaks_at:
+            self._speaks_at = monotonic() + _SECONDS_BETWEEN_LINES
+            self.say(", ".join((self._counts(), self._bytes(), *self._troubles())))
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bar where there is one."""
+        self.console.print(
+            complaint(text), markup=False, highlight=False, emoji=False, soft_wrap=True
+        )
+
+    def render(self) -> Group:
         """Draw it as it is now. Called by the thread that refreshes the terminal."""
-        tally = self.tally
         row = Table.grid(padding=(0, 1))
         for _ in range(5):
             row.add_column(no_wrap=True)
+        done = self._tally.settled
         row.add_row(
             self._spinner,
-            ProgressBar(self._files, tally.settled, width=20, complete_style="cyan"),
-            f"{tally.done}/{counted(self._files, 'file')}",
-            f"[dim]{size(tally.received)}, {size(self._speed())}/s[/]",
-            f"[yellow]{self._troubles()}[/]",
+            ProgressBar(self._files or max(done, 1), done, width=20, complete_style="cyan"),
+            self._counts(),
+            Text(f"{self._bytes()}{self._time_left(done)}", style="dim"),
+            Text(", ".join(self._troubles()), style="yellow"),
         )
-        return row
+        return Group(row, *self._slowest())
 
-    def _speed(self) -> int:
+    def _counts(self) -> str:
+        if self._files is None:
+            return counted(self._tally.done, "file")
+        return f"{self._tally.done:,}/{counted(self._files, 'file')}"
+
+    def _bytes(self) -> str:
         elapsed = monotonic() - self._started
-        return int(self.tally.received / elapsed) if elapsed > 0 else 0
+        speed = int(self._tally.received / elapsed) if elapsed > 0 else 0
+        return f"{size(self._tally.received)}, {size(speed)}/s"
 
-    def _troubles(self) -> str:
+    def _time_left(self, done: float) -> str:
+        elapsed = monotonic() - self._started
+        if self._files is None or done < 1 or elapsed < 1:
+            return ""
+        left = int(elapsed / done * (self._files - done))
+        return f", {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
+
+    def _slowest(self) -> list[Text]:
+        """Return a line for each of those that are in flight for the longest time."""
+        slow = self._tally.longest(_SHOWN_IN_FLIGHT, monotonic() - _SLOW_SECONDS)
+        lines: list[Text] = []
+        for step in slow:
+            of = "" if step.total is None else f" of {size(step.total)}"
+            text = f"  {printable(step.name)}: {size(step.received)}{of}"
+            lines.append(Text(text, style="dim", no_wrap=True, overflow="ellipsis"))
+        return lines
+
+    def _troubles(self) -> list[str]:
         told: list[str] = []
-        if self.tally.retries:
-            told.append(f"{self.tally.retries} retried")
-        if self.tally.failed:
-            told.append(f"{self.tally.failed} failed")
-        return ", ".join(told)
+        if self._tally.retries:
+            told.append(f"{self._tally.retries:,} retried")
+        if self._tally.failed:
+            told.append(f"{self._tally.failed:,} failed")
+        return told

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 try:
-    from withal.fetch.batch import fetch
-except ModuleNotFoundError as error:
-    if error.name != "aiohttp":
+    from withal.fetch.batch import failed_requests, fetch, fetch_each
+except ImportError as error:
+    if "aiohttp" not in (error.name, getattr(error.__cause__, "name", None)):
         raise
     raise ImportError(
         'withal.fetch needs aiohttp, which is not installed: pip install "withal[http]"'
     ) from error
 
-from withal.fetch.options import FetchOptions
+from withal.fetch.options import FetchOptions, OnExists, TransportName
+from withal.fetch.plan import Layout
 from withal.fetch.report import (
     FetchError,
     OnProgress,
@@ -20,14 +21,25 @@ from withal.fetch.report import (
     Report,
     Result,
 )
+from withal.fetch.request import Request
+from withal.fetch.request_file import RequestFile
+from withal.fetch.request_lines import RequestLineError
 
 __all__ = [
     "FetchError",
     "FetchOptions",
+    "Layout",
+    "OnExists",
     "OnProgress",
     "Progress",
     "ProgressKind",
     "Report",
+    "Request",
+    "RequestFile",
+    "RequestLineError",
     "Result",
+    "TransportName",
+    "failed_requests",
     "fetch",
+    "fetch_each",
 ]

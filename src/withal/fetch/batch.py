@@ -3,55 +3,117 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+import resource
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import final
 
-import aiohttp
-
 from withal._core.scope import Scope
+from withal.fetch.environment import Environment
 from withal.fetch.failures import exists_already
-from withal.fetch.folder import prepare
-from withal.fetch.hosts import HostQueue
-from withal.fetch.options import FetchOptions
-from withal.fetch.plan import Entry, Job, Rejected, plan
+from withal.fetch.folder import Folder
+from withal.fetch.journal import FailedRequests
+from withal.fetch.options import FetchOptions, OnExists
+from withal.fetch.plan import Job, Planner, Rejected
 from withal.fetch.report import OnProgress, Progress, ProgressKind, Report, Result, tell
-from withal.fetch.transfer import CLOSE_SECONDS, Transfer
-from withal.files import sweep
-from withal.http import session
+from withal.fetch.request import Request
+from withal.fetch.schedule import Schedule
+from withal.fetch.sources import Requests, source_of
+from withal.fetch.throttle import Throttle
+from withal.fetch.transfer import Batch, Transfer
+from withal.fetch.transports import open_transport
+from withal.files.calls.hop import call, obtain
+from withal.http.gate import HostGate
+from withal.http.retry import RetryBudget
+
+CLOSE_SECONDS = 120.0
+"""How long closing may take. Publishing waits for the disk: a gigabyte, durable, on a slow one."""
 
 _DEFAULTS = FetchOptions()
+_RETRY_RESERVE = 50
+_MOST_RESULTS = 1024  # that nobody has taken yet; then nothing more is begun
+_JOBS = 16
+_SPARED_DESCRIPTORS = 16  # for what else a program opens
+
+
+async def fetch_each(
+    requests: Requests,
+    folder: str | os.PathLike[str],
+    *,
+    options: FetchOptions = _DEFAULTS,
+    on_progress: OnProgress | None = None,
+) -> AsyncGenerator[Result, None]:
+    """Download each request into a file in `folder`, and yield what became of it, as it comes.
+
+    ``async for result in fetch_each(requests, folder)``. Each file appears under its name
+    complete, with the length that the server announced, or does not appear. A request that cannot
+    be fetched yields a result with an error, and does not stop the others. A request that was
+    there before, with the same URL and path, yields nothing.
+
+    Requests are taken as they are needed, up to 1,024 ahead, and nothing more is begun while 1,024
+    results wait to be taken: ten million requests need little memory, some 20 bytes each, by which
+    no two of them get the same name. Names are made safe, and numbered where two would be the
+    same, in the order of the requests.
+
+    Failures that may pass are tried again: broken and timed-out connections, bodies cut short, the
+    statuses 408, 425, 429, 500, 502, 503 and 504. After a 429 or 503 with a ``Retry-After`` nothing
+    is asked of that host until then.
+
+    With `FetchOptions.resume` the folder gets a journal, ``.withal-fetch``. What is interrupted,
+    by a failure, a cancellation or a kill, is continued by a later run, if the server has a strong
+    validator for it (a strong ``ETag``, or a ``Last-Modified`` well in the past) and says, asked by
+    ``If-Range``, that it is still the same, and if nobody may still be writing it. What an earlier
+    run has fetched from the same URL, and is there with the same length, is skipped.
+
+    A cancellation, or closing the iterator, stops all of it: files that are complete stay, and no
+    task, connection or part file does, but for parts that the journal explains. An iteration that
+    is left by ``break`` is closed when Python collects it; use `contextlib.aclosing` to have it
+    closed at once.
+
+    Args:
+        requests: URLs, or `Request` objects, or a `RequestFile`; http and https. An iterable is
+            iterated in the event loop's thread. A user and a password in a URL
+            (``http://user:password@host/``) are sent, and are left out of all that is shown or
+            written down. A secret in a path or a query is not recognized.
+        folder: made if it is missing. Part files that killed downloads have left in it, and that
+            cannot be continued, are removed first.
+        options: how wide, how often, how long.
+        on_progress: called with each step of each URL. What it raises is logged.
+
+    Raises:
+        OSError: the folder cannot be made or written to; nothing was requested.
+        BaseException: what iterating `requests` raises; what is being fetched then is stopped.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> async def main(folder: str) -> None:
+        ...     async for result in fetch_each(["ftp://host.example/file"], folder):
+        ...         print(result.error)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(folder))
+        ftp://host.example/file: cannot fetch 'ftp' URLs, only http and https
+    """
+    crew = _Crew(requests, Path(folder), options, on_progress)
+    async with aclosing(crew.results()) as results:
+        async for _, result in results:
+            yield result
 
 
 async def fetch(
-    urls: Iterable[str],
+    requests: Requests,
     folder: str | os.PathLike[str],
     *,
     options: FetchOptions = _DEFAULTS,
     on_progress: OnProgress | None = None,
 ) -> Report:
-    """Download each URL into a file in `folder`, and report what became of each.
+    """Download each request into a file in `folder`, and report what became of each.
 
-    Each file appears under its name complete, with the length that the server announced, or does
-    not appear. A URL that cannot be fetched is an error in the report and does not stop the
-    others. Names are made safe, and numbered where two would be the same (`withal.fetch.plan`).
-
-    Failures that may pass are tried again: broken and timed-out connections, bodies cut short,
-    the statuses 408, 425, 429, 500, 502, 503 and 504. ``Retry-After`` is followed.
-
-    A cancellation stops all of it: files that are complete stay, and no part file, task or
-    connection does.
-
-    Args:
-        urls: http and https. The same one twice is fetched once. A user and a password in one
-            (``http://user:password@host/``) are sent, and are left out of all that is shown:
-            results, errors, progress, logs. A secret in a path or a query is not recognized.
-        folder: made if it is missing. Part files that killed downloads have left in it are removed
-            first, as by `withal.files.sweep`.
-        options: how wide, how often, how long.
-        on_progress: called with each step of each URL. What it raises is logged.
+    As `fetch_each`, which is described there, with all results at the end, in the order of the
+    requests. A request that was given twice is fetched once and has equal results.
 
     Raises:
         OSError: the folder cannot be made or written to; nothing was requested.
@@ -65,68 +127,246 @@ async def fetch(
         >>> print(report.results[0].error)
         ftp://host.example/file: cannot fetch 'ftp' URLs, only http and https
     """
-    return await _Batch(Path(folder), options, on_progress).run(tuple(urls))
+    order: list[int] = []
+    crew = _Crew(requests, Path(folder), options, on_progress, order)
+    async with aclosing(crew.results()) as results:
+        found = {mark: result async for mark, result in results}
+    return Report(tuple(found[mark] for mark in order if mark in found))
 
 
-def _survey(urls: tuple[str, ...], folder: Path) -> tuple[tuple[Entry, ...], frozenset[str]]:
-    """Plan the batch, prepare its folder, and return the plan and the names taken. Blocks."""
-    entries = plan(urls)
-    names = (entry.name for entry in entries if isinstance(entry, Job))
-    return entries, prepare(folder, names)
+async def failed_requests(folder: str | os.PathLike[str]) -> AsyncGenerator[Request, None]:
+    """Yield what failed in earlier runs, by the journal of a folder, as requests to fetch it again.
+
+    Users, passwords and headers are not in the journal, so requests that need them have to be
+    given again, with `FetchOptions.retry_failed`.
+
+    Raises:
+        OSError: there is no journal, or it cannot be read.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> async def main(folder: str) -> None:
+        ...     await fetch(["http://127.0.0.1:9/x"], folder, options=FetchOptions(attempts=1))
+        ...     async for request in failed_requests(folder):
+        ...         print(request)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(folder))
+        Request('http://127.0.0.1:9/x', path='x')
+    """
+    failed = await obtain(FailedRequests, Path(folder), give_back=FailedRequests.close)
+    try:
+        while some := await call(failed.take, 256):
+            for request in some:
+                yield request
+    finally:
+        await call(failed.close)
 
 
 @final
-class _Batch:
-    """One call of `fetch`: its results as they come in."""
+class _Crew:
+    """The workers of one call, and what they have done."""
 
-    __slots__ = ("_folder", "_on_progress", "_options", "_results")
-
-    def __init__(self, folder: Path, options: FetchOptions, on_progress: OnProgress | None) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        requests: Requests,
+        folder: Path,
+        options: FetchOptions,
+        on_progress: OnProgress | None,
+        order: list[int] | None = None,
+    ) -> None:
+        self._source = source_of(requests)
+        self._folder = Folder(folder, options)
         self._options = options
         self._on_progress = on_progress
-        self._results: dict[Entry, Result] = {}
+        self._order = order
+        self._planner = Planner(options.layout)
+        self._gate = HostGate(
+            per_host=options.per_host,
+            total=_jobs(options),
+            rate=options.rate,
+            max_pause=options.max_retry_after,
+        )
+        self._schedule: Schedule[Transfer] = Schedule(self._gate, self._refill)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._working = 0
+        self._pending = 0  # taken from the source, and without a result
+        self._results: deque[tuple[int, Result]] = deque()
+        self._news: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._crash: Exception | None = None
 
-    async def run(self, urls: tuple[str, ...]) -> Report:
-        """Fetch what can be fetched."""
-        entries, existing = await asyncio.to_thread(_survey, urls, self._folder)
-        with suppress(OSError, NotImplementedError):  # what is left does no harm
-            await sweep(self._folder)
-        todo: list[Job] = []
-        for entry in dict.fromkeys(entries):
-            if isinstance(entry, Rejected):
-                self._refuse(entry, "", entry.reason)
-            elif entry.name in existing and not self._options.overwrite:
-                self._refuse(entry, entry.name, exists_already(self._folder / entry.name))
+    async def results(self) -> AsyncGenerator[tuple[int, Result], None]:
+        """Do it all, and yield each result with the mark of its request."""
+        async with Scope("fetch", close_timeout=CLOSE_SECONDS, open_grace=0) as scope:
+            folder = await scope.enter(self._folder, name="folder")
+            transport = await scope.enter(open_transport(self._options), name="transport")
+            batch = Batch(
+                self._options,
+                folder,
+                transport,
+                self._gate,
+                self._schedule,
+                await call(Environment.look_up, self._options),
+                RetryBudget(self._options.retry_budget, reserve=_RETRY_RESERVE),
+                None if self._options.limit_bytes is None else Throttle(self._options.limit_bytes),
+                self._deliver,
+                self._crash_with,
+                self._on_progress,
+            )
+            self._hire(scope, batch)
+            try:
+                while not self._is_over():
+                    while self._results:
+                        yield self._results.popleft()
+                    self._make_room()
+                    if self._crash is not None:
+                        raise self._crash
+                    if not self._is_over():
+                        await self._wait_news()
+            except asyncio.CancelledError:
+                self._schedule.stop()
+                if self._options.grace and self._tasks:
+                    await asyncio.wait(self._tasks, timeout=self._options.grace)
+                raise
+            finally:
+                self._schedule.stop()
+
+    # The workers
+
+    def _hire(self, scope: Scope, batch: Batch) -> None:
+        """Have one more work."""
+        self._working += 1
+        name = f"fetch-{len(self._tasks)}"
+        self._tasks.append(scope.spawn(self._work(scope, batch), name=name))
+
+    async def _work(self, scope: Scope, batch: Batch) -> None:
+        """Run one transfer after the other, until there is none."""
+        try:
+            while (transfer := await self._schedule.next()) is not None:
+                if len(self._tasks) < _jobs(self._options) and self._schedule.has_more():
+                    self._hire(scope, batch)
+                transfer.turn = transfer.host
+                try:
+                    await transfer.run(batch)
+                finally:
+                    self._schedule.leave(transfer.turn)
+                await self._wait_room()
+        except Exception as error:
+            self._crash_with(error)
+        finally:
+            self._working -= 1
+            self._tell_news()
+
+    async def _wait_room(self) -> None:
+        """Wait until what is done may be followed by more."""
+        await self._folder.wait_room()
+        while len(self._results) >= _MOST_RESULTS and not self._schedule.is_stopped:
+            if self._room is None:
+                self._room = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._room,))
+
+    def _make_room(self) -> None:
+        if self._room is not None:
+            self._room.set_result(None)
+            self._room = None
+
+    def _crash_with(self, error: Exception) -> None:
+        self._crash = self._crash or error
+        self._tell_news()
+
+    def _deliver(self, transfer: Transfer, result: Result) -> None:
+        self._add(transfer.mark, result)
+
+    def _add(self, mark: int, result: Result) -> None:
+        self._pending -= 1
+        self._results.append((mark, result))
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    async def _wait_news(self) -> None:
+        self._news = asyncio.get_running_loop().create_future()
+        await self._news
+
+    def _is_over(self) -> bool:
+        return not (self._working or self._pending or self._results)
+
+    # What they are given
+
+    async def _refill(self, count: int) -> list[Transfer] | None:
+        """Take requests from the source, and return those that are to be fetched."""
+        requests = await self._source.take(count)
+        if not requests:
+            return None
+        self._pending += len(requests)
+        jobs = [placed for request in requests if (placed := self._place(request)) is not None]
+        sizes = await self._folder.sizes(job.name for _, job in jobs)
+        transfers: list[Transfer] = []
+        for (mark, job), size in zip(jobs, sizes, strict=True):
+            result = None if size is None else await self._existing(job, size)
+            if result is None:
+                transfers.append(Transfer(job, mark, await self._folder.kept(job)))
             else:
-                todo.append(entry)
-        if todo:
-            await self._transfer(todo)
-        return Report(tuple(self._results[entry] for entry in entries))
+                self._add(mark, result)
+        return transfers
 
-    def _refuse(self, entry: Entry, name: str, reason: str) -> None:
-        """Fail without a request."""
-        self._results[entry] = Result.failed(entry.url, reason)
-        if self._on_progress is not None:
-            step = Progress(ProgressKind.FAILED, entry.url, name, reason=reason)
-            tell(self._on_progress, step)
+    def _place(self, request: str | Request) -> tuple[int, Job] | None:
+        if isinstance(request, str):
+            request = Request(request)
+        mark, entry = self._planner.place(request)
+        if self._order is not None:
+            self._order.append(mark)
+        if isinstance(entry, Rejected):
+            self._tell(ProgressKind.FAILED, entry.url, "", entry.reason)
+            self._add(mark, Result.failed(entry.url, entry.reason))
+            return None
+        if entry is None or (
+            self._options.retry_failed
+            and not self._folder.history.has_failed(entry.key, entry.name)
+        ):
+            self._pending -= 1
+            return None
+        return mark, entry
 
-    async def _transfer(self, jobs: list[Job]) -> None:
+    async def _existing(self, job: Job, size: int) -> Result | None:
+        """Return the result for a file that exists, or None if it is to be fetched all the same."""
         options = self._options
-        queue = HostQueue(jobs, options.per_host)
-        async with Scope("fetch", close_timeout=CLOSE_SECONDS) as scope:
-            client = await scope.enter(
-                session(connect_timeout=options.connect_timeout, idle_timeout=options.idle_timeout)
-            )
-            wide = range(min(options.jobs, len(jobs)))
-            await asyncio.wait(
-                [scope.spawn(self._work(queue, client), name=f"fetch-{n}") for n in wide]
-            )
+        path = self._folder.ground.path / job.name
+        if options.on_exists is OnExists.REPLACE:
+            return None
+        if size >= 0 and (
+            self._folder.history.is_done(job.key, job.name, size)
+            or (options.on_exists is OnExists.SKIP and await call(_is_right, path, job, size))
+        ):
+            self._tell(ProgressKind.SKIPPED, job.url, job.name, "")
+            return Result(job.url, path, size, None, 0, None, skipped=True)
+        reason = exists_already(path)
+        self._tell(ProgressKind.FAILED, job.url, job.name, reason)
+        return Result.failed(job.url, reason)
 
-    async def _work(self, queue: HostQueue, client: aiohttp.ClientSession) -> None:
-        """Take one job after the other, until there is none that may run."""
-        while (job := queue.take()) is not None:
-            path = self._folder / job.name
-            transfer = Transfer(job, path, client, self._options, self._on_progress)
-            self._results[job] = await transfer.run()
-            queue.done(job)
+    def _tell(self, kind: ProgressKind, url: str, name: str, reason: str) -> None:
+        if self._on_progress is not None:
+            tell(self._on_progress, Progress(kind, url, name, reason=reason))
+
+
+def _is_right(path: Path, job: Job, size: int) -> bool:
+    """Tell whether a file is what it must be, as far as that is known. Blocks."""
+    if job.size is not None and size != job.size:
+        return False
+    if job.sha256 is None:
+        return True
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == job.sha256
+
+
+def _jobs(options: FetchOptions) -> int:
+    """Return how many files may be fetched at a time, as far as descriptors go round."""
+    asked = _JOBS if options.jobs is None else options.jobs
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return asked
+    # Each has a connection, a part file and its folder.
+    free = soft - _SPARED_DESCRIPTORS
+    return max(1, min(asked, free // 3))

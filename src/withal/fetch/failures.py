@@ -2,124 +2,87 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import TypeGuard, final
+from http import HTTPStatus
+from typing import final
 
-import aiohttp
+from withal._core.credentials import text_without_credentials
+from withal._core.errors import WithalError
+from withal.http.retry import TRANSIENT_STATUSES
 
-from withal._core.credentials import text_without_credentials, url_without_credentials
-from withal._core.errors import CloseTimeoutError, WithalError
+
+class AttemptError(WithalError):
+    """An attempt to fetch a file has failed.
+
+    Attributes:
+        reason: what happened, in one line, and what to do where something can be done.
+        is_transient: the same request may succeed if it is made again.
+        from_zero: what has been received is worth nothing.
+    """
+
+    def __init__(self, reason: str, *, is_transient: bool, from_zero: bool = False) -> None:
+        self.reason = text_without_credentials(" ".join(reason.split()))
+        self.is_transient = is_transient
+        self.from_zero = from_zero
+        super().__init__(self.reason)
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @final
-class BadStatusError(WithalError):
+class BadStatusError(AttemptError):
     """The server answered, but with no file.
 
     Attributes:
         status: such as 404.
-        phrase: what the server calls it.
         retry_after: the ``Retry-After`` header, unparsed.
     """
 
     def __init__(self, status: int, phrase: str, retry_after: str | None) -> None:
         self.status = status
-        self.phrase = phrase
         self.retry_after = retry_after
-        super().__init__(status, phrase, retry_after)
-
-    def __str__(self) -> str:
-        return f"the server answered {self.status} {self.phrase}".rstrip()
-
-
-@final
-class WrongLengthError(WithalError):
-    """The body ended, but not where the server had said.
-
-    Attributes:
-        received: bytes.
-        announced: bytes, by the ``Content-Length``.
-    """
-
-    def __init__(self, received: int, announced: int) -> None:
-        self.received = received
-        self.announced = announced
-        super().__init__(received, announced)
-
-    def __str__(self) -> str:
-        return f"the body ended after {self.received} of {self.announced} bytes"
-
-
-@final
-class BadAddressError(WithalError):
-    """A host or a port on the way to the answer is not valid, and no request can be made to it.
-
-    The error that it is raised for may quote a password, and is not kept.
-    """
-
-    def __str__(self) -> str:
-        return (
-            "cannot look up the host of a redirection or of the proxy that is set in the "
-            "environment: it is not valid"
+        super().__init__(
+            f"the server answered {status} {phrase or _phrase(status)}",
+            is_transient=status in TRANSIENT_STATUSES,
         )
 
 
-# TimeoutError and ConnectionError are OSErrors, as is whatever the disk has to say.
-_EXPECTED = (WithalError, aiohttp.ClientError, OSError)
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
-def is_expected(error: Exception) -> bool:
-    """Tell whether an attempt may fail so; anything else is a mistake in a program."""
-    if _is_group(error):
-        return error.split(_is_expected_alone)[1] is None
-    return _is_expected_alone(error)
+def wrong_length(received: int, announced: int) -> AttemptError:
+    """Return the error for a body that ended, but not where the server had said."""
+    return AttemptError(f"the body ended after {received} of {announced} bytes", is_transient=True)
 
 
-def _is_expected_alone(error: BaseException) -> bool:
-    if isinstance(error, CloseTimeoutError) and error.hurried:
-        return False  # of no URL: a second signal ends the program, which tells it
-    return isinstance(error, _EXPECTED)
+def final_failure(reason: str) -> AttemptError:
+    """Return the error for what another attempt would not change."""
+    return AttemptError(reason, is_transient=False)
 
 
-def cause(error: Exception) -> Exception:
-    """Return the first error of a group: a scope's group begins with what made its body end."""
-    return cause(error.exceptions[0]) if _is_group(error) else error
+# Too many descriptors are open: others will close theirs.
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
-def reason(error: Exception) -> str:
-    """Tell an expected error in one line, with what to do where there is something to do."""
+def of_the_disk(error: OSError) -> AttemptError:
+    """Return the error for what the file system had to say."""
     if isinstance(error, FileExistsError):
-        return exists_already(error.filename)
-    if isinstance(error, aiohttp.SocketTimeoutError):
-        return "the server sent nothing for the idle timeout; give it longer, or try again later"
-    if isinstance(error, TimeoutError):
-        return "could not connect within the connect timeout"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the body ended too early, or is malformed"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the server closed the connection without an answer"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect to {error.host}:{error.port}: {_os_reason(error.os_error)}"
-    if isinstance(error, OSError) and not isinstance(error, aiohttp.ClientError):
-        return f"cannot write {error.filename}: {error.strerror}"
-    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
-        where = url_without_credentials(str(error.args[0]))
-        if isinstance(error, aiohttp.RedirectClientError):
-            return f"redirected to {where}, which is not a valid http or https URL"
-        return f"the proxy that is set in the environment is not a valid URL: {where}"
-    return text_without_credentials(" ".join(str(error).split())) or type(error).__name__
-
-
-def _os_reason(error: OSError) -> str:
-    """Return what the system says, without the call and the address that asyncio puts there."""
-    if error.errno and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or str(error)
+        return final_failure(exists_already(error.filename))
+    is_shortage = error.errno in _SHORTAGES
+    return AttemptError(
+        f"cannot write {error.filename}: {error.strerror or error}", is_transient=is_shortage
+    )
 
 
 def exists_already(path: str | os.PathLike[str]) -> str:
     """Tell that a target exists."""
-    return f"{os.fspath(path)} exists already; pass overwrite=True (--overwrite) to replace it"
-
-
-def _is_group(error: Exception) -> TypeGuard[ExceptionGroup[Exception]]:
-    return isinstance(error, ExceptionGroup)
+    return (
+        f"{os.fspath(path)} exists already; pass on_exists='replace' (--on-exists replace) to "
+        "replace it"
+    )

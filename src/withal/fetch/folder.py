@@ -1,29 +1,227 @@
-"""The folder that files are fetched into: made, and looked at, before anything is requested."""
+"""The folder of a batch, for the event loop: its files, its journal, and the threads' part in it.
+
+Small files are the most of most batches. Each is here as a whole before anything is done on the
+disk, so that it needs no part file; and they are given to a thread in groups: while one group is
+written the next gathers. A hop to a thread for each would take longer than the writing.
+"""
 
 from __future__ import annotations
 
-import errno
+import asyncio
+import hashlib
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import final
+
+from withal.fetch.ground import Ground
+from withal.fetch.journal import JOURNAL_NAME, History, Journal, PartRecord, gone_line
+from withal.fetch.options import FetchOptions, OnExists
+from withal.fetch.owner import myself
+from withal.fetch.partial import Kept, wrong_digest
+from withal.fetch.plan import Job
+from withal.files.calls.hop import call, hop, obtain
+from withal.files.calls.stop import Stop
+from withal.files.publishing.sweeping import sweep_opened
+
+_MOST_BYTES = 8 << 20  # that wait to be written
+_MOST_FILES = 512
 
 
-def prepare(folder: Path, names: Iterable[str]) -> frozenset[str]:
-    """Make the folder if it is missing, and return which of the names it has already. Blocks.
+@final
+@dataclass(slots=True)
+class Whole:
+    """A file that is here as a whole.
 
-    Raises:
-        NotADirectoryError: something that is no folder has its name.
-        PermissionError: files cannot be made in it.
-        OSError: it cannot be made.
+    Attributes:
+        name: its path below the folder.
+        body: its content, in pieces.
+        size: the length of that.
+        digest: compute the SHA-256 digest.
+        expected: the digest that it must have.
+        line: what the journal is to say when it is written.
+        landed: called in the event loop when it is written, with its digest or what went wrong.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise _refused(errno.ENOTDIR, folder) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise _refused(errno.EACCES, folder)
-    return frozenset(name for name in names if os.path.lexists(folder / name))
+
+    name: str
+    body: list[bytes]
+    size: int
+    digest: bool
+    expected: str | None
+    line: bytes | None
+    landed: Callable[[str | None, Exception | None], None]
 
 
-def _refused(number: int, folder: Path) -> OSError:
-    return OSError(number, f"cannot fetch files into it: {os.strerror(number)}", str(folder))
+@final
+class Folder:
+    """The folder, open: an async context manager.
+
+    Attributes:
+        ground: the folder for threads.
+        journal: the journal for threads; None if none is kept.
+        history: what the journal said when it was opened.
+    """
+
+    def __init__(self, path: Path, options: FetchOptions) -> None:
+        self.ground = Ground(
+            path, replace=options.on_exists is OnExists.REPLACE, durable=options.durable
+        )
+        self.journal: Journal | None = None
+        self.history = History()
+        self._keeps_journal = options.resume or options.retry_failed
+        self._durable = options.durable
+        self._queue: list[Whole] = []
+        self._lines: list[bytes] = []
+        self._bytes = 0
+        self._flight: asyncio.Future[list[tuple[str | None, Exception | None]]] | None = None
+        self._group: list[Whole] = []
+        self._room: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Folder:
+        await obtain(self._open, give_back=lambda _: self._close())
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        while self._queue or self._lines or self._flight is not None:
+            self._start()
+            if self._flight is not None:
+                await asyncio.wait((self._flight,))
+        await call(self._close)
+
+    async def sizes(self, names: Iterable[str]) -> list[int | None]:
+        """Return the size of each file; see `Ground.sizes`."""
+        return await call(self.ground.sizes, list(names))
+
+    async def kept(self, job: Job) -> Kept | None:
+        """Return what an earlier run has left of a file, if that may be continued."""
+        record = self.history.parts.get(job.name)
+        if record is None or record.key != job.key or self.journal is None:
+            return None
+        return await call(self._kept, record)
+
+    async def remove(self, kept: Kept) -> None:
+        """Remove what is left of a file."""
+        await call(self._remove, kept.record)
+
+    def put(self, whole: Whole) -> None:
+        """Have a file written, soon."""
+        self._queue.append(whole)
+        self._bytes += whole.size
+        self._start()
+
+    def note(self, line: bytes) -> None:
+        """Have a line written into the journal, soon."""
+        if self.journal is not None:
+            self._lines.append(line)
+            self._start()
+
+    async def wait_room(self) -> None:
+        """Wait until not too much waits to be written."""
+        while self._bytes >= _MOST_BYTES or len(self._queue) >= _MOST_FILES:
+            if self._room is None:
+                self._room = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._room,))
+
+    def _start(self) -> None:
+        """Give what has gathered to a thread, unless one is at work."""
+        if self._flight is not None or not (self._queue or self._lines):
+            return
+        self._group, self._queue = self._queue, []
+        lines, self._lines = self._lines, []
+        self._flight = hop(self._write, self._group, lines)
+        self._flight.add_done_callback(self._landed)
+
+    def _landed(self, flight: asyncio.Future[list[tuple[str | None, Exception | None]]]) -> None:
+        group, self._group = self._group, []
+        self._flight = None
+        self._bytes -= sum(whole.size for whole in group)
+        if self._room is not None:
+            self._room.set_result(None)
+            self._room = None
+        for whole, (digest, error) in zip(group, flight.result(), strict=True):
+            whole.landed(digest, error)
+        self._start()
+
+    # From here on in threads
+
+    def _open(self) -> None:
+        self.ground.open()
+        with suppress(OSError, NotImplementedError):  # what is left does no harm
+            sweep_opened(self.ground.descriptor, Stop())
+        if self._keeps_journal:
+            myself()  # known before the event loop asks
+            try:
+                self.journal = Journal.open_in(self.ground.descriptor)
+                self.history = self.journal.history()
+                self._remove_superseded()
+            except OSError as error:
+                self._close()
+                path = self.ground.path / JOURNAL_NAME
+                raise OSError(error.errno, error.strerror, str(path)) from None
+
+    def _remove_superseded(self) -> None:
+        """Remove what a crash has left of parts that others have taken the place of."""
+        for record in self.history.superseded:
+            if record.owner.is_dead():
+                self._remove(record)
+
+    def _kept(self, record: PartRecord) -> Kept | None:
+        if not record.owner.is_dead():
+            return None
+        try:
+            with self.ground.at(record.name, make=False) as (folder, _):
+                status = os.stat(record.part, dir_fd=folder, follow_symlinks=False)
+        except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+            return None
+        if record.total is not None and status.st_size > record.total:
+            return None
+        return Kept(record, status.st_size)
+
+    def _remove(self, record: PartRecord) -> None:
+        with suppress(OSError), self.ground.at(record.name, make=False) as (folder, _):
+            os.unlink(record.part, dir_fd=folder)
+            if self.journal is not None:
+                self.journal.append([gone_line(record.part, record.name)])
+
+    def _write(
+        self, group: list[Whole], lines: list[bytes]
+    ) -> list[tuple[str | None, Exception | None]]:
+        outcomes: list[tuple[str | None, Exception | None]] = []
+        for whole in group:
+            digest: str | None = None
+            error: Exception | None = None
+            try:
+                if whole.digest:
+                    digest = hashlib.sha256(b"".join(whole.body)).hexdigest()
+                    if whole.expected is not None and digest != whole.expected:
+                        raise wrong_digest(digest, whole.expected, is_resumed=False)  # noqa: TRY301
+                self.ground.write_whole(whole.name, whole.body)
+            except Exception as failure:
+                error = failure
+            else:
+                if whole.line is not None:
+                    lines.append(whole.line)
+            outcomes.append((digest, error))
+        if lines and self.journal is not None:
+            with suppress(OSError):  # a full disk: the next run will look for itself
+                self.journal.append(lines)
+        return outcomes
+
+    def _close(self) -> None:
+        if self.journal is not None:
+            if self._durable:
+                with suppress(OSError):
+                    self.journal.sync()
+            self.journal.close()
+        self.ground.close()

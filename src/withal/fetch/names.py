@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import final
 from urllib.parse import unquote
+
+from withal.fetch.fingerprints import FingerprintSet, fingerprint
 
 NAME_BYTES = 224
 """The longest name in bytes of UTF-8: what file systems allow, 255, less a part file's marks."""
@@ -24,6 +27,10 @@ _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in "123456789"}
 )
 
+_LONGEST_DEVICE = 4
+# Most names are safe: letters and digits of ASCII, and marks that mean nothing anywhere.
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=@,-]*(?:\.[A-Za-z0-9_+=@,-]+)*")
+
 
 def name_in(path: str) -> str:
     """Return the safe name for a URL's path, percent-encoded as it is in the URL."""
@@ -41,6 +48,10 @@ def safe_name(name: str) -> str:
         >>> safe_name("../../.bashrc"), safe_name("a:b?.txt"), safe_name("nul.txt"), safe_name("..")
         ('_.._.bashrc', 'a_b_.txt', '_nul.txt', 'index.html')
     """
+    if len(name) <= NAME_BYTES and _PLAIN.fullmatch(name):
+        stem = name.partition(".")[0]
+        if len(stem) > _LONGEST_DEVICE or stem.casefold() not in _DEVICES:
+            return name
     visible = "".join(map(_replace, unicodedata.normalize("NFC", name)))
     trimmed = visible.lstrip(" .-").rstrip(" .")
     if trimmed.partition(".")[0].rstrip(" ").casefold() in _DEVICES:
@@ -50,29 +61,74 @@ def safe_name(name: str) -> str:
 
 @final
 class Names:
-    """Gives each file of a batch a name that no other has, on whatever file system.
+    """Gives each file of a batch a path that no other has, on whatever file system.
 
     Names that differ only in case, or in how accents are composed, are the same file on some, so
-    the second gets a number. The same names asked for in the same order give the same answers.
+    the second gets a number. No folder has the name of a file. The same paths asked for in the
+    same order give the same answers.
     """
 
-    __slots__ = ("_next", "_taken")
+    __slots__ = ("_files", "_folders", "_next")
 
     def __init__(self) -> None:
-        self._taken: set[str] = set()
-        self._next: dict[str, int] = {}
+        self._files = FingerprintSet()
+        self._folders = FingerprintSet()
+        self._next: dict[int, int] = {}  # of the names that more than one has asked for
 
-    def claim(self, name: str) -> str:
-        """Return `name`, or with a number before its ending if it is taken: ``a-2.txt``."""
-        key = _fold(name)
-        number = self._next.get(key, 1)
-        free = _numbered(name, number)
-        while _fold(free) in self._taken:
+    def claim(self, path: str) -> str:
+        """Return `path`, or with numbers before the endings of what is taken: ``a-2.txt``."""
+        folder, slash, name = path.rpartition("/")
+        if slash:
+            folder = f"{self._claim_folder(folder)}/"
+        mark = fingerprint(_fold(folder + name))
+        if self._is_free(mark):
+            self._files.add(mark)
+            return folder + name
+        number = self._next.get(mark, 2)
+        while True:
+            numbered = folder + _numbered(name, number)
             number += 1
-            free = _numbered(name, number)
-        self._next[key] = number + 1
-        self._taken.add(_fold(free))
-        return free
+            claimed = fingerprint(_fold(numbered))
+            if self._is_free(claimed):
+                break
+        self._next[mark] = number
+        self._files.add(claimed)
+        return numbered
+
+    def claim_exactly(self, path: str) -> bool:
+        """Claim `path` and nothing else; tells whether it was free."""
+        parts = path.split("/")
+        folders = ["/".join(parts[:end]) for end in range(1, len(parts))]
+        marks = [fingerprint(_fold(folder)) for folder in folders]
+        mark = fingerprint(_fold(path))
+        if not self._is_free(mark) or any(each in self._files for each in marks):
+            return False
+        for each in marks:
+            self._folders.add(each)
+        return self._files.add(mark)
+
+    def _is_free(self, mark: int) -> bool:
+        return mark not in self._files and mark not in self._folders
+
+    def _claim_folder(self, path: str) -> str:
+        """Return the path of a folder, or with numbers where a file has its name."""
+        claimed = ""
+        for part in path.split("/"):
+            number = 1
+            while True:
+                folder = claimed + _numbered(part, number)
+                mark = fingerprint(_fold(folder))
+                if mark not in self._files:
+                    break
+                number += 1
+            self._folders.add(mark)
+            claimed = f"{folder}/"
+        return claimed[:-1]
+
+
+def ending_of(name: str) -> str:
+    """Return the ending of a safe name, with its dot; empty if it has none."""
+    return _split(name)[1]
 
 
 def _replace(character: str) -> str:
@@ -106,4 +162,6 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _fold(name: str) -> str:
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", name.casefold())

@@ -44,22 +44,26 @@ class Result:
         url: as it was given, without user and password, which nothing here shows.
         path: the file, which is complete; None if there is none.
         size: its length in bytes.
-        sha256: its hexadecimal SHA-256 digest.
+        sha256: its hexadecimal SHA-256 digest; None where it was not computed.
         attempts: how often it was tried.
         error: why there is no file; None if there is one.
+        skipped: the file was there already.
+        resumed: how many of its bytes an earlier attempt had left, and were not fetched again.
     """
 
     url: str
     path: Path | None
     size: int
-    sha256: str
+    sha256: str | None
     attempts: int
     error: FetchError | None
+    skipped: bool = False
+    resumed: int = 0
 
     @classmethod
     def failed(cls, url: str, reason: str, attempts: int = 0) -> Result:
         """Return the result for a URL of which there is no file."""
-        return cls(url, None, 0, "", attempts, FetchError(url, reason, attempts))
+        return cls(url, None, 0, None, attempts, FetchError(url, reason, attempts))
 
 
 @final
@@ -99,6 +103,7 @@ class ProgressKind(enum.Enum):
     RETRYING = "retrying"  # an attempt failed, and another follows after a pause
     FINISHED = "finished"  # its file is complete, under its name
     FAILED = "failed"  # there will be no file
+    SKIPPED = "skipped"  # its file was there already
 
 
 @final
@@ -111,7 +116,8 @@ class Progress:
         url: as it was given, without user and password.
         name: the name of its file; empty for a URL that cannot be fetched at all.
         attempt: which attempt it is, from 1; 0 if it was never requested.
-        received: bytes of the body so far, in this attempt: a new attempt begins from zero.
+        received: bytes of the file so far. A new attempt begins from zero, or where the one before
+            it has ended.
         total: bytes of the whole body, if the server has said.
         reason: what went wrong, for RETRYING and FAILED.
         delay: seconds until the next attempt, for RETRYING.

@@ -103,6 +103,7 @@ class HostGate:
         self._max_pause = max_pause
         self._hosts: dict[str, _Host] = {}
         self._running = 0
+        self._waiting = 0
         self._opens_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._most_hosts = _FEW_HOSTS  # more, and those that are idle are forgotten
@@ -117,8 +118,7 @@ class HostGate:
         paused = {
             name: host.opens_at - now for name, host in self._hosts.items() if host.opens_at > now
         }
-        waiting = sum(len(host.waiting) for host in self._hosts.values())
-        return GateStatistics(self._running, waiting, paused)
+        return GateStatistics(self._running, self._waiting, paused)
 
     @asynccontextmanager
     async def passing(self, host: str) -> AsyncGenerator[None, None]:
@@ -139,6 +139,7 @@ class HostGate:
             state = self._state(host)
         turn = loop.create_future()
         state.waiting.append(turn)
+        self._waiting += 1
         self._set_timer(loop)
         try:
             await turn
@@ -149,6 +150,8 @@ class HostGate:
                 with suppress(ValueError):  # it was passed over already
                     state.waiting.remove(turn)
             raise
+        finally:
+            self._waiting -= 1
 
     def try_enter(self, host: str, now: float) -> float:
         """Take a turn if there is one now: 0 if so, else the seconds until there may be one.
@@ -178,6 +181,10 @@ class HostGate:
         if self._spacing:
             self._opens_at = now + self._spacing
         return 0.0
+
+    def is_full(self) -> bool:
+        """Tell whether as many run as may in all."""
+        return self._running >= self._total
 
     def leave(self, host: str) -> None:
         """Give a turn back; the next that waits has it."""
@@ -222,9 +229,9 @@ class HostGate:
 
     def _let_in(self) -> None:
         """Give turns to those that wait, as far as there are any, the hosts in turn."""
-        waiting = [name for name, host in self._hosts.items() if host.waiting]
-        if not waiting:
+        if not self._waiting:
             return
+        waiting = [name for name, host in self._hosts.items() if host.waiting]
         loop = asyncio.get_running_loop()
         now = loop.time()
         while waiting:

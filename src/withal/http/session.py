@@ -99,6 +99,28 @@ def session(
     return Once("session", None, partial(_open, settings, trust_env, public_only))
 
 
+def plain_session(
+    *,
+    connect_timeout: float,
+    public_only: bool,
+    read_buffer: int,
+    response_class: type[aiohttp.ClientResponse],
+) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
+    """Open a session for `withal.fetch`, which sees to all else.
+
+    It has no environment, no cookies, and no limit on the time to an answer.
+    """
+    settings = {
+        "timeout": aiohttp.ClientTimeout(total=None, connect=connect_timeout),
+        "headers": {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        "auto_decompress": False,
+        "cookie_jar": aiohttp.DummyCookieJar(),
+        "read_bufsize": read_buffer,
+        "response_class": response_class,
+    }
+    return Once("session", None, partial(_open, settings, False, public_only))
+
+
 @asynccontextmanager
 async def _open(
     settings: dict[str, Any],  # the arguments of aiohttp's class

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -13,7 +13,8 @@ from typing import final
 from tests.audit.own.case import Case, case
 from tests.audit.own.grounds import in_tmpfs
 from tests.audit.own.server import BODY, serving
-from withal.fetch import FetchOptions, fetch
+from withal.fetch import FetchOptions, RequestFile, failed_requests, fetch, fetch_each
+from withal.fetch.journal import JOURNAL_NAME
 from withal.files.calls.pool import wait_idle
 from withal.http import HostGate, RetryPolicy, session
 
@@ -104,6 +105,34 @@ async def pass_the_gate(site: Site) -> None:
     assert gate.statistics().running == 0
 
 
+async def fetch_some(site: Site) -> None:
+    """Leave the loop at the first."""
+    urls = [f"{site.url}/{name}" for name in ("slow", "whole")]
+    results = fetch_each(urls, site.folder, options=FetchOptions(attempts=1, jobs=1))
+    async with aclosing(results):
+        async for result in results:
+            assert result.error is None, result
+            return
+
+
+async def read_requests(site: Site) -> None:
+    path = site.folder.parent / f"{site.folder.name}.urls"
+    path.write_text(f"{site.url}/whole\n")
+    try:
+        async with RequestFile(path) as requests:
+            assert len(await requests.take(10)) == 1
+            assert not await requests.take(10)
+    finally:
+        path.unlink()
+
+
+async def read_what_failed(site: Site) -> None:
+    options = FetchOptions(attempts=1, jobs=1)
+    await fetch([f"{site.url}/missing"], site.folder, options=options)
+    async with aclosing(failed_requests(site.folder)) as requests:
+        assert len([request async for request in requests]) == 1
+
+
 async def answers(site: Site) -> None:
     await get(site)
 
@@ -111,7 +140,7 @@ async def answers(site: Site) -> None:
 async def complete_or_not_there(site: Site) -> None:
     """Check that each file is complete, and that they can be fetched again."""
     await wait_idle()
-    for name in os.listdir(site.folder):
+    for name in set(os.listdir(site.folder)) - {JOURNAL_NAME}:
         assert name in {"whole", "slow"}, name
         assert (site.folder / name).read_bytes() == BODY
         (site.folder / name).unlink()
@@ -131,6 +160,18 @@ def _cases() -> Iterator[Case]:
     yield case("http.HostGate", pass_the_gate, *names, setup=site, probe=answers)
     for name, run in ("fetch, one", fetch_one), ("fetch, a batch", fetch_several):
         yield case(name, run, "fetch.fetch", setup=site, probe=complete_or_not_there, deep=False)
+    probe = complete_or_not_there
+    yield case("fetch_each", fetch_some, "fetch.fetch_each", setup=site, probe=probe, deep=False)
+    yield case(
+        "failed_requests",
+        read_what_failed,
+        "fetch.failed_requests",
+        setup=site,
+        probe=probe,
+        deep=False,
+    )
+    names = "fetch.RequestFile.__aenter__", "fetch.RequestFile.take"
+    yield case("RequestFile", read_requests, *names, setup=site)
 
 
 CASES = list(_cases())

@@ -60,7 +60,9 @@ def _sweep(stop: Stop, folder: str | bytes) -> list[str]:
 def sweep_opened(folder: int, stop: Stop) -> list[str]:
     """Sweep the folder of a descriptor, and return the names of what was removed."""
     removed: list[str] = []
-    for name in filter(is_part_name, os.listdir(folder)):
+    with os.scandir(folder) as entries:  # of a million files, not all names at once
+        names = [entry.name for entry in entries if is_part_name(entry.name)]
+    for name in names:
         stop.check()
         with suppress(OSError):  # it has gone, or is not ours to remove
             if _remove_if_dead(folder, name):

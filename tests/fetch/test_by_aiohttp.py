@@ -1,4 +1,4 @@
-"""What may pass is tried again: which failures those are."""
+"""What aiohttp raises becomes one line, and is known to pass or to stay."""
 
 from __future__ import annotations
 
@@ -10,21 +10,10 @@ import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
-from withal import CloseTimeoutError
-from withal.fetch.failures import BadStatusError, WrongLengthError
-from withal.fetch.retry import is_transient
+from withal.fetch.by_aiohttp import _translated
+from withal.http import NotPublicError
 
 PEER = ConnectionKey("host.example", 443, True, True, None, None, None)
-
-
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_a_status_that_may_pass_is_transient(status: int) -> None:
-    assert is_transient(BadStatusError(status, "", None))
-
-
-@pytest.mark.parametrize("status", [204, 206, 304, 400, 401, 403, 404, 410, 416, 501, 505])
-def test_a_status_that_stays_is_not(status: int) -> None:
-    assert not is_transient(BadStatusError(status, "", None))
 
 
 @pytest.mark.parametrize(
@@ -39,11 +28,10 @@ def test_a_status_that_stays_is_not(status: int) -> None:
         aiohttp.SocketTimeoutError(),
         ConnectionResetError(),
         TimeoutError(),
-        WrongLengthError(1, 2),
     ],
 )
 def test_a_failure_of_the_connection_is_transient(error: Exception) -> None:
-    assert is_transient(error)
+    assert _translated(error).is_transient
 
 
 @pytest.mark.parametrize(
@@ -52,11 +40,28 @@ def test_a_failure_of_the_connection_is_transient(error: Exception) -> None:
         aiohttp.ClientConnectorDNSError(PEER, socket.gaierror(socket.EAI_NONAME, "unknown")),
         aiohttp.ClientConnectorSSLError(PEER, OSError(1, "handshake")),
         aiohttp.ClientConnectorCertificateError(PEER, ssl.CertificateError("expired")),
+        aiohttp.ClientConnectorError(PEER, NotPublicError("10.0.0.1")),
         aiohttp.InvalidURL("http://"),
-        OSError(errno.ENOSPC, "disk full"),
-        FileExistsError(errno.EEXIST, "exists"),
-        CloseTimeoutError("file", 1.0, ("part_file",)),
     ],
 )
 def test_a_failure_that_would_come_again_is_not(error: Exception) -> None:
-    assert not is_transient(error)
+    assert not _translated(error).is_transient
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (aiohttp.ClientPayloadError("a\nb"), "the body ended too early, or is malformed"),
+        (aiohttp.ConnectionTimeoutError(), "could not connect within the connect timeout"),
+        (aiohttp.ServerDisconnectedError(), "the server closed the connection without an answer"),
+        (aiohttp.ClientConnectionError("one\n  two"), "one two"),
+        (aiohttp.ClientConnectionError(), "ClientConnectionError"),
+        (
+            aiohttp.ClientConnectorError(PEER, NotPublicError("10.0.0.1")),
+            "host.example: refused: it leads to an address that is private, local or a metadata "
+            "service's",
+        ),
+    ],
+)
+def test_a_failure_is_told_in_one_line(error: Exception, told: str) -> None:
+    assert _translated(error).reason == told

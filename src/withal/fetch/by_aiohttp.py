@@ -1,0 +1,262 @@
+"""The transport by aiohttp, which is always there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from types import TracebackType
+from typing import final
+
+import aiohttp
+from aiohttp.connector import Connection
+
+from withal._core.credentials import text_without_credentials, url_without_credentials
+from withal._core.errors import WithalError
+from withal._core.scope import Scope
+from withal.fetch.failures import AttemptError, final_failure
+from withal.fetch.options import FetchOptions
+from withal.fetch.transport import Answer, Ask
+from withal.http.public import NotPublicError
+from withal.http.session import plain_session
+
+_READ_BUFFER = 256 << 10
+_LOOKS = 4  # at what waits, within an idle timeout
+_LONGEST_LOOK = 1.0
+
+
+@final
+class AiohttpTransport:
+    """Requests by `aiohttp.ClientSession`: an async context manager.
+
+    Connections that may go to public addresses only are kept apart from the others: one that is
+    open already is not asked where it leads.
+    """
+
+    def __init__(self, options: FetchOptions) -> None:
+        self._options = options
+        self._scope = Scope("transport", close_timeout=10.0)
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._watch = IdleWatch(options.idle_timeout)
+
+        @final
+        class Response(WatchedResponse):
+            watch = self._watch
+
+        self._response_class = Response
+
+    async def __aenter__(self) -> AiohttpTransport:
+        await self._scope.__aenter__()
+        try:
+            await self._session(self._options.public_only)
+        except BaseException as error:
+            await self._scope.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._watch.stop()
+        await self._scope.__aexit__(exc_type, exc, traceback)
+
+    async def open(self, ask: Ask) -> Answer:
+        """Make a request; see `Transport.open`."""
+        session = self._sessions.get(ask.public_only)
+        if session is None:
+            session = await self._session(ask.public_only)
+        try:
+            response = await session.get(
+                ask.url, headers=ask.headers or None, proxy=ask.proxy, allow_redirects=False
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _translated(error) from None
+        assert isinstance(response, WatchedResponse)
+        return AiohttpAnswer(response, ask.proxy is None)
+
+    async def _session(self, public_only: bool) -> aiohttp.ClientSession:
+        session = await self._scope.enter(
+            plain_session(
+                connect_timeout=self._options.connect_timeout,
+                public_only=public_only,
+                read_buffer=_READ_BUFFER,
+                response_class=self._response_class,
+            ),
+            name="session",
+        )
+        return self._sessions.setdefault(public_only, session)
+
+
+@final
+class IdleWatch:
+    """Aborts the connections of those that have waited too long, looking at all now and then.
+
+    aiohttp's own ``sock_read`` timeout starts a timer for each piece of each body, which took a
+    twentieth of the time of small files. It also starts anew with each byte of a head.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: dict[WatchedResponse, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def begin(self, response: WatchedResponse) -> None:
+        """Watch a response that waits from now on."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._waiting[response] = self._loop.time()
+        if self._timer is None:
+            self._set_timer(self._loop)
+
+    def end(self, response: WatchedResponse) -> None:
+        """It does not wait any more."""
+        self._waiting.pop(response, None)
+
+    def stop(self) -> None:
+        """Watch nothing more."""
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = loop.call_later(min(_LONGEST_LOOK, self._seconds / _LOOKS), self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        before = loop.time() - self._seconds
+        for response in [each for each, since in self._waiting.items() if since < before]:
+            del self._waiting[response]
+            response.time_out()
+        if self._waiting:
+            self._set_timer(loop)
+
+
+class WatchedResponse(aiohttp.ClientResponse):
+    """A response that is not waited for without end, and knows the address it comes from.
+
+    Attributes:
+        watch: of its transport.
+        peer: the address.
+        timed_out: it has been aborted, since nothing came.
+    """
+
+    watch: IdleWatch
+    peer: str | None = None
+    timed_out = False
+    _watched: Connection | None = None
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        """Wait for the head."""
+        if connection.transport is not None:
+            name: tuple[str, int] | str | None = connection.transport.get_extra_info("peername")
+            if isinstance(name, tuple):  # no local socket
+                self.peer = name[0]
+        self._watched = connection
+        self.watch.begin(self)
+        try:
+            return await super().start(connection)
+        except (aiohttp.ClientError, OSError):
+            if self.timed_out:
+                raise aiohttp.SocketTimeoutError from None
+            raise
+        finally:
+            self.watch.end(self)
+
+    async def read_some(self) -> bytes:
+        """Wait for more of the body."""
+        self.watch.begin(self)
+        try:
+            return await self.content.readany()
+        except (aiohttp.ClientError, OSError):
+            if self.timed_out:
+                raise aiohttp.SocketTimeoutError from None
+            raise
+        finally:
+            self.watch.end(self)
+
+    def time_out(self) -> None:
+        """Abort the connection."""
+        self.timed_out = True
+        if self._watched is not None and self._watched.transport is not None:
+            self._watched.transport.abort()
+
+
+@final
+class AiohttpAnswer:
+    """An `aiohttp.ClientResponse`."""
+
+    __slots__ = ("_response", "headers", "peer", "phrase", "status")
+
+    def __init__(self, response: WatchedResponse, is_direct: bool) -> None:
+        self._response = response
+        self.status: int = response.status
+        self.phrase: str = response.reason or ""
+        self.headers: Mapping[str, str] = response.headers
+        self.peer: str | None = response.peer if is_direct else None
+
+    async def read_some(self) -> bytes:
+        """Return more of the body; see `Answer.read_some`."""
+        try:
+            return await self._response.read_some()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _translated(error) from None
+
+    def abort(self) -> None:
+        """Let go; a connection whose body has not been read is closed by this."""
+        self._response.release()
+
+
+# Kinds of connection error that the next connection would meet again.
+_LASTING = (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch)
+
+
+def _translated(error: Exception) -> AttemptError:
+    """Return what an error of aiohttp's is in one line, and whether it may pass."""
+    is_transient = isinstance(
+        error,
+        (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError, TimeoutError),
+    ) and not isinstance(error, _LASTING)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        # A name that does not exist will not exist in a second either.
+        is_transient = error.os_error.errno == socket.EAI_AGAIN
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(
+        error.os_error, NotPublicError
+    ):
+        return final_failure(f"{error.host}: {error.os_error.strerror}")
+    return AttemptError(_reason(error), is_transient=is_transient)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.SocketTimeoutError):
+        return "the server sent nothing for the idle timeout; give it longer, or try again later"
+    if isinstance(error, TimeoutError):
+        return "could not connect within the connect timeout"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the body ended too early, or is malformed"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}:{error.port}: {_os_reason(error.os_error)}"
+    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
+        return f"not a valid URL: {url_without_credentials(str(error.args[0]))}"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"the server's answer is not HTTP: {error.message}"
+    if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
+        # It may quote a password.
+        return "cannot look up the host, or that of the proxy: it is not valid"
+    return text_without_credentials(str(error)) or type(error).__name__
+
+
+def _os_reason(error: OSError) -> str:
+    """Return what the system says, without the call and the address that asyncio puts there."""
+    if isinstance(error, WithalError):
+        return str(error)
+    if error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -1,0 +1,195 @@
+"""The folder that files are fetched into, held by a descriptor. Every function blocks.
+
+Whatever names a server or a list has led to, nothing outside of the folder is touched: paths are
+followed one part at a time from the descriptor, and symbolic links in them are refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import final
+
+from withal.files.calls.fully import write_all
+from withal.files.publishing.access import access_of, give_access
+from withal.files.publishing.draft import about
+from withal.files.publishing.mark import lock_made, new_part_name, unlock
+from withal.files.publishing.rename import rename_new
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
+_NAMELESS = getattr(os, "O_TMPFILE", 0)  # Linux
+# The file system has no files without a name, or there is no /proc to name them by.
+_REFUSED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
+
+_MIB = 1 << 20
+_RESERVE = 64 * _MIB
+_RESERVED_SHARE = 100  # a hundredth of a small file system
+
+
+@final
+class Ground:
+    """A folder, the files that appear in it, and the space that there is for more.
+
+    Attributes:
+        path: where it was when it was opened.
+        descriptor: of the folder; -1 while it is not open.
+    """
+
+    def __init__(self, path: Path, *, replace: bool, durable: bool) -> None:
+        self.path = path
+        self.descriptor = -1
+        self._replace = replace
+        self._durable = durable
+        self._has_nameless = bool(_NAMELESS) and sys.platform == "linux"
+
+    def open(self) -> None:
+        """Make the folder if it is missing, and open it.
+
+        Raises:
+            NotADirectoryError: something that is no folder has its name.
+            PermissionError: files cannot be made in it.
+            OSError: it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise _unusable(errno.ENOTDIR, self.path) from None
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise _unusable(errno.EACCES, self.path)
+        self.descriptor = os.open(self.path, _FOLDER & ~os.O_NOFOLLOW)
+
+    def close(self) -> None:
+        """Close it."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def sizes(self, names: Iterable[str]) -> list[int | None]:
+        """Return the size of each file, None where there is nothing, -1 where there is no file."""
+        return [self._size(name) for name in names]
+
+    def _size(self, name: str) -> int | None:
+        try:
+            with self.at(name, make=False) as (folder, base):
+                status = os.stat(base, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return None if "/" in name else -1  # a folder on the way is none; told when it is made
+        return status.st_size if stat.S_ISREG(status.st_mode) else -1
+
+    def room(self) -> int:
+        """Return how many bytes more may be written before the file system is as good as full."""
+        status = os.fstatvfs(self.descriptor)
+        whole = status.f_blocks * status.f_frsize
+        return status.f_bavail * status.f_frsize - min(_RESERVE, whole // _RESERVED_SHARE)
+
+    @contextmanager
+    def at(self, name: str, *, make: bool = True) -> Generator[tuple[int, str]]:
+        """Yield the descriptor of the folder that a file is in, and the file's name in it."""
+        *folders, base = name.split("/")
+        descriptor = self.descriptor
+        try:
+            for each in folders:
+                inner = _enter(descriptor, each, make)
+                if descriptor != self.descriptor:
+                    os.close(descriptor)
+                descriptor = inner
+            yield descriptor, base
+        finally:
+            if descriptor != self.descriptor:
+                os.close(descriptor)
+
+    def write_whole(self, name: str, body: list[bytes]) -> None:
+        """Have a file appear that is here as a whole.
+
+        Raises:
+            OSError: names the path. Nothing of the file is left.
+        """
+        try:
+            with self.at(name) as (folder, base):
+                if self._has_nameless and not self._replace:
+                    self._link(folder, base, body)
+                else:
+                    self._rename(folder, base, body)
+                if self._durable:
+                    os.fsync(folder)
+        except OSError as error:
+            raise about(self.path / name, error) from None
+
+    def _link(self, folder: int, base: str, body: list[bytes]) -> None:
+        """Write a file without a name, which a crash leaves nothing of, and give it one."""
+        try:
+            file = os.open(".", _NAMELESS | os.O_WRONLY, 0o666, dir_fd=folder)
+        except OSError as error:
+            if error.errno not in _REFUSED:
+                raise
+            self._has_nameless = False
+            return self._rename(folder, base, body)
+        try:
+            self._fill(file, body)
+            os.link(f"/proc/self/fd/{file}", base, dst_dir_fd=folder, follow_symlinks=True)
+        finally:
+            os.close(file)
+        return None
+
+    def _rename(self, folder: int, base: str, body: list[bytes]) -> None:
+        part = new_part_name(base)
+        old = self.replaced(folder, base)
+        file = os.open(part, _NEW, 0o666 if old is None else 0o600, dir_fd=folder)
+        try:
+            lock_made(file)
+            self._fill(file, body)
+            self.publish(folder, part, base, file)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(part, dir_fd=folder)
+            raise
+        finally:
+            unlock(file)
+
+    def _fill(self, file: int, body: list[bytes]) -> None:
+        write_all(file, b"".join(body))
+        if self._durable:
+            os.fsync(file)
+
+    def replaced(self, folder: int, base: str) -> os.stat_result | None:
+        """Return the status of the regular file that is to be replaced, if there is one."""
+        if not self._replace:
+            return None
+        with suppress(FileNotFoundError):
+            old = os.stat(base, dir_fd=folder, follow_symlinks=False)
+            return old if stat.S_ISREG(old.st_mode) else None
+        return None
+
+    def publish(self, folder: int, part: str, base: str, file: int) -> None:
+        """Give a part file its name; it permits nobody more than the file does that it replaces."""
+        if not self._replace:
+            rename_new(folder, part, base)
+            return
+        old = self.replaced(folder, base)
+        if old is not None:
+            give_access(file, access_of(old, f"/proc/self/fd/{folder}/{base}"))
+        os.replace(part, base, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _enter(folder: int, name: str, make: bool) -> int:
+    """Open a folder below another, and make it if it is missing."""
+    try:
+        return os.open(name, _FOLDER, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with suppress(FileExistsError):
+        os.mkdir(name, dir_fd=folder)
+    return os.open(name, _FOLDER, dir_fd=folder)
+
+
+def _unusable(number: int, folder: Path) -> OSError:
+    return OSError(number, f"cannot fetch files into it: {os.strerror(number)}", str(folder))

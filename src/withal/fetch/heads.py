@@ -1,0 +1,104 @@
+"""What the head of an answer says about its body. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from fnmatch import fnmatchcase
+from typing import final
+
+from withal.fetch.journal import Validator
+
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
+_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
+_UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})", re.ASCII)
+_STRONG_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
+# RFC 9110 section 8.8.2.2: a date is a strong validator if it lies so far back that the file
+# cannot have changed twice within its second. A minute allows for two clocks.
+_SETTLED_SECONDS = 60
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ContentRange:
+    """Which bytes of a file a body has: from `start` up to `end`, exclusive, of `total`."""
+
+    start: int
+    end: int
+    total: int | None
+
+
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """Return the announced length of the body, if it is one that counts its bytes."""
+    if "Transfer-Encoding" in headers:
+        return None
+    text = headers.get("Content-Length", "").strip()
+    return int(text) if _LENGTH.fullmatch(text) else None
+
+
+def content_range(headers: Mapping[str, str]) -> ContentRange | None:
+    """Return which bytes a 206 has, or None if it does not say so in earnest.
+
+    Example:
+        >>> content_range({"Content-Range": "bytes 5-9/10"})
+        ContentRange(start=5, end=10, total=10)
+    """
+    found = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if found is None:
+        return None
+    start, last = int(found[1]), int(found[2])
+    total = None if found[3] == "*" else int(found[3])
+    if last < start or (total is not None and last >= total):
+        return None
+    return ContentRange(start, last + 1, total)
+
+
+def size_of_unsatisfied(headers: Mapping[str, str]) -> int | None:
+    """Return how long the file is, if a 416 says so."""
+    found = _UNSATISFIED.fullmatch(headers.get("Content-Range", "").strip())
+    return None if found is None else int(found[1])
+
+
+def strong_validator(headers: Mapping[str, str]) -> Validator | None:
+    """Return that by which the same bytes can be asked for again, if there is such a thing.
+
+    A weak tag is none: it stands for content that means the same. Where the body is encoded it
+    is not the file, and where ranges are refused there is nothing to continue.
+
+    Example:
+        >>> strong_validator({"ETag": '"a"'})
+        Validator(header='ETag', value='"a"')
+        >>> strong_validator({"ETag": 'W/"a"'})
+    """
+    if headers.get("Accept-Ranges", "").strip().lower() == "none":
+        return None
+    if headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        return None
+    tag = headers.get("ETag", "").strip()
+    if tag:
+        return Validator("ETag", tag) if _STRONG_TAG.fullmatch(tag) else None
+    modified = headers.get("Last-Modified", "").strip()
+    if modified and _is_settled(modified, headers.get("Date", "")):
+        return Validator("Last-Modified", modified)
+    return None
+
+
+def _is_settled(modified: str, date: str) -> bool:
+    try:
+        passed = parsedate_to_datetime(date) - parsedate_to_datetime(modified)
+    except (ValueError, TypeError):  # no dates, or only one of them with a zone
+        return False
+    return passed.total_seconds() >= _SETTLED_SECONDS
+
+
+def has_type(headers: Mapping[str, str], pattern: str) -> bool:
+    """Tell whether the body is of a media type, in which there may be wildcards.
+
+    Example:
+        >>> has_type({"Content-Type": "Image/PNG; q=1"}, "image/*")
+        True
+    """
+    given = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return fnmatchcase(given, pattern.strip().lower())

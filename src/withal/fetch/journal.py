@@ -1,0 +1,300 @@
+"""The journal of a folder: what was fetched into it, what failed, and what was begun.
+
+It is a file of lines that are only ever appended, each one JSON object. A line that a crash or a
+full disk has torn is passed over, and the next one begins on a line of its own. Several processes
+may append to one journal. What it says is never believed against the folder: it only spares work,
+and explains what lies there. Every function blocks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import Any, cast, final
+
+from withal.fetch.fingerprints import FingerprintSet, fingerprint
+from withal.fetch.owner import Owner
+from withal.fetch.request import Request
+
+JOURNAL_NAME = ".withal-fetch"
+"""The name of the journal, in the folder whose files it is about."""
+
+_quoted = json.encoder.encode_basestring_ascii
+_OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """What a server says of a file, by which it can be asked whether that is still the same.
+
+    Attributes:
+        header: ``ETag`` or ``Last-Modified``.
+        value: what the server sent.
+    """
+
+    header: str
+    value: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PartRecord:
+    """A file that was begun, and may be continued.
+
+    Attributes:
+        part: the name of its part file, in the folder where the file is to be.
+        name: the path of the file.
+        key: stands for its URL.
+        final: the URL that it came from in the end, without user and password.
+        validator: by which the server recognizes what it has sent.
+        total: how many bytes the whole file has, if the server has said.
+        owner: who writes to it, if still alive.
+        ranges: which bytes of it are there, where it is fetched in segments; else they are those
+            that the file has.
+    """
+
+    part: str
+    name: str
+    key: int
+    final: str
+    validator: Validator
+    total: int | None
+    owner: Owner
+    ranges: tuple[tuple[int, int], ...] | None = None
+
+
+@final
+class History:
+    """What a journal says, in little memory.
+
+    Attributes:
+        parts: what was begun and has neither been completed nor removed, by the path of the file.
+        superseded: what was begun, and begun again before it was removed.
+    """
+
+    def __init__(self) -> None:
+        self.parts: dict[str, PartRecord] = {}
+        self.superseded: list[PartRecord] = []
+        self._done = FingerprintSet()
+        self._failed = FingerprintSet()
+
+    def is_done(self, key: int, name: str, size: int) -> bool:
+        """Tell whether a URL was fetched into this file of this length."""
+        return fingerprint(f"{key:x} {size} {name}") in self._done
+
+    def has_failed(self, key: int, name: str) -> bool:
+        """Tell whether a URL has failed, and was not fetched since."""
+        return fingerprint(f"{key:x} {name}") in self._failed
+
+    def take(self, line: bytes) -> None:
+        """Take one line into account, if it is one."""
+        record = _read(line)
+        if record is None:
+            return
+        try:
+            self._take(record)
+        except (KeyError, TypeError, ValueError):
+            return  # torn, or of a version to come
+
+    def _take(self, record: dict[str, Any]) -> None:
+        if "done" in record:
+            name = str(record["done"])
+            self._done.add(fingerprint(f"{record['key']} {int(record['size'])} {name}"))
+            self._failed.discard(fingerprint(f"{record['key']} {name}"))
+            self.parts.pop(name, None)
+        elif "failed" in record:
+            self._failed.add(fingerprint(f"{record['key']} {record['failed']}"))
+        elif "part" in record:
+            part = _part_of(record)
+            old = self.parts.get(part.name)
+            if old is not None and old.part != part.part:
+                self.superseded.append(old)
+            self.parts[part.name] = part
+        elif "gone" in record:
+            self._take_out(str(record["gone"]), str(record.get("name", "")))
+
+    def _take_out(self, part: str, name: str) -> None:
+        self.superseded = [each for each in self.superseded if each.part != part]
+        if name in self.parts and self.parts[name].part == part:
+            del self.parts[name]
+
+
+@final
+class Journal:
+    """The journal's file, open."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def open_in(cls, folder: int) -> Journal:
+        """Open the journal of a folder that is given by a descriptor; make it if it is missing.
+
+        Raises:
+            OSError: it cannot be opened, or is no regular file.
+        """
+        descriptor = os.open(JOURNAL_NAME, _OPEN, 0o666, dir_fd=folder)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(0, "is not a regular file")
+        return cls(descriptor)
+
+    def history(self) -> History:
+        """Read it from its beginning."""
+        history = History()
+        last = b"\n"
+        for line in self._lines():
+            history.take(line)
+            last = line
+        if not last.endswith(b"\n"):
+            self.append([b""])  # what comes next begins a line
+        return history
+
+    def failed(self) -> Generator[Request]:
+        """Yield what has failed, as requests for the same files."""
+        history = self.history()
+        told = FingerprintSet()
+        for line in self._lines():
+            record = _read(line)
+            if record is None or "failed" not in record:
+                continue
+            try:
+                name, key = str(record["failed"]), int(record["key"], 16)
+                request = Request(
+                    str(record["url"]), name, record.get("sha256"), record.get("size")
+                )
+            except (KeyError, TypeError, ValueError):
+                continue
+            if history.has_failed(key, name) and told.add(fingerprint(f"{key:x} {name}")):
+                yield request
+
+    def append(self, lines: list[bytes]) -> None:
+        """Append lines, in one write: those of other processes come before or after."""
+        os.write(self._descriptor, b"".join(line + b"\n" for line in lines))
+
+    def sync(self) -> None:
+        """Have it survive a power cut."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close it."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _lines(self) -> Generator[bytes]:
+        with os.fdopen(os.dup(self._descriptor), "rb") as file:
+            file.seek(0)
+            yield from file
+
+
+@final
+class FailedRequests:
+    """What failed, read from the journal of a folder, some at a time.
+
+    A call may still be made in one thread while another one closes it.
+
+    Raises:
+        OSError: there is no such folder, or the journal cannot be opened.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._journal = Journal.open_in(descriptor)
+        finally:
+            os.close(descriptor)
+        self._requests = self._journal.failed()
+        self._lock = Lock()
+        self._is_closed = False
+
+    def take(self, most: int) -> list[Request]:
+        """Return some more; none at the end."""
+        with self._lock:
+            return [] if self._is_closed else list(islice(self._requests, most))
+
+    def close(self) -> None:
+        """Close the journal."""
+        with self._lock:
+            self._is_closed = True
+            self._requests.close()
+            self._journal.close()
+
+
+def done_line(name: str, url: str, key: int, size: int, validator: Validator | None) -> bytes:
+    """Return the line for a file that is complete."""
+    # By hand: this is called for each small file, and json.dumps takes twice as long.
+    text = f'{{"done":{_quoted(name)},"url":{_quoted(url)},"key":"{key:x}","size":{size}'
+    if validator is not None:
+        text += f',"validator":[{_quoted(validator.header)},{_quoted(validator.value)}]'
+    return f"{text}}}".encode()
+
+
+def failed_line(
+    name: str, url: str, key: int, reason: str, expected: Mapping[str, str | int]
+) -> bytes:
+    """Return the line for a file that could not be fetched."""
+    return _line({"failed": name, "url": url, "key": f"{key:x}", "reason": reason, **expected})
+
+
+def part_line(part: PartRecord) -> bytes:
+    """Return the line for a file that is begun, which is written before its part file is made."""
+    return _line(
+        {
+            "part": part.part,
+            "name": part.name,
+            "key": f"{part.key:x}",
+            "final": part.final,
+            "validator": [part.validator.header, part.validator.value],
+            "total": part.total,
+            "owner": asdict(part.owner),
+            "ranges": part.ranges,
+        }
+    )
+
+
+def gone_line(part: str, name: str) -> bytes:
+    """Return the line for a part file of a file that has been removed."""
+    return _line({"gone": part, "name": name})
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":")).encode()
+
+
+def _read(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", record) if isinstance(record, dict) else None
+
+
+def _part_of(record: dict[str, Any]) -> PartRecord:
+    header, value = record["validator"]
+    total, ranges = record["total"], record.get("ranges")
+    return PartRecord(
+        part=_plain(record["part"]),
+        name=str(record["name"]),
+        key=int(record["key"], 16),
+        final=str(record["final"]),
+        validator=Validator(str(header), str(value)),
+        total=None if total is None else int(total),
+        owner=Owner(**record["owner"]),
+        ranges=None if ranges is None else tuple((int(a), int(b)) for a, b in ranges),
+    )
+
+
+def _plain(name: object) -> str:
+    """Return the name of a part file, which lies in no other folder than it should."""
+    text = str(name)
+    if "/" in text or "\0" in text or not text.startswith("."):
+        raise ValueError(f"{text!r} is not the name of a part file")
+    return text

@@ -1,0 +1,86 @@
+"""A file that comes in many pieces, for the event loop: gathered into batches for a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import final
+
+from withal._core.events import Outcome
+from withal.fetch.entry import Entry
+from withal.fetch.partial import Kept, PartOnDisk
+from withal.files.calls.hop import call, hop
+
+BATCH_BYTES = 512 * 1024
+"""How much is gathered before a thread is asked to write it; see `withal.files`."""
+
+
+@final
+class Part:
+    """Takes pieces of one file. It has to be published or left.
+
+    Attributes:
+        received: how many bytes of the file there are, with those of earlier attempts.
+    """
+
+    __slots__ = ("_disk", "_entry", "_flight", "_gathered", "_waiting", "received")
+
+    def __init__(self, disk: PartOnDisk, name: str, received: int) -> None:
+        self.received = received
+        self._disk = disk
+        self._gathered: list[bytes] = []
+        self._waiting = 0  # bytes gathered
+        self._flight: asyncio.Future[None] | None = None
+        self._entry = Entry.begin("part_file", name)
+
+    async def write(self, data: bytes) -> None:
+        """Add to the end of the file. Waits only when two batches are still to be written.
+
+        Raises:
+            OSError: an earlier batch could not be written.
+        """
+        while (flight := self._flight) is not None:
+            if self._waiting < BATCH_BYTES and not flight.done():
+                break
+            if not flight.done():
+                await asyncio.wait((flight,))
+            self._flight = None
+            flight.result()
+        self._gathered.append(data)
+        self._waiting += len(data)
+        self.received += len(data)
+        if self._waiting >= BATCH_BYTES and self._flight is None:
+            self._flight = hop(self._hand_over().write)
+
+    async def publish(self, expected: str | None) -> str | None:
+        """Give the file its name, and return its digest, if it has one.
+
+        A cancellation ends the wait: the file is then, a moment later, complete or gone.
+        """
+        digest = await call(self._hand_over().publish, expected)
+        self._end(Outcome.OK)
+        return digest
+
+    async def leave(self, *, keep: bool) -> Kept | None:
+        """Close the file, keeping what there is of it if that can be continued.
+
+        A cancellation ends the wait, not what is waited for. Does nothing to what is published.
+        """
+        flight = hop(self._leave_on_disk, self._hand_over(), keep)
+        self._end(Outcome.ERROR)
+        return await flight
+
+    @staticmethod
+    def _leave_on_disk(disk: PartOnDisk, keep: bool) -> Kept | None:
+        return disk.leave(keep=keep)
+
+    def _hand_over(self) -> PartOnDisk:
+        """Give what was gathered to the disk's half, which writes it at its next call."""
+        if self._gathered:
+            self._disk.put(self._gathered)
+            self._gathered = []
+            self._waiting = 0
+        return self._disk
+
+    def _end(self, outcome: Outcome) -> None:
+        if self._entry is not None:
+            self._entry.close(outcome)

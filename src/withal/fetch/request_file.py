@@ -1,0 +1,129 @@
+"""Requests read from a file, or from standard input, while they are being fetched."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import final
+
+from withal.fetch.request import Request
+from withal.fetch.request_lines import RequestLineError, RequestLines
+from withal.files.calls.hop import call, obtain
+from withal.files.calls.readiness import wait_readable
+
+_READ_BYTES = 64 * 1024
+_LONGEST_LINE = 1 << 20
+
+
+@final
+class RequestFile:
+    r"""A file of requests: an async context manager of what `fetch` and `fetch_each` take.
+
+    Each line is a URL; or a row of CSV, with a heading (``url``, and optionally ``name``,
+    ``checksum`` and ``size``) or with these in this order; or a JSON object with such keys
+    (JSONL), and ``headers``. Empty lines, and those that begin with ``#``, are passed over. It is
+    read as requests are needed: a million lines take no more memory than ten.
+
+    Args:
+        path: the file; None for standard input.
+        on_error: called with each line that is no request; by default the error is raised, and
+            ends the batch.
+
+    Raises:
+        OSError: when it is entered, and the file cannot be opened; or it cannot be read.
+        RequestLineError: a line is no request.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> async def main(path: str) -> None:
+        ...     async with RequestFile(path) as requests:
+        ...         print(await requests.take(10))
+        >>> with tempfile.NamedTemporaryFile("w+") as file:
+        ...     _ = file.write("# files\nhttp://host.example/a\n")
+        ...     file.flush()
+        ...     asyncio.run(main(file.name))
+        [Request('http://host.example/a')]
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        *,
+        on_error: Callable[[RequestLineError], None] | None = None,
+    ) -> None:
+        self._path = None if path is None else Path(path)
+        self._on_error = on_error
+        self._lines = RequestLines()
+        self._descriptor = -1
+        self._is_regular = True
+        self._rest = b""
+        self._ended = False
+        self._ready: deque[Request] = deque()
+
+    async def __aenter__(self) -> RequestFile:
+        if self._path is None:
+            self._descriptor = 0
+            self._is_regular = stat.S_ISREG(os.fstat(0).st_mode)
+        else:
+            self._descriptor, self._is_regular = await obtain(
+                _open, self._path, give_back=lambda opened: os.close(opened[0])
+            )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor > 0:
+            await call(os.close, descriptor)
+
+    async def take(self, most: int) -> list[str | Request]:
+        """Wait for some requests, and return them, at most so many; none at the end."""
+        while not self._ready and not self._ended:
+            await self._read()
+        return [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
+
+    async def _read(self) -> None:
+        data = await self._read_some()
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if not data:
+            self._ended = True
+            lines, self._rest = [self._rest], b""
+        elif len(self._rest) > _LONGEST_LINE:
+            raise RequestLineError(0, f"a line is longer than {_LONGEST_LINE} bytes")
+        for line in lines:
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            request = self._lines.take(line.decode(errors="surrogateescape"))
+        except RequestLineError as error:
+            if self._on_error is None:
+                raise
+            self._on_error(error)
+        else:
+            if request is not None:
+                self._ready.append(request)
+
+    async def _read_some(self) -> bytes:
+        if not self._is_regular:
+            try:
+                await wait_readable(self._descriptor, asyncio.Event())
+            except (OSError, NotImplementedError):
+                pass  # a device that cannot be watched is read in a thread
+            else:
+                return os.read(self._descriptor, _READ_BYTES)
+        return await call(os.read, self._descriptor, _READ_BYTES)
+
+
+def _open(path: Path) -> tuple[int, bool]:
+    descriptor = os.open(path, os.O_RDONLY)
+    return descriptor, stat.S_ISREG(os.fstat(descriptor).st_mode)

@@ -1,0 +1,213 @@
+"""Which file is next: a window on a stream of requests, sorted by hosts.
+
+Requests are taken from the stream when few are left that may run. Those whose host is at its limit
+or paused wait aside, so that a slow host does not hold up the others, as long as the window has
+room. A stream of millions is never here as a whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, Protocol, TypeVar, final
+
+from withal.http.gate import HostGate
+
+WINDOW = 1024
+"""How many requests are taken ahead at most."""
+
+_FEW = 32  # of those taken ahead; then more are taken, so that nobody has to wait for them
+
+
+class Hosted(Protocol):
+    """What is scheduled."""
+
+    @property
+    def host(self) -> str:
+        """Whose turn it takes."""
+        ...
+
+
+H = TypeVar("H", bound=Hosted)
+
+
+@final
+class Schedule(Generic[H]):
+    """Gives out what may run now: in order within each host, the hosts in turn.
+
+    Args:
+        gate: the limits.
+        refill: returns some more to be scheduled, at most so many, or none; None at the end.
+    """
+
+    def __init__(self, gate: HostGate, refill: Callable[[int], Awaitable[list[H] | None]]) -> None:
+        self._gate = gate
+        self._refill = refill
+        self._waiting: dict[str, deque[H]] = {}  # by host; none is empty
+        self._held = 0  # in these
+        # Each host of those is in one of the following.
+        self._turns: deque[str] = deque()  # may have a turn, as far as is known
+        self._opening: list[tuple[float, str]] = []  # a heap: paused until then
+        self._aside: set[str] = set()  # at their limits
+        self._later: list[tuple[float, int, H]] = []  # a heap: to be run again
+        self._numbers = itertools.count()
+        self._running = 0
+        self._is_filling = False
+        self._ended = False
+        self._stopped = False
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing more is given out."""
+        return self._stopped
+
+    def has_more(self) -> bool:
+        """Tell whether there may be something for another one who takes."""
+        return bool(self._turns) or not self._ended
+
+    def stop(self) -> None:
+        """Give out nothing more."""
+        self._stopped = True
+        self.wake()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def next(self) -> H | None:
+        """Wait for what may run, which has a turn at its host; None if nothing more will come."""
+        loop = asyncio.get_running_loop()
+        while not (self._stopped or self._is_over()):
+            if self._held < _FEW and self._may_fill():
+                await self._fill(WINDOW // 16)
+                continue
+            now = loop.time()
+            found = self._take(now)
+            if found is not None:
+                self._running += 1
+                return found
+            if self._held < WINDOW and not (
+                self._ended or self._is_filling or self._gate.is_full()
+            ):
+                await self._fill(WINDOW - self._held)
+                continue
+            self._set_timer(loop)
+            await self._wait(loop)
+        self.wake()
+        return None
+
+    def leave(self, host: str) -> None:
+        """Take note that what was given out has ended, and give its turn at a host back.
+
+        If it is to run `again`, that has to be said before. `host` is empty if it has no turn.
+        """
+        self._running -= 1
+        if host:
+            self.give_back(host)
+        if self._is_over():
+            self.wake()
+
+    def give_back(self, host: str) -> None:
+        """Give a turn at a host back; what was given out goes on at another."""
+        self._gate.leave(host)
+        if host in self._aside:
+            self._aside.remove(host)
+            self._turns.append(host)
+        self._wake_one()
+
+    def again(self, hosted: H, delay: float) -> None:
+        """Have something run once more, after a delay in seconds."""
+        when = asyncio.get_running_loop().time() + delay
+        heapq.heappush(self._later, (when, next(self._numbers), hosted))
+
+    def wake(self) -> None:
+        """Have all that wait look again."""
+        while self._waiters:
+            self._wake_one()
+
+    def _take(self, now: float) -> H | None:
+        """Return what may run now."""
+        while self._later and self._later[0][0] <= now:
+            self._add(heapq.heappop(self._later)[2], first=True)
+        while self._opening and self._opening[0][0] <= now:
+            self._turns.append(heapq.heappop(self._opening)[1])
+        while self._turns and not self._gate.is_full():
+            host = self._turns.popleft()
+            wait = self._gate.try_enter(host, now)
+            if not wait:
+                return self._pop(host)
+            if wait < math.inf:
+                heapq.heappush(self._opening, (now + wait, host))
+            else:
+                self._aside.add(host)
+        return None
+
+    def _pop(self, host: str) -> H:
+        waiting = self._waiting[host]
+        hosted = waiting.popleft()
+        self._held -= 1
+        if waiting:
+            self._turns.append(host)
+        else:
+            del self._waiting[host]
+        return hosted
+
+    def _add(self, hosted: H, *, first: bool = False) -> None:
+        waiting = self._waiting.get(hosted.host)
+        if waiting is None:
+            waiting = self._waiting[hosted.host] = deque()
+            self._turns.append(hosted.host)
+        if first:
+            waiting.appendleft(hosted)
+        else:
+            waiting.append(hosted)
+        self._held += 1
+
+    def _may_fill(self) -> bool:
+        return not (self._ended or self._is_filling)
+
+    async def _fill(self, count: int) -> None:
+        self._is_filling = True
+        try:
+            more = await self._refill(count)
+        finally:
+            self._is_filling = False
+        if more is None:
+            self._ended = True
+        else:
+            for hosted in more:
+                self._add(hosted)
+        self.wake()
+
+    def _is_over(self) -> bool:
+        return self._ended and not (self._held or self._later or self._running)
+
+    async def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        waiter = loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._wake_one()  # who else waits takes what is free
+            raise
+
+    def _wake_one(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look again when the first host opens or the first retry is due."""
+        whens = [heap[0][0] for heap in (self._opening, self._later) if heap]
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if whens:
+            self._timer = loop.call_at(min(whens), self.wake)
