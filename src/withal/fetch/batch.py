@@ -179,6 +179,7 @@ class _Crew:
         self._options = options
         self._on_progress = on_progress
         self._order = order
+        self._wants_all = order is not None  # at the end, together
         self._planner = Planner(options.layout)
         self._gate = HostGate(
             per_host=options.per_host,
@@ -215,14 +216,17 @@ class _Crew:
             )
             self._hire(scope, batch)
             try:
-                while not self._is_over():
-                    while self._results:
+                while True:
+                    while self._results and not self._wants_all:
                         yield self._results.popleft()
                     self._make_room()
                     if self._crash is not None:
                         raise self._crash
-                    if not self._is_over():
-                        await self._wait_news()
+                    if self._is_over():
+                        break
+                    await self._wait_news()
+                while self._results:
+                    yield self._results.popleft()
             except asyncio.CancelledError:
                 self._schedule.stop()
                 if self._options.grace and self._tasks:
@@ -260,7 +264,9 @@ class _Crew:
     async def _wait_room(self) -> None:
         """Wait until what is done may be followed by more."""
         await self._folder.wait_room()
-        while len(self._results) >= _MOST_RESULTS and not self._schedule.is_stopped:
+        while not (
+            self._wants_all or len(self._results) < _MOST_RESULTS or self._schedule.is_stopped
+        ):
             if self._room is None:
                 self._room = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._room,))
@@ -283,7 +289,9 @@ class _Crew:
         self._tell_news()
 
     def _tell_news(self) -> None:
-        if self._news is not None and not self._news.done():
+        if self._news is None or self._news.done():
+            return
+        if not self._wants_all or self._is_over() or self._crash is not None:
             self._news.set_result(None)
 
     async def _wait_news(self) -> None:
@@ -291,7 +299,7 @@ class _Crew:
         await self._news
 
     def _is_over(self) -> bool:
-        return not (self._working or self._pending or self._results)
+        return not (self._working or self._pending)
 
     # What they are given
 
@@ -327,6 +335,7 @@ class _Crew:
             and not self._folder.history.has_failed(entry.key, entry.name)
         ):
             self._pending -= 1
+            self._tell_news()
             return None
         return mark, entry
 

@@ -11,8 +11,9 @@ import os
 import stat
 import sys
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import final
 
 from withal.files.calls.fully import write_all
@@ -46,6 +47,9 @@ class Ground:
         self.descriptor = -1
         self._replace = replace
         self._durable = durable
+        self._lock = Lock()
+        self._users = 0
+        self._is_closing = False
         self._has_nameless = bool(_NAMELESS) and sys.platform == "linux"
 
     def open(self) -> None:
@@ -65,10 +69,32 @@ class Ground:
         self.descriptor = os.open(self.path, _FOLDER & ~os.O_NOFOLLOW)
 
     def close(self) -> None:
-        """Close it."""
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        """Close it, when the last call that uses it has ended."""
+        self._leave(closing=True)
+
+    @contextmanager
+    def _held(self) -> Generator[int]:
+        """Yield the descriptor, which is not closed meanwhile.
+
+        A call whose waiter was cancelled may still be made when all else has ended. Were the
+        descriptor closed under it, its number might by then be that of another folder.
+        """
+        with self._lock:
+            if self._is_closing or self.descriptor < 0:
+                raise OSError(errno.EBADF, "the folder is closed", str(self.path))
+            self._users += 1
+        try:
+            yield self.descriptor
+        finally:
+            self._leave(closing=False)
+
+    def _leave(self, *, closing: bool) -> None:
+        with self._lock:
+            self._is_closing |= closing
+            self._users -= not closing
+            if self._is_closing and not self._users and self.descriptor >= 0:
+                descriptor, self.descriptor = self.descriptor, -1
+                os.close(descriptor)
 
     def sizes(self, names: Iterable[str]) -> list[int | None]:
         """Return the size of each file, None where there is nothing, -1 where there is no file."""
@@ -86,7 +112,8 @@ class Ground:
 
     def room(self) -> int:
         """Return how many bytes more may be written before the file system is as good as full."""
-        status = os.fstatvfs(self.descriptor)
+        with self._held() as descriptor:
+            status = os.fstatvfs(descriptor)
         whole = status.f_blocks * status.f_frsize
         return status.f_bavail * status.f_frsize - min(_RESERVE, whole // _RESERVED_SHARE)
 
@@ -94,17 +121,12 @@ class Ground:
     def at(self, name: str, *, make: bool = True) -> Generator[tuple[int, str]]:
         """Yield the descriptor of the folder that a file is in, and the file's name in it."""
         *folders, base = name.split("/")
-        descriptor = self.descriptor
-        try:
+        with self._held() as root, ExitStack() as stack:
+            descriptor = root
             for each in folders:
-                inner = _enter(descriptor, each, make)
-                if descriptor != self.descriptor:
-                    os.close(descriptor)
-                descriptor = inner
+                descriptor = _enter(descriptor, each, make)
+                stack.callback(os.close, descriptor)
             yield descriptor, base
-        finally:
-            if descriptor != self.descriptor:
-                os.close(descriptor)
 
     def write_whole(self, name: str, body: list[bytes]) -> None:
         """Have a file appear that is here as a whole.

@@ -132,6 +132,7 @@ class Journal:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._lock = Lock()  # no call may use the number of a descriptor that was closed
 
     @classmethod
     def open_in(cls, folder: int) -> Journal:
@@ -177,7 +178,8 @@ class Journal:
 
     def append(self, lines: list[bytes]) -> None:
         """Append lines, in one write: those of other processes come before or after."""
-        os.write(self._descriptor, b"".join(line + b"\n" for line in lines))
+        with self._lock:
+            os.write(self._descriptor, b"".join(line + b"\n" for line in lines))
 
     def sync(self) -> None:
         """Have it survive a power cut."""
@@ -185,9 +187,10 @@ class Journal:
 
     def close(self) -> None:
         """Close it."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def _lines(self) -> Generator[bytes]:
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
