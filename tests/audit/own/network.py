@@ -107,7 +107,9 @@ async def pass_the_gate(site: Site) -> None:
 
 async def fetch_some(site: Site) -> None:
     """Leave the loop at the first."""
-    results = fetch_each([f"{site.url}/slow"], site.folder, options=FetchOptions(attempts=1, jobs=1))
+    results = fetch_each(
+        [f"{site.url}/slow"], site.folder, options=FetchOptions(attempts=1, jobs=1)
+    )
     async with aclosing(results):
         async for result in results:
             assert result.error is None, result
