@@ -91,7 +91,7 @@ async def test_each_file_system_has_its_way(path: Path) -> None:
         way = file.statistics().way
     kind = resident._OVERLAY, resident._TMPFS
     fd = os.open(path, os.O_RDONLY)
-    magic = resident.kind_of(fd)
+    magic = resident.kind_of(fd, os.fstat(fd).st_dev)
     os.close(fd)
     if magic == kind[0]:
         assert way == "mincore"
@@ -206,7 +206,7 @@ async def test_without_the_calls_it_is_read_in_threads(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resident, "_calls", None)
-    monkeypatch.setattr(resident, "_ways", {})
+    monkeypatch.setattr(resident, "_kinds", {})
     monkeypatch.setattr(cached, "_refusing_devices", set[int]())
     monkeypatch.setattr(cached, "_refusing_folders", set[str]())
     with ExitStack() as stack:
@@ -224,7 +224,7 @@ async def test_swapped_pages_are_asked_for_where_there_is_swap_space(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resident, "_has_swap", lambda: True)
-    monkeypatch.setattr(resident, "_ways", {})
+    monkeypatch.setattr(resident, "_kinds", {})
     async with files.open(path, "rb") as file:
         assert await file.read() == CONTENT
         assert file.statistics().way != "memory"

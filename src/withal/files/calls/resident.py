@@ -98,7 +98,8 @@ def _calls_here() -> _Calls | None:
 
 
 _calls = _calls_here()
-_ways: dict[int, tuple[float, Way]] = {}  # by device, and until when that is to be believed
+_kinds: dict[int, tuple[float, int]] = {}  # by device, and until when they are to be believed
+_swap = (0.0, True)  # until when that is to be believed, and whether there is any
 
 
 @final
@@ -121,17 +122,35 @@ def _address(data: bytearray) -> int:
 _memory = _Memory()
 
 
-def kind_of(fd: int) -> int:
-    """Return the magic number of a descriptor's file system; 0 if it cannot be had."""
+def kind_of(fd: int, device: int) -> int:
+    """Return the magic number of a file system; 0 if it cannot be had. May ask a server.
+
+    Args:
+        fd: a descriptor of a file on it.
+        device: its ``st_dev``. The number may be used again for another file system, so it is
+            remembered for a moment only.
+    """
+    now = monotonic()
+    known = _kinds.get(device)
+    if known is not None and now < known[0]:
+        return known[1]
+    if len(_kinds) >= _DEVICES:
+        _kinds.clear()
+    kind = _asked_kind_of(fd)
+    _kinds[device] = now + _KNOWN_FOR, kind
+    return kind
+
+
+def _asked_kind_of(fd: int) -> int:
     status = _memory.status
     if _calls is None or _calls.fstatfs(fd, ctypes.addressof(status)) < 0:
         return 0
     return status[0]
 
 
-def is_local(fd: int) -> bool:
+def is_local(fd: int, device: int) -> bool:
     """Tell whether the file system is known not to wait for a server."""
-    return kind_of(fd) in _LOCAL
+    return kind_of(fd, device) in _LOCAL
 
 
 def way_of(fd: int, device: int) -> Way:
@@ -140,24 +159,11 @@ def way_of(fd: int, device: int) -> Way:
     Args:
         fd: a descriptor of it.
         device: its ``st_dev``. One with a major number is a disk, whose file systems are left to
-            `RWF_NOWAIT`. The numbers of others may be used again for another file system, so these
-            are remembered for a moment only.
+            `RWF_NOWAIT`.
     """
     if os.major(device):
         return "nowait"
-    now = monotonic()
-    known = _ways.get(device)
-    if known is not None and now < known[0]:
-        return known[1]
-    if len(_ways) >= _DEVICES:
-        _ways.clear()
-    way = _asked_way_of(fd)
-    _ways[device] = now + _KNOWN_FOR, way
-    return way
-
-
-def _asked_way_of(fd: int) -> Way:
-    kind = kind_of(fd)
+    kind = kind_of(fd, device)
     if kind == _OVERLAY:
         return "mincore"
     if kind == _RAMFS or (kind == _TMPFS and not _has_swap()):
@@ -169,11 +175,18 @@ def _asked_way_of(fd: int) -> Way:
 
 def _has_swap() -> bool:
     """Tell whether the system has swap space; true if that cannot be told."""
+    global _swap  # noqa: PLW0603 - two values that are replaced together
+    until, found = _swap
+    now = monotonic()
+    if now < until:
+        return found
     try:
         with open("/proc/swaps", "rb") as file:
-            return len(file.readlines()) > 1
+            found = len(file.readlines()) > 1
     except OSError:
-        return True
+        found = True
+    _swap = now + _KNOWN_FOR, found
+    return found
 
 
 def _cachestat(fd: int, offset: int, size: int) -> int | None:

@@ -136,7 +136,7 @@ class Positional:
 
     def _is_local(self) -> bool:
         if self.is_local is None:
-            self.is_local = is_local(self._number)
+            self.is_local = is_local(self._number, self._device)
         return READS_CACHED and self.is_local
 
     def read_now(self, size: int, offset: int) -> bytes | None:

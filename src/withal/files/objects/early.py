@@ -72,7 +72,7 @@ def read_early(fd: int, status: os.stat_result, looked_at: int) -> Early | None:
     size = status.st_size
     if not size or not S_ISREG(status.st_mode):
         return None
-    local = is_local(fd)
+    local = is_local(fd, status.st_dev)
     changed_at = max(status.st_mtime_ns, status.st_ctime_ns)
     if changed_at + (_TICK if local else _TICK_ELSEWHERE) > looked_at:
         return None

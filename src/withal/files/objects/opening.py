@@ -31,7 +31,7 @@ from withal._core.errors import AlreadyEnteredError
 from withal._core.events import current_observers
 from withal._core.managers import Telling
 from withal.files.calls.cached import inline_way, note_folder, open_cached
-from withal.files.calls.fairness import OPERATION, turns_here
+from withal.files.calls.fairness import OPERATION, Turns, turns_here
 from withal.files.calls.hop import obtain
 from withal.files.calls.resident import Way
 from withal.files.objects.binary import BinaryFile
@@ -254,7 +254,10 @@ class Opening(Telling, Generic[F_co]):
         return name or str(self._source.file), "file"
 
     def __await__(self) -> Generator[Any, Any, F_co]:
-        file = self._open_now()
+        turns = turns_here()
+        if turns.left < 0:
+            yield from turns.settle().__await__()
+        file = self._open_now(turns)
         if file is None:
             file = yield from self._open().__await__()
         return file  # type: ignore[no-any-return]  # F_co
@@ -264,7 +267,10 @@ class Opening(Telling, Generic[F_co]):
             raise AlreadyEnteredError(str(self._source.file))
         self._is_entered = True  # before anything is awaited: two tasks may enter it
         try:
-            file = self._open_now()
+            turns = turns_here()
+            if turns.left < 0:
+                await turns.settle()
+            file = self._open_now(turns)
             if file is None:
                 file = await self._open()
         except BaseException:
@@ -283,18 +289,24 @@ class Opening(Telling, Generic[F_co]):
         self._is_entered = False
         await file.close()
 
-    def _open_now(self) -> Any:  # F_co, or None
+    def _open_now(self, turns: Turns) -> Any:  # F_co, or None
         """Open it without waiting; None if that cannot be done, or if there are observers."""
         if not self._is_held and current_observers():
             return None
         found = _find_now(self._source)
-        return None if found is None else self._source.made(found, None)
+        if found is None:
+            return None
+        turns.left -= OPERATION
+        return self._source.made(found, None)
 
     async def _open(self) -> Any:  # F_co
         """Open it in a thread, or before observers."""
         entry = None if self._is_held else Entry.begin(self._source.file)
         try:
-            found = None if entry is None else _find_now(self._source)
+            found = None
+            if entry is not None:
+                turns_here().left -= OPERATION
+                found = _find_now(self._source)
             if found is None:
                 found = await _find(self._source)
             file = self._source.made(found, entry)
@@ -339,7 +351,6 @@ def _find_now(source: _Source) -> Found | None:
     number = open_cached(path)
     if number is None:
         return None
-    turns_here().left -= OPERATION
     try:
         status = os.fstat(number)
     except BaseException:
@@ -399,7 +410,9 @@ def _looked_at(number: int, source: _Source) -> Found:
     file = source.file
     is_ours = source.opener is not None or not isinstance(file, int)
     try:
-        found = look_at(number, is_ours=is_ours, appends=source.mode.kind == "a")
+        is_new = is_ours and source.opener is None
+        appends = source.mode.kind == "a"
+        found = look_at(number, is_ours=is_ours, appends=appends, is_new=is_new)
     except BaseException:
         if is_ours:
             os.close(number)
@@ -413,18 +426,21 @@ def _looked_at(number: int, source: _Source) -> Found:
     return found
 
 
-def look_at(number: int, *, is_ours: bool, appends: bool = False) -> Found:
+def look_at(number: int, *, is_ours: bool, appends: bool = False, is_new: bool = False) -> Found:
     """Return what is to be known of a descriptor.
 
     Args:
         number: the descriptor.
         is_ours: nobody else has it.
         appends: its position is to be the end.
+        is_new: it was opened just now, so it is at the start of the file.
     """
     status = os.fstat(number)
     kind = status.st_mode
     if S_ISREG(kind) or S_ISBLK(kind):
-        position = os.lseek(number, 0, os.SEEK_END if appends else os.SEEK_CUR)
+        position = 0
+        if appends or not is_new:
+            position = os.lseek(number, 0, os.SEEK_END if appends else os.SEEK_CUR)
         way = inline_way(number, status.st_dev)
         return Found(number, status, position, False, is_ours, None, way)
     # A device may have no notion of not blocking; a terminal has.
