@@ -84,15 +84,51 @@ def test_a_facade_has_no_logic_and_says_all_that_it_exports(name: str) -> None:
     assert module.__file__ is not None
     tree = ast.parse(Path(module.__file__).read_text())
     allowed = (ast.Expr, ast.ImportFrom, ast.Assign, ast.Try)
-    assert all(isinstance(node, allowed) for node in tree.body)
+    assert all(isinstance(node, allowed) for node in tree.body if not is_for_checkers(node))
     assert list(module.__all__) == sorted(module.__all__)
     imported = {
         alias.asname or alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+        if isinstance(node, ast.ImportFrom) and node.module not in MACHINERY
         for alias in node.names
     }
     assert imported == set(module.__all__)
+
+
+MACHINERY = {"__future__", "typing", "withal._core.facade"}
+
+
+def is_for_checkers(node: ast.stmt) -> bool:
+    """Tell whether it is ``if TYPE_CHECKING`` or ``if not TYPE_CHECKING``."""
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+@pytest.mark.parametrize("name", ["withal", "withal.files"])
+def test_what_a_facade_defers_is_what_type_checkers_see(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__file__ is not None
+    tree = ast.parse(Path(module.__file__).read_text())
+    (seen,) = (node for node in tree.body if ast.unparse(node).startswith("if TYPE_CHECKING:"))
+    imported = {
+        alias.name: f"{name}.{alias.name}" if node.module == name else node.module
+        for node in ast.walk(seen)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported == module._HOMES
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match=f"module '{name}' has no attribute 'missing'"):
+        _ = module.missing
+
+
+def test_importing_the_files_imports_little_else() -> None:
+    program = "import sys; import withal.files; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    loaded = set(done.stdout.decode().split())
+    assert not loaded & {
+        "withal._core.scope", "withal.files.path", "withal.files.os", "withal.files.tempfile",
+        "tempfile", "shutil", "pathlib", "random", "hashlib", "urllib.parse",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.files.ground import FILE_SYSTEMS, Ground, UnavailableError, prepared
+from benchmarks.files.importing import seconds_to_import
 from benchmarks.files.libraries import AIOFILES, PEERS, WITHAL
 from benchmarks.files.measure import BLOCKING, Measured, lateness_of_an_idle_loop, measure
 from benchmarks.files.memory import peak_of_reader, peak_of_writer
@@ -21,6 +22,7 @@ LATE = 0.005
 ROW_SECONDS = 30.0
 QUICK_ROW_SECONDS = 4.0
 READER_KIB = 1024
+IMPORT = 1.3
 NAMES = [row.name for row in rows(1)]
 SIDE_BY_SIDE = (WITHAL.name, BLOCKING, *(peer.name for peer in PEERS))
 MOUNTS = Path("/proc/self/mounts")
@@ -104,6 +106,12 @@ def notes(ground: Ground, console: Console) -> None:
     late = lateness_of_an_idle_loop() * 1e3
     console.print(f"Lateness is at the 99.9th percentile, bound {LATE * 1e3:g} ms;")
     console.print(f"in an idle loop of this machine it is {late:.2f} ms.")
+    say("import")
+    ours, theirs = seconds_to_import("withal.files"), seconds_to_import("aiofiles")
+    console.print(
+        f"import withal.files / import aiofiles: {ours / theirs:.2f} (bound {IMPORT}) "
+        f"{verdict(ours / theirs <= IMPORT)}; {ours * 1e3:.0f} ms."
+    )
     say("memory")
     reader = peak_of_reader(ground.line_file, ground.lines)
     writer = peak_of_writer(ground.line_file, ground.lines)

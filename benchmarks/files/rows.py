@@ -206,7 +206,7 @@ def open_read_close_blocking(ground: Ground, count: int) -> float:
     paths = ground.small_files[:count]
     start = perf_counter()
     for path in paths:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             file.read()
     return perf_counter() - start
 

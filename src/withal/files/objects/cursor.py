@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from io import BytesIO
 from operator import length_hint
-from typing import IO, AnyStr
+from typing import IO, TYPE_CHECKING, AnyStr
 
 from withal.files.calls.cached import MOST
 from withal.files.calls.fairness import AT_HAND, MISS, READ, turns_here
@@ -24,11 +24,13 @@ from withal.files.calls.unended import keep
 from withal.files.objects.buffer import Buffer
 from withal.files.objects.channel import Channel, Positional, Sequential
 from withal.files.objects.early import Early
-from withal.files.objects.entry import Entry
 from withal.files.objects.idle import IDLE, Idle
 from withal.files.objects.mode import Mode
 from withal.files.objects.stride import Stride
 from withal.files.objects.writer import BATCH, LIMIT, Writer
+
+if TYPE_CHECKING:
+    from withal.files.objects.entry import Entry
 
 FIRST = 4 * 1024
 """How much is read ahead after a seek. It doubles with each read that goes on from there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import Future, current_task, get_running_loop
 from typing import Any, final
 
-from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
+from withal._core.events import Event, Observers, Outcome, Step, emit, next_id
 from withal._core.outcome import outcome_of
 from withal._core.scope import current_names
 
@@ -27,12 +27,6 @@ class Entry:
         self._names = current_names()
         self._observers = observers
         self._tell(Step.OPENING)
-
-    @classmethod
-    def begin(cls, name: object) -> Entry | None:
-        """Tell that a file opens, if anybody listens."""
-        observers = current_observers()
-        return cls(str(name), observers) if observers else None
 
     def opened(self) -> None:
         """Tell that it is open."""

@@ -38,12 +38,13 @@ from withal.files.objects.binary import BinaryFile
 from withal.files.objects.channel import Channel, Positional, Sequential
 from withal.files.objects.descriptor import Descriptor
 from withal.files.objects.early import Early, read_early
-from withal.files.objects.entry import Entry
 from withal.files.objects.mode import Mode, check_options, parse, text_encoding
 from withal.files.objects.text import TextFile
 
 if TYPE_CHECKING:
     from _typeshed import OpenBinaryMode, OpenTextMode
+
+    from withal.files.objects.entry import Entry
 
 FileName: TypeAlias = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Opener: TypeAlias = Callable[[Any, int], int]  # of what was given: a name or a descriptor
@@ -301,7 +302,7 @@ class Opening(Telling, Generic[F_co]):
 
     async def _open(self) -> Any:  # F_co
         """Open it in a thread, or before observers."""
-        entry = None if self._is_held else Entry.begin(self._source.file)
+        entry = None if self._is_held else _entry_of(self._source.file)
         try:
             found = None
             if entry is not None:
@@ -317,6 +318,15 @@ class Opening(Telling, Generic[F_co]):
         if entry is not None:
             entry.opened()
         return file
+
+
+def _entry_of(file: FileName) -> Entry | None:
+    """Tell that a file opens, if there are observers."""
+    if not current_observers():
+        return None
+    from withal.files.objects.entry import Entry
+
+    return Entry(str(file), current_observers())
 
 
 def binary_file(
