@@ -280,8 +280,8 @@ async def test_a_needed_resource_cannot_be_released_before_its_users() -> None:
 
 
 def scope_value(scope: Scope, name: str) -> object:
-    assert scope._held is not None
-    return next(each.value for each in scope._held._order if each.name == name)
+    assert scope._state is not None
+    return next(each.value for each in scope._state.resources if each.name == name)
 
 
 def wrong_things() -> list[tuple[Callable[[], object], str]]:

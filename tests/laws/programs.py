@@ -542,16 +542,16 @@ class _Probe:
 
     def __init__(self, witness: Witness, held: Held, spec: Manager) -> None:
         self._witness = witness
-        self._held = held
+        self._state = held
         self._spec = spec
 
     async def __aenter__(self) -> Held:
-        self._witness.opening(self._held)
+        self._witness.opening(self._state)
         await self._spec.opening()
         if self._spec.fails_opening:
             raise self._witness.plant(f"{self._spec.name}, opening")
-        self._witness.opened(self._held)
-        return self._held
+        self._witness.opened(self._state)
+        return self._state
 
     async def __aexit__(
         self,
@@ -559,7 +559,7 @@ class _Probe:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        self._witness.closing(self._held)
+        self._witness.closing(self._state)
         try:
             await self._spec.closing()
             if self._spec.fails_closing:
@@ -569,7 +569,7 @@ class _Probe:
             if self._spec.suppresses:
                 self._witness.dropped(exc)
         finally:
-            self._witness.closed(self._held)
+            self._witness.closed(self._state)
         return self._spec.suppresses
 
 
@@ -820,8 +820,8 @@ class _Run:
         with self._witness.operation(here.record, [element]):
             await here.scope.enter(scope, inline=step.inline)
             self._witness.opened(element)
-        if scope._held is not None:
-            element.task = scope._held.owner()
+        if scope._state is not None:
+            element.task = scope._state.owner()
         self._got(element)
         await self._steps(step.body, _Here(scope, record))
 

@@ -273,7 +273,7 @@ class Witness:
 
     def is_owner(self, record: ScopeRecord) -> bool:
         scope = next(scope for each, scope in self._scopes if each is record)
-        return scope._held is not None and scope._held.is_owned_by(asyncio.current_task())
+        return scope._state is not None and scope._state.is_owned_by(asyncio.current_task())
 
     def is_within(self, record: ScopeRecord, held: Held) -> bool:
         return any(each.element is held for each in record)

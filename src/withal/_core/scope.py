@@ -1,7 +1,7 @@
 """Scopes: the regions of a program that own resources.
 
 Long for its contracts and overloads, which are best read in one place; what they promise is kept
-by `Holdings` and `Declared`.
+by `ScopeState` and `Declared`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,13 @@ from withal._core.resources.direct import Direct, is_direct
 from withal._core.resources.hosted import Host
 from withal._core.resources.inline import Inline
 from withal._core.resources.task import Spawned
-from withal._core.scopes.opening import openable
+from withal._core.scopes.closing import check_closer, close, close_again, close_unowned, waits_for
+from withal._core.scopes.context_variables import changes
+from withal._core.scopes.opening import open_direct, open_together, reject_late_inline
+from withal._core.scopes.release import release
 from withal._core.scopes.snapshot import ScopeSnapshot
-from withal._core.scopes.state import Holdings
+from withal._core.scopes.starting import openable
+from withal._core.scopes.state import ScopeState
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -111,8 +115,8 @@ class Scope(Telling):
 
     __slots__ = (
         "_declared",
-        "_held",
         "_is_held",
+        "_state",
         "_token",
         "close_timeout",
         "name",
@@ -139,22 +143,22 @@ class Scope(Telling):
         self.close_timeout = close_timeout
         self.open_grace = open_grace
         self.parent = parent
-        self._held: Holdings | None = None
+        self._state: ScopeState | None = None
         self._declared: Declared | None = None
         self._token: Token[Scope | None] | None = None
         self._is_held = False
 
     def __repr__(self) -> str:
-        if self._held is None:
+        if self._state is None:
             return f"<Scope {self.name!r} new>"
-        count = len(self._held)
+        count = len(self._state)
         plural = "" if count == 1 else "s"
-        return f"<Scope {self._held.path!r} {self.state}, {count} resource{plural}>"
+        return f"<Scope {self._state.path!r} {self.state}, {count} resource{plural}>"
 
     @property
     def state(self) -> str:
         """``"new"``, ``"open"``, ``"closing"`` or ``"closed"``."""
-        return "new" if self._held is None else self._held.phase.value
+        return "new" if self._state is None else self._state.phase.value
 
     async def __aenter__(self) -> Scope:
         """Open the scope and make it the current one.
@@ -164,15 +168,15 @@ class Scope(Telling):
             ScopeClosedError: the parent that it was given is not open yet, or closed.
             RuntimeError: no asyncio task is running.
         """
-        if self._held is not None:
+        if self._state is not None:
             raise AlreadyEnteredError(self.name)
         around = _holdings_around(self)
-        held = Holdings(self.name, self.close_timeout, self.open_grace, around)
-        self._held = held
-        if held.observers and not self._is_held:
-            held.tell_of_itself()
+        state = ScopeState(self.name, self.close_timeout, self.open_grace, around, close_unowned)
+        self._state = state
+        if state.observers and not self._is_held:
+            state.send_own_events()
         self._token = _current.set(self)
-        held.context = copy_context()
+        state.context = copy_context()
         return self
 
     async def __aexit__(
@@ -191,16 +195,16 @@ class Scope(Telling):
             BaseException: what a resource, a spawned task or a finalizer failed with.
             BaseExceptionGroup: there was more than one such error, or one beside the body's.
         """
-        held = self._held
-        if held is None:
+        state = self._state
+        if state is None:
             return False
-        if held.phase is OPEN:
-            if held.owner() is not current_task():
-                held.check_closer()
-        elif held.phase is CLOSING and held.waits_for(current_task()):
+        if state.phase is OPEN:
+            if state.owner() is not current_task():
+                check_closer(state)
+        elif state.phase is CLOSING and waits_for(state, current_task()):
             return False  # a finalizer closes again what waits for it
         self._leave_context()
-        error = await (held.close(exc) if held.phase is OPEN else held.close_again(exc))
+        error = await (close(state, exc) if state.phase is OPEN else close_again(state, exc))
         if error is not None and error is not exc:
             raise_unchanged(error)
         return exc is not None and error is None
@@ -237,10 +241,10 @@ class Scope(Telling):
             >>> asyncio.run(main())
             disconnected
         """
-        if self._held is None:
+        if self._state is None:
             raise ScopeClosedError(self.name, "new", "")
-        if self._held.phase is CLOSING:
-            self._held.check_closer()
+        if self._state.phase is CLOSING:
+            check_closer(self._state)
         await self.__aexit__(None, None, None)
 
     @overload
@@ -274,26 +278,26 @@ class Scope(Telling):
             RuntimeError: `inline` is asked for by another task than the scope's own.
             BaseException: what the manager raises.
         """
-        held = self._held
-        if held is None or held.phase is not OPEN:
+        state = self._state
+        if state is None or state.phase is not OPEN:
             raise self._not_open(manager)
-        if inline and held.owner() is not _current_task():
-            held.check_loop("open", name or name_of(manager))
+        if inline and state.owner() is not _current_task():
+            state.check_loop("open", name or name_of(manager))
             raise RuntimeError(
                 f"{name or name_of(manager)!r} cannot be entered inline: only the task that "
-                f"entered scope {held.path!r} can do that; leave out inline=True"
+                f"entered scope {state.path!r} can do that; leave out inline=True"
             )
         if not inline and is_direct(manager):
-            return held.open_direct(Direct(held, manager, name))  # type: ignore[no-any-return]
+            return open_direct(state, Direct(state, manager, name))  # type: ignore[no-any-return]
         kind = None
         if isinstance(manager, Telling):
             name, kind = manager.tell_through_its_holder(name)
         if not inline:
-            host = Host(held, manager, name, kind)
-            await held.open_together((host,))
+            host = Host(state, manager, name, kind)
+            await open_together(state, (host,))
             return host.value  # type: ignore[no-any-return]
-        resource = Inline(held, manager, name, kind)
-        within = held.entered_within
+        resource = Inline(state, manager, name, kind)
+        within = state.entered_within
         before = copy_context()
         if resource.observers:
             resource.tell(Step.OPENING)
@@ -305,14 +309,14 @@ class Scope(Telling):
             resource.has_closed(exc)
             raise
         resource.has_opened(value)
-        if held.phase is not OPEN:
-            await held.turn_away(resource)
-        held.add(resource)
-        if held.entered_within > within:
-            held.hold_within(resource, within)
+        if state.phase is not OPEN:
+            await reject_late_inline(state, resource)
+        state.add(resource)
+        if state.entered_within > within:
+            state.note_inline_scopes(resource, within)
         after = copy_context()
         if after != before:
-            held.carry_inline(resource, before, after)
+            state.carry(resource, changes(before, after), to_caller=False)
         return value  # type: ignore[no-any-return]
 
     # What is both, as aiohttp's session is, counts as asynchronous, so those come first.
@@ -376,11 +380,11 @@ class Scope(Telling):
             ScopeClosedError: the scope is not open.
             BaseException: what a manager raises.
         """
-        held = self._holdings("resources")
+        state = self._holdings("resources")
         check_together(managers)
-        hosts = [openable(held, manager) for manager in managers]
+        hosts = [openable(state, manager) for manager in managers]
         if hosts:
-            await held.open_together(hosts)
+            await open_together(state, hosts)
         return tuple(host.value for host in hosts)
 
     @overload
@@ -454,10 +458,10 @@ class Scope(Telling):
             ScopeClosedError: the scope is not open.
             TypeError: it cannot be called.
         """
-        held = self._holdings(name_of(func))
-        held.check_loop("defer", name_of(func))
+        state = self._holdings(name_of(func))
+        state.check_loop("defer", name_of(func))
         check_callable(func)
-        held.add(Callback(held, partial(func, *args, **kwargs), name_of(func)))
+        state.add(Callback(state, partial(func, *args, **kwargs), name_of(func)))
         return func
 
     def spawn(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> Task[T]:
@@ -478,13 +482,13 @@ class Scope(Telling):
                 "scope.spawn(work()) in place of scope.spawn(work)"
             )
         try:
-            held = self._holdings(name or coro.__name__)
-            held.check_loop("spawn", name or coro.__name__)
+            state = self._holdings(name or coro.__name__)
+            state.check_loop("spawn", name or coro.__name__)
         except (ScopeClosedError, RuntimeError):
             coro.close()  # nobody will await it now, and the error says why
             raise
-        spawned = Spawned(held, coro, name)
-        held.add(spawned)
+        spawned = Spawned(state, coro, name)
+        state.add(spawned)
         return spawned.value  # type: ignore[no-any-return]
 
     async def release(self, value: object) -> None:
@@ -502,41 +506,41 @@ class Scope(Telling):
             CloseTimeoutError: its finalizer did not end in time.
             BaseException: what its finalizer raises.
         """
-        if self._held is None:
+        if self._state is None:
             raise ScopeClosedError(self.name, "new", repr(value))
-        await self._held.release(value)
+        await release(self._state, value)
 
     def snapshot(self) -> ScopeSnapshot:
         """Return what the scope and the scopes within it hold now, as frozen data.
 
         ``str()`` of it draws the tree.
         """
-        if self._held is None:
+        if self._state is None:
             return ScopeSnapshot(self.name, "new", (), ())
-        return self._held.snapshot()
+        return self._state.snapshot()
 
-    def _holdings(self, thing: object) -> Holdings:
+    def _holdings(self, thing: object) -> ScopeState:
         """Return what the scope holds, or raise that `thing` cannot be opened in it now."""
-        held = self._held
-        if held is None or held.phase is not OPEN:
+        state = self._state
+        if state is None or state.phase is not OPEN:
             raise self._not_open(thing)
-        return held
+        return state
 
     def _not_open(self, thing: object) -> ScopeClosedError:
-        path = self.name if self._held is None else self._held.path
+        path = self.name if self._state is None else self._state.path
         name = thing if isinstance(thing, str) else name_of(thing)
         return ScopeClosedError(path, self.state, name)
 
     def _declarations(self) -> Declared:
-        assert self._held is not None
+        assert self._state is not None
         if self._declared is None:
             missing: list[Scope] = [self]
             while isinstance(parent := missing[-1].parent, Scope) and parent._declared is None:
                 missing.append(parent)
             around = parent._declared if isinstance(parent, Scope) else None
             for each in reversed(missing):
-                assert each._held is not None
-                around = each._declared = Declared(each._held, around)
+                assert each._state is not None
+                around = each._declared = Declared(each._state, around)
         assert self._declared is not None
         return self._declared
 
@@ -548,25 +552,25 @@ class Scope(Telling):
         self._is_held = True
         return name or self.name, "scope"
 
-    def holdings_for(self, name: str) -> Holdings:
+    def holdings_for(self, name: str) -> ScopeState:
         """Return what is held, for something of this name that is to be held with it.
 
         Raises:
             ScopeClosedError: the scope is not open.
             RuntimeError: it belongs to another event loop.
         """
-        held = self._holdings(name)
-        held.check_loop("open", name)
-        return held
+        state = self._holdings(name)
+        state.check_loop("open", name)
+        return state
 
-    def leave_to_others(self) -> Holdings:
+    def leave_to_others(self) -> ScopeState:
         """Be current no more, and return what is held: it is another thing's that was entered.
 
         What that runs is within this scope, but its body is not.
         """
-        assert self._held is not None
+        assert self._state is not None
         self._leave_context()
-        return self._held
+        return self._state
 
     def _leave_context(self) -> None:
         if self._token is not None:
@@ -592,10 +596,10 @@ def _current_task() -> Task[Any] | None:
 def current_names() -> tuple[str, ...]:
     """Return the names of the scopes that are current here, outermost first."""
     scope = _current.get()
-    return () if scope is None or scope._held is None else scope._held.names
+    return () if scope is None or scope._state is None else scope._state.names
 
 
-def _holdings_around(scope: Scope) -> Holdings | None:
+def _holdings_around(scope: Scope) -> ScopeState | None:
     """Return what the parent of a scope about to be entered holds."""
     parent = scope.parent
     if parent is ...:
@@ -606,6 +610,6 @@ def _holdings_around(scope: Scope) -> Holdings | None:
         scope.parent = parent
     if parent is None:
         return None
-    if parent._held is None or parent._held.phase is CLOSED:
+    if parent._state is None or parent._state.phase is CLOSED:
         raise ScopeClosedError(parent.name, parent.state, scope.name)
-    return parent._held
+    return parent._state

@@ -12,7 +12,8 @@ from withal._core.errors import AlreadyEnteredError
 from withal._core.events import Event, Outcome, Step, emit, next_id
 from withal._core.managers import Telling
 from withal._core.outcome import outcome_of, raise_unchanged
-from withal._core.scopes.closing import Closing
+from withal._core.scopes.closing import begin_closing
+from withal._core.scopes.stages import Closing
 from withal.pools.engine import Engine
 from withal.pools.hosting import Call
 from withal.pools.member import HELD, Member
@@ -105,7 +106,7 @@ class Acquisition(Use, AbstractAsyncContextManager[T], Telling, Generic[T]):
     async def _end(self, member: Member, exc: BaseException | None) -> bool:
         """Give back what may be used again, or close it, and raise what is to be raised."""
         engine = self._engine
-        closing = engine.held.begin_closing(exc)
+        closing = begin_closing(engine.held, exc, current_task())
         reason = _why_not_again(member, exc, engine.clock())
         may_be_reset = member.state is HELD and reason in (None, Reason.CANCELLED)
         if may_be_reset and engine.options.reset is not None:

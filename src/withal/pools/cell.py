@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Future, TimerHandle
+from asyncio import Future, TimerHandle, current_task
 from collections.abc import Callable
 from functools import partial
 from typing import Any, final
@@ -14,8 +14,9 @@ from withal._core.resources.base import OPEN as HOST_OPEN
 from withal._core.resources.base import OPENING as HOST_OPENING
 from withal._core.resources.base import Openable, Resource
 from withal._core.resources.hosted import Host
-from withal._core.scopes.closing import MOMENT, Closing, leave_behind
-from withal._core.scopes.opening import openable
+from withal._core.scopes.closing import begin_closing
+from withal._core.scopes.stages import MOMENT, Closing, leave_behind
+from withal._core.scopes.starting import openable
 from withal.pools.errors import PoolClosedError
 from withal.pools.hosting import OPEN_GRACE, HostKeeper, Told
 from withal.pools.long_uses import warn_of
@@ -113,7 +114,7 @@ class Cell:
             self.sharing.look()
             return False
         held = self.sharing.held
-        closing = held.begin_closing(exc)
+        closing = begin_closing(held, exc, current_task())
         if closes:
             await self._close(closing, exc)
         self.sharing.look()

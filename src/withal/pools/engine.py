@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Future, TimerHandle
+from asyncio import Future, TimerHandle, current_task
 from collections.abc import Callable
 from functools import partial
 from typing import final
@@ -11,9 +11,10 @@ from withal._core.errors import ResourceLostError
 from withal._core.resources.base import OPEN, Phase, Resource
 from withal._core.resources.callback import Callback
 from withal._core.resources.hosted import Host
-from withal._core.scopes.closing import LAST_CALL, MOMENT, Closing
-from withal._core.scopes.opening import openable
-from withal._core.scopes.state import Holdings
+from withal._core.scopes.closing import begin_closing, end_closing
+from withal._core.scopes.stages import LAST_CALL, MOMENT, Closing
+from withal._core.scopes.starting import openable
+from withal._core.scopes.state import ScopeState
 from withal._core.waiting.latch import BATCH, Latch
 from withal.pools.errors import (
     PoolClosedError,
@@ -52,7 +53,7 @@ class Engine:
         resources: the second.
     """
 
-    def __init__(self, options: Options, make: Callable[[], object], held: Holdings) -> None:
+    def __init__(self, options: Options, make: Callable[[], object], held: ScopeState) -> None:
         self.options = options
         self.queue = Queue(options)
         self.held = held
@@ -300,7 +301,7 @@ class Engine:
         self.users.look()
 
     async def _close_alone(self, member: Member, seen: BaseException | None) -> None:
-        closing = self.held.begin_closing(seen)
+        closing = begin_closing(self.held, seen, current_task())
         if self.users.cut:  # the time of the pool is up, and this has a last call
             closing = Closing(self.loop, LAST_CALL - 2 * MOMENT, None, seen)
         await self.close(member, closing)
@@ -308,7 +309,7 @@ class Engine:
         if ending.seen is seen:
             ending.seen = None  # it was for the manager to see, and is no failure of closing
         ending.cancellation = None  # of this task, by a loop that shuts down
-        error = self.held.end_closing(closing, requested=False, own=False)
+        error = end_closing(self.held, closing, requested=False, own=False)
         if error is not None:
             self.resources.keep(error)
 

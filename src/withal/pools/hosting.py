@@ -13,7 +13,7 @@ from inspect import isawaitable
 from typing import Any, final
 
 from withal._core.events import Observers
-from withal._core.resources.base import CLOSED, CLOSING, OPEN, Keeper, Resource
+from withal._core.resources.base import CLOSED, CLOSING, OPEN, Resource, ScopeHandle
 from withal._core.waiting.latch import Latch
 
 OPEN_GRACE = 1.0
@@ -55,7 +55,7 @@ class HostKeeper:
 
     def __init__(
         self,
-        keeper: Keeper,
+        keeper: ScopeHandle,
         lost: Callable[[Resource], None],
         *,
         is_heard: bool = True,
@@ -83,7 +83,7 @@ class HostKeeper:
         """The names of the scopes, outermost first."""
         return self._keeper.names if self._without_scope is None else ()
 
-    def holder_of(self, within: Keeper, /) -> Resource | None:
+    def holder_of(self, within: ScopeHandle, /) -> Resource | None:
         """Return none: no scope is held here."""
         return None
 
@@ -107,7 +107,7 @@ class Call(Resource):
     result: object = None
 
     def __init__(
-        self, keeper: Keeper, what: str, function: Callable[[Any], Any], argument: object
+        self, keeper: ScopeHandle, what: str, function: Callable[[Any], Any], argument: object
     ) -> None:
         super().__init__(keeper, what)
         self._function = function

@@ -10,7 +10,8 @@ from withal._core.causes import is_a
 from withal._core.credentials import text_without_credentials
 from withal._core.errors import ResourceLostError
 from withal._core.scope import Scope
-from withal._core.scopes.state import Holdings
+from withal._core.scopes.closing import close_unowned
+from withal._core.scopes.state import ScopeState
 from withal.pools.errors import PoolClosedError
 from withal.pools.home import Home
 from withal.pools.hosting import OPEN_GRACE
@@ -58,7 +59,7 @@ class Sharing:
         is_closed: there are no new users.
     """
 
-    held: Holdings
+    held: ScopeState
     _home: Home | None = None
 
     def __init__(
@@ -129,7 +130,7 @@ class Sharing:
             if not home.loop.is_closed():
                 home.check()
             self.cells.clear()  # a loop that was not run to its end has left them
-        self.held = Holdings(self.name, self.close_timeout, OPEN_GRACE, None)
+        self.held = ScopeState(self.name, self.close_timeout, OPEN_GRACE, None, close_unowned)
         assert self.context is not None
         self.held.context = self.context
         self._home = Home(repr(self.name), get_running_loop())

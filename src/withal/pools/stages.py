@@ -13,7 +13,7 @@ from typing import Protocol, final
 from withal._core.causes import is_a
 from withal._core.errors import ResourceLostError
 from withal._core.outcome import one_of
-from withal._core.resources.base import CLOSED, CLOSING, Keeper, Resource
+from withal._core.resources.base import CLOSED, CLOSING, Resource, ScopeHandle
 from withal._core.waiting.latch import Latch
 from withal.pools.errors import PoolCloseTimeoutError
 from withal.pools.statistics import Holder
@@ -55,7 +55,7 @@ class Tenant(Protocol):
 class Users(Resource):
     """The uses of a pool: closed when the last has ended."""
 
-    def __init__(self, keeper: Keeper, tenant: Tenant) -> None:
+    def __init__(self, keeper: ScopeHandle, tenant: Tenant) -> None:
         super().__init__(keeper, "users")
         self.observers = ()
         self._tenant = tenant
@@ -103,7 +103,7 @@ class Resources(Resource):
 
     _ended: Latch | None = None
 
-    def __init__(self, keeper: Keeper, tenant: Tenant, name: str) -> None:
+    def __init__(self, keeper: ScopeHandle, tenant: Tenant, name: str) -> None:
         super().__init__(keeper, name)
         self.observers = ()
         self._tenant = tenant

@@ -7,8 +7,9 @@ from types import CodeType
 from typing import Any
 
 from withal._core.errors import ResourceLostError
-from withal._core.scopes.closing import Closing
-from withal._core.scopes.state import Holdings
+from withal._core.scopes.closing import end_closing
+from withal._core.scopes.stages import Closing
+from withal._core.scopes.state import ScopeState
 from withal._core.site import Site
 from withal._core.waiting.cancellation import requests_delivered, take_back
 from withal.pools.statistics import Holder
@@ -84,7 +85,7 @@ class Use:
         task.cancel(f"a resource of {name!r} has died in use")
         return True
 
-    def conclude(self, held: Holdings, closing: Closing, name: str) -> BaseException | None:
+    def conclude(self, held: ScopeState, closing: Closing, name: str) -> BaseException | None:
         """Return what is to be raised at its end.
 
         Args:
@@ -94,8 +95,8 @@ class Use:
         """
         ending = closing.ending
         if not self._has_died or self.task is not current_task() or self.task is None:
-            return held.end_closing(closing, requested=ending.was_cancelled, own=False)
+            return end_closing(held, closing, requested=ending.was_cancelled, own=False)
         if not ending.errors:  # others still use it, or it has suppressed its own death
             ending.fail(ResourceLostError(held.path, name, "open"))
         requested = take_back(self.task, self._baseline, own=True)
-        return held.end_closing(closing, requested=requested, own=True)
+        return end_closing(held, closing, requested=requested, own=True)

@@ -18,7 +18,9 @@ from withal._core.errors import (
 from withal._core.managers import Telling, protocol_of
 from withal._core.resources.base import CLOSING, OPEN, Openable
 from withal._core.resources.hosted import Host
-from withal._core.scopes.state import Holdings
+from withal._core.scopes.opening import open_in_order
+from withal._core.scopes.release import roll_back
+from withal._core.scopes.state import ScopeState
 from withal._core.waiting.latch import Latch
 
 
@@ -27,14 +29,14 @@ class Declared:
     """What of the declared resources a scope has open. It sees those of the scopes around it.
 
     Args:
-        held: what the scope holds.
+        state: what the scope holds.
         around: the same of the scope around it.
     """
 
-    __slots__ = ("_around", "_held", "_open", "_opening", "_overrides")
+    __slots__ = ("_around", "_open", "_opening", "_overrides", "_state")
 
-    def __init__(self, held: Holdings, around: Declared | None) -> None:
-        self._held = held
+    def __init__(self, state: ScopeState, around: Declared | None) -> None:
+        self._state = state
         self._around = around
         self._open: dict[Node, Openable] = {}
         self._opening: dict[Node, _Flight] = {}
@@ -45,7 +47,7 @@ class Declared:
         current = self._overriding(real)
         found = self._find(current)
         if found is not None or self._flight_of(current) is not None:
-            where = self._held.path if found is None else found.keeper.path
+            where = self._state.path if found is None else found.keeper.path
             raise AlreadyOpenError(where, real.name, real.site)
         self._overrides[real] = fake
 
@@ -80,7 +82,7 @@ class Declared:
         except BaseException as error:
             mine = [host for host in opened if not host.was_returned]
             if mine:
-                await self._held.give_back(mine, error)
+                await roll_back(self._state, mine, error)
             raise
 
     async def _open_missing(self, plan: Plan) -> list[Openable]:
@@ -98,7 +100,7 @@ class Declared:
         wait = Wait([node for node in plan.wanted if node in hosts], hosts)
         try:
             with waiting(wait):
-                await self._held.open_in_order(tuple(hosts.values()))
+                await open_in_order(self._state, tuple(hosts.values()))
             self._open.update(hosts)
         finally:
             for node, host in hosts.items():
@@ -110,7 +112,7 @@ class Declared:
         return list(hosts.values())
 
     def _new_host(self, node: Node, sources: dict[str, Openable]) -> Openable:
-        host = Host(self._held, _Declared(node, sources, self._forget), node.name, node.name)
+        host = Host(self._state, _Declared(node, sources, self._forget), node.name, node.name)
         host.use(tuple(sources.values()))
         return host
 
@@ -132,9 +134,9 @@ class Declared:
             DeclarationError: what would be waited for is what makes this very call.
             DependencyCycleError: it waits for that.
         """
-        if not any(each._opening or each._held.releases for each in self._scopes()):
+        if not any(each._opening or each._state.releasing for each in self._scopes()):
             return None
-        latch = Latch(self._held.loop, 1)
+        latch = Latch(self._state.loop, 1)
         for each in plan.resources:
             if each.reused:
                 continue
@@ -151,12 +153,12 @@ class Declared:
                 return wait, latch
         return None
 
-    def _released(self, node: Node) -> tuple[Holdings, Openable] | None:
+    def _released(self, node: Node) -> tuple[ScopeState, Openable] | None:
         """Return the host that is being released, and has not closed yet, and whose it is."""
         for around in self._scopes():
             host = around._open.get(node)
-            if host is not None and around._held.is_releasing(host):
-                return around._held, host
+            if host is not None and around._state.is_releasing(host):
+                return around._state, host
         return None
 
     def _scopes(self) -> Iterator[Declared]:
@@ -171,7 +173,7 @@ class Declared:
         while around is not None:
             host = around._open.get(node)
             # What closes or has died is not built upon.
-            if host is not None and host.phase is around._held.phase is OPEN and not host.lost:
+            if host is not None and host.phase is around._state.phase is OPEN and not host.lost:
                 return host
             around = around._around
         return None
@@ -200,12 +202,12 @@ class Declared:
                 raise cycle(path[path.index(fake) :])
 
     def _check(self, wanted: Sequence[Node]) -> None:
-        held = self._held
-        if wanted and held.phase is not OPEN:
-            raise ScopeClosedError(held.path, held.phase.value, wanted[0].name)
-        if wanted and get_running_loop() is not held.loop:
+        state = self._state
+        if wanted and state.phase is not OPEN:
+            raise ScopeClosedError(state.path, state.phase.value, wanted[0].name)
+        if wanted and get_running_loop() is not state.loop:
             raise RuntimeError(
-                f"cannot open {wanted[0].name!r} ({wanted[0].site}): scope {held.path!r} "
+                f"cannot open {wanted[0].name!r} ({wanted[0].site}): scope {state.path!r} "
                 "belongs to another event loop; open it in the loop that entered the scope"
             )
 

@@ -32,7 +32,7 @@ class Phase(enum.Enum):
 OPENING, OPEN, CLOSING, CLOSED = Phase
 
 
-class Keeper(Protocol):
+class ScopeHandle(Protocol):
     """What a resource needs of the scope that owns it."""
 
     @property
@@ -65,7 +65,7 @@ class Keeper(Protocol):
         """The names of the scopes, outermost first."""
         ...
 
-    def holder_of(self, within: Keeper, /) -> Resource | None:
+    def holder_of(self, within: ScopeHandle, /) -> Resource | None:
         """Return the resource of this scope in whose task another scope is held, if one is."""
 
     def leave(self, need: Resource, /) -> None:
@@ -109,7 +109,7 @@ class Resource:
     _latch: Latch | None = None
     _seen: BaseException | None = None
 
-    def __init__(self, keeper: Keeper, name: str | None) -> None:
+    def __init__(self, keeper: ScopeHandle, name: str | None) -> None:
         self.keeper = keeper
         self.observers = keeper.observers
         self.opening_at = keeper.clock()
@@ -269,7 +269,7 @@ class Managed(Resource):
     _kind: str | None = None
 
     def __init__(
-        self, keeper: Keeper, manager: object, name: str | None, kind: str | None = None
+        self, keeper: ScopeHandle, manager: object, name: str | None, kind: str | None = None
     ) -> None:
         self._enter, self._exit, self.is_async = protocol_of(manager)
         self._manager = manager

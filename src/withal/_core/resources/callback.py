@@ -8,7 +8,7 @@ from inspect import isawaitable
 from typing import Any, final
 
 from withal._core.events import Step
-from withal._core.resources.base import CLOSED, CLOSING, Keeper, Resource
+from withal._core.resources.base import CLOSED, CLOSING, Resource, ScopeHandle
 
 
 @final
@@ -16,7 +16,7 @@ class Callback(Resource):
     """A deferred call. Its task is started only when the time has come."""
 
     def __init__(
-        self, keeper: Keeper, call: Callable[[], Awaitable[object] | object], name: str
+        self, keeper: ScopeHandle, call: Callable[[], Awaitable[object] | object], name: str
     ) -> None:
         super().__init__(keeper, name)
         self._call = call

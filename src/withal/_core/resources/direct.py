@@ -12,7 +12,14 @@ from typing import Any, final
 from withal._core.credentials import text_without_credentials
 from withal._core.events import Step
 from withal._core.managers import GENERATOR_MANAGER
-from withal._core.resources.base import CLOSED, CLOSING, OPEN, Keeper, Openable, running_task_name
+from withal._core.resources.base import (
+    CLOSED,
+    CLOSING,
+    OPEN,
+    Openable,
+    ScopeHandle,
+    running_task_name,
+)
 from withal._core.waiting.latch import Latch
 
 # Libraries whose synchronous managers govern the task that enters them: cancel scopes, timeouts.
@@ -25,7 +32,7 @@ class Direct(Openable):
 
     is_async = False
 
-    def __init__(self, keeper: Keeper, manager: object, name: str | None) -> None:
+    def __init__(self, keeper: ScopeHandle, manager: object, name: str | None) -> None:
         cls: Any = type(manager)
         if cls is GENERATOR_MANAGER:
             super().__init__(keeper, manager, name)  # which may have been entered before

@@ -10,14 +10,16 @@ from withal._core.causes import is_a
 from withal._core.errors import ScopeClosedError
 from withal._core.events import Step
 from withal._core.managers import name_of
-from withal._core.resources.base import OPEN, Keeper, Resource
+from withal._core.resources.base import OPEN, Resource, ScopeHandle
 
 
 @final
 class Spawned(Resource):
     """A task, open from its start to its end."""
 
-    def __init__(self, keeper: Keeper, coro: Coroutine[Any, Any, Any], name: str | None) -> None:
+    def __init__(
+        self, keeper: ScopeHandle, coro: Coroutine[Any, Any, Any], name: str | None
+    ) -> None:
         super().__init__(keeper, name or name_of(coro))
         self.task = keeper.loop.create_task(coro, name=self.name, context=keeper.context.copy())
         if self.observers:

@@ -1,85 +1,108 @@
-"""Starting hosts: side by side, each as soon as what it needs is open."""
+"""Opening in a scope: one resource, or several side by side, all or nothing (law 2)."""
 
 from __future__ import annotations
 
-import types
-from collections import deque
-from collections.abc import Generator, Sequence
-from typing import Any, cast
+from asyncio import CancelledError, current_task, get_running_loop
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
-from withal._core.managers import Telling
-from withal._core.resources.base import Keeper, Openable
-from withal._core.resources.direct import Direct, is_direct
-from withal._core.resources.hosted import Host
-from withal._core.waiting.latch import BATCH, Arrivals, Latch, turn
-
-
-def openable(keeper: Keeper, manager: object) -> Host | Direct:
-    """Return the resource of a manager, with a task of its own where that helps.
-
-    Raises:
-        TypeError: it is no context manager.
-        AlreadyEnteredError: it can be entered only once, and has been.
-    """
-    if is_direct(manager):
-        return Direct(keeper, manager, None)
-    if isinstance(manager, Telling):
-        return Host(keeper, manager, *manager.tell_through_its_holder(None))
-    return Host(keeper, manager, None)
+from withal._core.errors import ResourceLostError, ScopeClosedError
+from withal._core.outcome import raise_unchanged
+from withal._core.resources.base import OPEN, OPENING, Openable
+from withal._core.resources.direct import Direct
+from withal._core.resources.inline import Inline
+from withal._core.scopes.closing import begin_closing, raise_result, requests_seen
+from withal._core.scopes.context_variables import changes
+from withal._core.scopes.starting import start, start_in_order, wait_until_open
+from withal._core.scopes.state import ScopeState
+from withal._core.waiting.latch import Arrivals, Latch
 
 
-@types.coroutine
-def start(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
-    """Start to open these, and wait until all are open or one has failed."""
-    for number, host in enumerate(hosts, 1):
-        host.start(latch)
-        if number % BATCH == 0:
-            yield
-        if latch.missing <= 0:
-            return
-    yield from _until_open(hosts, latch)
+def open_direct(state: ScopeState, direct: Direct) -> Any:
+    """Open what does not wait, and return its value."""
+    if get_running_loop() is not state.loop:
+        raise state.in_another_loop("open", direct.name)
+    direct.open()
+    if direct.error is not None:
+        raise_unchanged(direct.error)
+    state.add(direct)
+    if direct.after != direct.before:
+        state.carry(direct, changes(direct.before, direct.after), to_caller=True)
+    return direct.value
 
 
-def _until_open(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
-    """Wait until all of these, which have been started, are open or one has failed."""
-    yield  # a turn of the loop, after which what need not wait is open
-    if latch.missing > 0:
-        for host in hosts:
-            host.check_started()
-        while latch.missing > 0:
-            yield from latch.waiter()
+async def open_in_order(state: ScopeState, hosts: Sequence[Openable]) -> None:
+    """Open all of these, or none, each as soon as what it needs is open."""
+    if any(need.phase is not OPEN for host in hosts for need in host.needs):
+        await open_together(state, hosts, Arrivals(state.loop, len(hosts)))
+    else:
+        await open_together(state, hosts)
 
 
-wait_until_open = types.coroutine(_until_open)
+async def open_together(
+    state: ScopeState, hosts: Sequence[Openable], latch: Latch | None = None
+) -> None:
+    """Open all of these side by side, or none."""
+    if get_running_loop() is not state.loop:
+        raise state.in_another_loop("open", hosts[0].name)
+    if latch is None:
+        latch = Latch(state.loop, len(hosts))
+    state.in_flight[latch] = hosts
+    floor = requests_seen(state, current_task())
+    failure: BaseException | None = None
+    try:
+        if len(hosts) == 1:
+            hosts[0].start(latch)
+            if latch.missing > 0:
+                await wait_until_open(hosts, latch)
+        elif isinstance(latch, Arrivals):
+            await start_in_order(hosts, latch)
+        else:
+            await start(hosts, latch)
+    except (CancelledError, Exception) as exc:  # a task factory may fail too
+        failure = exc
+    if failure is None and state.adopt(hosts):
+        del state.in_flight[latch]
+        return
+    try:
+        await _abort(state, hosts, failure, floor)
+    finally:
+        del state.in_flight[latch]
+        if state.idle is not None:
+            state.idle.arrive()
 
 
-async def start_in_order(hosts: Sequence[Openable], arrivals: Arrivals) -> None:
-    """Start each when all that it needs of these is open, until all are or one has failed."""
-    dependents: dict[Openable, list[Openable]] = {host: [] for host in hosts}
-    missing: dict[Openable, int] = {}
+async def reject_late_inline(state: ScopeState, resource: Inline) -> NoReturn:
+    """Close what opened inline only when another task had closed the scope (law 9)."""
+    error = ScopeClosedError(state.path, state.phase.value, resource.name)
+    closing = begin_closing(state, error, current_task())
+    closing.ending.insists = True
+    rest = closing.stage((resource,))
+    if rest is not None:
+        await rest
+    raise_result(state, closing)
+    raise AssertionError("unreachable: there is no error to raise")
+
+
+async def _abort(
+    state: ScopeState, hosts: Sequence[Openable], failure: BaseException | None, floor: int
+) -> NoReturn:
+    """Close again what of these has opened, and raise why they are not all open."""
+    name = hosts[0].name
+    hosts = [host for host in hosts if host.task is not None or host.phase is not OPENING]
     for host in hosts:
-        own = [need for need in host.needs if isinstance(need, Openable) and need in dependents]
-        missing[host] = len(own)
-        for need in own:
-            dependents[need].append(host)
-    ready = deque(host for host in hosts if not missing[host])
-    while arrivals.missing > 0:
-        await _start_ready(ready, arrivals)
-        await arrivals.wait()
-        for host in cast("list[Openable]", arrivals.take()):
-            for dependent in dependents[host]:
-                missing[dependent] -= 1
-                if not missing[dependent]:
-                    ready.append(dependent)
-
-
-async def _start_ready(ready: deque[Openable], arrivals: Arrivals) -> None:
-    """Start what is ready, some at a time, and look whether each has really begun."""
-    while ready and arrivals.missing > 0:
-        batch = [ready.popleft() for _ in range(min(BATCH, len(ready)))]
-        for host in batch:
-            if arrivals.missing > 0:
-                host.start(arrivals)
-        await turn()
-        for host in batch:
-            host.check_started()
+        host.check_started()
+    cause = failure
+    if cause is None:
+        cause = next((host.error for host in hosts if host.error is not None), None)
+    if cause is None and state.phase is not OPEN:
+        cause = ScopeClosedError(state.path, state.phase.value, name)
+    lost = next((host for host in hosts if host.lost), None)
+    closing = begin_closing(state, cause, current_task())
+    closing.floor = floor
+    await closing.give_up(hosts, state.open_grace)
+    if lost is not None and closing.ending.is_ok:
+        # It died and has suppressed its own death, as an expired anyio scope does.
+        closing.ending.fail(ResourceLostError(state.path, lost.name, "opening"))
+    raise_result(state, closing)
+    raise AssertionError(f"unreachable: there is no reason why {name!r} did not open")

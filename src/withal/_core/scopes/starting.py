@@ -1,0 +1,85 @@
+"""Starting hosts: side by side, each as soon as what it needs is open."""
+
+from __future__ import annotations
+
+import types
+from collections import deque
+from collections.abc import Generator, Sequence
+from typing import Any, cast
+
+from withal._core.managers import Telling
+from withal._core.resources.base import Openable, ScopeHandle
+from withal._core.resources.direct import Direct, is_direct
+from withal._core.resources.hosted import Host
+from withal._core.waiting.latch import BATCH, Arrivals, Latch, turn
+
+
+def openable(keeper: ScopeHandle, manager: object) -> Host | Direct:
+    """Return the resource of a manager, with a task of its own where that helps.
+
+    Raises:
+        TypeError: it is no context manager.
+        AlreadyEnteredError: it can be entered only once, and has been.
+    """
+    if is_direct(manager):
+        return Direct(keeper, manager, None)
+    if isinstance(manager, Telling):
+        return Host(keeper, manager, *manager.tell_through_its_holder(None))
+    return Host(keeper, manager, None)
+
+
+@types.coroutine
+def start(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
+    """Start to open these, and wait until all are open or one has failed."""
+    for number, host in enumerate(hosts, 1):
+        host.start(latch)
+        if number % BATCH == 0:
+            yield
+        if latch.missing <= 0:
+            return
+    yield from _until_open(hosts, latch)
+
+
+def _until_open(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
+    """Wait until all of these, which have been started, are open or one has failed."""
+    yield  # a turn of the loop, after which what need not wait is open
+    if latch.missing > 0:
+        for host in hosts:
+            host.check_started()
+        while latch.missing > 0:
+            yield from latch.waiter()
+
+
+wait_until_open = types.coroutine(_until_open)
+
+
+async def start_in_order(hosts: Sequence[Openable], arrivals: Arrivals) -> None:
+    """Start each when all that it needs of these is open, until all are or one has failed."""
+    dependents: dict[Openable, list[Openable]] = {host: [] for host in hosts}
+    missing: dict[Openable, int] = {}
+    for host in hosts:
+        own = [need for need in host.needs if isinstance(need, Openable) and need in dependents]
+        missing[host] = len(own)
+        for need in own:
+            dependents[need].append(host)
+    ready = deque(host for host in hosts if not missing[host])
+    while arrivals.missing > 0:
+        await _start_ready(ready, arrivals)
+        await arrivals.wait()
+        for host in cast("list[Openable]", arrivals.take()):
+            for dependent in dependents[host]:
+                missing[dependent] -= 1
+                if not missing[dependent]:
+                    ready.append(dependent)
+
+
+async def _start_ready(ready: deque[Openable], arrivals: Arrivals) -> None:
+    """Start what is ready, some at a time, and look whether each has really begun."""
+    while ready and arrivals.missing > 0:
+        batch = [ready.popleft() for _ in range(min(BATCH, len(ready)))]
+        for host in batch:
+            if arrivals.missing > 0:
+                host.start(arrivals)
+        await turn()
+        for host in batch:
+            host.check_started()
