@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-track bench-report compare corpus clean
+.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-track bench-report compare corpus clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,12 +34,21 @@ $(VENV)/.installed-dev: $(BIN)/python pyproject.toml
 demo: $(VENV)/.installed ## download 200 files from a server that misbehaves, and account for everything opened
 	$(BIN)/withal demo
 
-test: $(VENV)/.installed-test ## run the tests
+test: $(VENV)/.installed-test ## run the tests, but for the slow ones
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.installed-test ## run the slow tests
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-both: $(VENV)/.installed-test ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+quick: $(VENV)/.installed-test ## run the fast tests of what has changed since main
+	$(BIN)/python -m tests.of_changes $(PYTEST_ARGS)
+
 export WITHAL_PYTHONS
-test-all: ## run the tests, audits going further, on each CPython 3.11 to 3.15
-	@PYTEST_ARGS='$(PYTEST_ARGS)' ./tests/on_each_python
+test-all: ## run all tests, audits going further, on each CPython 3.11 to 3.15
+	@PYTEST_ARGS='$(PYTEST_ARGS)' ./tests/on_each_python test-both
 
 test-nightly-all: ## run the random programs of test-nightly on each CPython 3.11 to 3.15
 	@PYTEST_ARGS='$(PYTEST_ARGS)' ./tests/on_each_python test-nightly

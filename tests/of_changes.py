@@ -1,0 +1,77 @@
+"""Runs the fast tests of what has changed since `main`: ``python -m tests.of_changes``.
+
+These are the tests that have changed, and for each changed module of ``src`` the folder of tests
+that mirrors its package. Arguments are handed on to pytest.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TESTS = Path("tests")
+
+
+def changed_files() -> list[Path]:
+    """Return what differs from `main`, and what git does not know yet."""
+    since = "main" if _git("rev-parse", "--abbrev-ref", "HEAD") != ["main"] else "HEAD"
+    differing = _git("diff", "--name-only", since)
+    return [Path(each) for each in (*differing, *_git("ls-files", "-o", "--exclude-standard"))]
+
+
+def tests_of(changed: Iterable[Path]) -> Iterator[Path]:
+    """Yield the test files and folders for these files, as far as they exist."""
+    for path in changed:
+        if path.parts[0] == "tests":
+            found = path if path.name.startswith("test_") else path.parent
+        elif path.parts[:2] == ("src", "withal"):
+            found = _mirror_of(path)
+        elif path.parts[0] == "src":
+            found = TESTS / "test_pytest_plugin.py"
+        elif path.suffix == ".md":
+            found = TESTS / "test_docs.py"
+        else:
+            continue
+        if (ROOT / found).exists() and found != TESTS:
+            yield found
+
+
+def _mirror_of(path: Path) -> Path:
+    """Return the test file of a module, or the folder of tests of its package."""
+    inside = path.relative_to("src/withal")
+    package = "core" if inside.parts[0] == "_core" else inside.parts[0]
+    if package == "tracking":
+        package = "track"
+    own = TESTS / package / f"test_{inside.stem}.py"
+    if (ROOT / own).exists():
+        return own
+    folder = TESTS / package
+    return folder if (ROOT / folder).is_dir() else TESTS / f"test_{inside.stem}.py"
+
+
+def _git(*args: str) -> list[str]:
+    done = subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def main() -> int:
+    """Run the tests, and return pytest's exit status."""
+    found = sorted(set(map(str, tests_of(changed_files()))))
+    if not found:
+        print("nothing that is tested has changed since main")
+        return 0
+    always = (
+        [str(TESTS / "test_layers.py")]
+        if any(each != "tests/test_docs.py" for each in found)
+        else []
+    )
+    return int(pytest.main(["-q", "-m", "not slow", *always, *found, *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
