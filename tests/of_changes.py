@@ -24,7 +24,7 @@ def changed_files() -> list[Path]:
     return [Path(each) for each in (*differing, *_git("ls-files", "-o", "--exclude-standard"))]
 
 
-def tests_of(changed: Iterable[Path]) -> Iterator[Path]:
+def mirrors_of(changed: Iterable[Path]) -> Iterator[Path]:
     """Yield the test files and folders for these files, as far as they exist."""
     for path in changed:
         if path.parts[0] == "tests":
@@ -62,7 +62,7 @@ def _git(*args: str) -> list[str]:
 def main() -> int:
     """Run the tests, and return pytest's exit status."""
     changed = changed_files()
-    found = sorted(set(map(str, tests_of(changed))))
+    found = sorted(set(map(str, mirrors_of(changed))))
     if any(path.parts[0] == "src" for path in changed):
         found.append(str(TESTS / "test_layers.py"))
     if not found:

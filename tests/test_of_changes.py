@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.of_changes import tests_of
+from tests.of_changes import mirrors_of
 
 
 @pytest.mark.parametrize(
@@ -24,4 +24,4 @@ from tests.of_changes import tests_of
     ],
 )
 def test_a_changed_file_is_tested_by_what_mirrors_it(changed: str, run: list[str]) -> None:
-    assert [str(each) for each in tests_of([Path(changed)])] == run
+    assert [str(each) for each in mirrors_of([Path(changed)])] == run
