@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-track bench-report compare corpus clean
+.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-pools bench-track bench-report compare corpus clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -80,6 +80,9 @@ bench-track: $(VENV)/.installed-test ## measure what tracking costs
 
 bench-files: $(VENV)/.installed-compare ## measure files on the disk, tmpfs and overlay against seven libraries and blocking calls
 	$(BIN)/python -m benchmarks.files $(BENCH_ARGS)
+
+bench-pools: $(VENV)/.installed-test ## measure pools beside those of asyncpg and psycopg, on nothing and on PostgreSQL
+	$(BIN)/python -m benchmarks.pools
 
 bench-report: $(VENV)/.installed-test ## measure what the reports of an audit cost, and how fast a browser opens the page
 	$(BIN)/python -m benchmarks.audit_report

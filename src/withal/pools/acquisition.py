@@ -12,7 +12,7 @@ from withal._core.errors import AlreadyEnteredError
 from withal._core.events import Event, Outcome, Step, emit, next_id
 from withal._core.managers import Telling
 from withal._core.outcome import outcome_of, raise_unchanged
-from withal._core.scopes.closing import begin_closing
+from withal._core.scopes.closing import begin_closing, requests_seen
 from withal._core.scopes.stages import Closing
 from withal.pools.engine import Engine
 from withal.pools.hosting import Call
@@ -106,37 +106,46 @@ class Acquisition(Use, AbstractAsyncContextManager[T], Telling, Generic[T]):
     async def _end(self, member: Member, exc: BaseException | None) -> bool:
         """Give back what may be used again, or close it, and raise what is to be raised."""
         engine = self._engine
-        closing = begin_closing(engine.held, exc, current_task())
+        floor = requests_seen(engine.held, current_task(), exc)
         reason = _why_not_again(member, exc, engine.clock())
-        may_be_reset = member.state is HELD and reason in (None, Reason.CANCELLED)
-        if may_be_reset and engine.options.reset is not None:
-            reason = await self._reset(member, closing)
-        if member.state is not HELD:
-            pass  # the time of the pool was up, and it has closed this
-        elif reason is None:
-            engine.give_back(member)
-        else:
-            engine.queue.retire(member, reason)
-            engine.users.look()
-            await engine.close(member, closing)
-        error = self.conclude(engine.held, closing, engine.options.name)
+        call = cancellation = None
+        if engine.options.reset is not None and reason in _MAY_BE_RESET and member.state is HELD:
+            call = Call(engine.silent, f"reset of {self._name}", engine.options.reset, member.value)
+            cancellation = await call.run(engine.options.close_timeout)
+            reason = _why_not_again(member, None, engine.clock()) if call.is_good else Reason.RESET
+        closing = None
+        if exc is not None or reason is not None or cancellation is not None:
+            closing = begin_closing(engine.held, exc, current_task())
+            closing.floor = floor
+            closing.ending.interrupted(cancellation)
+            if call is not None:
+                call.report_to(closing)
+        if member.state is HELD:  # else the time of the pool was up, and it has closed this
+            await self._give_up(member, reason, closing)
+        error = None
+        if closing is not None or self.has_died:
+            closing = closing or begin_closing(engine.held, None, current_task())
+            error = self.conclude(engine.held, closing, self._name)
         if self._observers:
             self._tell(Step.CLOSED, outcome_of(error))
         if error is not None and error is not exc:
             raise_unchanged(error)
         return exc is not None and error is None
 
-    async def _reset(self, member: Member, closing: Closing) -> Reason | None:
-        """Have it reset, through cancellations; return why it cannot be used again, if so."""
-        options = self._engine.options
-        assert options.reset is not None
-        call = Call(self._engine.silent, f"reset of {options.name}", options.reset, member.value)
-        rest = closing.stage((call,))
-        if rest is not None:
-            await rest
-        if not call.is_good:
-            return Reason.RESET
-        return _why_not_again(member, None, self._engine.clock())
+    async def _give_up(
+        self, member: Member, reason: Reason | None, closing: Closing | None
+    ) -> None:
+        engine = self._engine
+        if reason is None or closing is None:
+            engine.give_back(member)
+        else:
+            engine.queue.retire(member, reason)
+            engine.users.look()
+            await engine.close(member, closing)
+
+    @property
+    def _name(self) -> str:
+        return self._engine.options.name
 
     def _tell(self, step: Step, outcome: Outcome | None = None) -> None:
         engine = self._engine
@@ -152,6 +161,9 @@ class Acquisition(Use, AbstractAsyncContextManager[T], Telling, Generic[T]):
             outcome,
         )
         emit(self._observers, event)
+
+
+_MAY_BE_RESET = (None, Reason.CANCELLED)
 
 
 def _why_not_again(member: Member, exc: BaseException | None, now: float) -> Reason | None:

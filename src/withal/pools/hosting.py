@@ -7,13 +7,14 @@ function is called in place of waking a task.
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, CancelledError, Task
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import Context
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from typing import Any, final
 
 from withal._core.events import Observers
 from withal._core.resources.base import CLOSED, CLOSING, OPEN, Resource, ScopeHandle
+from withal._core.scopes.stages import MOMENT, Closing, leave_behind
 from withal._core.waiting.latch import Latch
 
 OPEN_GRACE = 1.0
@@ -96,9 +97,9 @@ class HostKeeper:
 
 @final
 class Call(Resource):
-    """A call of a user's function with a resource, in a task that no user's cancellation reaches.
+    """A call of a user's function with a resource, which no user's cancellation reaches.
 
-    It is made when this closes, as with a callback, and has the time that closing has.
+    It is made when this closes, as with a callback: what is to be awaited in a task of its own.
 
     Attributes:
         result: what it has returned.
@@ -129,23 +130,58 @@ class Call(Resource):
             and self.result is not False
         )
 
+    async def run(self, seconds: float) -> CancelledError | None:
+        """Have the call made, through cancellations; return the first of these.
+
+        After so many seconds it is cancelled, and if it does not end then, left behind.
+        """
+        loop = self.keeper.loop
+        done = Latch(loop, 1)
+        self.close_nowait(None, done)
+        if not done.is_shut():
+            return None
+        cancellation = await done.join(loop.time() + seconds)
+        if done.is_shut():
+            self.overdue = True
+            ended = Latch(loop, 1)
+            self.cancel(ended)
+            again = await ended.join(loop.time() + MOMENT)
+            cancellation = cancellation or again
+            if self.phase is not CLOSED:
+                leave_behind(self)
+        return cancellation
+
+    def report_to(self, closing: Closing) -> None:
+        """Add to a closing what the call has failed with, or that it was late."""
+        if self.overdue:
+            closing.overdue += (self,)
+            if self.phase is not CLOSED:
+                closing.abandoned += (self,)
+        if self.error is not None:
+            closing.ending.fail(self.error)
+
     def _begin_close(self) -> None:
         self.phase = CLOSING
-        run = self._run()
         try:
-            context = self.keeper.context.copy()
-            self.task = self.keeper.loop.create_task(run, name=self.name, context=context)
-        except BaseException as exc:  # of a task factory
-            run.close()
+            result = self._function(self._argument)
+            if isawaitable(result):
+                run = result if iscoroutine(result) else _awaiting(result)
+                context = self.keeper.context.copy()
+                self.task = self.keeper.loop.create_task(run, name=self.name, context=context)
+                self.task.add_done_callback(self._has_ended)
+                return
+        except BaseException as exc:  # carried to whoever hears of it
             self.has_closed(exc)
         else:
-            self.task.add_done_callback(self._has_ended)
-
-    async def _run(self) -> None:
-        result = self._function(self._argument)
-        if isawaitable(result):
-            result = await result
-        self.result = result
+            self.result = result
+            self.has_closed(None)
 
     def _has_ended(self, task: Task[Any]) -> None:
-        self.has_closed(CancelledError() if task.cancelled() else task.exception())
+        error = CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            self.result = task.result()
+        self.has_closed(error)
+
+
+async def _awaiting(awaitable: Awaitable[object]) -> object:
+    return await awaitable
