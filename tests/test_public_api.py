@@ -188,3 +188,11 @@ def test_importing_withal_is_light() -> None:
 
 def test_the_package_is_marked_as_typed() -> None:
     assert (Path(inspect.getfile(withal)).parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize("facade", FACADES)
+def test_a_traceback_names_an_error_as_the_facade_that_exports_it(facade: str) -> None:
+    """An error of the core that another facade exports as well is the core's."""
+    for name, thing in exported(importlib.import_module(facade)).items():
+        if isinstance(thing, type) and issubclass(thing, BaseException):
+            assert thing.__module__ in {facade, "withal"}, name

@@ -14,6 +14,8 @@ class WithalError(Exception):
     is and is not wrapped.
     """
 
+    __module__ = "withal"
+
 
 @final
 class ScopeClosedError(WithalError):
@@ -27,6 +29,8 @@ class ScopeClosedError(WithalError):
         resource: the name of what was to be opened, or was in use; empty where the scope itself
             was to be closed.
     """
+
+    __module__ = "withal"
 
     def __init__(self, scope: str, state: str, resource: str) -> None:
         self.scope = scope
@@ -65,6 +69,8 @@ class CloseTimeoutError(WithalError):
         hurried: whether closing was cut short, since the program had to end: under `withal.run`,
             after a second signal, or when its own `close_timeout` had passed after the first.
     """
+
+    __module__ = "withal"
 
     def __init__(
         self,
@@ -106,6 +112,8 @@ class ResourceLostError(WithalError):
         phase: ``"opening"``, ``"open"`` or ``"closing"``.
     """
 
+    __module__ = "withal"
+
     def __init__(self, scope: str, resource: str, phase: str) -> None:
         self.scope = scope
         self.resource = resource
@@ -128,6 +136,8 @@ class AlreadyEnteredError(WithalError):
         resource: its name.
     """
 
+    __module__ = "withal"
+
     def __init__(self, resource: str) -> None:
         self.resource = resource
         super().__init__(resource)
@@ -147,6 +157,8 @@ class NotOpenError(WithalError, LookupError):
         scope: the scope's path.
         resource: how the value given looks.
     """
+
+    __module__ = "withal"
 
     def __init__(self, scope: str, resource: str) -> None:
         self.scope = scope
@@ -170,6 +182,8 @@ class DeclarationError(WithalError):
         problem: what is wrong with it, and what to do.
     """
 
+    __module__ = "withal"
+
     def __init__(self, resource: str, site: str, problem: str) -> None:
         self.resource = resource
         self.site = site
@@ -188,6 +202,8 @@ class DependencyCycleError(WithalError):
         path: the names around the circle; the first is the last too.
         sites: where each of them was declared.
     """
+
+    __module__ = "withal"
 
     def __init__(self, path: tuple[str, ...], sites: tuple[str, ...]) -> None:
         self.path = path
@@ -212,6 +228,8 @@ class AlreadyOpenError(WithalError):
         site: the file and line where it was declared.
     """
 
+    __module__ = "withal"
+
     def __init__(self, scope: str, resource: str, site: str) -> None:
         self.scope = scope
         self.resource = resource
@@ -234,6 +252,8 @@ class StillNeededError(WithalError):
         resource: its name.
         users: the names of those that need it.
     """
+
+    __module__ = "withal"
 
     def __init__(self, scope: str, resource: str, users: tuple[str, ...]) -> None:
         self.scope = scope

@@ -21,6 +21,8 @@ from withal.audit.scenario import ScenarioError
 class InjectedError(WithalError, OSError):
     """Stands for a peer or a disk that fails: what an audit puts in the place of a result."""
 
+    __module__ = "withal.audit"
+
     def __init__(self) -> None:
         super().__init__(errno.EIO, "an audit had this fail")
 

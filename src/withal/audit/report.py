@@ -18,6 +18,8 @@ class AuditError(WithalError, AssertionError):
         report: what the audit has to say.
     """
 
+    __module__ = "withal.audit"
+
     def __init__(self, report: Report) -> None:
         self.report = report
         super().__init__(report)

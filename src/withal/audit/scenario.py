@@ -27,6 +27,8 @@ class ScenarioError(WithalError):
         problem: what is wrong with it, and what to do.
     """
 
+    __module__ = "withal.audit"
+
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(problem)

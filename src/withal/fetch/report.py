@@ -24,6 +24,8 @@ class FetchError(WithalError):
         attempts: how often it was tried: 0 if it was never requested.
     """
 
+    __module__ = "withal.fetch"
+
     def __init__(self, url: str, reason: str, attempts: int) -> None:
         self.url = url
         self.reason = reason

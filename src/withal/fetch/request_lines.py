@@ -29,6 +29,8 @@ class RequestLineError(WithalError):
         reason: what is wrong with it.
     """
 
+    __module__ = "withal.fetch"
+
     def __init__(self, number: int, reason: str) -> None:
         self.number = number
         self.reason = text_without_credentials(reason)

@@ -52,6 +52,8 @@ class NotPublicError(WithalError, OSError):
         address: the address, in text.
     """
 
+    __module__ = "withal.http"
+
     def __init__(self, address: str) -> None:
         self.address = address
         # The text is the same for all addresses of a host: aiohttp then raises one error for all.

@@ -20,6 +20,8 @@ class LeaseLostError(WithalError):
         reason: why it was lost.
     """
 
+    __module__ = "withal.lease"
+
     def __init__(self, name: str, token: int, reason: str) -> None:
         self.name = name
         self.token = token
@@ -43,6 +45,8 @@ class LeaseTimeoutError(WithalError, TimeoutError):
         reason: who holds it, or why it was not granted.
         ahead: how many waiters were ahead of this one.
     """
+
+    __module__ = "withal.lease"
 
     def __init__(self, name: str, timeout: float, reason: str, ahead: int) -> None:
         self.name = name
@@ -73,6 +77,8 @@ class LeaseDeadlockError(WithalError, RuntimeError):
         line: the file and line where the task asked for it first.
     """
 
+    __module__ = "withal.lease"
+
     def __init__(self, name: str, task: str, line: str) -> None:
         self.name = name
         self.task = task
@@ -96,6 +102,8 @@ class LeaseServerError(WithalError):
         server: the server, without credentials, or the folder.
         problem: what is wrong, and what to do.
     """
+
+    __module__ = "withal.lease"
 
     def __init__(self, server: str, problem: str) -> None:
         self.server = text_without_credentials(server)

@@ -22,6 +22,8 @@ class PoolClosedError(WithalError):
         state: ``"new"``, ``"closing"`` or ``"closed"``.
     """
 
+    __module__ = "withal.pools"
+
     def __init__(self, pool: str, state: str) -> None:
         self.pool = pool
         self.state = state
@@ -49,6 +51,8 @@ class PoolTimeoutError(WithalError, TimeoutError):
         holders: who holds them, the longest first.
         preparing: how many were being opened, checked, reset or closed.
     """
+
+    __module__ = "withal.pools"
 
     def __init__(
         self, pool: str, timeout: float, size: int, holders: tuple[Holder, ...], preparing: int
@@ -79,6 +83,8 @@ class PoolFullError(WithalError):
         holders: who holds the resources, the longest first.
     """
 
+    __module__ = "withal.pools"
+
     def __init__(self, pool: str, max_waiting: int, holders: tuple[Holder, ...]) -> None:
         self.pool = pool
         self.max_waiting = max_waiting
@@ -103,6 +109,8 @@ class PoolDeadlockError(WithalError):
         site: where it has asked for one more.
         holders: where it has acquired those that it holds.
     """
+
+    __module__ = "withal.pools"
 
     def __init__(self, pool: str, task: str, site: str, holders: tuple[Holder, ...]) -> None:
         self.pool = pool
@@ -131,6 +139,8 @@ class PoolCloseTimeoutError(CloseTimeoutError):
     Attributes:
         holders: who held them, the longest first.
     """
+
+    __module__ = "withal.pools"
 
     def __init__(
         self,
@@ -161,6 +171,8 @@ class NotHeldError(WithalError, LookupError):
         resource: how the value given looks.
     """
 
+    __module__ = "withal.pools"
+
     def __init__(self, pool: str, resource: str) -> None:
         self.pool = pool
         self.resource = resource
@@ -176,6 +188,8 @@ class NotHeldError(WithalError, LookupError):
 @final
 class HeldTooLongWarning(UserWarning):
     """A resource has been held for longer than the pool's `held_too_long`."""
+
+    __module__ = "withal.pools"
 
 
 def _listed(holders: Sequence[Holder]) -> str:

@@ -19,6 +19,8 @@ class DeadlockError(WithalError):
         waiting: for each task its name and where it waits, as one text.
     """
 
+    __module__ = "withal.testing"
+
     def __init__(self, time: float, waiting: tuple[str, ...]) -> None:
         self.time = time
         self.waiting = waiting

@@ -36,6 +36,8 @@ class OutOfStepError(WithalError):
         advice: what to do.
     """
 
+    __module__ = "withal.testing"
+
     def __init__(self, resource: str, step: str, state: str, advice: str) -> None:
         self.resource = resource
         self.step = step

@@ -61,6 +61,8 @@ class ManagerCheckError(WithalError):
         findings: what is wrong, in the order of finding.
     """
 
+    __module__ = "withal.testing"
+
     def __init__(self, manager: str, findings: tuple[Finding, ...]) -> None:
         self.manager = manager
         self.findings = findings
