@@ -56,8 +56,8 @@ test-nightly-all: ## run the random programs of test-nightly on each CPython 3.1
 bench-all: ## measure what scopes cost on each CPython 3.11 to 3.15
 	@./tests/on_each_python bench
 
-test-nightly: $(VENV)/.installed-test ## run 20000 random programs against every law, and 20000 schedules of leases
-	WITHAL_PROGRAMS=20000 WITHAL_LEASE_SCHEDULES=20000 $(BIN)/python -m pytest tests/laws/test_random_programs.py tests/lease/test_schedules.py $(PYTEST_ARGS)
+test-nightly: $(VENV)/.installed-test ## run 20000 random programs against every law, 20000 schedules of leases, and chaos
+	WITHAL_PROGRAMS=20000 WITHAL_LEASE_SCHEDULES=20000 WITHAL_LEASE_CHAOS=120 $(BIN)/python -m pytest tests/laws/test_random_programs.py tests/lease/test_schedules.py tests/lease/test_chaos.py $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev ## lint and type-check
 	$(BIN)/ruff check .
