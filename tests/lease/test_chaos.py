@@ -85,15 +85,22 @@ class Chaos:
             worker = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=errors)
         self.workers.append(worker)
 
+    def _victim(self) -> asyncio.subprocess.Process:
+        """Return the process that holds the lease now, two times of three, or any."""
+        last = [entry for entry in self.log() if entry.what in ("enter", "leave")][-1:]
+        holders = [each for each in self.workers if last and each.pid == last[0].process]
+        return random.choice(holders if holders and random.random() < 2 / 3 else self.workers)
+
     async def kill_worker(self) -> None:
-        worker = self.workers.pop(random.randrange(len(self.workers)))
+        worker = self._victim()
+        self.workers.remove(worker)
         worker.kill()
         self.kills[worker.pid] = time.monotonic()
         await worker.wait()
         await self.start_worker()
 
     async def stop_worker(self) -> None:
-        worker = random.choice(self.workers)
+        worker = self._victim()
         start = time.monotonic()
         worker.send_signal(signal.SIGSTOP)
         await asyncio.sleep(random.uniform(0.1, 2 * TTL))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeAlias, final
@@ -66,7 +66,7 @@ class Connection(Protocol):
         ...
 
 
-Connect: TypeAlias = Callable[[str], Awaitable[Connection]]
+Connect: TypeAlias = Callable[[str], Coroutine[Any, Any, Connection]]
 
 
 @contextmanager
@@ -208,6 +208,7 @@ class _Psycopg:
             except asyncio.CancelledError:
                 self._shut_down()
                 query_task.add_done_callback(_forget)
+                await asyncio.wait((query_task,), timeout=_CLOSE_LIMIT)
                 raise
             return query_task.result()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from withal._core.errors import AlreadyEnteredError
+from withal._core.scope import Scope
 from withal._core.site import site_of
 from withal.lease.clock import ClockOf, LoopClock
 from withal.lease.errors import LeaseServerError
@@ -36,7 +38,9 @@ class Leases:
         if self._kept is not None:
             raise AlreadyEnteredError(repr(self))
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._backend.connected())
+            self._kept = stack
+            scope = await stack.enter_async_context(self._scope())
+            await scope.enter(self._backend.connected(), name="connections")
             self._kept = stack.pop_all()
         return self
 
@@ -45,10 +49,14 @@ class Leases:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool | None:
         kept, self._kept = self._kept, None
         assert kept is not None
-        await kept.aclose()
+        return await kept.__aexit__(exc_type, exc, traceback)
+
+    def _scope(self) -> Scope:
+        """Return a scope for connections: they close although the caller is cancelled meanwhile."""
+        return Scope(type(self).__name__, open_grace=0.0)
 
     def hold(self, name: str, *, ttl: float = 30.0, timeout: float | None = None) -> Hold:
         """Hold a lease while the block runs: ``async with leases.hold("nightly") as lease``.
@@ -92,9 +100,15 @@ class Leases:
         Raises:
             LeaseServerError: if the server cannot be reached, or refuses to serve.
         """
-        try:
-            async with self._backend.connected():
-                return await self._backend.holders()
-        except Unreachable as error:
-            problem = f"cannot ask who holds what: {error}"
-            raise LeaseServerError(self._backend.server, problem) from error.__cause__
+        async with self._scope() as scope:
+            return await scope.enter(self._look(), name="holders")
+
+    @asynccontextmanager
+    async def _look(self) -> AsyncGenerator[tuple[Holder, ...]]:
+        async with self._backend.connected():
+            try:
+                found = await self._backend.holders()
+            except Unreachable as error:
+                problem = f"cannot ask who holds what: {error}"
+                raise LeaseServerError(self._backend.server, problem) from error.__cause__
+            yield found

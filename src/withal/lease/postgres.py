@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import final
+from typing import Any, final
 
 from withal._core.credentials import text_without_credentials, url_without_credentials
 from withal.lease import postgres_sql as sql
@@ -21,6 +21,8 @@ from withal.lease.protocol import Granted, Holder, Owner, Refused, Request, Unre
 _logger = logging.getLogger("withal")
 
 _CONNECTIONS = 4  # that one process has at most, besides the one that listens
+
+_OPENING_GRACE = 0.5  # seconds that an opening gets which nobody waits for any more
 
 _UNDEFINED = {"42P01", "42883"}  # a table, a function
 _NO_RIGHT = "42501"
@@ -192,9 +194,7 @@ class _Link:
     async def _connection(self) -> AsyncGenerator[Connection]:
         """Lend a connection. It is closed if anything happens meanwhile."""
         async with self._free:
-            connection = (
-                self._idle.pop() if self._idle else await self._backend.connect(self._backend.dsn)
-            )
+            connection = self._idle.pop() if self._idle else await self._connect()
             try:
                 yield connection
             except BaseException:
@@ -206,12 +206,12 @@ class _Link:
                 self._idle.append(connection)
 
     async def _connect(self) -> Connection:
-        return await self._backend.connect(self._backend.dsn)
+        return await _open(self._backend.connect(self._backend.dsn))
 
     @asynccontextmanager
     async def _listen(self, address: str) -> AsyncGenerator[AsyncIterator[str]]:
         with self._errors():
-            connection = await self._backend.connect(self._backend.listen_dsn)
+            connection = await _open(self._backend.connect(self._backend.listen_dsn))
             try:
                 ((process,),) = await connection.rows("SELECT pg_backend_pid()")
                 if process != connection.announced_process:
@@ -228,6 +228,22 @@ class _Link:
         except QueryError as error:
             problem = f"{error}; {_REMEDIES.get(error.code, 'see the log of the server')}"
             raise LeaseServerError(self._backend.server, problem) from error.__cause__
+
+
+async def _open(connecting: Coroutine[Any, Any, Connection]) -> Connection:
+    """Open a connection; when cancelled, let that come to its end for a moment, and close it.
+
+    The clients do not clean up after an opening that is cancelled half-way.
+    """
+    opening = asyncio.ensure_future(connecting)
+    try:
+        await asyncio.wait((opening,))
+    except asyncio.CancelledError:
+        await asyncio.wait((opening,), timeout=_OPENING_GRACE)
+        if not opening.cancel() and not opening.cancelled() and opening.exception() is None:
+            await opening.result().aclose()
+        raise
+    return opening.result()
 
 
 _REMEDIES = {

@@ -17,11 +17,13 @@ class Case:
         scenario: what is audited.
         covers: the public names that it uses, such as ``"withal.files.open"``.
         deep: whether a second cancellation comes to the same place in every run.
+        missing: what it needs and is missing here; empty if nothing is.
     """
 
     scenario: Scenario
     covers: tuple[str, ...]
     deep: bool
+    missing: str = ""
 
 
 def case(

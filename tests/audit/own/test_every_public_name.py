@@ -22,11 +22,21 @@ MODULES: dict[str, Any] = {
     "withal.pools": importlib.import_module("withal.pools"),
     "withal.http": importlib.import_module("withal.http"),
     "withal.fetch": importlib.import_module("withal.fetch"),
+    "withal.lease": importlib.import_module("withal.lease"),
     "withal.testing": importlib.import_module("withal.testing"),
 }
 
 _SPECIAL = {"__aenter__", "__aiter__", "__anext__", "__await__"}
-_MADE = ("AbstractAsync", "Async", "Making", "Opening", "Scandir", "Threaded", "WrappedFile")
+_MADE = (
+    "AbstractAsync",
+    "Async",
+    "Hold",
+    "Making",
+    "Opening",
+    "Scandir",
+    "Threaded",
+    "WrappedFile",
+)
 
 _NEVER_WAITS = "answered from what is known, without a suspension"
 _OF_ANOTHER = "the object wrapped has to have it, and none of the standard library's does"

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_withal.auditing import Auditor
-from tests.audit.own import network, opened, pooled, scopes, streams, system, whole
+from tests.audit.own import leases, network, opened, pooled, scopes, streams, system, whole
 from tests.audit.own.case import Case
 from tests.conftest import LOOPS
 
@@ -26,11 +26,17 @@ CASES = [
     *whole.CASES,
     *streams.CASES,
     *network.CASES,
+    *leases.CASES,
 ]
 ON_ONE_LOOP = system.CASES  # a call in a thread each, in the threads that opened files use as well
 TABLE = [
     *(
-        pytest.param(case, loop, id=f"{case.scenario.name}-{loop}")
+        pytest.param(
+            case,
+            loop,
+            id=f"{case.scenario.name}-{loop}",
+            marks=pytest.mark.skipif(bool(case.missing), reason=case.missing or "-"),
+        )
         for case in CASES
         for loop in LOOPS
     ),
@@ -40,7 +46,7 @@ TABLE = [
 
 @pytest.fixture(scope="module", autouse=True)
 def server() -> Iterator[None]:
-    with network.served():
+    with network.served(), leases.served():
         yield
 
 
