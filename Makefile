@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-pools bench-track bench-report compare corpus clean
+.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-track bench-report compare corpus clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -83,6 +83,9 @@ bench-files: $(VENV)/.installed-compare ## measure files on the disk, tmpfs and 
 
 bench-pools: $(VENV)/.installed-test ## measure pools beside those of asyncpg and psycopg, on nothing and on PostgreSQL
 	$(BIN)/python -m benchmarks.pools
+
+bench-lease: $(VENV)/.installed-test ## measure leases at Redis and PostgreSQL, beside their bare round trips
+	$(BIN)/python -m benchmarks.leases $(BENCH_ARGS)
 
 bench-report: $(VENV)/.installed-test ## measure what the reports of an audit cost, and how fast a browser opens the page
 	$(BIN)/python -m benchmarks.audit_report

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias, final
 
 
+_ID = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def monotonic() -> float:
     """Return the seconds since the machine started, with those in which it slept if it can."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    return time.clock_gettime(_ID)
 
 
 class Timer(Protocol):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, TypeAlias, final
 
@@ -28,7 +28,7 @@ class Hold(Telling, AbstractAsyncContextManager[Lease]):
     It is entered once, by ``async with`` or in a scope.
     """
 
-    __slots__ = ("_backend", "_caller", "_clock_of", "_kept", "_site", "_terms")
+    __slots__ = ("_asking", "_backend", "_caller", "_clock_of", "_entered", "_site", "_terms")
 
     def __init__(
         self, backend: Backend, terms: Terms, site: Site | None, clock_of: ClockOf
@@ -38,7 +38,8 @@ class Hold(Telling, AbstractAsyncContextManager[Lease]):
         self._site = site
         self._clock_of = clock_of
         self._caller: asyncio.Task[Any] | None = None
-        self._kept: AsyncExitStack | None = None
+        self._asking: _Asking | None = None
+        self._entered: Tenure | Scope | None = None
 
     def __repr__(self) -> str:
         return f"<withal.lease.Hold {self._terms.name!r} ttl={self._terms.ttl:g}>"
@@ -49,24 +50,32 @@ class Hold(Telling, AbstractAsyncContextManager[Lease]):
         return name or self._terms.name, "lease"
 
     async def __aenter__(self) -> Lease:
-        if self._kept is not None:
+        if self._asking is not None:
             raise AlreadyEnteredError(self._terms.name)
         host = asyncio.current_task()
         assert host is not None  # async with runs in one
         task = self._caller or host
-        owner = Owner.here(self._terms.name, task.get_name(), str(self._site))
+        owner = Owner.here(self._terms.name, task.get_name(), _line_of(self._site))
         tenure = Tenure(self._backend, self._terms, owner, self._clock_of)
-        async with AsyncExitStack() as stack:
-            self._kept = stack
-            stack.enter_context(_asked_by(task, self._backend.server, owner))
+        self._asking = asking = _Asking(task, self._backend.server, owner)
+        asking.begin()
+        try:
             if task is not host:  # a scope has made the host
-                lease = await stack.enter_async_context(tenure)
-            else:
-                scope = Scope(owner.name, close_timeout=_CLOSE_TIMEOUT, open_grace=0.0)
-                await stack.enter_async_context(scope)
-                lease = await scope.enter(tenure)
-            self._kept = stack.pop_all()
-        return lease
+                self._entered = tenure
+                return await tenure.__aenter__()
+            self._entered = Scope(owner.name, close_timeout=_CLOSE_TIMEOUT, open_grace=0.0)
+            return await self._enter_in(self._entered, tenure)
+        except BaseException:
+            asking.end()
+            raise
+
+    async def _enter_in(self, scope: Scope, tenure: Tenure) -> Lease:
+        await scope.__aenter__()
+        try:
+            return await scope.enter(tenure)
+        except BaseException as error:
+            await scope.__aexit__(type(error), error, error.__traceback__)
+            raise
 
     async def __aexit__(
         self,
@@ -74,8 +83,12 @@ class Hold(Telling, AbstractAsyncContextManager[Lease]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        assert self._kept is not None
-        return await self._kept.__aexit__(exc_type, exc, traceback)
+        assert self._asking is not None
+        assert self._entered is not None
+        try:
+            return await self._entered.__aexit__(exc_type, exc, traceback)
+        finally:
+            self._asking.end()
 
 
 # Which task has asked for which lease of which server, and where; until it is released.
@@ -83,15 +96,33 @@ _Asked: TypeAlias = tuple[asyncio.Task[Any], str, str]
 _asked: dict[_Asked, Owner] = {}
 
 
-@contextmanager
-def _asked_by(task: asyncio.Task[Any], server: str, owner: Owner) -> Generator[None]:
-    """Note in this block that a task has or wants a lease, and that it cannot want it twice."""
-    asked = task, server, owner.name
-    first = _asked.get(asked)
-    if first is not None:
-        raise LeaseDeadlockError(owner.name, task.get_name(), first.line)
-    _asked[asked] = owner
-    try:
-        yield
-    finally:
-        del _asked[asked]
+@final
+class _Asking:
+    """Notes that a task has or wants a lease, and that it cannot want it twice."""
+
+    __slots__ = ("_asked", "_owner", "_task")
+
+    def __init__(self, task: asyncio.Task[Any], server: str, owner: Owner) -> None:
+        self._task = task
+        self._asked = task, server, owner.name
+        self._owner = owner
+
+    def begin(self) -> None:
+        """Note it.
+
+        Raises:
+            LeaseDeadlockError: if the task has asked for the same before.
+        """
+        first = _asked.setdefault(self._asked, self._owner)
+        if first is not self._owner:
+            raise LeaseDeadlockError(first.name, self._task.get_name(), first.line)
+
+    def end(self) -> None:
+        """Forget it."""
+        del _asked[self._asked]
+
+
+@lru_cache(maxsize=256)
+def _line_of(site: Site | None) -> str:
+    """Return the file and line of a site: finding the line costs more than a request."""
+    return str(site)

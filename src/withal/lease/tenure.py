@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar, final
 
@@ -82,8 +82,8 @@ class Tenure(Telling):
         self._terms = terms
         self._owner = owner
         self._clock_of = clock_of
-        self._connections = AsyncExitStack()
-        self._timers: dict[str, Timer] = {}
+        self._connections = backend.connected()
+        self._timer: Timer | None = None
         self._renewal: asyncio.Task[None] | None = None
         self._cause: BaseException | None = None
         self._is_leaving = False  # the body leaves, or has left
@@ -112,16 +112,15 @@ class Tenure(Telling):
         self._loop = asyncio.get_running_loop()
         self._clock = self._clock_of(self._loop)
         self._claim = Claim(self._terms.ttl, self._terms.timeout, self._clock.now())
+        await self._connections.__aenter__()
         try:
-            await self._connections.enter_async_context(self._backend.connected())
             self._request = self._new_request()
             await self._acquire()
         except BaseException:
             self._claim.end()
             await self._give_back()
             raise
-        self._arm_renewal()
-        self._arm_end()
+        self._arm()
         return Lease(self, self._owner.name, self._claim.token, self._terms.ttl)
 
     async def __aexit__(
@@ -131,7 +130,7 @@ class Tenure(Telling):
         traceback: TracebackType | None,
     ) -> None:
         self._is_leaving = True
-        self._stop_timers()
+        self._disarm()
         if self._claim.expire(self._clock.now()):
             await self._give_back()
             raise self._lost("") from self._cause
@@ -141,7 +140,7 @@ class Tenure(Telling):
             await self._end_renewal()
             await self._release(until)
         finally:
-            await self._connections.aclose()
+            await self._connections.__aexit__(None, None, None)
 
     # Acquiring
 
@@ -207,46 +206,46 @@ class Tenure(Telling):
 
     # Keeping
 
-    def _arm_renewal(self) -> None:
-        when = self._claim.next_renewal
-        self._timers["renewal"] = self._clock.call_at(when, self._start_renewal)
+    def _arm(self) -> None:
+        """Set the timer for whatever comes next: a renewal, or the end."""
+        self._disarm()
+        claim = self._claim
+        when = claim.held_until
+        if claim.phase is Phase.HELD:
+            when = min(when, claim.next_renewal)
+        self._timer = self._clock.call_at(when, self._look)
 
-    def _arm_end(self) -> None:
-        self._timers["end"] = self._clock.call_at(self._claim.held_until, self._look)
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _look(self) -> None:
-        """Look whether it has been renewed in time."""
-        if self._claim.phase is Phase.LOST:
-            return
-        if self._claim.expire(self._clock.now()):
+        """Look whether it is lost, or is to be renewed."""
+        claim, now = self._claim, self._clock.now()
+        if claim.expire(now):
             self._have_body_leave()
-        elif self._claim.is_held:
-            self._timers["end"].cancel()
-            self._arm_end()
+        elif claim.is_held and not self._is_leaving:
+            if claim.phase is Phase.HELD and now >= claim.next_renewal:
+                self._start_renewal()
+            self._arm()
 
     def _have_body_leave(self) -> None:
-        self._stop_timers()
+        self._disarm()
         if not self._is_leaving:
             self._is_leaving = True
             self._host.cancel()
 
-    def _stop_timers(self) -> None:
-        for timer in self._timers.values():
-            timer.cancel()
-
     def _start_renewal(self) -> None:
-        if self._clock.now() < self._claim.next_renewal:
-            self._arm_renewal()  # the timer was early
-            return
         name = f"renewal of lease {self._owner.name!r}"
+        self._until = self._claim.renewing(self._clock.now())
         self._renewal = self._loop.create_task(self._renew(), name=name)
         self._renewal.add_done_callback(self._renewal_ended)
 
     async def _renew(self) -> None:
         claim = self._claim
-        until = claim.renewing(self._clock.now())
         try:
-            kept = await self._answer(self._backend.renew(self._request, claim.token), until)
+            renewal = self._backend.renew(self._request, claim.token)
+            kept = await self._answer(renewal, self._until)
         except (Unreachable, LeaseServerError) as error:
             self._cause = error.__cause__ or error
             claim.not_renewed(self._clock.now(), str(error))
@@ -267,10 +266,7 @@ class Tenure(Telling):
         elif (error := task.exception()) is not None:
             self._cause = error
             claim.denied(f"the renewal failed: {error!r}")
-        if claim.phase is Phase.LOST:
-            self._have_body_leave()
-        elif claim.is_held:
-            self._arm_renewal()
+        self._look()
 
     def _lost(self, otherwise: str) -> LeaseLostError:
         claim = self._claim
@@ -314,4 +310,4 @@ class Tenure(Telling):
                     until = self._clock.now() + _GIVE_BACK_LIMIT
                     await self._answer(self._backend.withdraw(self._request), until)
         finally:
-            await self._connections.aclose()
+            await self._connections.__aexit__(None, None, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TypeGuard, cast, final
 
 from withal.lease.claim import LEAST_TTL
@@ -29,7 +29,7 @@ class Terms:
     timeout: float
 
     def __post_init__(self) -> None:
-        name, ttl, timeout = cast("tuple[object, object, object]", astuple(self))
+        name, ttl, timeout = cast("tuple[object, ...]", (self.name, self.ttl, self.timeout))
         if not isinstance(name, str):
             raise TypeError(f"the name of a lease is a str, got {name!r}")
         if not name:
