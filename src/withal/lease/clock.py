@@ -7,7 +7,6 @@ from asyncio import AbstractEventLoop, BaseEventLoop
 from collections.abc import Callable
 from typing import Protocol, TypeAlias, final
 
-
 _ID = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
