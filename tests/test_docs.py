@@ -137,12 +137,15 @@ def test_the_targets_of_make_that_a_page_names_exist(page: Path) -> None:
     assert named <= set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
 
 
+PACKAGES = [path.name for path in (SOURCE / "withal").iterdir() if (path / "__init__.py").exists()]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_the_files_that_a_page_names_exist(page: Path) -> None:
     for name in _CODE.findall(prose(page)):
         if re.fullmatch(r"(tests|src|examples|benchmarks|docs)(/[\w.]+)+", name):
             assert (ROOT / name).exists(), name
-        elif re.fullmatch(r"_core(/\w+)+\.py", name):
+        elif re.fullmatch(rf"({'|'.join(PACKAGES)})(/\w+)+\.py", name):
             assert (SOURCE / "withal" / name).exists(), name
 
 
