@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.files.places import PLACES, place_on
 from withal import files
 from withal.files.calls import cached, resident
 from withal.files.calls.resident import MAPPINGS, MappedFile, unswapped
@@ -21,41 +19,14 @@ pytestmark = pytest.mark.skipif(
 )
 PAGE = resident._PAGE
 CONTENT = bytes(range(256)) * 1024  # 256 KiB
-MEMORY = Path("/dev/shm")
 IN_MEMORY = ("memory", "cachestat", "thread")  # as the system has swap space, and the call
 
 
-def mount_overlay(folder: Path) -> Path:
-    layers = [folder / name for name in ("lower", "upper", "work", "merged")]
-    for each in layers:
-        each.mkdir()
-    lower, upper, work, merged = layers
-    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
-    command = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command")
-    if done.returncode:
-        pytest.skip(f"an overlay may not be mounted here: {done.stderr.strip()}")
-    return merged
-
-
-@pytest.fixture(params=["disk", "tmpfs", "overlay"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> Iterator[Path]:
     """Return a folder on each file system."""
-    if request.param == "disk":
-        yield tmp_path
-    elif request.param == "tmpfs":
-        if not os.access(MEMORY, os.W_OK):
-            pytest.skip("there is no writable /dev/shm")
-        folder = Path(tempfile.mkdtemp(dir=MEMORY))
+    with place_on(request.param) as folder:
         yield folder
-        shutil.rmtree(folder)
-    else:
-        merged = mount_overlay(tmp_path)
-        yield merged
-        subprocess.run(["umount", str(merged)], check=True)
 
 
 @pytest.fixture
