@@ -15,3 +15,7 @@ def pytest_configure(config: pytest.Config) -> None:
         'types ("TextIOWrapper") and classes of leaks ("closed by the loop\'s end"); without '
         "names, all are allowed.",
     )
+    if config.getoption("--audit"):
+        from pytest_withal.suites import SuiteAudit
+
+        config.pluginmanager.register(SuiteAudit(config), "withal-suite-audit")

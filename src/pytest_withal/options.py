@@ -26,6 +26,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N:HOW",
         help="make one attempt again, and tell all of it, such as 3:late",
     )
+    group.addoption(
+        "--audit",
+        action="store_true",
+        help="audit each asynchronous test in place of running it: cancel it at each await",
+    )
+    group.addoption(
+        "--audit-max-time",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long --audit takes for a test, at most (default: 30)",
+    )
+    group.addoption(
+        "--audit-accept",
+        metavar="FILE",
+        help="findings that --audit accepts, by key, as withal audit --accept",
+    )
     group = parser.getgroup("withal-leaks", "leaks of resources (withal)")
     group.addoption(
         "--withal-leaks",

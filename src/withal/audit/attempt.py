@@ -23,7 +23,7 @@ from withal.audit.injection import Target, Watch
 from withal.audit.judgement import PROBE, failure_of, judge, judge_alone, judge_probe
 from withal.audit.look import Look
 from withal.audit.record import Category
-from withal.audit.residue import Counts, Piece, told_once
+from withal.audit.residue import Counts, Piece, not_told, told_once
 from withal.audit.scenario import Scenario, ScenarioError
 from withal.audit.session import Session
 from withal.audit.standstill import why_in_vain
@@ -183,7 +183,7 @@ class _Run:
             normal, self._watch.timers, others, environment_is_open=environment_is_open
         )
         self._seen.looks.append(counts)
-        self._seen.pieces += beyond
+        self._seen.pieces += not_told(beyond, self._seen.pieces)
 
     async def _ran(self, environment: Any) -> bool:
         """Run the scenario, and tell whether it came to an end."""

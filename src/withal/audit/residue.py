@@ -118,6 +118,19 @@ def surplus(pieces: Iterable[Piece], normal: Counts) -> list[Piece]:
     return beyond
 
 
+def not_told(pieces: Iterable[Piece], told: Iterable[Piece]) -> list[Piece]:
+    """Return the pieces that were not there at an earlier look, which has told of the others."""
+    left = Counter((each.category, each.kind, each.evidence) for each in told)
+    new = list[Piece]()
+    for piece in pieces:
+        key = piece.category, piece.kind, piece.evidence
+        if left[key] > 0:
+            left[key] -= 1
+        else:
+            new.append(piece)
+    return new
+
+
 def told_once(pieces: Iterable[Piece]) -> list[Piece]:
     """Return the pieces without what was open at one look and was collected by the next."""
     pieces = list(pieces)

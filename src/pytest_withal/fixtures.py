@@ -1,0 +1,198 @@
+"""The fixtures of one test, set up anew for each attempt of its audit."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeAlias, cast, final
+
+import pytest
+
+# What pytest has of its own and is to be fresh for each attempt; the rest of it is shared.
+_FRESH = frozenset({"monkeypatch"})
+# What the plugins that run asynchronous tests have for their own loops.
+_LOOPS = frozenset({"event_loop", "event_loop_policy"})
+
+_Definition: TypeAlias = "pytest.FixtureDef[Any]"
+
+
+class NotAuditedError(Exception):
+    """A test cannot be audited. The text says why, and what to do."""
+
+
+@final
+class Environment:
+    """What a test needs.
+
+    Attributes:
+        shared: the names of the fixtures that pytest is to set up once, as ever.
+        instance: the object of the test's class in this attempt; None if it has no class.
+    """
+
+    def __init__(self, item: pytest.Function) -> None:
+        self._item = item
+        self.instance: object = None
+        inside: Any = item
+        info = inside._fixtureinfo
+        self._arguments: tuple[str, ...] = info.argnames
+        self._definitions: dict[str, tuple[_Definition, ...]] = {
+            name: tuple(found) for name, found in info.name2fixturedefs.items()
+        }
+        closure: list[str] = list(info.names_closure)
+        self._fresh = [name for name in closure if self._is_fresh(name)]
+        self.shared = [name for name in closure if self._is_shared(name)]
+
+    def check(self) -> None:
+        """Return if an audit is possible.
+
+        Raises:
+            NotAuditedError: if a fixture that several tests share is asynchronous, or the backend
+                is trio.
+        """
+        params: dict[str, object] = getattr(getattr(self._item, "callspec", None), "params", {})
+        backend = params.get("anyio_backend")
+        backend = cast("tuple[object, ...]", backend)[0] if isinstance(backend, tuple) else backend
+        if backend not in {None, "asyncio"}:
+            raise NotAuditedError(f"its backend is {backend}; audits are of asyncio")
+        for name in self._definitions:
+            definition = self._definitions[name][-1]
+            if definition.scope != "function" and _is_asynchronous(definition):
+                raise NotAuditedError(
+                    f"its fixture {name!r} is asynchronous and of scope {definition.scope!r}: it "
+                    "lives in a loop of several tests, and each attempt has a loop of its own; "
+                    "give it the scope 'function' for audits"
+                )
+
+    @asynccontextmanager
+    async def fresh(self) -> AsyncGenerator[dict[str, Any]]:
+        """Set up the fixtures, yield the arguments of the test, and tear down."""
+        cls: type[object] | None = self._item.cls
+        self.instance = None if cls is None else cls()
+        async with AsyncExitStack() as stack:
+            values: dict[str, Any] = {}
+            for name in self._fresh:
+                await self._value(name, values, stack)
+            yield {name: await self._value(name, values, stack) for name in self._arguments}
+
+    def _is_fresh(self, name: str) -> bool:
+        definitions = self._definitions.get(name)
+        if not definitions or name in _LOOPS or name.startswith("_"):
+            return False
+        definition = definitions[-1]
+        is_pytests = definition.func.__module__.startswith("_pytest.") and not _is_direct(
+            definition
+        )
+        return definition.scope == "function" and (not is_pytests or name in _FRESH)
+
+    def _is_shared(self, name: str) -> bool:
+        definitions = self._definitions.get(name)
+        if not definitions or self._is_fresh(name):
+            return False
+        is_loops = name in _LOOPS or (name.startswith("_") and "runner" in name)
+        return not is_loops and not _is_asynchronous(definitions[-1])
+
+    async def _value(
+        self, name: str, values: dict[str, Any], stack: AsyncExitStack, index: int = -1
+    ) -> Any:
+        if name == "request":
+            return _Request(self._item, "", values, stack)
+        if index == -1 and name in values:
+            return values[name]
+        if not self._is_fresh(name):
+            return self._shared_value(name)
+        definition = self._definitions[name][index]
+        given: dict[str, Any] = {}
+        for argument in definition.argnames:
+            if argument == "request":
+                given[argument] = _Request(self._item, name, values, stack)
+            else:  # one that overrides another of its name takes that
+                above = index - 1 if argument == name else -1
+                given[argument] = await self._value(argument, values, stack, above)
+        value = await _made(self._function(definition), given, stack)
+        if index == -1:
+            values[name] = value
+        return value
+
+    def _shared_value(self, name: str) -> Any:
+        try:
+            return self._item.funcargs[name]
+        except KeyError:
+            inside: Any = self._item
+            return inside._request.getfixturevalue(name)
+
+    def _function(self, definition: _Definition) -> Callable[..., Any]:
+        """Return the function of a fixture; that of a class for the object of this attempt."""
+        function: Any = inspect.unwrap(definition.func)
+        plain: Any = getattr(function, "__func__", function)
+        is_method = plain is not function or next(iter(_parameters(plain)), "") == "self"
+        return cast("Callable[..., Any]", plain.__get__(self.instance) if is_method else plain)
+
+
+@final
+class _Request:
+    """What a fixture gets as ``request``: pytest's, but for this attempt."""
+
+    def __init__(
+        self, item: pytest.Function, name: str, values: dict[str, Any], stack: AsyncExitStack
+    ) -> None:
+        inside: Any = item
+        self._request = inside._request
+        self._values = values
+        self._stack = stack
+        self.fixturename = name
+        self.scope = "function"
+        params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+        if name in params:
+            self.param = params[name]
+
+    def addfinalizer(self, finalizer: Callable[[], object]) -> None:
+        """Have something called when the attempt is over."""
+        self._stack.callback(finalizer)
+
+    def getfixturevalue(self, name: str) -> Any:
+        """Return the value of a fixture that is set up already, or that pytest sets up."""
+        return self._values[name] if name in self._values else self._request.getfixturevalue(name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "param":
+            raise AttributeError(name)
+        return getattr(self._request, name)
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def _is_asynchronous(definition: _Definition) -> bool:
+    function = inspect.unwrap(definition.func)
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _is_direct(definition: _Definition) -> bool:
+    """Tell whether it stands for an argument that parametrize gives directly."""
+    return definition.func.__name__ == "get_direct_param_fixture_func"
+
+
+async def _made(function: Callable[..., Any], given: dict[str, Any], stack: AsyncExitStack) -> Any:
+    """Call a fixture's function, and have its end come with that of the attempt."""
+    made = function(**given)
+    if inspect.isasyncgen(made):
+        value = await anext(made)
+        stack.push_async_callback(_end_async, cast("AsyncGenerator[Any]", made))
+        return value
+    if inspect.isgenerator(made):
+        value = next(made)
+        stack.callback(_end, cast("Generator[Any]", made))
+        return value
+    return await made if inspect.isawaitable(made) else made
+
+
+async def _end_async(fixture: AsyncGenerator[Any]) -> None:
+    async for _ in fixture:
+        raise RuntimeError("a fixture has yielded twice")
+
+
+def _end(fixture: Generator[Any]) -> None:
+    for _ in fixture:
+        raise RuntimeError("a fixture has yielded twice")
