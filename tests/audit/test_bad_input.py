@@ -242,7 +242,7 @@ def test_a_scenario_that_blocks_is_audited_all_the_same() -> None:
     audit(blocks, timeout=0.01).check()
 
 
-# What is no scenario
+# What is not a scenario
 
 
 @contextmanager
@@ -328,7 +328,7 @@ ENVIRONMENTS = [
     (fails_to_stop, "the tear-down raised OSError: no answer"),
     (hangs_at_its_start, "the setup did not end within 0.1 s"),
     (hangs_at_its_end, "the tear-down did not end within 0.1 s"),
-    (lambda: 3, "setup returned 3, which is no async context manager"),
+    (lambda: 3, "setup returned 3, which is not an async context manager"),
 ]
 
 
@@ -392,7 +392,7 @@ def test_an_environment_that_cannot_be_had(setup: Callable[[], Any], told: str) 
 def test_a_setup_that_makes_no_manager(setup: Callable[[], Any], told: str) -> None:
     hint = told.partition("; ")[2].replace("generator", "setup")
     told = reason(audit(turn, setup=setup))
-    assert "which is no async context manager; " in told
+    assert "which is not an async context manager; " in told
     assert told.endswith(hint)
 
 
@@ -430,14 +430,17 @@ def test_an_environment_that_the_cancellation_breaks_is_a_finding() -> None:
 
 
 WRONG = [
-    ({"deliveries": ["soon"]}, "'soon' is no delivery; there are early, late, anyio, timeout, err"),
-    ({"deliveries": "soon"}, "'soon' is no delivery"),
+    (
+        {"deliveries": ["soon"]},
+        "'soon' is not a delivery; there are early, late, anyio, timeout, err",
+    ),
+    ({"deliveries": "soon"}, "'soon' is not a delivery"),
     ({"deliveries": []}, "deliveries is empty; name at least one"),
     ({"depth": 0}, "depth is how many cancellations in a row, 1 or more; got 0"),
     ({"timeout": 0}, "timeout is a number of seconds above zero; got 0"),
     ({"timeout": float("nan")}, "timeout is a number of seconds above zero; got nan"),
-    ({"at": "3"}, "'3' is no address of an attempt; write the suspension's number and the del"),
-    ({"at": "0:early"}, "'0:early' is no address of an attempt"),
+    ({"at": "3"}, "'3' is not an address of an attempt; write the suspension's number and the del"),
+    ({"at": "0:early"}, "'0:early' is not an address of an attempt"),
     ({"at": "9:early"}, "there is no suspension 9: there are 1"),
     ({"at": "1+3:early"}, "after 1:early the task is suspended 0 times"),
     ({"at": "1:error"}, "error does not apply at suspension 1"),
@@ -455,7 +458,7 @@ def test_one_delivery_alone_needs_no_list() -> None:
 
 
 def test_a_factory_that_makes_no_loop() -> None:
-    with pytest.raises(TypeError, match="loop_factory returned 3, which is no event loop"):
+    with pytest.raises(TypeError, match="loop_factory returned 3, which is not an event loop"):
         audit(turn, loop_factory=lambda: 3)  # type: ignore[arg-type,return-value]
 
 

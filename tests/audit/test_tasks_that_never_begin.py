@@ -1,4 +1,4 @@
-"""A task that is cancelled before its first step is no complaint, with the audit or without."""
+"""A task that is cancelled before its first step is not a complaint, with the audit or without."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: object(), "neither __aenter__ and __aexit__ nor __enter__ and __exit__"),
     (lambda: None, "got None of type NoneType"),
     (lambda: Probe, r"got the class Probe; call it: Probe\(\)"),
-    (lambda: int, "got the class int, which is none either"),
+    (lambda: int, "got the class int, which is not one either"),
     (lambda: connect(), r"the un-awaited coroutine of connect\(\); await it first"),
     (lambda: connect, r"got the function connect; call it: connect\(\)"),
     (lambda: one_shot, r"got the function one_shot; call it: one_shot\(\)"),

@@ -361,7 +361,7 @@ async def test_a_function_may_return_any_manager_and_nothing_else() -> None:
 
     async with Scope() as scope:
         assert await scope.open(plain) == 3
-        with pytest.raises(DeclarationError, match="what it returned is of no use"):
+        with pytest.raises(DeclarationError, match="it did not return a context manager"):
             await scope.open(wrong)
     async with Scope() as scope:
         assert await scope.enter(plain()) == 3  # made by hand

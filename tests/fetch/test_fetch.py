@@ -259,7 +259,7 @@ async def test_a_failure_that_may_pass_is_tried_again(tmp_path: Path, failure: H
 async def test_a_connection_that_is_reset_is_made_again(tmp_path: Path) -> None:
     report, peer = await fetch_one(in_turn(reset, reset, reset, body(CONTENT)), tmp_path)
     assert report.ok == 1
-    # aiohttp makes one more connection of its own accord, which is no attempt of ours.
+    # aiohttp makes one more connection of its own accord, which is not an attempt of ours.
     assert report.results[0].attempts < peer.requests["/file"] == 4
     assert (tmp_path / "file").read_bytes() == CONTENT
 

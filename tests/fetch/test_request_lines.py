@@ -53,7 +53,7 @@ def test_a_form_is_recognized(text: str, expected: list[Request]) -> None:
         (f'{{"url":"{A}","size":"7"}}', "number of bytes"),
         (f'{{"url":"{A}","size":true}}', "number of bytes"),
         (f'{{"url":"{A}","size":-1}}', "0 or more"),
-        (f'{{"url":"{A}","name":7}}', "no text"),
+        (f'{{"url":"{A}","name":7}}', "not a text"),
         (f'{{"url":"{A}","headers":[1]}}', "headers"),
         (f'{{"url":"{A}","headers":{{"a\\r\\nb":"x"}}}}', "valid name of a header"),
         (f"url,checksum\n{A},1234", "64 hexadecimal digits"),

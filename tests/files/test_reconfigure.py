@@ -49,7 +49,7 @@ CASES: dict[str, tuple[str, Steps]] = {
     "no text encoding": ("w", [{"encoding": "hex"}, ("write", "é")]),
     "no newline": ("w", [{"newline": "x"}]),
     "no string": ("w", [{"newline": 1}]),
-    "an encoding that is no string": ("w", [{"encoding": 1}]),
+    "an encoding that is not a string": ("w", [{"encoding": 1}]),
     "locale": ("w", [{"encoding": "locale"}, ("write", "a")]),
     "closed": ("w", [("close", None), {"encoding": "ascii"}]),
     "both ways": ("r+", [("read", -1), {"encoding": "utf-8"}, ("write", "é"), ("seek", 0)]),

@@ -162,7 +162,7 @@ class Chaos:
                 await asyncio.sleep(0.2)
 
     async def _watch(self) -> None:
-        """See how busy the machine is: what is late for that reason is no fault of a lease."""
+        """See how busy the machine is: what is late for that reason is not a fault of a lease."""
         while True:
             start = time.monotonic()
             await asyncio.sleep(0.05)

@@ -1,6 +1,6 @@
-"""What an exception tells of: the members of its group, and the causes behind it.
+"""The members of an exception group, and the causes behind an exception.
 
-An exception may be of any type, with attributes and comparisons that raise. Exceptions are told
+An exception may be of any type, with attributes and comparisons that raise. Exceptions are
 apart by identity here, and what they hold is read where `BaseException` keeps it, so that no code
 of their types runs.
 """
@@ -29,7 +29,7 @@ def is_a(error: BaseException | None, cls: type[E]) -> TypeGuard[E]:
 
 
 def only_wraps(error: BaseException, wrapped: BaseException | None) -> bool:
-    """Tell whether `error` is `wrapped`, or a group of nothing else: it has added nothing."""
+    """Return whether `error` is `wrapped`, or a group of nothing else."""
     if error is wrapped:
         return True
     if wrapped is None or not is_a(error, BaseExceptionGroup):
@@ -52,7 +52,7 @@ def only_wraps(error: BaseException, wrapped: BaseException | None) -> bool:
 
 
 def comes_of(error: BaseException, cls: type[BaseException]) -> bool:
-    """Tell whether one of this class is the error, a member of its group, or behind one of these.
+    """Return whether one of this class is the error, a member of its group, or behind one of these.
 
     That a cause is hidden, as by ``raise X from None``, does not matter.
     """
@@ -73,7 +73,7 @@ def comes_of(error: BaseException, cls: type[BaseException]) -> bool:
 
 @final
 class Told:
-    """Exceptions that are told of already: as themselves, as members of a group, or as causes."""
+    """Exceptions that are reported already: as themselves, as members of a group, or as causes."""
 
     __slots__ = ("_known",)
 
@@ -111,7 +111,7 @@ class Told:
         return found
 
     def without(self, error: BaseException) -> BaseException | None:
-        """Return what of this is not told yet: all, nothing, or a group without some members.
+        """Return what of this is not reported yet: all, nothing, or a group without some members.
 
         A group keeps its structure, notes and traceback, as `BaseExceptionGroup.split` has it.
         """
@@ -145,5 +145,5 @@ class Told:
 
         try:
             return BaseExceptionGroup.split(error, is_told)[1]
-        except Exception:  # its type cannot be divided: told twice is better than not at all
+        except Exception:  # its type cannot be split: reported twice is better than not at all
             return error

@@ -19,7 +19,7 @@ take_in: Callable[[int], None] = _left_out.discard
 
 
 def is_left_out(fd: int) -> bool:
-    """Tell whether a descriptor is left out."""
+    """Return whether a descriptor is left out."""
     return fd in _left_out
 
 

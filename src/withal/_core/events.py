@@ -1,8 +1,8 @@
-"""Events: what a scope does with each resource, told as it happens (law 10).
+"""Events: each step that a scope makes with a resource, sent as it happens (law 10).
 
-A step costs nothing but a look at an empty tuple when nobody observes. Observers are found
+Without observers a step costs a look at an empty tuple. Observers are found
 through the context, so that a program can observe one part of itself, and those in force when a
-scope is entered hear of all that the scope does.
+scope is entered get all events of that scope.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def observing(observer: Observer) -> Generator[None]:
     That includes those entered in tasks that the block starts, except by `Scope.spawn` of a scope
     entered before: what that runs has the context, and so the observers, of its scope.
 
-    Observers nest: an inner one hears as well, not instead. One that raises is logged to the
+    Observers nest: an inner one is called as well, not instead. One that raises is logged to the
     logger ``withal`` and cannot break a scope.
 
     Example:
@@ -111,7 +111,7 @@ def observing(observer: Observer) -> Generator[None]:
 
 
 def emit(observers: Observers, event: Event) -> None:
-    """Tell each observer; an error of one is logged, and stops neither the rest nor the scope."""
+    """Call each observer; an error of one is logged, and stops neither the rest nor the scope."""
     for observer in observers:
         try:
             observer(event)

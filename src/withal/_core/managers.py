@@ -87,7 +87,7 @@ def protocol_of(manager: object) -> tuple[Enter, Exit, bool]:
     entered as an asynchronous one.
 
     Raises:
-        TypeError: it is no context manager; says what it is and what to do.
+        TypeError: it is not a context manager; says what it is and what to do.
         AlreadyEnteredError: it serves once, and has.
     """
     cls: Any = type(manager)
@@ -109,7 +109,7 @@ def check_together(managers: tuple[object, ...]) -> None:
     """Check that these can be entered together, before any of them is.
 
     Raises:
-        TypeError: one is no context manager.
+        TypeError: one is not a context manager.
         AlreadyEnteredError: one that serves once has been entered, or is among them twice.
     """
     seen = set[int]()
@@ -142,7 +142,7 @@ def check_callable(thing: object) -> None:
 
 
 def named(name: str) -> Callable[[F], F]:
-    """Have managers made of a generator function go by another name, as `name_of` tells it.
+    """Give managers made of a generator function another name, which `name_of` returns.
 
     For a public function that checks what it is given and then returns such a manager. The
     decorator goes below contextlib's.
@@ -169,7 +169,7 @@ def name_of(thing: object) -> str:
 def _not_a_manager(thing: object) -> TypeError:
     """Say what was given in place of a context manager, and what was probably meant."""
     if inspect.iscoroutine(thing):
-        # It will not be awaited by anybody now; this error says so better than the warning.
+        # It will not be awaited now; this error is clearer than the warning.
         thing.close()
         name = thing.__name__
         return TypeError(
@@ -180,7 +180,9 @@ def _not_a_manager(thing: object) -> TypeError:
         name = thing.__name__
         if _has_protocol(thing):
             return TypeError(f"expected a context manager, got the class {name}; call it: {name}()")
-        return TypeError(f"expected a context manager, got the class {name}, which is none either")
+        return TypeError(
+            f"expected a context manager, got the class {name}, which is not one either"
+        )
     if inspect.isasyncgen(thing) or inspect.isgenerator(thing):
         kind = "asynccontextmanager" if inspect.isasyncgen(thing) else "contextmanager"
         return TypeError(

@@ -20,7 +20,7 @@ class Once(AbstractAsyncContextManager[T_co], Generic[T_co]):
 
     Args:
         name: that name.
-        subject: what it is about, such as a path; for the error. None if there is nothing to tell.
+        subject: what it is about, such as a path; for the error. None if there is none.
         make: returns the context manager.
     """
 

@@ -49,7 +49,7 @@ def run(
     that of the first signal. Within a second the process is gone, and further signals change
     nothing. That is also how a program ends whose time has run out with tasks or threads left. A
     finalizer that blocks the loop in Python code or a system call does not prevent that.
-    Signals are not heard in a thread other than the main one.
+    Signals are handled in the main thread only.
 
     Args:
         main: the program.
@@ -60,7 +60,7 @@ def run(
     Raises:
         SystemExit: a signal has ended ``main``; the status is 128 and the number of the first
             signal, as shells have it. After a second one its cause is what ``main`` has raised.
-        TypeError: `main` is no coroutine.
+        TypeError: `main` is not a coroutine.
         ValueError: `close_timeout` is negative.
         BaseException: what ``main`` raises, unless there has been a second signal.
 
@@ -154,7 +154,7 @@ class _Program:
 
     @contextmanager
     def _handling_signals(self, task: asyncio.Task[Any]) -> Generator[None]:
-        """Hear the signals in the interpreter, not in the loop, which something may block."""
+        """Handle the signals in the interpreter, not in the loop, which something may block."""
         loop = asyncio.get_running_loop()
 
         counter = itertools.count(1)
@@ -229,7 +229,7 @@ class _Program:
     def tell_end(self, error: BaseException | None) -> None:
         """Say in one line what was given up, and show what else `main` has failed with."""
         late, rest = _split(error)
-        told = [*self._opened.told(), *(name for each in late for name in _cut_short(each))]
+        told = [*self._opened.described(), *(name for each in late for name in _cut_short(each))]
         if not told:
             told = [f"{each.get_name()!r}: it did not end" for each in self._running]
         if rest is not None:
@@ -269,8 +269,8 @@ class _Opened:
             self._sites.pop(event.id, None)
             self._closing.pop(event.id, None)
 
-    def told(self) -> list[str]:
-        """Tell of each resource whose finalizer has not ended."""
+    def described(self) -> list[str]:
+        """Describe each resource whose finalizer has not ended."""
         found = (self._sites.get(each) for each in list(self._closing))
         return [
             f"{event.name!r} ({event.kind}) in scope {' > '.join(event.scope)!r}, "
@@ -299,6 +299,6 @@ def _split(error: BaseException | None) -> tuple[list[CloseTimeoutError], BaseEx
 
 
 def _cut_short(error: CloseTimeoutError) -> Generator[str]:
-    """Tell of each resource that ended when it was cancelled. Others are known to be open."""
+    """Describe each resource that ended when it was cancelled. Others are known to be open."""
     for name in (Counter(error.resources) - Counter(error.abandoned)).elements():
         yield f"{name!r} in scope {error.scope!r}: its finalizer was cancelled"

@@ -212,8 +212,8 @@ class Scope(Telling):
     async def aclose(self) -> None:
         """Close the scope now, as the end of its ``async with`` would after success.
 
-        It may be called by any task and any number of times: whoever calls it while the scope
-        closes waits until that is done, and afterwards it does nothing. A cancellation that
+        It may be called by any task and any number of times: a call while the scope
+        closes waits until that is done, and a later call does nothing. A cancellation that
         arrives meanwhile is raised when the scope has closed. The body, if it still runs, is not
         cancelled; what it asks of the scope is refused from now on.
 
@@ -261,7 +261,7 @@ class Scope(Telling):
         """Open one resource, and return what its manager's ``__aenter__`` returns.
 
         When the caller is cancelled meanwhile, the opening gets `open_grace` seconds to finish;
-        what has opened is closed again at once, and then the cancellation goes on.
+        what has opened is closed again, and then the cancellation is raised.
 
         Args:
             manager: any asynchronous or synchronous context manager.
@@ -271,7 +271,7 @@ class Scope(Telling):
                 cancellation then reaches into the manager itself.
 
         Raises:
-            TypeError: it is no context manager.
+            TypeError: it is not a context manager.
             AlreadyEnteredError: it can be entered only once, and has been.
             ScopeClosedError: the scope is not open.
             ResourceLostError: the opening was cancelled from outside.
@@ -375,7 +375,7 @@ class Scope(Telling):
         handled likewise.
 
         Raises:
-            TypeError: one is no context manager; none was entered.
+            TypeError: one is not a context manager; none was entered.
             AlreadyEnteredError: one can be entered only once, and has been, or is given twice.
             ScopeClosedError: the scope is not open.
             BaseException: what a manager raises.
@@ -410,7 +410,7 @@ class Scope(Telling):
         in `enter_all`.
 
         Raises:
-            DeclarationError: one is no declared resource, or not as it was declared.
+            DeclarationError: one is not a declared resource, or not as it was declared.
             DependencyCycleError: they need each other in a circle, or wait for each other in one
                 because they call this method while they open.
             ScopeClosedError: the scope is not open.
@@ -426,7 +426,7 @@ class Scope(Telling):
         """Return in which order `open` would open these, as data; ``str()`` of it draws the tree.
 
         Raises:
-            DeclarationError: one is no declared resource.
+            DeclarationError: one is not a declared resource.
             DependencyCycleError: they need each other in a circle.
             ScopeClosedError: the scope is not open.
         """
@@ -440,7 +440,7 @@ class Scope(Telling):
         It holds in this scope and in those within it, and is meant for tests.
 
         Raises:
-            DeclarationError: one is no declared resource.
+            DeclarationError: one is not a declared resource.
             AlreadyOpenError: the real one is open, or opening, here or in a scope around.
             ScopeClosedError: the scope is not open.
         """
@@ -470,11 +470,11 @@ class Scope(Telling):
         It runs in the context that the scope was entered with, like all that the scope runs, and
         not in the caller's. It is cancelled and waited for before what was opened earlier closes.
         If it raises earlier, the body is cancelled and the scope raises its error. It may also
-        end by itself, or be cancelled by its user; then the scope forgets it.
+        end earlier, or be cancelled by its user; then the scope forgets it.
 
         Raises:
             ScopeClosedError: the scope is not open.
-            TypeError: it is no coroutine.
+            TypeError: it is not a coroutine.
         """
         if not iscoroutine(coro):
             raise TypeError(
@@ -485,7 +485,7 @@ class Scope(Telling):
             state = self._holdings(name or coro.__name__)
             state.check_loop("spawn", name or coro.__name__)
         except (ScopeClosedError, RuntimeError):
-            coro.close()  # nobody will await it now, and the error says why
+            coro.close()  # it will not be awaited now, and the error says why
             raise
         spawned = Spawned(state, coro, name)
         state.add(spawned)
@@ -545,7 +545,7 @@ class Scope(Telling):
         return self._declared
 
     def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
-        """Leave it to what is to hold this scope to tell of it, by the name and kind returned.
+        """Let the scope that enters this one send its events, by the name and kind returned.
 
         That knows where the scope was entered, as of any resource.
         """

@@ -12,10 +12,10 @@ from itertools import islice
 from types import CodeType, FrameType
 from typing import Any, final
 
-# What a coroutine awaits tells its own frame and what it awaits in turn by names of its kind.
+# The names of the attributes that hold the frame of an awaitable, and what it awaits in turn.
 _FRAMES = "cr_frame", "gi_frame", "ag_frame"
 _AWAITED = "cr_await", "gi_yieldfrom", "ag_await"
-# These tell of neither: the awaitables that an async generator's methods return, and what
+# These have neither: the awaitables that an async generator's methods return, and what
 # ``coroutine.__await__()`` does. Whose they are only the garbage collector knows.
 _MUTE = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable"}) | {
     "coroutine_wrapper"

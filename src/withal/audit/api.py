@@ -218,7 +218,7 @@ def _delivery(name: Delivery | str) -> Delivery:
         return Delivery(name)
     except ValueError:
         known = ", ".join(Delivery)
-        raise ValueError(f"{name!r} is no delivery; there are {known}") from None
+        raise ValueError(f"{name!r} is not a delivery; there are {known}") from None
 
 
 def _refuse_a_running_loop() -> None:

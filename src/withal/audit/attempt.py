@@ -264,7 +264,7 @@ class _Run:
 
 
 def _is_cancelled() -> bool:
-    """Tell whether somebody cancels the attempt, which nothing in it should do."""
+    """Return whether somebody cancels the attempt, which nothing in it should do."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

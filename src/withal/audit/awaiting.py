@@ -27,7 +27,7 @@ _WAITERS = tuple(
 
 
 def is_awaited(task: Task[Any]) -> bool:
-    """Tell whether a task wakes anybody when it ends."""
+    """Return whether a task wakes anybody when it ends."""
     callbacks: Any = getattr(task, "_callbacks", None)
     return any(_wakes(_function_of(each)) for each in callbacks or ())
 

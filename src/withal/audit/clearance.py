@@ -37,7 +37,7 @@ def cleared_loop(
     pid, before = os.getpid(), set(child_processes())
     loop = cast("object", loop_factory())  # whatever its type says
     if not isinstance(loop, AbstractEventLoop):
-        raise TypeError(f"loop_factory returned {loop!r}, which is no event loop")
+        raise TypeError(f"loop_factory returned {loop!r}, which is not an event loop")
     executor = CountingExecutor()
     loop.set_default_executor(executor)
     _open_loops.append(loop)

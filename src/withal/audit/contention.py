@@ -198,7 +198,7 @@ class _Queue:
             current.unmet.append(UNMET)
 
     def _is_in_queue(self) -> bool:
-        """Tell whether a task of the scenario waits where the one behind it does."""
+        """Return whether a task of the scenario waits where the one behind it does."""
         behind = None if self._behind is None or self._behind.done() else _place_of(self._behind)
         if behind is None:
             return False
@@ -273,7 +273,7 @@ class _Ordered(_Queue):
             current.shared[self._name] = behind[0]
 
     def is_in_order(self) -> bool:
-        """Tell whether the scenario, if it stands in line, has somebody behind it, or never will.
+        """Return whether the scenario, if it stands in line, has somebody behind it, or never will.
 
         Called where it does, this has somebody follow it.
         """
@@ -292,13 +292,13 @@ class _Ordered(_Queue):
 
 
 def _waits_at(code: CodeType, others: Collection[asyncio.Task[Any]]) -> bool:
-    """Tell whether a task waits in that function, innermost, other than these."""
+    """Return whether a task waits in that function, innermost, other than these."""
     tasks = asyncio.all_tasks().difference(others)
     return any(place[0] is code for task in tasks if (place := _place_of(task)))
 
 
 def _place_of(task: asyncio.Task[Any]) -> tuple[CodeType, int] | None:
-    """Return where a task waits innermost; None if it sleeps, which is no wait for anybody."""
+    """Return where a task waits innermost; None if it sleeps, which is not a wait for anybody."""
     frames = list(stack_of(task))
     if not frames or frames[-1].f_code is asyncio.sleep.__code__:
         return None

@@ -15,7 +15,7 @@ from withal.audit.naming import name_of, named
 
 
 def place_of(stack: Sequence[FrameType]) -> str:
-    """Return, with a word before it, the innermost place of a stack that is no library's own.
+    """Return, with a word before it, the innermost place of a stack that is not a library's own.
 
     That is outside of asyncio, anyio and the standard library, or else the innermost.
     """

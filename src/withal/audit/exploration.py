@@ -1,7 +1,7 @@
 """The exploration: which attempts are made, in which order, and what they come to together.
 
 First come runs that nobody cancels: one to warm up, since what is made once for the whole program
-is no leak, and then some to see where the scenario is suspended and what it leaves, until two in
+is not a leak, and then some to see where the scenario is suspended and what it leaves, until two in
 a row are suspended at the same places. Then each suspension is struck, by each delivery; at a
 depth of 2 each suspension of the clean-up that follows too, and so on.
 """
@@ -278,7 +278,7 @@ class Exploration:
 
 
 def _applies(delivery: Delivery, path: Path, mark: Mark) -> bool:
-    """Tell whether a delivery means something at a suspension."""
+    """Return whether a delivery means something at a suspension."""
     if delivery is Delivery.ERROR:
         return not is_signal(mark)
     return not path or delivery not in AROUND_THE_SCENARIO

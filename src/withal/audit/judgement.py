@@ -77,7 +77,7 @@ PROBE = "probe"
 
 
 def _is_timeout(error: BaseException) -> bool:
-    """Tell whether somebody waited in vain: libraries have timeouts of their own, by that name."""
+    """Return whether a wait timed out: libraries have timeout errors of their own, by that name."""
     return isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
 
 

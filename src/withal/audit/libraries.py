@@ -13,7 +13,7 @@ _PLUMBING: Final = tuple(os.path.join(each, "anyio", "") for each in _INSTALLED)
 
 @lru_cache(maxsize=4096)
 def is_plumbing(file: str) -> bool:
-    """Tell whether a source file is asyncio's, anyio's or another of the standard library.
+    """Return whether a source file is asyncio's, anyio's or another of the standard library.
 
     Example:
         >>> import asyncio, contextlib

@@ -119,7 +119,7 @@ class Look:
             await asyncio.sleep(_LOOK)
 
     def was_at_work(self, earlier: Work) -> bool:
-        """Tell whether a thread was at work then that has ended its work or moved on since."""
+        """Return whether a thread was at work then that has ended its work or moved on since."""
         now = self.work()
         moved = earlier.threads.items() - now.threads.items()
         return bool(moved or earlier.calls - now.calls)

@@ -225,8 +225,8 @@ class Record:
         loop: the kind of the event loop, such as ``"asyncio"``.
         python: the interpreter and its version.
         seconds: how long it all took.
-        expected: residue that is no finding, and why: by design, as `expect` was told, or since it
-            is left behind when nobody cancels, too.
+        expected: residue that is not a finding, and why: by design, as `expect` was told, or since
+            it is left behind when nobody cancels, too.
         timeout: seconds that the scenario, and each use of the environment, might take.
         command: what makes one attempt again if its address is added, where that is neither
             ``withal audit`` nor a call of `audit`.

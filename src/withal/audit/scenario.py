@@ -50,7 +50,8 @@ class Scenario:
         probe_at_once: whether the environment is to be as it should be at once. If it is, what the
             probe finds then is wrong although a thread is still at work; if it is not, the probe
             runs only after everything has come to rest. By default it runs both times, and what
-            fails at once and is right after rest, with a thread at work in between, is no finding.
+            fails at once and is right after rest, with a thread at work in between, is not a
+            finding.
 
     Example:
         >>> from contextlib import asynccontextmanager
@@ -86,7 +87,9 @@ class Scenario:
         made = self.setup()
         if not hasattr(made, "__aenter__"):
             hint = _hint(made, "setup")
-            raise ScenarioError(f"setup returned {made!r}, which is no async context manager{hint}")
+            raise ScenarioError(
+                f"setup returned {made!r}, which is not an async context manager{hint}"
+            )
         return made
 
     async def call(self, function: Run, environment: Any) -> None:
@@ -149,7 +152,7 @@ def _check_parameters(what: str, function: Callable[..., object], *, has_setup: 
 
 
 def is_awaited(function: object) -> bool:
-    """Tell whether a function's result is awaited, as far as is known before it is called."""
+    """Return whether a function's result is awaited, as far as is known before it is called."""
     while isinstance(function, partial):
         function = cast("partial[object]", function).func
     plain = inspect.unwrap(function) if callable(function) else function
@@ -157,7 +160,7 @@ def is_awaited(function: object) -> bool:
 
 
 def takes_argument(function: Callable[..., object]) -> bool:
-    """Tell whether a function takes what the setup yields."""
+    """Return whether a function takes what the setup yields."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):

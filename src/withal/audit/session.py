@@ -85,7 +85,7 @@ class Session:
 
 
 def expect(category: Category | str, text: str = "", *, why: str) -> None:
-    """Say that something is left behind by design, and is no finding.
+    """Say that something is left behind by design, and is not a finding.
 
     Called in a scenario, its setup or its probe; outside of an audit it does nothing. Reports list
     what is expected, and why. A wrong answer, a lost slot or a swallowed cancellation can be

@@ -1,13 +1,13 @@
 """Shutdown: a program ends although audited code has left threads that never end.
 
-At its end CPython joins every thread that is no daemon: first those of executors, in a callback of
-``concurrent.futures``, then all others. A thread that an attempt has left behind would keep the
-program from ending. So the threads that audited code starts are noted, and of these the
-interpreter joins only those that end within a moment. All else happens as ever: threads of
-others are joined, callbacks of `atexit` are run, buffers are flushed, and the exit status is kept.
-CPython 3.15 waits for threads in C, and there only for those that were started as non-daemonic
-(``interp_has_threads`` in Python/pylifecycle.c). So there the noted threads are started as daemonic
-for the interpreter, while `Thread.daemon` stays as it is, and are joined here.
+At its end CPython joins every thread that is not a daemon: first those of executors, in a callback
+of ``concurrent.futures``, then all others. A thread that an attempt has left behind would keep the
+program from ending. So the threads that audited code starts are noted, and of these the interpreter
+joins only those that end within a moment. All else happens as ever: threads of others are joined,
+callbacks of `atexit` are run, buffers are flushed, and the exit status is kept. CPython 3.15 waits
+for threads in C, and there only for those that were started as non-daemonic (``interp_has_threads``
+in Python/pylifecycle.c). So there the noted threads are started as daemonic for the interpreter,
+while `Thread.daemon` stays as it is, and are joined here.
 
 Ending the process by ``os._exit`` instead would lose all of that.
 """

@@ -37,7 +37,7 @@ _ANYIO_SIGNALS = frozenset({"Lock.acquire", "Semaphore.acquire"})
 
 
 def is_signal(mark: Mark) -> bool:
-    """Tell whether what is awaited only comes, and cannot fail."""
+    """Return whether what is awaited only comes, and cannot fail."""
     places, awaited = mark
     return awaited == TURN or (bool(places) and _is_a_wait_for_signals(places[-1][0]))
 

@@ -41,7 +41,8 @@ async def why_in_vain(task: Task[Any], timeout: float) -> str:
 
 
 def _stands_still(loop: AbstractEventLoop) -> bool:
-    """Tell whether the loop has nothing to do, no timer, nothing to listen to, and no thread works.
+    """Return whether the loop has nothing to do, no timer, nothing to listen to, and no thread
+    works.
 
     Of asyncio's loop that can be seen, of others not; then only time tells. Also a thread that is
     older than the loop may know it: one of a pool that a module keeps, or one that serves all.

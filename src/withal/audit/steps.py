@@ -38,7 +38,7 @@ class Address:
         known = delivery in set(Delivery)
         if not (colon and known and all(part.isdecimal() and int(part) > 0 for part in parts)):
             raise ValueError(
-                f"{text!r} is no address of an attempt; write the suspension's number and "
+                f"{text!r} is not an address of an attempt; write the suspension's number and "
                 f"the delivery ({', '.join(Delivery)}), as in 3:late, or 3+2:late"
             )
         return cls(tuple(map(int, parts)), Delivery(delivery))

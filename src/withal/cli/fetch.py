@@ -117,10 +117,10 @@ class FetchCommand:
         return _Chain(self._requests, file)
 
     def _wrong_line(self, error: RequestLineError) -> None:
-        """Count a line that is no request as a failure; the rest is fetched."""
+        """Count a line that is not a request as a failure; the rest is fetched."""
         assert self._tally.display is not None
         self._tally.failed += 1
-        self._tally.reasons["the line is no request"] += 1
+        self._tally.reasons["the line is not a request"] += 1
         self._tally.display.say(f"{self._input}, {error}")
 
     async def _fetch(self, source: Requests, display: Display) -> None:

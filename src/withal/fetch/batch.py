@@ -361,7 +361,7 @@ class _Crew:
 
 
 def _is_right(path: Path, job: Job, size: int) -> bool:
-    """Tell whether a file is what it must be, as far as that is known. Blocks."""
+    """Return whether a file is what it must be, as far as that is known. Blocks."""
     if job.size is not None and size != job.size:
         return False
     if job.sha256 is None:

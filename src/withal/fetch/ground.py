@@ -56,7 +56,7 @@ class Ground:
         """Make the folder if it is missing, and open it.
 
         Raises:
-            NotADirectoryError: something that is no folder has its name.
+            NotADirectoryError: something that is not a folder has its name.
             PermissionError: files cannot be made in it.
             OSError: it cannot be made.
         """

@@ -94,7 +94,7 @@ def _is_settled(modified: str, date: str) -> bool:
 
 
 def has_type(headers: Mapping[str, str], pattern: str) -> bool:
-    """Tell whether the body is of a media type, in which there may be wildcards.
+    """Return whether the body is of a media type, in which there may be wildcards.
 
     Example:
         >>> has_type({"Content-Type": "Image/PNG; q=1"}, "image/*")

@@ -86,11 +86,11 @@ class History:
         self._failed = FingerprintSet()
 
     def is_done(self, key: int, name: str, size: int) -> bool:
-        """Tell whether a URL was fetched into this file of this length."""
+        """Return whether a URL was fetched into this file of this length."""
         return fingerprint(f"{key:x} {size} {name}") in self._done
 
     def has_failed(self, key: int, name: str) -> bool:
-        """Tell whether a URL has failed, and was not fetched since."""
+        """Return whether a URL has failed, and was not fetched since."""
         return fingerprint(f"{key:x} {name}") in self._failed
 
     def take(self, line: bytes) -> None:
@@ -139,7 +139,7 @@ class Journal:
         """Open the journal of a folder that is given by a descriptor; make it if it is missing.
 
         Raises:
-            OSError: it cannot be opened, or is no regular file.
+            OSError: it cannot be opened, or is not a regular file.
         """
         descriptor = os.open(JOURNAL_NAME, _OPEN, 0o666, dir_fd=folder)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

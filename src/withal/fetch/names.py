@@ -15,7 +15,7 @@ NAME_BYTES = 224
 FALLBACK = "index.html"
 """The name of what has none: the page that a URL with an empty path or a final slash stands for."""
 
-# A longer ending is no ending, but a sentence with a full stop in it.
+# A longer ending is not an ending, but a sentence with a full stop in it.
 _ENDING_BYTES = 16
 # What separates folders, drives or streams, or is a wildcard, on some system.
 _FORBIDDEN = frozenset('<>:"/\\|?*')
@@ -42,7 +42,7 @@ def safe_name(name: str) -> str:
 
     A safe name is not empty, has at most `NAME_BYTES` bytes, is in normal form C, has no separator,
     control or direction character, no dot, dash or space in front, no dot or space at the end, and
-    is no device of Windows.
+    is not a device of Windows.
 
     Example:
         >>> safe_name("../../.bashrc"), safe_name("a:b?.txt"), safe_name("nul.txt"), safe_name("..")

@@ -36,7 +36,7 @@ class Owner:
     started: str
 
     def is_dead(self) -> bool:
-        """Tell whether it has surely ended. This process has not."""
+        """Return whether it has surely ended. This process has not."""
         here = myself()
         if (self.host, self.space) != (here.host, here.space) or not self.boot:
             return False

@@ -31,12 +31,12 @@ class RequestFile:
 
     Args:
         path: the file; None for standard input.
-        on_error: called with each line that is no request; by default the error is raised, and
+        on_error: called with each line that is not a request; by default the error is raised, and
             ends the batch.
 
     Raises:
         OSError: when it is entered, and the file cannot be opened; or it cannot be read.
-        RequestLineError: a line is no request.
+        RequestLineError: a line is not a request.
 
     Example:
         >>> import asyncio, tempfile

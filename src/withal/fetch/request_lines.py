@@ -22,7 +22,7 @@ _LONGEST = 1 << 20  # a quoted field of CSV that goes on for longer has lost its
 
 @final
 class RequestLineError(WithalError):
-    """A line is no request.
+    """A line is not a request.
 
     Attributes:
         number: of the line, from 1.
@@ -153,7 +153,7 @@ def _of_fields(fields: Mapping[str, Any]) -> Request:  # Any: as JSON has them, 
         raise TypeError("there is no URL in it")
     for name, value in (("name", path), ("checksum", digest)):
         if not isinstance(value, str | None):
-            raise TypeError(f"the {name} is no text: {value!r}")
+            raise TypeError(f"the {name} is not a text: {value!r}")
     if size is not None and (not isinstance(size, int) or isinstance(size, bool)):
         raise TypeError(f"the size is a number of bytes, not {size!r}")
     return Request(url, path or None, digest or None, size, _headers(headers))

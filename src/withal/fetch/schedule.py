@@ -68,7 +68,7 @@ class Schedule(Generic[H]):
         return self._stopped
 
     def has_more(self) -> bool:
-        """Tell whether there may be something for another one who takes."""
+        """Return whether there may be something for another one who takes."""
         return bool(self._turns) or not self._ended
 
     def stop(self) -> None:

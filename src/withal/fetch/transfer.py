@@ -177,7 +177,7 @@ class Transfer:
         self.turn = host
 
     def _no_file(self, batch: Batch, answer: Answer) -> AttemptError:
-        """Return the error for an answer that is no file, and heed what it asks for."""
+        """Return the error for an answer that is not a file, and heed what it asks for."""
         header = answer.headers.get("Retry-After")
         if answer.status in BUSY_STATUSES:
             announced = seconds_announced(header, datetime.now(UTC))

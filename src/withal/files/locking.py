@@ -257,7 +257,7 @@ class _Request:
         return flight
 
     async def _shares_already(self) -> bool:
-        """Tell whether this task has the lock and shares it, in which case it must not stand in
+        """Return whether this task has the lock and shares it, in which case it must not stand in
         line behind one that waits for it to let go.
 
         Raises:

@@ -398,8 +398,8 @@ class Path(SegmentedPath):
     ) -> ThreadedIterator[Self]:
         """Iterate over what matches the pattern here, in no certain order.
 
-        What matches, and what is no pattern, is as for the `pathlib` of the running Python: before
-        3.13 a ``**`` at the end matches folders only.
+        What matches, and what is not a pattern, is as for the `pathlib` of the running Python:
+        before 3.13 a ``**`` at the end matches folders only.
 
         Raises:
             TypeError: before Python 3.12 there is no `case_sensitive`, before 3.13 no

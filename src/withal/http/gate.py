@@ -183,7 +183,7 @@ class HostGate:
         return 0.0
 
     def is_full(self) -> bool:
-        """Tell whether as many run as may in all."""
+        """Return whether as many run as may in all."""
         return self._running >= self._total
 
     def leave(self, host: str) -> None:

@@ -67,7 +67,7 @@ class NotPublicError(WithalError, OSError):
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an address, in text, is one of the public Internet.
+    """Return whether an address, in text, is one of the public Internet.
 
     It is not if it is private, loopback, link-local, shared (100.64.0.0/10), multicast, reserved,
     or that of a cloud's metadata service. An IPv6 address that stands for one of IPv4 (mapped, or

@@ -138,7 +138,7 @@ async def _open(
 
 
 def _environment_matters() -> bool:
-    """Tell whether there is a proxy or a password file to be heeded. Blocks."""
+    """Return whether there is a proxy or a password file to be heeded. Blocks."""
     if not getproxies().keys().isdisjoint({"http", "https"}):
         return True
     return os.path.exists(os.path.expanduser(os.environ.get("NETRC") or "~/.netrc"))

@@ -84,12 +84,12 @@ class Timer:
 
 
 def has_only_its_own_descriptor(loop: AbstractEventLoop) -> bool | None:
-    """Tell whether the loop listens to its own wake-up only; None if it does not show that."""
+    """Return whether the loop listens to its own wake-up only; None if it does not show that."""
     return None if getattr(loop, "_selector", None) is None else not watched_descriptors(loop)
 
 
 def is_ready(loop: AbstractEventLoop) -> bool | None:
-    """Tell whether a callback is ready or a timer is set; None if the loop does not show that."""
+    """Return whether a callback is ready or a timer is set; None if the loop does not show that."""
     inside: Any = loop
     try:
         return bool(inside._ready) or any(not each.cancelled() for each in inside._scheduled)

@@ -84,12 +84,12 @@ def stack_of_thread(thread: threading.Thread) -> list[FrameType]:
 
 
 def is_pooled(thread: threading.Thread) -> bool:
-    """Tell whether a pool keeps this thread for its next call."""
+    """Return whether a pool keeps this thread for its next call."""
     return _POOLED.match(thread.name) is not None
 
 
 def is_idle(frame: FrameType) -> bool:
-    """Tell whether a thread whose innermost frame this is belongs to a pool that has no work."""
+    """Return whether a thread whose innermost frame this is belongs to a pool that has no work."""
     code = frame.f_code
     for (name, file), queue in _WAITS_FOR_WORK.items():
         if code.co_name == name and code.co_filename.endswith(file):

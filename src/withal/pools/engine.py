@@ -307,7 +307,7 @@ class Engine:
         await self.close(member, closing)
         ending = closing.ending
         if ending.seen is seen:
-            ending.seen = None  # it was for the manager to see, and is no failure of closing
+            ending.seen = None  # it was for the manager to see, and is not a failure of closing
         ending.cancellation = None  # of this task, by a loop that shuts down
         error = end_closing(self.held, closing, requested=False, own=False)
         if error is not None:

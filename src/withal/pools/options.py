@@ -73,7 +73,7 @@ def check_seconds(what: str, seconds: object, *, optional: bool = True) -> None:
     """Check that these are seconds, or None where that means without end.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is not a number.
         ValueError: it is negative, or not a number.
     """
     if seconds is None and optional:

@@ -52,7 +52,7 @@ async def check_manager(
 
     Raises:
         ManagerCheckError: something is wrong.
-        TypeError: what the factory makes is no context manager.
+        TypeError: what the factory makes is not a context manager.
         ValueError: the deadline is not a time.
         BaseException: what the factory raises.
 
@@ -106,7 +106,7 @@ class _Check:
         self._errors: list[BaseException] = []
 
     async def report(self) -> ManagerReport:
-        # Before anything is counted: what is made once for the whole program is no leak.
+        # Before anything is counted: what is made once for the whole program is not a leak.
         await self._used(count=False)
         if self._findings:
             raise self._error()  # what cannot be used at all fails everything else too
@@ -274,7 +274,7 @@ class _Check:
 
 
 def _tells_of(outcome: BaseException, error: Exception) -> bool:
-    """Tell whether a scope whose body fails with `error` would raise this `outcome` for it."""
+    """Return whether a scope whose body fails with `error` would raise this `outcome` for it."""
     ending = Ending(error)
     ending.fail(outcome)
     return not ending.errors and ending.cancellation is None

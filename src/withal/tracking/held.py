@@ -93,7 +93,7 @@ class Held(Life):
             holder = holder.holder
 
     def is_over(self) -> bool:
-        """Tell whether its object says that it has closed, although no close was seen."""
+        """Return whether its object says that it has closed, although no close was seen."""
         is_over = self.sort.is_over
         thing = self.key if self.ref is None else self.ref()
         if is_over is None or thing is None:

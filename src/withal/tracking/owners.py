@@ -182,7 +182,7 @@ def _reached(value: object, objects: dict[int, Held]) -> set[Held]:
 
 
 def _is_ending(held: Held) -> bool:
-    """Tell whether something was told to end and has not come to it."""
+    """Return whether something was told to end and has not come to it."""
     thing = None if held.ref is None else cast("Any", held.ref())
     if held.sort.family == "task" and thing is not None:
         return bool(thing.cancelling()) or thing.done()

@@ -50,7 +50,7 @@ class Patches:
         original = getattr(owner, name)
         replacement = make(original)
         if isinstance(original, BuiltinFunctionType):
-            # A function in C is no method where it is an attribute of a class.
+            # A function in C is not a method where it is an attribute of a class.
             replacement = staticmethod(replacement)
         try:
             setattr(owner, name, replacement)

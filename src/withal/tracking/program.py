@@ -65,7 +65,7 @@ class Program:
         return owner
 
     def is_within(self, file: str, starts: tuple[str, ...]) -> bool:
-        """Tell whether the path of a package's file, from the packages' folder on, starts so."""
+        """Return whether the path of a package's file, from the packages' folder on, starts so."""
         path = self._paths.get(file)
         if path is None:
             path = self._paths[file] = self._below_packages(file) or ""
@@ -130,6 +130,6 @@ def _loop_codes() -> tuple[CodeType, ...]:
 
 
 def _is_typed(file: str) -> bool:
-    """Tell whether code of this name can be the program itself: ``python -c`` or standard input."""
+    """Return whether code of this name may be the program itself: ``python -c`` or its input."""
     argument = sys.orig_argv[1:2]
     return bool(argument) and file == {"-c": "<string>", "-": "<stdin>"}.get(argument[0])

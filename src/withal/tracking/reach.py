@@ -76,7 +76,7 @@ def found_below(roots: Iterable[Held], lives: Iterable[Held]) -> Iterator[tuple[
 
 
 def _is_elsewhere(thing: object) -> bool:
-    """Tell whether what this refers to says nothing of who holds what."""
+    """Return whether what this refers to says nothing of who holds what."""
     if isinstance(thing, type | ModuleType | FrameType | FunctionType | Task | str | int | bytes):
         return True
     return hasattr(type(thing), "run_until_complete")  # an event loop

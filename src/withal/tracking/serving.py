@@ -32,7 +32,7 @@ def folders() -> list[Path]:
 
 
 def is_private(folder: Path) -> bool:
-    """Tell whether a folder is there, and only this user can open what is in it."""
+    """Return whether a folder is there, and only this user can open what is in it."""
     try:
         about = os.lstat(folder)
     except OSError:

@@ -58,7 +58,7 @@ def resource(function: Callable[..., Any], /) -> Declaration[Any]:
     Nothing is opened before `Scope.open` asks for it.
 
     Raises:
-        DeclarationError: it is no such function, or a parameter can be filled by nothing.
+        DeclarationError: it is not such a function, or a parameter has no value.
 
     Example:
         >>> import asyncio

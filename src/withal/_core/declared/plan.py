@@ -40,7 +40,7 @@ class PlannedResource:
 @final
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What opening some resources comes to. ``str()`` of it draws the tree.
+    """The order in which some resources open. ``str()`` of it draws the tree.
 
     Attributes:
         wanted: what was asked for, after overriding.
@@ -72,7 +72,7 @@ def plan(
     Args:
         wanted: what is to be open in the end.
         override: gives what a declaration is replaced by, or itself.
-        is_open: tells whether one, after overriding, need not be opened, nor what it needs.
+        is_open: returns whether one, after overriding, need not be opened, nor what it needs.
 
     Raises:
         DependencyCycleError: they need each other in a circle.

@@ -52,7 +52,7 @@ class Declared:
         self._overrides[real] = fake
 
     def plan(self, wanted: Sequence[Node]) -> Plan:
-        """Return what opening these would come to now."""
+        """Return the plan for opening these now."""
         return plan_opening(
             wanted, override=self._overriding, is_open=lambda node: self._find(node) is not None
         )
@@ -188,7 +188,7 @@ class Declared:
         return next((each for each in found if each is not None), None)
 
     def _overriding(self, node: Node) -> Node:
-        """Return what is opened in the place of this one: the nearest scope has the say."""
+        """Return what is opened in the place of this one: the nearest scope decides."""
         if not any(each._overrides for each in self._scopes()):
             return node
         path = [node]
@@ -263,11 +263,11 @@ class _Declared:
         values = {key: host.value for key, host in self._sources.items()}
         self._manager = manager = self._declaration(**values)
         if isinstance(manager, Telling):
-            manager.tell_through_its_holder(None)  # it is told of by the name of the declaration
+            manager.tell_through_its_holder(None)  # its events have the name of the declaration
         try:
             enter, self._exit, self._is_async = protocol_of(manager)
         except TypeError as error:
-            raise self._blame(f"what it returned is of no use: {error}") from None
+            raise self._blame(f"it did not return a context manager: {error}") from None
         try:
             value = enter(manager)
             return await value if self._is_async else value

@@ -1,9 +1,9 @@
 """Which task waits for which declared resources, so that a circle of waits is refused.
 
 A resource may open others by ``Scope.open`` while it opens or closes itself. If one of these waits
-for it in turn, at whatever distance, none of them would ever go on. A plan cannot tell that
-beforehand, since it is not declared. So every task that waits is written down, and whoever is
-about to wait follows what is written: the last one to close a circle finds itself, and is told.
+for it in turn, at whatever distance, none of them would ever go on. A plan cannot know that
+beforehand, since it is not declared. So every task that waits is registered, and a task that is
+about to wait follows what is registered: if that leads back to itself, it raises.
 
 What a resource waits for in a task that it has started itself, with a task group say, is not seen.
 """
@@ -35,7 +35,7 @@ class Wait:
     hosts: Mapping[Node, Openable]
 
     def way_to(self, node: Node) -> tuple[Node, ...]:
-        """Return how waiting for what was asked comes to waiting for this one."""
+        """Return the path from what was asked to this one."""
         return (node,) if node in self.asked else (self.asked[0], node)
 
 

@@ -42,7 +42,7 @@ class ScopeHandle(Protocol):
 
     @property
     def clock(self) -> Callable[[], float]:
-        """Tells the time of the loop, in seconds."""
+        """Return the time of the loop, in seconds."""
         ...
 
     @property
@@ -52,7 +52,7 @@ class ScopeHandle(Protocol):
 
     @property
     def observers(self) -> Observers:
-        """Who hears of each step."""
+        """What is called with each step."""
         ...
 
     @property
@@ -72,10 +72,10 @@ class ScopeHandle(Protocol):
         """Have the body leave, since what is used in this scope is about to close."""
 
     def lost(self, resource: Resource, /) -> None:
-        """Hear of a death (law 8): the body is to leave."""
+        """Have the body leave, since a resource has died (law 8)."""
 
     def ended(self, resource: Resource, /) -> None:
-        """Hear that a resource has come to its own good end, and forget it."""
+        """Forget a resource that has ended without an error."""
 
 
 class Resource:
@@ -104,7 +104,7 @@ class Resource:
     opened_at: float | None = None
     _name: str | None = None
     _abandoned = False
-    _claimed = False  # somebody has asked for closing, and hears of the result
+    _claimed = False  # a caller has asked for closing, and gets the result
     _id = 0
     _latch: Latch | None = None
     _seen: BaseException | None = None
@@ -134,13 +134,13 @@ class Resource:
         return f"<{self.kind} {self.name!r} {self.phase.value} in {self.keeper.path!r}>"
 
     def matches(self, value: object) -> bool:
-        """Tell whether `value` is what the body holds of this resource."""
+        """Return whether `value` is what the body holds of this resource."""
         return self.value is value
 
     def close_nowait(self, seen: BaseException | None, latch: Latch) -> bool:
-        """Ask for closing, and have `latch` told when it is closed.
+        """Ask for closing; `latch` is told when it is closed.
 
-        Returns false when somebody else has asked before, whose business the result is.
+        Returns false if another caller has asked before, which gets the result.
         """
         if self.phase is CLOSED:
             latch.arrive(self)
@@ -148,7 +148,7 @@ class Resource:
             return not claimed
         if self.phase is CLOSING:
             if self.task is None:
-                latch.arrive(self)  # nothing will tell when it is done, and waiting cannot help
+                latch.arrive(self)  # nothing will say when it is done, and waiting cannot help
             else:
                 self.task.add_done_callback(lambda _: latch.arrive(self))
             return False
@@ -170,9 +170,9 @@ class Resource:
                 self.task.add_done_callback(ended.arrive)
 
     def abandon(self) -> None:
-        """Let whoever waits for it go on, though it has not closed.
+        """End the wait for it, although it has not closed.
 
-        What it fails with after that goes to the loop's exception handler: nobody is there to
+        What it fails with after that goes to the loop's exception handler: no task is left to
         raise it (law 7).
         """
         self._abandoned = True
@@ -181,7 +181,7 @@ class Resource:
             latch.arrive(self)
 
     def tell(self, step: Step, outcome: Outcome | None = None) -> None:
-        """Send an event of this step. Callers look first whether anybody observes."""
+        """Send an event of this step. Callers check first whether there are observers."""
         keeper = self.keeper
         self._id = self._id or next_id()
         event = Event(
@@ -216,7 +216,7 @@ class Resource:
             self.tell(Step.CLOSING)
 
     def has_closed(self, error: BaseException | None) -> None:
-        """Note that it is closed, and tell whoever waits for that."""
+        """Note that it is closed, and wake what waits for that."""
         opening = self.phase is OPENING
         if self.observers:
             outcome = outcome_of(self.error if error is None else error)
@@ -240,7 +240,7 @@ class Resource:
                 need.users.pop(self, None)
 
     def _explain(self, error: BaseException) -> BaseException | None:
-        """Say of an error what it befell, and of a cancellation that it is a loss.
+        """Note on an error where it occurred, and return a cancellation as a loss.
 
         That is unless its own scope has cancelled it, or the body is cancelled too.
         """
@@ -283,11 +283,11 @@ class Managed(Resource):
 
     @property
     def kind(self) -> str:
-        """The manager's type or function, unless it was told another."""
+        """The manager's type or function, unless it was given another."""
         return self._kind or name_of(self._manager)
 
     def matches(self, value: object) -> bool:
-        """Tell whether `value` is what entering returned, or the manager itself."""
+        """Return whether `value` is what entering returned, or the manager itself."""
         return self.value is value or self._manager is value
 
     def enter(self) -> Any:
@@ -312,7 +312,7 @@ class Openable(Managed):
 
     Attributes:
         asked: closing has been asked for; while it opens, that it is to close once it has.
-        was_returned: somebody has been given its value, of a declared resource.
+        was_returned: of a declared resource, its value was returned to a caller.
         before: the scope's context as it was before the opening.
         after: a copy of that, its own, in which it is opened and closed: what is set in one
             resource is not reset in the one beside it.

@@ -34,7 +34,7 @@ class Callback(Resource):
         return False
 
     def _begin_close(self) -> None:
-        self.phase = CLOSING  # whoever asks again only waits
+        self.phase = CLOSING  # a second call only waits
         keeper = self.keeper
         run = self._run()
         try:

@@ -1,4 +1,4 @@
-"""Synchronous managers: entered and exited by whoever opens and closes, in a context of their own.
+"""Synchronous managers: entered and exited by the calling task, in a context of their own.
 
 What does not wait cannot be cancelled half-way, so that a task of its own would protect nothing.
 """
@@ -69,7 +69,7 @@ class Direct(Openable):
         self.after = after = before.copy()
         try:
             self.value = after.run(self._enter, self._manager)
-        except BaseException as exc:  # carried to whoever entered it
+        except BaseException as exc:  # raised to the caller that entered it
             self.has_closed(exc)
             return
         # What has_opened does, without the call, as in __init__.
@@ -91,10 +91,10 @@ class Direct(Openable):
                 done = self.after.run(self.exit, seen)
             if done:
                 self.suppressed = True
-        except BaseException as exc:  # carried to whoever closes it
+        except BaseException as exc:  # raised to the task that closes it
             self.has_closed(self.failure(exc))
         else:
-            self.phase = CLOSED  # all that has_closed would do where nobody is to be told
+            self.phase = CLOSED  # all that has_closed would do where nothing waits for it
             if self.observers or self.needs or self._latch is not None:
                 self.has_closed(None)
 
@@ -103,7 +103,7 @@ class Direct(Openable):
 
 
 def is_direct(manager: object) -> bool:
-    """Tell whether a manager needs no task: it is synchronous, and does not govern one."""
+    """Return whether a manager needs no task: it is synchronous, and does not govern one."""
     cls: Any = type(manager)
     if not _is_synchronous(cls):
         return False

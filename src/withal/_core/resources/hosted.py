@@ -1,8 +1,8 @@
 """Hosts: a task per resource, which enters its manager, waits, and exits it (law 4).
 
 asyncio cannot tell a cancellation that a timeout or task group inside ``__aenter__`` makes of its
-own task from one that somebody outside aims at that task. So a hosted resource is entered in a
-task of its own, which nobody outside cancels: whatever is cancelled there comes from inside, and
+own task from one that comes from outside. So a hosted resource is entered in a
+task of its own, which nothing outside cancels: each cancellation there comes from inside, and
 the caller's cancellation cannot hit the manager between taking something and giving it back.
 
 Entered and exited in one task and one context, cancel scopes and task groups work inside a
@@ -56,7 +56,7 @@ class Host(Openable):
     def check_started(self) -> None:
         """Notice, a turn after the start, that the task was cancelled before it ever ran.
 
-        Then no code of this class has run to tell of it. A loop that shuts down does that.
+        Then no code of this class has run. A loop that shuts down does that.
         """
         if self.phase is OPENING and self.task is not None and self.task.cancelled():
             self._fail(CancelledError())
@@ -64,7 +64,7 @@ class Host(Openable):
     def _begin_close(self) -> None:
         self.asked = True
         if self.phase is OPEN:
-            self.phase = CLOSING  # whoever asks again only waits
+            self.phase = CLOSING  # a second call only waits
         if self._outliving is not None:
             self._outliving.open()
         elif self._waiting is not None:
@@ -95,13 +95,13 @@ class Host(Openable):
             value = self._enter(self._manager)
             if self.is_async:
                 value = await value
-        except BaseException as exc:  # carried to whoever entered it
+        except BaseException as exc:  # raised to the caller that entered it
             self._fail(exc)
             return
         self.has_opened(value)
         if not self.asked:
             self._latch.arrive(self)  # type: ignore[union-attr]  # which start() has set
-        if not self.asked:  # by what has just heard of it
+        if not self.asked:  # by what was just woken
             self._waiting = Pause(loop=self.keeper.loop)
             try:
                 await self._waiting
@@ -115,7 +115,7 @@ class Host(Openable):
             if self.is_async:
                 done = await done
             suppresses = bool(done)
-        except BaseException as exc:  # carried to whoever closes it
+        except BaseException as exc:  # raised to the task that closes it
             self.has_closed(self.failure(exc))
         else:
             # A lost one answers for its own cancellation only, not for the body's exception.
@@ -129,7 +129,7 @@ class Host(Openable):
             opening.open()  # one failure is enough for all that opens together
 
     async def _outlive(self, death: CancelledError) -> None:
-        """Stay until the body has left: whoever uses this resource goes first (law 8).
+        """Wait until the body has left, which may use this resource (law 8).
 
         What its manager is to see is the cancellation that it died of, not the body's exception.
         """

@@ -3,16 +3,16 @@
 Pure: nothing here waits. `Ending` gathers while the scope closes, and `conclude` says at the end
 what is to be raised, so that the rules stand in one place:
 
-* One cause is told once. Errors are compared by the leaves of their groups, by identity: a leaf
-  that is told already is not told again, and what is left of its group is. So a resource that
-  wraps what it saw in a group, as every task group does, has added nothing.
+* One cause is reported once. Errors are compared by the leaves of their groups, by identity: a
+  leaf that is reported already is left out, and what is left of its group is reported. A resource
+  that wraps what it saw in a group, as every task group does, has added nothing.
 * An error raised ``from`` the one that finalizers see, a translation, stands for both.
 * One error is raised bare, several in a group, the body's first.
 * Errors win over a cancellation, as in `asyncio.TaskGroup`; the cancellation stays requested.
 * A cancellation that the scope itself caused, to have its body leave, is not reported, nor is one
   that came while it closed and has been taken back since.
-* Where the owner is cancelled too, that a resource was is no news: a loop that shuts down cancels
-  all of its tasks.
+* Where the owner is cancelled too, the loss of a resource is not reported: a loop that shuts down
+  cancels all of its tasks.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Ending:
             self._told = None
 
     def fail(self, error: BaseException, saw: BaseException | None = None) -> None:
-        """Add an error, or what of it is not told yet, or a cancellation.
+        """Add an error, or what of it is not reported yet, or a cancellation.
 
         Args:
             error: what a finalizer raised.
@@ -125,7 +125,7 @@ class Ending:
 
         Args:
             scope: the scope's path, for the message of a group.
-            requested: somebody outside has asked to cancel the owner.
+            requested: something outside has asked to cancel the owner.
             own: the scope itself cancelled its body.
         """
         failures = list(self.errors)

@@ -43,7 +43,7 @@ def check_closer(state: ScopeState) -> None:
 
 
 def waits_for(state: ScopeState, task: Task[Any] | None) -> bool:
-    """Tell whether closing would wait, or waits, for what this task does."""
+    """Return whether closing would wait, or waits, for what this task does."""
     return state.closed_by is task or state.resource_of(task) is not None
 
 

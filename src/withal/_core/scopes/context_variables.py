@@ -2,8 +2,8 @@
 
 A tracing span, a bound logger or a decimal context is a manager that sets a context variable. A
 scope enters it in a context of its own, so that its exit can reset the variable. What it has set
-there is set in the context of whoever entered it, too, and in the scope's, for what opens later.
-When it closes, the earlier values return.
+there is set in the context of the task that entered it, too, and in the scope's, for what opens
+later. When it closes, the earlier values return.
 
 For each variable, in each context, what is open stands in the order of opening. What closes before
 a later one does hands its earlier value on to that: the values return in reverse order whichever
@@ -35,7 +35,7 @@ owed: dict[ref[Task[Any]], list[tuple[ContextVar[Any], Token[Any]]]] = {}
 def changes(before: Context, after: Context, task: Task[Any] | None = None) -> Changes:
     """Return what was set from one context to the other, in constant time if nothing was.
 
-    withal's own variables are left out: they tell what runs in a scope, and not for its body. So
+    withal's own variables are left out: they are for what runs in a scope, and not for its body. So
     is what stands for the task that opened the resource.
     """
     if after == before:

@@ -44,7 +44,7 @@ class Order(Generic[T]):
             self._stages[item] = self._next
 
     def remove(self, item: T) -> None:
-        """Forget an item, if it is there: it has closed, or is closed by somebody else."""
+        """Forget an item, if it is there: it has closed, or is closed by another task."""
         self._stages.pop(item, None)
 
     def closing(self) -> Iterator[list[T]]:

@@ -11,7 +11,7 @@ class _Closing(Protocol):
     hurried: bool
 
     def hurry(self) -> None:
-        """Take it that the deadline has passed."""
+        """Expire the deadline now."""
 
 
 @final
@@ -28,12 +28,12 @@ class Limit:
         self._closings = WeakSet[_Closing]()
 
     def watch(self, closing: _Closing) -> None:
-        """Have a closing that has begun told when there is no time left."""
+        """Expire a closing that has begun when there is no time left."""
         self._closings.add(closing)
         closing.hurried = self._is_spent
 
     def hurry(self, now: float) -> None:
-        """Let nothing that closes, now or later, wait any more."""
+        """Expire the deadline of all that closes, now or later."""
         self.when = now
         self._is_spent = True
         for closing in list(self._closings):

@@ -34,7 +34,7 @@ STEP = 0.0005  # seconds of one step of the loop in which one is closed after th
 _RESERVED = 0.2  # of what is left to the outer scope, for the last call within, or `LAST_CALL`
 _LEAST = 0.25  # of what the outermost scope has, for each within
 
-# What was abandoned still runs: the loop holds tasks weakly, so that somebody has to hold these.
+# What was abandoned still runs: the loop holds tasks weakly, so these are held here.
 _abandoned: set[Task[Any]] = set()
 
 
@@ -244,7 +244,7 @@ class Closing:
     def _ask(
         self, resources: Sequence[Resource], latch: Latch
     ) -> Generator[None, None, list[Resource]]:
-        """Ask these to close, and return those that nobody else has asked before.
+        """Ask these to close, and return those that were not asked before.
 
         After the turn of the loop that this takes, what need not wait is closed, without a timer.
         """

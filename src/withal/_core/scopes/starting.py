@@ -18,7 +18,7 @@ def openable(keeper: ScopeHandle, manager: object) -> Host | Direct:
     """Return the resource of a manager, with a task of its own where that helps.
 
     Raises:
-        TypeError: it is no context manager.
+        TypeError: it is not a context manager.
         AlreadyEnteredError: it can be entered only once, and has been.
     """
     if is_direct(manager):

@@ -1,7 +1,7 @@
 """What one scope holds and where it stands. `Scope` is its public face.
 
 All that changes here changes synchronously: between two awaits of what works on it, each resource
-is told by one place only. `resources` has what is open, `in_flight` what is opening, `releasing`
+is in one place only. `resources` has what is open, `in_flight` what is opening, `releasing`
 what is closed early. `opening`, `release` and `closing` beside this module wait; this one does not.
 """
 
@@ -66,10 +66,10 @@ class ScopeState:
         least: seconds of it that a scope within gets, if they are left.
         closings: of the outermost scope, how many scopes close: this one and those within.
         closed_by: the task that closes it, while it does.
-        watchers: told when it has closed.
+        watchers: they open when it has closed.
         bound: when the release of this scope as a resource has to be done.
-        idle: told when each of the openings in flight has ended.
-        releasing: what is closed early, and what is told when it is gone.
+        idle: opens when each of the openings in flight has ended.
+        releasing: what is closed early, and what opens when it is gone.
     """
 
     context: Context
@@ -96,7 +96,7 @@ class ScopeState:
     _names: tuple[str, ...] | None = None
     _carried: Carried | None = None  # made for the first that sets a context variable
     _by_value: dict[int, Resource] | None = None  # made by the first early release
-    _id = 0  # none: nobody observes, or the resource that holds it sends its events
+    _id = 0  # none: there is no observer, or the resource that holds it sends its events
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class ScopeState:
         )
 
     def is_owned_by(self, task: Task[Any] | None) -> bool:
-        """Tell whether this task has entered the scope, and runs its body."""
+        """Return whether this task has entered the scope, and runs its body."""
         return task is not None and self.owner() is task
 
     # What is open
@@ -227,11 +227,11 @@ class ScopeState:
             del by_value[id(resource.value)]
 
     def is_releasing(self, resource: Resource) -> bool:
-        """Tell whether it is being closed while the scope stays open."""
+        """Return whether it is being closed while the scope stays open."""
         return self.releasing is not None and resource in self.releasing
 
     def watch_release(self, resource: Resource, latch: Latch) -> None:
-        """Have a latch told when what is being released is gone, or was abandoned."""
+        """Have a latch opened when what is being released is gone, or was abandoned."""
         assert self.releasing is not None
         self.releasing[resource].append(latch)
 
@@ -318,7 +318,7 @@ class ScopeState:
         """Have the body leave, since this has died under it (law 8).
 
         While the scope closes nothing has to be done: the error is raised at the end. Of what is
-        still in flight the opening is told, which gives up.
+        still in flight the opening is woken, and gives up.
         """
         for latch, hosts in self.in_flight.items():
             if resource in hosts:
@@ -398,7 +398,7 @@ class ScopeState:
 
 
 def _clock_of(loop: AbstractEventLoop) -> Callable[[], float]:
-    """Return what tells the loop's time.
+    """Return the clock of a loop.
 
     Both asyncio's loop and uvloop count the seconds of `time.monotonic`, but uvloop whole
     milliseconds only. Another loop, of virtual time perhaps, is asked itself.
@@ -410,7 +410,7 @@ def _clock_of(loop: AbstractEventLoop) -> Callable[[], float]:
 
 
 def _is_shown(resource: Resource) -> bool:
-    """Tell whether a snapshot has it in its list: a scope that has opened is among the children."""
+    """Return whether a snapshot lists it: a scope that has opened is among the children."""
     hosts_scope = resource.kind == "scope" and resource.phase is not OPENING
     return resource.phase is not CLOSED and not hosts_scope
 

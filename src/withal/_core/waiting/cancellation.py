@@ -129,7 +129,7 @@ def requests_delivered(task: Task[Any]) -> int:
 
 
 def take_back(task: Task[Any], baseline: int, *, own: bool) -> bool:
-    """Withdraw the scope's own request to cancel `task`, and tell whether others have asked.
+    """Withdraw the scope's own request to cancel `task`, and return whether others have asked.
 
     Args:
         task: the owner of the scope.

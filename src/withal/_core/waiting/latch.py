@@ -6,8 +6,8 @@ remember it and wait again, and have the caller raise it when the step is done (
 
 A cancelled anyio scope asks again on every turn of the loop, until the task has left the scope:
 thousands of wake-ups in a wait of 50 ms. A shielded anyio scope around the rest of the wait stops
-that. It is entered only when a first cancellation has come and anyio is loaded, so that nobody
-else pays for it.
+that. It is entered only when a first cancellation has come and anyio is loaded, so that
+nothing else pays for it.
 
 Every wait here has an end: a time, or something that the user's own body does.
 """
@@ -40,7 +40,7 @@ class Latch:
             self._wake()
 
     def open(self) -> None:
-        """Open now, whoever is missing."""
+        """Open now, although some are missing."""
         self.missing = 0
         self._wake()
 
@@ -50,7 +50,7 @@ class Latch:
         return self._waiter
 
     def is_shut(self) -> bool:
-        """Tell whether there is still something to wait for."""
+        """Return whether there is still something to wait for."""
         return self.missing > 0
 
     async def wait(self) -> None:
@@ -62,7 +62,7 @@ class Latch:
         """Wait until it is open, or until a time of the loop's clock, whatever is cancelled.
 
         Returns the first cancellation that arrived meanwhile, for the caller to raise once its
-        step is done. Whether time was up, `missing` tells.
+        step is done. `missing` is above zero if time was up.
         """
         self._late = False
         alarm = self._loop.call_at(until, self.ring)
@@ -99,7 +99,7 @@ class Latch:
 
 @final
 class Arrivals(Latch):
-    """A latch that also opens, until `take`, when somebody new has arrived."""
+    """A latch that also opens, until `take`, when something new has arrived."""
 
     __slots__ = ("_new",)
 
@@ -119,7 +119,7 @@ class Arrivals(Latch):
         return new
 
     def is_shut(self) -> bool:
-        """Tell whether there is still somebody to wait for, and nobody new."""
+        """Return whether something is still missing, and nothing new has arrived."""
         return self.missing > 0 and not self._new
 
 
@@ -130,7 +130,7 @@ def _anyio_shield() -> AbstractContextManager[object]:
 
 BATCH = 100
 """How many tasks are started, or woken, before the loop is given a turn: about a millisecond's
-worth, so that opening or closing thousands together holds nobody up (law 11)."""
+worth, so that opening or closing thousands together does not hold up other tasks (law 11)."""
 
 
 @types.coroutine

@@ -123,7 +123,7 @@ def _location(place: Place) -> _Object:
     if place.function:
         name = printable(place.function)
         location["logicalLocations"] = [{"fullyQualifiedName": name, "kind": "function"}]
-    if os.path.isabs(place.file):  # else it is no file, such as ``<string>``
+    if os.path.isabs(place.file):  # else it is not a file, such as ``<string>``
         location["physicalLocation"] = {
             "artifactLocation": _artifact(place),
             "region": {"startLine": place.line},

@@ -10,7 +10,7 @@ Which is why this need not be exact about *why* something failed, only about wha
 * A partly cached range is a short read, so a short read is the end of the file only if it reaches
   ``st_size``. Before Linux 5.11 not even that held (a miss could be a 0), so older ones are out.
 * ``RESOLVE_CACHED`` covers the lookup of the path only. Opening a FIFO waits for its other end, so
-  the descriptor is made with ``O_NONBLOCK``; what is no regular file is not read here.
+  the descriptor is made with ``O_NONBLOCK``; what is not a regular file is not read here.
 * tmpfs, overlay, and file systems over a network refuse ``RWF_NOWAIT``. On the first two the
   kernel is asked first and read from plainly then: see `resident`. Another device that has refused
   is remembered, and so are the folders of the files that were opened in vain: opening by itself
@@ -74,7 +74,7 @@ def _is_wanted() -> bool:
 
 
 def _reads_cached() -> bool:
-    """Tell whether this kernel can be asked for cached pages, and believed."""
+    """Return whether this kernel can be asked for cached pages, and believed."""
     release = os.uname().release.split(".")[:2]
     try:
         version = tuple(int(part) for part in release)
@@ -212,7 +212,7 @@ def read_resident(fd: int, size: int, offset: int) -> bytes | None:
 
 
 def refuses(device: int) -> bool:
-    """Tell whether the device (``st_dev``) is known to refuse cached reads."""
+    """Return whether the device (``st_dev``) is known to refuse cached reads."""
     return device in _refusing_devices or not READS_CACHED
 
 
@@ -267,7 +267,7 @@ def read_whole_cached(path: str) -> bytes | int | None:
 
 
 def waits(fd: int) -> bool:
-    """Tell whether a descriptor may wait for its other end, as a FIFO, a terminal or a device."""
+    """Return whether a descriptor may wait for its other end, as a FIFO, a terminal or a device."""
     mode = os.fstat(fd).st_mode
     return not (S_ISREG(mode) or S_ISDIR(mode) or S_ISBLK(mode))
 

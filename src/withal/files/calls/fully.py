@@ -69,7 +69,7 @@ def write_fully(fd: int, parts: Sequence[bytes], offset: int | None) -> tuple[in
 
 
 def _are_long(parts: Sequence[bytes]) -> bool:
-    """Tell whether it is quicker to hand them over as they are than to put them together first."""
+    """Return whether passing them as they are is quicker than joining them first."""
     count = len(parts)
     return 1 < count <= _MOST_PARTS and _GATHERS and _LONG * count <= sum(map(len, parts))
 

@@ -47,7 +47,7 @@ PATIENCE = 0.001
 """Seconds that brief calls may wait for one another before more threads are woken for them."""
 
 BRISK = 8
-"""How many brief calls a thread makes in that time at least if what they wait for is no disk."""
+"""How many brief calls a thread makes in that time at least if what they wait for is not a disk."""
 
 _IDLE = 10.0  # seconds that a thread stays without work, unless it is the last one
 
@@ -285,7 +285,7 @@ def _new_pool(loop: asyncio.AbstractEventLoop) -> Pool | None:
 
 
 def _is_plain(loop: asyncio.AbstractEventLoop) -> bool:
-    """Tell whether a loop is asyncio's or uvloop's own.
+    """Return whether a loop is asyncio's or uvloop's own.
 
     Another one, of virtual time perhaps, wants to know of calls in threads: it is asked to make
     them.

@@ -149,7 +149,7 @@ def _asked_kind_of(fd: int) -> int:
 
 
 def is_local(fd: int, device: int) -> bool:
-    """Tell whether the file system is known not to wait for a server."""
+    """Return whether the file system is known not to wait for a server."""
     return kind_of(fd, device) in _LOCAL
 
 
@@ -174,7 +174,7 @@ def way_of(fd: int, device: int) -> Way:
 
 
 def _has_swap() -> bool:
-    """Tell whether the system has swap space; true if that cannot be told."""
+    """Return whether the system has swap space; true if that cannot be told."""
     global _swap  # noqa: PLW0603 - two values that are replaced together
     until, found = _swap
     now = monotonic()
@@ -209,7 +209,7 @@ def unswapped(fd: int, size: int, offset: int) -> int:
 
 
 def is_resident(fd: int, size: int) -> bool:
-    """Tell whether a small file of so many bytes is all in memory, and the answer to be believed.
+    """Return whether a small file of so many bytes is all in memory, and the answer to be believed.
 
     One question, for a file that is then read at once; `MappedFile` is for many.
     """

@@ -37,7 +37,7 @@ class Request:
     args: tuple[object, ...]
 
     def is_same(self, other: Request) -> bool:
-        """Tell whether the same is asked of the same object."""
+        """Return whether the same is asked of the same object."""
         return (
             self.target is other.target and self.method == other.method and self.args == other.args
         )

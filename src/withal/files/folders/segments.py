@@ -53,7 +53,7 @@ class SegmentedPath(PurePathHere):
             """Return the path with these parts added."""
             return self.with_segments(super().joinpath(*other))
 
-        def __truediv__(self, key: Any) -> Self:  # anything: what is no path is not implemented
+        def __truediv__(self, key: Any) -> Self:  # anything: what is not a path is not implemented
             made = super().__truediv__(key)
             return made if made is NotImplemented else self.with_segments(made)
 

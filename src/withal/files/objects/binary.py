@@ -78,26 +78,26 @@ class BinaryFile(Cursor, File[bytes]):
         return self._channel.descriptor.number
 
     def readable(self) -> bool:
-        """Tell whether it can be read."""
+        """Return whether it can be read."""
         if self._has_no_read:
             return False
         self._check_open()
         return self._readable
 
     async def writable(self) -> bool:
-        """Tell whether it can be written."""
+        """Return whether it can be written."""
         if self._has_no_write:
             return False
         self._check_open()
         return self._writable
 
     async def seekable(self) -> bool:
-        """Tell whether it has positions."""
+        """Return whether it has positions."""
         self._check_open()
         return self._channel.is_positional
 
     async def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
+        """Return whether it is a terminal."""
         self._check_open()
         return not self._channel.is_positional and os.isatty(self._channel.descriptor.number)
 
@@ -469,7 +469,7 @@ def size_of(size: object) -> int:
     """Return how much is to be read; -1 is all.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is not a number.
     """
     try:
         return -1 if size is None else index(size)  # type: ignore[arg-type]  # or it raises

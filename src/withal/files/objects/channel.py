@@ -125,7 +125,7 @@ class Positional:
         self._asks = False
 
     def closes_at_once(self) -> bool:
-        """Tell whether closing it, if it was only read, has nothing to wait for.
+        """Return whether closing it, if it was only read, has nothing to wait for.
 
         The last descriptor of a deleted file gives its space back, which takes long if it is much.
         """
@@ -222,13 +222,13 @@ class Positional:
         return missed == offset
 
     def _has_rest(self, size: int, offset: int) -> bool:
-        """Tell whether the rest of the file is in memory."""
+        """Return whether the rest of the file is in memory."""
         if self._way == "mincore" and self._mapped is None and not offset and size <= _SMALL:
             return is_resident(self._number, size)
         return self._in_memory(size, offset) == size
 
     def is_known_to_end_at(self, offset: int) -> bool:
-        """Tell whether the file ends there, where it takes a thread to read but not to know that.
+        """Return whether the file ends there, where it takes a thread to read but not to know that.
 
         A file of /proc is said to have a size of 0, whatever it has.
         """

@@ -142,7 +142,7 @@ class Cursor:
             self._known_end = self._end
 
     def _has_ended(self) -> bool:
-        """Tell whether the file is known, without reading, to end where it was read to."""
+        """Return whether the file is known, without reading, to end where it was read to."""
         return self._end == self._known_end or self._channel.is_known_to_end_at(self._end)
 
     async def _begin_reading(self) -> None:
@@ -188,7 +188,7 @@ class Cursor:
         return unread.take(size)
 
     def _is_at_end(self) -> bool:
-        """Tell whether all that the file has was read ahead, as far as that is known."""
+        """Return whether all that the file has was read ahead, as far as that is known."""
         return self._end >= self._channel.size()
 
     async def _fetch(self, size: int) -> int:

@@ -50,7 +50,7 @@ class Early:
         return len(self.data) == self.status.st_size
 
     def is_current(self, fd: int) -> bool:
-        """Tell whether the file is unchanged. Does not wait for a server."""
+        """Return whether the file is unchanged. Does not wait for a server."""
         if not self.is_local and monotonic() - self.read_at > _KEPT:
             return False
         before, now = self.status, os.fstat(fd)

@@ -124,19 +124,19 @@ class Forwarding(File[AnyStr]):
         return await self._perform("pwrite", data, offset)  # type: ignore[no-any-return]
 
     async def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
+        """Return whether it is a terminal."""
         return await self._perform("isatty")  # type: ignore[no-any-return]
 
     async def seekable(self) -> bool:
-        """Tell whether the position can be changed."""
+        """Return whether the position can be changed."""
         return await self._perform("seekable")  # type: ignore[no-any-return]
 
     async def writable(self) -> bool:
-        """Tell whether it can be written to."""
+        """Return whether it can be written to."""
         return await self._perform("writable")  # type: ignore[no-any-return]
 
     def readable(self) -> bool:
-        """Tell whether it can be read."""
+        """Return whether it can be read."""
         target = self._target
         file = target.buffer if isinstance(target, TextFile) else target  # which awaits it
         return file.readable()

@@ -124,19 +124,19 @@ class TextFile(File[str]):
         return self._binary.fileno()
 
     async def readable(self) -> bool:
-        """Tell whether it can be read."""
+        """Return whether it can be read."""
         return self._binary.readable()
 
     async def writable(self) -> bool:
-        """Tell whether it can be written."""
+        """Return whether it can be written."""
         return await self._binary.writable()
 
     async def seekable(self) -> bool:
-        """Tell whether it has positions."""
+        """Return whether it has positions."""
         return await self._binary.seekable()
 
     async def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
+        """Return whether it is a terminal."""
         return await self._binary.isatty()
 
     def statistics(self) -> Statistics:

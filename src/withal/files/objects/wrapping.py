@@ -27,7 +27,7 @@ def wrap(file: object) -> WrappedFile[Any]:
     wrap it twice, while calls are under way.
 
     Raises:
-        TypeError: it is no file object, or one that is asynchronous already.
+        TypeError: it is not a file object, or one that is asynchronous already.
 
     Example:
         >>> import asyncio, gzip, tempfile

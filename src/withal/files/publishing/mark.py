@@ -52,7 +52,7 @@ def new_part_name(name: str) -> str:
 
 
 def is_part_name(name: str) -> bool:
-    """Tell whether `new_part_name` has made this name.
+    """Return whether `new_part_name` has made this name.
 
     Example:
         >>> is_part_name(new_part_name("video.mp4")), is_part_name(".x.0123456789abcdef.part")

@@ -80,7 +80,7 @@ def _returning_descriptors(book: Book) -> Any:
 
 
 def _is_wanted(book: Book, frame: FrameType) -> bool:
-    """Tell whether a descriptor is the program's: opened by itself, or by ``mkstemp`` for it."""
+    """Return whether a descriptor is the program's: opened by itself, or by ``mkstemp`` for it."""
     file = frame.f_code.co_filename
     return book.program.owner(file) is PROGRAM or file.endswith("tempfile.py")
 
@@ -212,7 +212,7 @@ def _is_path(file: object) -> bool:
 
 
 def _is_regular(mode: object, buffering: object, *text: object) -> bool:
-    """Tell whether these arguments are valid; the builtin says itself what is wrong otherwise."""
+    """Return whether these arguments are valid; the builtin says itself what is wrong otherwise."""
     if type(mode) is not str or type(buffering) is not int:
         return False
     letters = set(mode)

@@ -45,6 +45,6 @@ def _follow(tracker: Tracker, name: str) -> None:
 
 
 def _must_be_closed(client: Any) -> bool:
-    """Tell whether a client is other than Starlette's for tests, which need not be closed."""
+    """Return whether a client is other than Starlette's for tests, which need not be closed."""
     testing = sys.modules.get("starlette.testclient")
     return testing is None or not isinstance(client, testing.TestClient)
