@@ -85,6 +85,12 @@ async def test_what_was_read_early_is_not_taken_for_the_end_later_on(tmp_path: P
         extended(path)
         assert await file.read(4) == b" and"
         assert await file.read() == b" more"
+    wait_until_old(path)
+    async with files.open(path, "rb") as file:
+        assert await file.read(3) == b"bef"
+        with path.open("ab") as other:
+            other.write(b"...")
+        assert await file.read() == b"ore and more..."
         with path.open("ab") as other:
             other.write(b"!")
         assert await file.readline() == b"!"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from withal import files
 from withal.files.calls import fairness
-from withal.files.calls.fairness import GLANCE, TOGETHER, TURN, Turns
+from withal.files.calls.fairness import GLANCE, OPENING, TOGETHER, TURN, Turns
 
 
 @pytest.fixture
@@ -162,3 +165,28 @@ def test_who_waits_in_a_loop_that_has_stopped_goes_on_when_it_runs_again(
         other.run(turns.settle())
         first.run(asyncio.wait_for(asyncio.gather(*tasks), 10))
     assert sorted(served) == list(range(count))
+
+
+async def test_many_that_open_side_by_side_let_the_loop_have_turns(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 4096)
+    opened, in_turns, ended = 0, [0], False
+
+    async def read() -> None:
+        nonlocal opened
+        async with files.open(path, "rb") as file:
+            opened += 1
+            assert len(await file.read()) == 4096
+
+    def tick() -> None:
+        in_turns.append(opened)
+        if not ended:
+            asyncio.get_running_loop().call_soon(tick)
+
+    tick()
+    await asyncio.gather(*(read() for _ in range(1000)))
+    ended = True
+    most = max(after - before for before, after in pairwise(in_turns))
+    first = GLANCE // OPENING + TOGETHER  # those that find an allowance that nobody has used
+    assert most <= first
+    assert len(in_turns) > 1000 // first

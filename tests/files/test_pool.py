@@ -17,7 +17,7 @@ from tests.conftest import LOOPS
 from withal.files.calls import pool
 from withal.files.calls.bell import Bell
 from withal.files.calls.hop import call, hop, landed
-from withal.files.calls.pool import WORKERS, wait_idle
+from withal.files.calls.pool import LANDED, WORKERS, wait_idle
 from withal.testing import VirtualTimeLoop
 
 
@@ -262,3 +262,22 @@ async def test_without_an_eventfd_the_loop_is_woken_as_ever(
     monkeypatch.setattr(os, "eventfd", refuse)
     assert Bell.at(asyncio.get_running_loop(), int) is None
     assert await call(divmod, 7, 2) == (3, 1)
+
+
+@pytest.mark.usefixtures("endless_patience")
+async def test_many_results_that_come_at_once_are_taken_in_several_turns() -> None:
+    landed_in: list[int] = []
+    turn = 0
+
+    def tick() -> None:
+        nonlocal turn
+        turn += 1
+        if len(landed_in) < 5 * LANDED:
+            asyncio.get_running_loop().call_soon(tick)
+
+    for _ in range(5 * LANDED):
+        hop(int, is_brief=True).add_done_callback(lambda _: landed_in.append(turn))
+    tick()
+    while len(landed_in) < 5 * LANDED:
+        await asyncio.sleep(0)
+    assert max(landed_in.count(each) for each in set(landed_in)) <= LANDED

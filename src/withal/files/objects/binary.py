@@ -128,8 +128,11 @@ class BinaryFile(Cursor, File[bytes]):
                 data = self._read_now(size)
                 if data is not None:
                     return data
-        elif size == -1 and self._is_reading and not self._writable:
-            data = self._rest_now()
+        elif size == -1 and not self._writable:
+            self._known_end = -1
+            if self._early is not None:
+                self._use_early()
+            data = self._rest_now() if self._is_reading else None
             if data is not None:
                 return data
         if not self._is_raw:

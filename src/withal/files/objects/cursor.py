@@ -215,6 +215,9 @@ class Cursor:
     def _rest_now(self) -> bytes | None:
         """Read to the end of the file, out of the page cache; None if that cannot be done."""
         channel, unread = self._channel, self._unread
+        if self._end == self._known_end:
+            self._turns.left -= READ
+            return unread.take_all()
         if unread.lines is not None or unread.at < len(unread.data):
             return None
         data = channel.rest_now(self._end)

@@ -31,7 +31,7 @@ from withal._core.errors import AlreadyEnteredError
 from withal._core.events import current_observers
 from withal._core.managers import Telling
 from withal.files.calls.cached import inline_way, note_folder, open_cached
-from withal.files.calls.fairness import OPERATION, Turns, turns_here
+from withal.files.calls.fairness import OPENING, Turns, turns_here
 from withal.files.calls.hop import obtain
 from withal.files.calls.resident import Way
 from withal.files.objects.binary import BinaryFile
@@ -294,22 +294,18 @@ class Opening(Telling, Generic[F_co]):
         """Open it without waiting; None if that cannot be done, or if there are observers."""
         if not self._is_held and current_observers():
             return None
+        turns.left -= OPENING
         found = _find_now(self._source)
-        if found is None:
-            return None
-        turns.left -= OPERATION
-        return self._source.made(found, None)
+        return None if found is None else self._source.made(found, None)
 
     async def _open(self) -> Any:  # F_co
         """Open it in a thread, or before observers."""
         entry = None if self._is_held else _entry_of(self._source.file)
         try:
-            found = None
-            if entry is not None:
-                turns_here().left -= OPERATION
-                found = _find_now(self._source)
+            found = None if entry is None else _find_now(self._source)
             if found is None:
                 found = await _find(self._source)
+            turns_here().left -= OPENING
             file = self._source.made(found, entry)
         except BaseException as error:
             if entry is not None:
