@@ -131,6 +131,7 @@ THIRD_PARTY = {
     "withal.tracking.adapters.tasks": {"uvloop"},
     "withal.tracking.otel": {"opentelemetry"},  # if it is asked for
     "withal.fetch": {"aiohttp", "yarl"},
+    "withal.fetch.cluster": {"ray"},  # if it is asked for
     "withal.cli": {"aiohttp", "rich", "typer"},
     "withal.cli.audit": {"rich", "uvloop"},  # if it is asked for
     "pytest_withal": {"pytest"},

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 from collections import Counter
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import final
@@ -23,8 +23,10 @@ from withal.fetch import (
     Result,
     failed_requests,
     fetch_each,
+    on_ray,
 )
 from withal.fetch.plan import ChosenPath
+from withal.fetch.result_lines import result_line
 from withal.fetch.sources import Requests, Source, source_of
 
 _MOST_REASONS = 10
@@ -64,8 +66,10 @@ class FetchCommand:
         folder: Path,
         file: Path | None = None,
         checksum: str | None = None,
+        ray: str | None = None,
     ) -> None:
         self._options = options
+        self._ray = ray
         self._told = told
         self._input = input
         self._folder = folder
@@ -94,6 +98,9 @@ class FetchCommand:
                 self._tally.display = display
                 try:
                     await self._fetch(source, display)
+                except ConnectionError as error:  # of the cluster
+                    complain(str(error))
+                    return 2
                 except OSError as error:
                     complain(folder_problem(self._folder, error))
                     return 1
@@ -124,14 +131,13 @@ class FetchCommand:
         self._tally.display.say(f"{self._input}, {error}")
 
     async def _fetch(self, source: Requests, display: Display) -> None:
-        results = fetch_each(
-            source, self._folder, options=self._options, on_progress=display.on_progress
-        )
+        each = fetch_each if self._ray is None else partial(on_ray, address=self._ray)
+        results = each(source, self._folder, options=self._options, on_progress=display.on_progress)
         async with aclosing(results):
             async for result in results:
                 self._tally.add(result)
                 if self._told.json:
-                    print(_as_json(result), flush=True)
+                    print(result_line(result), flush=True)
 
 
 def folder_problem(folder: Path, error: OSError) -> str:
@@ -202,19 +208,3 @@ class _Summary:
             *found,
             *([f"  and {counted(more, 'other reason')}"] if more > 0 else ()),
         ]
-
-
-def _as_json(result: Result) -> str:
-    error = result.error
-    return json.dumps(
-        {
-            "url": printable(result.url),
-            "status": "failed" if error else "skipped" if result.skipped else "fetched",
-            "path": None if result.path is None else str(result.path),
-            "size": result.size,
-            "sha256": result.sha256,
-            "attempts": result.attempts,
-            "resumed": result.resumed,
-            "error": None if error is None else error.reason,
-        }
-    )

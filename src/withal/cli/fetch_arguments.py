@@ -143,6 +143,12 @@ def fetch(
     transport: Annotated[
         Transports, typer.Option(help="What speaks to the servers.")
     ] = Transports.AUTO,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Fetch on a Ray cluster: host:6379, auto, or local to start it."
+        ),
+    ] = None,
     json_: Annotated[
         bool, typer.Option("--json", help="Print each result as a line of JSON.")
     ] = False,
@@ -174,6 +180,8 @@ def fetch(
       130  stopped by Ctrl-C (143 by SIGTERM)
     """
     require("aiohttp", extra="http")
+    if ray is not None:
+        require("ray", extra="ray")
     from withal.cli.fetch import FetchCommand, Told
     from withal.fetch import FetchOptions
 
@@ -208,6 +216,8 @@ def fetch(
     for option, value in (("-O", output_file), ("--checksum", checksum)):
         if value is not None and not is_one:
             raise typer.BadParameter(f"{option} is for one URL, and there are others")
+    if ray is not None and (output_file is not None or retry_failed or not resume):
+        raise typer.BadParameter("--ray excludes -O, --retry-failed and --no-resume")
     if quiet and verbose:
         raise typer.BadParameter("--quiet and --verbose exclude each other")
     try:
@@ -220,6 +230,7 @@ def fetch(
             folder=output,
             file=output_file,
             checksum=checksum,
+            ray=ray,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -11,6 +11,7 @@ except ImportError as error:
         'withal.fetch needs aiohttp, which is not installed: pip install "withal[http]"'
     ) from error
 
+from withal.fetch.cluster import on_ray
 from withal.fetch.options import FetchOptions, OnExists, TransportName
 from withal.fetch.plan import Layout
 from withal.fetch.report import (
@@ -42,4 +43,5 @@ __all__ = [
     "failed_requests",
     "fetch",
     "fetch_each",
+    "on_ray",
 ]

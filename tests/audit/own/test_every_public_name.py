@@ -42,6 +42,7 @@ _NEVER_WAITS = "answered from what is known, without a suspension"
 _OF_ANOTHER = "the object wrapped has to have it, and none of the standard library's does"
 _AS_LISTXATTR = "as listxattr, and not every file system keeps such attributes"
 _NOT_AUDITED = {
+    "withal.fetch.on_ray": "a cluster takes ten seconds to start; its workers run `fetch`",
     "withal.files.BinaryFile.isatty": _NEVER_WAITS,
     "withal.files.BinaryFile.seekable": _NEVER_WAITS,
     "withal.files.BinaryFile.tell": _NEVER_WAITS,

@@ -1,0 +1,68 @@
+"""Fetching on a Ray cluster: two nodes on this machine, of which one dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from withal.fetch import on_ray
+from withal.fetch.cluster import Marker, _mark
+
+COUNT = int(os.environ.get("WITHAL_RAY_URLS", "600"))
+ROOT = Path(__file__).parents[2]
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_worker_and_a_node_die_and_every_file_is_right(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.fetch.ray_program", str(tmp_path), str(COUNT)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["got"], found["wrong"], found["errors"]) == (COUNT, [], [])
+    assert found["killed"] == {"worker": True, "node": True}
+    assert found["repeated"] <= 16  # what was under way when a worker or the node was killed
+    assert found["skipped_again"] == COUNT
+    assert found["requested_again"] == 0
+    assert found["lines"] == COUNT
+    assert found["most_at_a_time"] <= 8 + 16  # what a dead worker asked for may still be answered
+
+
+@needs_ray
+async def test_an_address_that_does_not_answer_is_said_within_seconds(tmp_path: Path) -> None:
+    for address in "127.0.0.1:9", "ray://127.0.0.1:9":
+        with pytest.raises(ConnectionError, match="no Ray cluster answers at"):
+            async for _ in on_ray(["http://127.0.0.1:9/"], tmp_path, address=address):
+                pass
+
+
+async def test_a_shard_size_of_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="shard_size must be 1 or more requests, not 0"):
+        async for _ in on_ray([], tmp_path, shard_size=0):
+            pass
+
+
+async def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r'pip install "withal\[ray\]"'):
+        async for _ in on_ray([], tmp_path):
+            pass
+
+
+def test_a_folder_that_workers_do_not_share_is_said(tmp_path: Path) -> None:
+    marker = _mark(tmp_path / "out")
+    marker.check()
+    for other in Marker(tmp_path, marker.content), Marker(tmp_path / "out", "of another run"):
+        with pytest.raises(FileNotFoundError, match="all nodes share"):
+            other.check()
