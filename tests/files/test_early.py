@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from withal import files
+from withal.files.calls import resident
 from withal.files.objects import early, opening
 from withal.files.objects.early import FIRST, WHOLE, Early, read_early
 
@@ -181,6 +182,25 @@ async def test_what_is_written_or_not_buffered_is_not_read_early(
     async with files.open(path, **options) as file:  # type: ignore[call-overload]
         assert file._early is None
         assert await file.read() == b"before"
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_read"),
+    [(0xEF53, True), (0x6969, True), (0x62656572, False), (0x65735546, False), (0, False)],
+    ids=["ext4", "nfs", "sysfs", "fuse", "unknown"],
+)
+def test_nothing_is_read_early_where_times_may_not_tell_of_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: int, is_read: bool
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+    monkeypatch.setattr(resident, "kind_of", lambda *_: kind)
+    fd = os.open(path, os.O_RDONLY)
+    long_after = time.time_ns() + 2 * early._TICK_ELSEWHERE
+    try:
+        assert (read_early(fd, os.fstat(fd), long_after) is not None) is is_read
+    finally:
+        os.close(fd)
 
 
 def test_of_a_server_what_is_old_is_not_asked_for_again(tmp_path: Path) -> None:

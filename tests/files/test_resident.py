@@ -170,6 +170,8 @@ def test_a_thousand_files_do_not_use_up_mappings(tmp_path: Path) -> None:
 async def test_a_closed_file_is_not_mapped(path: Path) -> None:
     async with files.open(path, "rb") as file:
         await file.read(1)
+        way = file.statistics().way
+    assert file.statistics().way == way
     assert mappings_of(str(path)) == 0
 
 

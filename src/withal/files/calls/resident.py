@@ -46,6 +46,9 @@ _TMPFS, _RAMFS, _OVERLAY = 0x01021994, 0x858458F6, 0x794C7630
 _LOCAL = frozenset({_TMPFS, _RAMFS, _OVERLAY, 0xEF53, 0x58465342, 0x9123683E, 0xF2F52010})
 """With ext2 to ext4, xfs, btrfs and f2fs: closing what was only read has nothing to wait for."""
 
+_SERVED = frozenset({0x6969, 0xFE534D42, 0xFF534D42, 0x00C36400})
+"""NFS, SMB 2 and later, CIFS, Ceph."""
+
 _CACHESTAT = c_long(451)
 _MAP_SHARED = 1
 _FAILED = c_void_p(-1).value
@@ -151,6 +154,11 @@ def _asked_kind_of(fd: int) -> int:
 def is_local(fd: int, device: int) -> bool:
     """Return whether the file system is known not to wait for a server."""
     return kind_of(fd, device) in _LOCAL
+
+
+def is_served(fd: int, device: int) -> bool:
+    """Return whether the file system is that of a server which keeps the times of its files."""
+    return kind_of(fd, device) in _SERVED
 
 
 def way_of(fd: int, device: int) -> Way:

@@ -58,6 +58,7 @@ class Positional:
     __slots__ = (
         "_asks",
         "_device",
+        "_last_way",
         "_links",
         "_looked",
         "_mapped",
@@ -92,6 +93,7 @@ class Positional:
         self._device = device = status.st_dev
         self._number = number = descriptor.number
         self._mapped: MappedFile | None = None  # made when it is first asked
+        self._last_way: Way | None = None
         self._way: Way = way or inline_way(number, device)
         self._missed_at = -1
         self._asks = self._way == "mincore" or self._way == "cachestat"
@@ -101,7 +103,9 @@ class Positional:
 
     @property
     def way(self) -> Way:
-        """How it is read."""
+        """How it is read, or was until it was closed."""
+        if self._last_way is not None:
+            return self._last_way
         if self._way == "mincore" and self._mapped is None:
             self._map()
         return self._way
@@ -239,6 +243,8 @@ class Positional:
         if self._mapped is not None:
             self._mapped.release()
             self._mapped = None
+        if self._last_way is None:
+            self._last_way = self._way
         self._use_threads()
 
     async def read(self, size: int, offset: int) -> bytes:

@@ -3,7 +3,8 @@
 Between opening and reading, the file may change: the user may take a lock in between. So what was
 read is used only if size and times of the file are still the same. Times are counted in ticks: who
 changes a file twice in one tick changes its time once. So nothing is read early of a file that was
-changed just before it was opened; of any other, each later change is seen.
+changed just before it was opened; of any other, each later change is seen. Nor is anything read
+early where the kernel makes the content up, as in ``/sys``, and where that is not known.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from stat import S_ISREG
 from time import monotonic
 from typing import final
 
-from withal.files.calls.resident import is_local
+from withal.files.calls.resident import is_local, is_served
 
 WHOLE = 64 * 1024
 """A file of up to so many bytes is read as a whole."""
@@ -73,6 +74,8 @@ def read_early(fd: int, status: os.stat_result, looked_at: int) -> Early | None:
     if not size or not S_ISREG(status.st_mode):
         return None
     local = is_local(fd, status.st_dev)
+    if not local and not is_served(fd, status.st_dev):
+        return None
     changed_at = max(status.st_mtime_ns, status.st_ctime_ns)
     if changed_at + (_TICK if local else _TICK_ELSEWHERE) > looked_at:
         return None
