@@ -141,7 +141,7 @@ class Acquisition(Use, AbstractAsyncContextManager[T], Telling, Generic[T]):
         else:
             engine.queue.retire(member, reason)
             engine.users.look()
-            await engine.close(member, closing)
+            await engine.closers.close(member, closing)
 
     @property
     def _name(self) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from asyncio import Future, TimerHandle, current_task
+from asyncio import Future, TimerHandle
 from collections.abc import Callable
 from functools import partial
 from typing import final
 
 from withal._core.errors import ResourceLostError
-from withal._core.resources.base import OPEN, Phase, Resource
-from withal._core.resources.callback import Callback
+from withal._core.resources.base import OPEN, Resource
 from withal._core.resources.hosted import Host
-from withal._core.scopes.closing import begin_closing, end_closing
-from withal._core.scopes.stages import LAST_CALL, MOMENT, Closing
+from withal._core.scopes.stages import MOMENT
 from withal._core.scopes.starting import openable
 from withal._core.scopes.state import ScopeState
 from withal._core.waiting.latch import BATCH, Latch
+from withal.pools.closers import Closers
 from withal.pools.errors import (
     PoolClosedError,
     PoolDeadlockError,
@@ -23,14 +22,15 @@ from withal.pools.errors import (
     PoolTimeoutError,
 )
 from withal.pools.home import Home
-from withal.pools.hosting import OPEN_GRACE, Call, HostKeeper, Told
+from withal.pools.hosting import Call, HostKeeper, Told
 from withal.pools.long_uses import LongUses
 from withal.pools.member import CHECKING, CLOSING, HELD, OPENING, Member
 from withal.pools.options import Options
-from withal.pools.queue import Check, Open, Queue, Waiter
+from withal.pools.queue import Queue
 from withal.pools.stages import Resources, Users
 from withal.pools.statistics import Holder, Reason
 from withal.pools.use import Use
+from withal.pools.waiter import Check, Open, Waiter
 
 
 @final
@@ -64,12 +64,12 @@ class Engine:
         self._make = make
         self.silent = HostKeeper(held, self._lost, is_heard=False)
         self.is_plain = options.reset is None and options.max_age is None
-        self._closers: dict[Member, Callback] = {}
         self._is_working = False
         self._retry: TimerHandle | None = None
         self._expiry: TimerHandle | None = None
         self._expires = options.idle_timeout is not None or options.max_age is not None
         self._warming: Latch | None = None
+        self._warm_failure: BaseException | None = None
         self.long_uses: LongUses | None = None
         if options.held_too_long is not None:
             self.long_uses = LongUses(self.queue, self.loop, options.held_too_long)
@@ -77,6 +77,7 @@ class Engine:
         self.users = Users(held, self)
         held.add(self.resources)
         held.add(self.users)  # which closes first
+        self.closers = Closers(self.queue, self.silent, self)
 
     # Waiting for one
 
@@ -117,13 +118,14 @@ class Engine:
     def _raise_for(self, waiter: Waiter, began: float) -> None:
         """Raise why there is none, if that is so."""
         if waiter.failure is not None:
-            raise waiter.failure
+            # One error may be for many, and each is to show its own way only.
+            raise waiter.failure.with_traceback(waiter.failure_traceback)
         if waiter.late:
             preparing = len(self.queue.members) - self.queue.count(HELD)
             seconds = self.clock() - began
             raise PoolTimeoutError(
                 self.options.name, seconds, self.options.size, self.holders(), preparing
-            ) from self.queue.last_failure
+            ) from self.queue.failure_since(began)
         if self.queue.closed:
             raise self.closed_error()
 
@@ -231,8 +233,8 @@ class Engine:
             self.wake(self.queue.checked(member, self.clock()))
             self._watch_expiry()
         else:
-            self.retire(member, Reason.CHECK, call.error)
-            self.queue.last_failure = call.error
+            self.closers.retire(member, Reason.CHECK, call.error)
+            self.queue.note_failure(call.error, self.clock())
         self.work()
 
     # Keeping some warm
@@ -252,13 +254,13 @@ class Engine:
             self._warming = None
         if self.queue.closed:
             raise self.closed_error()
-        if self.queue.last_failure is not None:
-            raise self.queue.last_failure
+        if self._warm_failure is not None:
+            raise self._warm_failure
 
     def _look_whether_warm(self, error: BaseException | None) -> None:
         if self._warming is not None:
-            ready = self.queue.opened_count >= self.options.warm
-            if ready or error is not None:
+            self._warm_failure = self._warm_failure or error
+            if error is not None or self.queue.opened_count >= self.options.warm:
                 self._warming.open()
 
     # Giving back
@@ -266,7 +268,7 @@ class Engine:
     def give_back(self, member: Member) -> None:
         """Take back one that is good."""
         if self.queue.closed:
-            self.retire(member, Reason.POOL)
+            self.closers.retire(member, Reason.POOL)
             return
         self.wake(self.queue.put(member, self.clock()))
         if self._expiry is None:
@@ -281,59 +283,11 @@ class Engine:
     def _look_for_expired(self) -> None:
         self._expiry = None
         for member, reason in self.queue.expired(self.clock()):
-            self.retire(member, reason)
+            self.closers.retire(member, reason)
         self._watch_expiry()
         self.work()
 
-    # Closing one
-
-    def retire(self, member: Member, reason: Reason, seen: BaseException | None = None) -> None:
-        """Have one closed that nobody waits for; what that fails with is raised by the pool."""
-        self.queue.retire(member, reason)
-        member.stop_timer()
-        if member.call is not None:
-            member.call.cancel()
-        callback = Callback(
-            self.silent, partial(self._close_alone, member, seen), f"closing {self.options.name}"
-        )
-        self._closers[member] = callback
-        callback.close_nowait(None, Told(self.loop, partial(self._has_retired, member)))
-        self.users.look()
-
-    async def _close_alone(self, member: Member, seen: BaseException | None) -> None:
-        closing = begin_closing(self.held, seen, current_task())
-        if self.users.cut:  # the time of the pool is up, and this has a last call
-            closing = Closing(self.loop, LAST_CALL - 2 * MOMENT, None, seen)
-        await self.close(member, closing)
-        ending = closing.ending
-        if ending.seen is seen:
-            ending.seen = None  # it was for the manager to see, and is not a failure of closing
-        ending.cancellation = None  # of this task, by a loop that shuts down
-        error = end_closing(self.held, closing, requested=False, own=False)
-        if error is not None:
-            self.resources.keep(error)
-
-    def _has_retired(self, member: Member) -> None:
-        del self._closers[member]
-        self.resources.look()
-        self.work()
-
-    async def close(self, member: Member, closing: Closing) -> None:
-        """Close one that is retired, and note that its place is free."""
-        host = member.host
-        assert host is not None
-        closing.ending.insists = True
-        try:
-            if host.phase is Phase.OPENING:
-                await closing.give_up((host,), OPEN_GRACE)
-            else:
-                rest = closing.stage((host,))
-                if rest is not None:
-                    await rest
-        finally:
-            self.queue.gone(member)
-            self.resources.look()
-            self.work()
+    # Dying
 
     def _lost(self, resource: Resource) -> None:
         """Hear of a death (law 8): who uses it is to leave, and nobody else gets it."""
@@ -344,7 +298,7 @@ class Engine:
         if member.state is HELD and use is not None and use.die(self.options.name):
             member.discarded = True
         else:
-            self.retire(member, Reason.LOST)
+            self.closers.retire(member, Reason.LOST)
             self.work()
 
     # The end, in the stages of `stages.py`
@@ -357,7 +311,7 @@ class Engine:
     @property
     def open_count(self) -> int:
         """How many take a place."""
-        return len(self.queue.members) + len(self._closers.keys() - self.queue.members.keys())
+        return self.closers.open_count
 
     def stop(self) -> None:
         """Have those that wait fail, and close what nobody uses."""
@@ -370,7 +324,7 @@ class Engine:
             self.wake(waiter)
         for member in list(self.queue.members):
             if member.state is not HELD and member.state is not CLOSING:
-                self.retire(member, Reason.POOL)
+                self.closers.retire(member, Reason.POOL)
         if self._warming is not None:
             self._warming.open()
 
@@ -378,7 +332,7 @@ class Engine:
         """Close what is held all the same."""
         for member in list(self.queue.members):
             if member.state is not CLOSING:
-                self.retire(member, Reason.POOL)
+                self.closers.retire(member, Reason.POOL)
 
     def cancel_rest(self) -> None:
         """Cancel what is still closing."""

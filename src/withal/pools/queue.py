@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
-from typing import TypeAlias, final
+from typing import final
 
 from withal.pools.member import CHECKING, CLOSING, HELD, IDLE, OPENING, Member, State
 from withal.pools.options import Options
 from withal.pools.statistics import PoolStatistics, Reason, counts_of
 from withal.pools.use import Use
+from withal.pools.waiter import Check, Open, Waiter, Work
 
 JITTER = 0.1
 """By how much of `max_age` one resource may live shorter than another: what was opened together
@@ -34,55 +33,6 @@ BACKOFF = 0.05
 LONGEST_BACKOFF = 0.5
 """Seconds without a new opening after one has failed: doubled with each failure in a row, up to
 the second. A server that is back is found within that."""
-
-
-@final
-class Waiter:
-    """A place in the queue.
-
-    Attributes:
-        use: what the resource is wanted for.
-        since: when the waiting began.
-        wake: has the one that waits look what has become of it.
-        given: the resource that it was served with.
-        failure: the error of the opening that was for it, or that the pool has closed.
-        late: the time that it had is up.
-    """
-
-    __slots__ = ("failure", "given", "late", "since", "use", "wake")
-
-    def __init__(self, use: Use, since: float) -> None:
-        self.use = use
-        self.since = since
-        self.wake: Callable[[], None] | None = None
-        self.given: Member | None = None
-        self.failure: BaseException | None = None
-        self.late = False
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the waiting is over, for better or worse."""
-        return self.given is not None or self.failure is not None or self.late
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Open a resource for this member."""
-
-    member: Member
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Check this one before it is used."""
-
-    member: Member
-
-
-Work: TypeAlias = Open | Check | Waiter
-"""What is to be done next; a waiter has been served, and is to be woken."""
 
 
 @final
@@ -98,7 +48,6 @@ class Queue:
         waiters: who waits and has not been served, the first first.
         closed: there are no new users.
         not_before: when the next opening may begin, after one has failed.
-        last_failure: what the last opening has failed with, until one succeeds.
         acquired: how many uses there were.
         timed_out: how many were not served in time.
         opened_count: how many have been opened.
@@ -111,7 +60,8 @@ class Queue:
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
         self.closed = False
         self.not_before = -inf
-        self.last_failure: BaseException | None = None
+        self._last_failure: BaseException | None = None
+        self._last_failed_at = -inf
         self.acquired = 0
         self.timed_out = 0
         self._preparing = 0
@@ -242,7 +192,7 @@ class Queue:
         self.opened_count += 1
         self._failures = 0
         self.not_before = -inf
-        self.last_failure = None
+        self._last_failure = None
         member.value = value
         age = self.options.max_age
         # Not for secrets: it only has them differ.
@@ -254,7 +204,7 @@ class Queue:
         self._preparing -= 1
         self._failed += 1
         del self.members[member]
-        self.last_failure = error
+        self.note_failure(error, now)
         if now >= self.not_before:  # of several that fail together, one counts
             delay = min(BACKOFF * 2**self._failures, LONGEST_BACKOFF)
             self._failures += 1
@@ -262,6 +212,16 @@ class Queue:
         alive = len(self.members) > self._closing
         count = min(1, len(self.waiters)) if alive else len(self.waiters)
         return self._fail(count, error)
+
+    def note_failure(self, error: BaseException | None, now: float) -> None:
+        """Remember what an opening or a check has failed with, until an opening succeeds."""
+        self._last_failure = error
+        self._last_failed_at = now
+
+    def failure_since(self, then: float) -> BaseException | None:
+        """Return what the last opening or check has failed with, if that was since then."""
+        recent = self._last_failed_at >= then or then < self.not_before
+        return self._last_failure if recent else None
 
     def checked(self, member: Member, now: float) -> Waiter | None:
         """Take back one whose check was good."""
@@ -297,6 +257,7 @@ class Queue:
         for _ in range(count):
             waiter, _ = self.waiters.popitem(last=False)
             waiter.failure = error
+            waiter.failure_traceback = error.__traceback__
             failing.append(waiter)
         return failing
 

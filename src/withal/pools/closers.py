@@ -1,0 +1,102 @@
+"""Closing the resources of a pool, one by one: for a user who waits for that, or for nobody."""
+
+from __future__ import annotations
+
+from asyncio import current_task
+from functools import partial
+from typing import Protocol, final
+
+from withal._core.resources.base import Phase
+from withal._core.resources.callback import Callback
+from withal._core.scopes.closing import begin_closing, end_closing
+from withal._core.scopes.stages import LAST_CALL, MOMENT, Closing
+from withal._core.scopes.state import ScopeState
+from withal.pools.hosting import OPEN_GRACE, HostKeeper, Told
+from withal.pools.member import Member
+from withal.pools.queue import Queue
+from withal.pools.stages import Resources, Users
+from withal.pools.statistics import Reason
+
+
+class OpenPool(Protocol):
+    """What is to be told of it."""
+
+    held: ScopeState
+    users: Users
+    resources: Resources
+
+    def work(self) -> None:
+        """Begin what can begin, now that there is a place."""
+
+
+@final
+class Closers:
+    """What closes in a pool.
+
+    Args:
+        queue: that of the pool.
+        silent: keeps what observers do not hear of.
+        pool: the pool.
+    """
+
+    def __init__(self, queue: Queue, silent: HostKeeper, pool: OpenPool) -> None:
+        self._queue = queue
+        self._silent = silent
+        self._pool = pool
+        self._callbacks: dict[Member, Callback] = {}
+
+    @property
+    def open_count(self) -> int:
+        """How many resources take a place, or have closed just now."""
+        members = self._queue.members
+        return len(members) + len(self._callbacks.keys() - members.keys())
+
+    def retire(self, member: Member, reason: Reason, seen: BaseException | None = None) -> None:
+        """Have one closed that nobody waits for; what that fails with is raised by the pool."""
+        self._queue.retire(member, reason)
+        member.stop_timer()
+        if member.call is not None:
+            member.call.cancel()
+        callback = Callback(
+            self._silent,
+            partial(self._close_alone, member, seen),
+            f"closing {self._queue.options.name}",
+        )
+        self._callbacks[member] = callback
+        callback.close_nowait(None, Told(self._silent.loop, partial(self._has_retired, member)))
+        self._pool.users.look()
+
+    async def _close_alone(self, member: Member, seen: BaseException | None) -> None:
+        closing = begin_closing(self._pool.held, seen, current_task())
+        if self._pool.users.cut:  # the time of the pool is up, and this has a last call
+            closing = Closing(self._silent.loop, LAST_CALL - 2 * MOMENT, None, seen)
+        await self.close(member, closing)
+        ending = closing.ending
+        if ending.seen is seen:
+            ending.seen = None  # it was for the manager to see, and is not a failure of closing
+        ending.cancellation = None  # of this task, by a loop that shuts down
+        error = end_closing(self._pool.held, closing, requested=False, own=False)
+        if error is not None:
+            self._pool.resources.keep(error)
+
+    def _has_retired(self, member: Member) -> None:
+        del self._callbacks[member]
+        self._pool.resources.look()
+        self._pool.work()
+
+    async def close(self, member: Member, closing: Closing) -> None:
+        """Close one that is retired, and note that its place is free."""
+        host = member.host
+        assert host is not None
+        closing.ending.insists = True
+        try:
+            if host.phase is Phase.OPENING:
+                await closing.give_up((host,), OPEN_GRACE)
+            else:
+                rest = closing.stage((host,))
+                if rest is not None:
+                    await rest
+        finally:
+            self._queue.gone(member)
+            self._pool.resources.look()
+            self._pool.work()
