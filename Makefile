@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-track bench-report compare corpus clean
+.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-track bench-report compare corpus docs docs-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -27,9 +27,13 @@ $(VENV)/.installed-compare: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[compare]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-docs: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@ $(VENV)/.installed
+
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch $@ $(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-compare
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-compare $(VENV)/.installed-docs
 
 demo: $(VENV)/.installed ## download 200 files from a server that misbehaves, and account for everything opened
 	$(BIN)/withal demo
@@ -96,5 +100,13 @@ compare: $(VENV)/.installed-compare ## put withal and others through the same ca
 corpus: $(VENV)/.installed ## find known bugs of real packages again, each version in its own environment
 	$(BIN)/python -m corpus $(ONLY)
 
+docs: $(VENV)/.installed-docs ## build the documentation site into docs/_build/html, with each warning an error
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --jobs 2 docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+DOCS_PORT ?= 8080
+docs-serve: docs ## build the site and serve it on http://127.0.0.1:8080/, or on DOCS_PORT
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html $(DOCS_PORT)
+
 clean: ## remove what was set up and built
-	rm -rf $(VENV) .venv-3.* .corpus dist demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* .corpus dist docs/_build demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,8 +19,9 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-PAGE_IDS = [page.name for page in PAGES]
+DOCS = [page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS)]
+PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 SOURCE = ROOT / "src"
 DOCTESTS = [path for path in sorted(SOURCE.rglob("*.py")) if ">>> " in path.read_text("utf-8")]
 
@@ -40,7 +41,7 @@ class Block:
     output: str | None  # the next block, if that is marked as text
 
     def __str__(self) -> str:
-        return f"{self.page.name}:{self.line}"
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
 def blocks(page: Path) -> list[Block]:
