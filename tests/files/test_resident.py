@@ -12,7 +12,7 @@ import pytest
 from tests.files.places import PLACES, place_on
 from withal import files
 from withal.files.calls import cached, resident
-from withal.files.calls.resident import MAPPINGS, MappedFile, unswapped
+from withal.files.calls.resident import MAPPINGS, MappedFile, is_resident, unswapped
 
 pytestmark = pytest.mark.skipif(
     not cached.READS_CACHED or resident._calls is None, reason="nothing is read inline here"
@@ -148,6 +148,20 @@ def test_the_kernel_s_pretence_is_seen_through_also_after_the_user_has_changed(
     assert before.resident(1, 0) == 1
     before.release()
     os.close(fd)
+
+
+def test_a_file_that_was_truncated_is_no_pretence(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for size in range(1, 40_000, 1777):  # the page cache may keep more than is left of the file
+        path.write_bytes(CONTENT)
+        os.truncate(path, size)
+        fd = os.open(path, os.O_RDONLY)
+        mapped = MappedFile(fd)
+        assert mapped.is_honest, size
+        assert mapped.resident(10, 0) == 10
+        assert is_resident(fd, size)
+        mapped.release()
+        os.close(fd)
 
 
 def mappings_of(name: str) -> int:

@@ -9,7 +9,7 @@ it. There the kernel is asked first, and a plain ``pread`` follows:
   has no access rights and is never touched, so that a file that is truncated is no SIGBUS.
 
 ``mincore`` reports every page as present to a user who is neither the owner of the file nor may
-write to it. So the mapping is one page longer than the file: that page is never in memory, and an
+write to it. So the mapping is longer than the file: its last page is never in memory, and an
 answer that says otherwise is not believed. Since a process may change its user, this is checked
 again when it has.
 
@@ -42,6 +42,10 @@ MAPPINGS = 128
 """How many files a thread keeps mapped, of the 65,530 mappings that Linux allows a process."""
 
 _PAGE: int = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_BLOCK = _PAGE * (_PAGE // 8)
+"""The largest unit of the page cache. One that the file ends in may reach behind its end, after it
+was truncated; the next one is never in memory."""
+
 _TMPFS, _RAMFS, _OVERLAY = 0x01021994, 0x858458F6, 0x794C7630
 _LOCAL = frozenset({_TMPFS, _RAMFS, _OVERLAY, 0xEF53, 0x58465342, 0x9123683E, 0xF2F52010})
 """With ext2 to ext4, xfs, btrfs and f2fs: closing what was only read has nothing to wait for."""
@@ -221,19 +225,23 @@ def is_resident(fd: int, size: int) -> bool:
 
     One question, for a file that is then read at once; `MappedFile` is for many.
     """
-    length = -(-size // _PAGE) * _PAGE + _PAGE
+    pages = -(-size // _PAGE)
+    behind = -(-size // _BLOCK) * _BLOCK
     memory = _memory
-    if _calls is None or length // _PAGE > len(memory.answer):
+    if _calls is None or pages > len(memory.answer):
         return False
-    address = _calls.mmap(None, length, 0, _MAP_SHARED, fd, 0)
+    address = _calls.mmap(None, behind + _PAGE, 0, _MAP_SHARED, fd, 0)
     if address is None or address == _FAILED:
         return False
+    answer = memory.answer
     try:
-        failed = _calls.mincore(address, length, memory.answer_at)
+        failed = _calls.mincore(address + behind, _PAGE, memory.answer_at)
+        if failed or answer[0] & 1:
+            return False
+        failed = _calls.mincore(address, pages * _PAGE, memory.answer_at)
     finally:
-        _calls.munmap(address, length)
-    # The first page that is not in memory is the one behind the file.
-    return not failed and memory.answer.find(0, 0, length // _PAGE) == length // _PAGE - 1
+        _calls.munmap(address, behind + _PAGE)
+    return not failed and answer.find(0, 0, pages) < 0
 
 
 @final
@@ -244,12 +252,13 @@ class MappedFile:
         is_honest: the kernel tells the truth to this process about this file.
     """
 
-    __slots__ = ("__weakref__", "_address", "_fd", "_length", "_user", "is_honest")
+    __slots__ = ("__weakref__", "_address", "_behind", "_fd", "_length", "_user", "is_honest")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._address = 0
         self._length = 0  # of the file when it was mapped, in whole pages
+        self._behind = 0  # where the page is that is never in memory
         self._user = -1
         self.is_honest = False
         self._map()
@@ -262,7 +271,7 @@ class MappedFile:
         """Unmap the file, until somebody asks again."""
         address, self._address = self._address, 0
         if address and _calls is not None:
-            _calls.munmap(address, self._length + _PAGE)
+            _calls.munmap(address, self._behind + _PAGE)
 
     def resident(self, size: int, offset: int) -> int:
         """Return how many bytes from `offset` on can be read without waiting; 0 if not the first.
@@ -290,22 +299,23 @@ class MappedFile:
         return max(there - offset, 0)
 
     def _map(self) -> None:
-        """Map what the file has now, and a page behind it."""
+        """Map what the file has now, and as far behind it as is never in memory."""
         self.release()
         self.is_honest = False
         self._user = _geteuid()
         size = os.fstat(self._fd).st_size
         self._length = -(-size // _PAGE) * _PAGE
+        self._behind = -(-size // _BLOCK) * _BLOCK
         if _calls is None:
             return
-        address = _calls.mmap(None, self._length + _PAGE, 0, _MAP_SHARED, self._fd, 0)
+        address = _calls.mmap(None, self._behind + _PAGE, 0, _MAP_SHARED, self._fd, 0)
         if address is None or address == _FAILED:
             return
         self._address = address
         _make_room(self)
         # The file may be growing: then this is taken for a lie, and it is read in threads.
         answer = _memory.answer
-        failed = _calls.mincore(address + self._length, _PAGE, _memory.answer_at)
+        failed = _calls.mincore(address + self._behind, _PAGE, _memory.answer_at)
         self.is_honest = not failed and not answer[0] & 1
 
     def _ask(self, start: int, end: int) -> int:
