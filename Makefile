@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-track bench-report compare corpus docs docs-serve clean
+.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-ray bench-track bench-report compare corpus docs docs-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -90,6 +90,9 @@ bench-pools: $(VENV)/.installed-test ## measure pools beside those of asyncpg an
 
 bench-lease: $(VENV)/.installed-test ## measure leases at Redis and PostgreSQL, beside their bare round trips
 	$(BIN)/python -m benchmarks.leases $(BENCH_ARGS)
+
+bench-ray: $(VENV)/.installed-test ## measure a download on Ray beside the same shards by hand; needs Ray
+	$(BIN)/python -m benchmarks.fetch_on_ray
 
 bench-report: $(VENV)/.installed-test ## measure what the reports of an audit cost, and how fast a browser opens the page
 	$(BIN)/python -m benchmarks.audit_report

@@ -28,6 +28,7 @@ from withal.lease import PostgresLeases, RedisLeases
 Held: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
 
 NAME = "audited"
+LIMIT = 90.0  # seconds for each audit
 DELIVERIES = ("early", "late", "anyio", "timeout", "error")
 
 
@@ -130,10 +131,16 @@ def scenario(held: Held, *, is_contended: bool) -> Scenario:
 
 def verdict(held: Held, *, is_contended: bool, depth: int) -> tuple[str, str]:
     """Return the verdict with the share of attempts that went wrong, and what was found."""
-    report = audit(scenario(held, is_contended=is_contended), deliveries=DELIVERIES, depth=depth)
+    report = audit(
+        scenario(held, is_contended=is_contended),
+        deliveries=DELIVERIES,
+        depth=depth,
+        max_time=LIMIT,
+    )
     wrong = sum(bool(attempt.findings) for attempt in report.attempts)
     found = {finding.category.value for each in report.attempts for finding in each.findings}
-    reason = f": {report.reason}" if report.verdict is Verdict.UNRESOLVED else ""
+    is_clear = report.verdict in (Verdict.SAFE, Verdict.UNSAFE)
+    reason = "" if is_clear else f": {report.reason}"
     return f"{report.verdict} ({wrong} of {len(report.attempts)}){reason}", ", ".join(sorted(found))
 
 
@@ -152,6 +159,7 @@ def main() -> None:
             busy, found_busy = verdict(held, is_contended=True, depth=depth)
             found = ", ".join(dict.fromkeys(filter(None, (found_free, found_busy))))
             table.add_row(shown, free, busy, found)
+            print(shown, free, busy, found, sep=" | ", file=sys.stderr, flush=True)
     Console(width=140).print(table)
 
 

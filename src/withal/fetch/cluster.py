@@ -232,6 +232,7 @@ class _Shards:
 
     def __init__(self, source: Source, marker: Marker, size: int, options: FetchOptions) -> None:
         self._ray = _import_ray()
+        self._fetch_shard = self._ray.remote(num_cpus=1, max_retries=_RETRIES)(fetch_shard)
         self._source = source
         self._marker = marker
         self._size = size
@@ -289,8 +290,7 @@ class _Shards:
         shard = Shard(self._count, requests, self._marker, self._share(slots))
         self._count += 1
         self._left_per_host -= shard.options.per_host
-        remote = self._ray.remote(num_cpus=1, max_retries=_RETRIES)(fetch_shard)
-        reference = remote.remote(shard)
+        reference = self._fetch_shard.remote(shard)
         waiting: Future[list[Result]] = reference.future()
         self._running[asyncio.wrap_future(waiting)] = shard, reference
 
