@@ -172,6 +172,41 @@ def test_what_is_wrong_is_said_before_the_program_starts(
     assert "started" not in done.stdout
 
 
+def test_the_interim_report_opens_nothing_in_the_program(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import os, time\n"
+        "seen = set()\n"
+        "until = time.monotonic() + 2.5\n"
+        "while time.monotonic() < until:\n"
+        "    seen.add(tuple(os.listdir('/proc/self/fd')))\n"
+        "print(len(seen))\n"
+        "try:\n"
+        "    os.waitpid(-1, 0)\n"
+        "except ChildProcessError:\n"
+        "    print('no child')\n"
+    )
+    report = tmp_path / "report.json"
+    done = run(tmp_path, "-q", "--json", str(report), "program.py")
+    assert done.stdout == "1\nno child\n"
+    assert json.loads(report.read_text())["complete"]
+
+
+def test_a_program_may_close_all_its_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import os, time\n"
+        "os.closerange(3, 1000)\n"
+        "for _ in range(300):\n"
+        "    os.open('file', os.O_RDWR | os.O_CREAT)\n"
+        "time.sleep(1.5)\n"
+        "print(os.stat('file').st_size)\n"
+        "os.closerange(3, 1000)\n"
+    )
+    report = tmp_path / "report.json"
+    done = run(tmp_path, "-q", "--json", str(report), "program.py")
+    assert (done.stdout, done.stderr) == ("0\n", "")
+    assert json.loads(report.read_text())["complete"]
+
+
 WAITS = """
 import asyncio
 

@@ -16,7 +16,7 @@ from typing import Any, final
 from withal.tracking.program import PROGRAM, Program
 from withal.tracking.rewriting import Calls, compile_watched, with_calls
 
-_CACHE_TAG = "withal1"
+_CACHE_TAG = "withal2"
 """Part of the name of cached bytecode: to be changed with what `rewriting` makes."""
 
 

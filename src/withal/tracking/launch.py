@@ -13,6 +13,7 @@ import traceback
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib.machinery import SourceFileLoader
 from types import ModuleType, TracebackType
 from typing import Any, NoReturn, final
@@ -71,6 +72,7 @@ class Run:
         self._exit = os._exit
         self._watchers: list[Any] = []
         self._server: Any = None
+        self._interim: Any = None
         self._spans: Any = None
 
     def run(self) -> None:
@@ -80,7 +82,7 @@ class Run:
         _register_again()
         os._exit = self._exit_now
         self.session.book.program.add_barrier(Run.run.__code__)
-        self._start_server()
+        self._start_helpers()
         self.session.start()
         self._start_watchers()
         try:
@@ -141,9 +143,13 @@ class Run:
         die()
         sys.exit(130)
 
-    def _start_server(self) -> None:
-        """Serve `withal top`, if that is asked for; the thread is not followed."""
+    def _start_helpers(self) -> None:
+        """Start what is not to be followed: what writes interim reports, and what serves."""
         _runs.append(self)
+        if self.options.json:
+            from withal.tracking.interim import Interim
+
+            self._interim = Interim(partial(_write, self.options.json))
         if self.options.serve:
             from withal.tracking.serving import Server
 
@@ -201,6 +207,8 @@ class Run:
             self._server.stop()
         for each in self._watchers:
             each.stop()
+        if self._interim is not None:
+            self._interim.stop()
         book = self.session.book
         leaks = self.session.finish()
         report = self.report(kinds_of(book), leaks)
@@ -234,8 +242,8 @@ class Run:
 
     def write_interim(self, kinds: dict[str, dict[str, Any]], leaks: tuple[Leak, ...]) -> None:
         """Write what is known while the program runs, in case that it is killed."""
-        with suppress(OSError):  # the last report says so
-            _write(str(self.options.json), json_report(self.report(kinds, leaks)))
+        if self._interim is not None and os.getpid() == self._process:
+            self._interim.write(json_report(self.report(kinds, leaks)))
 
     def _write_html(self, report: Report) -> None:
         from withal.tracking.formats.html import html_report

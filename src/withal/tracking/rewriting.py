@@ -18,6 +18,8 @@ ENTERED = "@withal.entered"
 LEFT = "@withal.left"
 ENTER_BY_HAND = "@withal.enter_by_hand"
 LEAVE_BY_HAND = "@withal.leave_by_hand"
+ACQUIRE = "@withal.acquire"
+RELEASE = "@withal.release"
 
 Calls: TypeAlias = Mapping[str, Callable[..., Any]]
 
@@ -84,6 +86,10 @@ class _Rewriter(ast.NodeTransformer):
             return _at(_call(ENTER_BY_HAND, method.value, ast.Constant(method.attr)), node)
         if method.attr in _EXITS:
             method.value = _at(_call(LEAVE_BY_HAND, method.value), method.value)
+        elif method.attr == "acquire":
+            node.func = _at(_call(ACQUIRE, method.value), method)
+        elif method.attr == "release":
+            method.value = _at(_call(RELEASE, method.value), method.value)
         return node
 
 

@@ -16,7 +16,15 @@ from withal.tracking.book import Book
 from withal.tracking.importing import Finder
 from withal.tracking.patches import Patches
 from withal.tracking.program import Program
-from withal.tracking.rewriting import ENTER_BY_HAND, ENTERED, LEAVE_BY_HAND, LEFT, WATCHED
+from withal.tracking.rewriting import (
+    ACQUIRE,
+    ENTER_BY_HAND,
+    ENTERED,
+    LEAVE_BY_HAND,
+    LEFT,
+    RELEASE,
+    WATCHED,
+)
 from withal.tracking.tracker import Tracker
 from withal.tracking.verdict import Leak, conclude
 from withal.tracking.watch import Watch
@@ -104,6 +112,8 @@ class Session:
             LEFT: self.watch.left,
             ENTER_BY_HAND: self.watch.enter_by_hand,
             LEAVE_BY_HAND: self.watch.leave_by_hand,
+            ACQUIRE: self.watch.acquire,
+            RELEASE: self.watch.release,
         }
         self.warnings: list[str] = []
         self.ignored = frozenset(ignore)

@@ -20,6 +20,7 @@ import inspect
 import io
 import sys
 import time
+from _thread import LockType
 from types import CodeType
 from typing import Any, cast, final
 
@@ -29,6 +30,8 @@ from withal.ledger.records import Ending
 from withal.tracking.book import Book, name_of_current_task
 from withal.tracking.held import Held, Kind
 from withal.tracking.patches import hide_frame
+
+LOCK = Kind("lock", "lock", 5, lambda lock: not lock.locked())
 
 _clock = time.monotonic
 _frame = sys._getframe
@@ -185,4 +188,34 @@ class Watch:
         held = self._book.find(thing)
         if held is not None and held.sort is self._sorts.get(held.kind):
             self._book.end(held)
+        return thing
+
+    # Locks of threads, whose methods are written in C
+
+    def acquire(self, thing: Any) -> Any:
+        """Return the method of an object that acquires it; for a lock one that notes it."""
+        if type(thing) is not LockType:
+            return thing.acquire
+        frame = _frame(1)
+
+        def acquire(*args: Any, **kwargs: Any) -> bool:
+            try:
+                is_taken: bool = thing.acquire(*args, **kwargs)
+            except BaseException as exc:
+                hide_frame(exc)
+                raise
+            if is_taken:
+                held = self._book.opened(thing, LOCK, frame=frame)
+                if held is not None:
+                    held.type_name = held.name = "Lock"
+            return is_taken
+
+        return acquire
+
+    def release(self, thing: Any) -> Any:
+        """Note that a lock is about to be released, and return it."""
+        if type(thing) is LockType:
+            held = self._book.find(thing)
+            if held is not None and held.sort is LOCK:
+                self._book.end(held)
         return thing
