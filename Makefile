@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-ray bench-track bench-report compare corpus docs docs-serve clean
+.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-ray bench-track compare-track bench-report compare corpus docs docs-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -81,6 +81,9 @@ bench-audit: $(VENV)/.installed-test ## measure what an audit costs, in time and
 
 bench-track: $(VENV)/.installed-test ## measure what tracking costs
 	$(BIN)/python -m benchmarks.tracking
+
+compare-track: $(VENV)/.installed-compare ## put tracking beside pyleak and asyncio's debug mode: what each finds and costs
+	$(BIN)/python -m benchmarks.tracking_compared
 
 bench-files: $(VENV)/.installed-compare ## measure files on the disk, tmpfs and overlay against seven libraries and blocking calls
 	$(BIN)/python -m benchmarks.files $(BENCH_ARGS)

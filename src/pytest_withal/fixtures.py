@@ -170,7 +170,7 @@ def _is_asynchronous(definition: _Definition) -> bool:
 
 
 def _is_direct(definition: _Definition) -> bool:
-    """Tell whether it stands for an argument that parametrize gives directly."""
+    """Return whether it stands for an argument that parametrize gives directly."""
     return definition.func.__name__ == "get_direct_param_fixture_func"
 
 

@@ -105,15 +105,23 @@ class Ledger:
     def begin(self, life: Life) -> None:
         """Take over what a tracker has seen to open."""
         self._live[life.id] = life
-        self.totals(life.kind).add_opened()
+        totals = self._kinds.get(life.kind) or self.totals(life.kind)
+        totals.opened += 1
+        totals.open_now += 1
+        if totals.open_now > totals.open_at_most:
+            totals.open_at_most = totals.open_now
 
     def end(self, life: Life) -> None:
         """Take note that what `begin` was called for has closed."""
-        if self._live.pop(life.id, None) is None or life.closed_at is None:
+        closed_at = life.closed_at
+        if self._live.pop(life.id, None) is None or closed_at is None:
             return
-        opened_at = life.closed_at if life.opened_at is None else life.opened_at
-        self.totals(life.kind).add_closed(life.closed_at - opened_at)
-        self.keep(life)
+        opened_at = life.opened_at
+        totals = self._kinds.get(life.kind) or self.totals(life.kind)
+        totals.add_closed(0.0 if opened_at is None else closed_at - opened_at)
+        self._ended.append(life)
+        if self.outlet is not None:
+            self.outlet.append(life)
 
     def forget(self, life: Life) -> None:
         """Take back that `begin` was called."""

@@ -21,14 +21,14 @@ from withal.tracking.program import LIBRARY, PROGRAM, TRACKER, Program
 CLOSED = Ending.CLOSED
 COLLECTED = Ending.COLLECTED
 
-DEPTH = 4
+DEPTH = 3
 """How many places of a stack are kept, unless records are wanted."""
 
 KEPT_OF_A_LINE = 100
 """How many leaks of one line are kept whole; the rest is counted."""
 
 KEPT_DEAD = 1000
-"""How many of what was collected last are kept, until their finalizers have run."""
+"""How many of what was collected are kept, until their finalizers have run."""
 
 _clock = time.monotonic
 
@@ -84,6 +84,9 @@ class Book:
     def __init__(self, ledger: Ledger, program: Program) -> None:
         self.ledger = ledger
         self.program = program
+        self._known = program.known
+        self._barriers = program.barriers
+        self._within: dict[tuple[str, ...], dict[str, bool]] = {}
         self.depth = DEPTH
         self.is_active = True
         self.endings: Counter[tuple[str, Ending]] = Counter()
@@ -92,9 +95,13 @@ class Book:
         self.notes_closers = False
         self.notes_threads = False
         self.loops: WeakSet[AbstractEventLoop] = WeakSet()
+        self.last_loop = 0  # the `id` of the one that a task was made on last
         self._by_key: dict[int, Held] = {}
+        self.get = self._by_key.get  # by the `id` of an object, which is what is asked most
+        self._when_collected = self._collected
         self._dead: dict[int, Held] = {}
-        self._tasks_swept = 1000
+        self._is_collecting = False
+        self._full = 1000
 
     # Opening
 
@@ -121,20 +128,23 @@ class Book:
         if not self.is_active:
             return None
         number = id(thing) if key is None else key
-        before = self._by_key.get(number)
+        by_key = self._by_key
+        before = by_key.get(number)
         if before is not None and before.ref is None and key is None and before.key > 0:
             self.end(before, COLLECTED)  # it was where this object is now, and left no notice
         stack, own = self.place(sys._getframe(1) if frame is None else frame, kind.within)
+        if not stack and kind.is_light and not self.notes_closers:
+            return None
         held = Held(kind, type(thing).__qualname__, number, stack, _clock())
         if not own:
             held.own = False
         if of is not None:
             held.holder = of
             held.holder_id = of.id
-        self._by_key[number] = held
+        by_key[number] = held
         if key is None:
             try:
-                held.ref = reference = _Ref(thing, self._collected)
+                held.ref = reference = _Ref(thing, self._when_collected)
             except TypeError:
                 pass  # it cannot be referred to weakly: only its closing can be seen
             else:
@@ -192,8 +202,8 @@ class Book:
         self, frame: FrameType | None, within: tuple[str, ...] = ()
     ) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
         """Return the nearest place of the program and its callers, and whether it is the opener."""
-        known = self.program.known
-        barriers = self.program.barriers
+        known = self._known
+        barriers = self._barriers
         own = True
         while frame is not None:
             code = frame.f_code
@@ -202,23 +212,33 @@ class Book:
                 break
             if id(code) in barriers:
                 return (), False
-            if owner is LIBRARY and not (
-                within and self.program.is_within(code.co_filename, within)
-            ):
-                own = False
+            if owner is LIBRARY and own:
+                own = bool(within) and self._is_within(code.co_filename, within)
             frame = frame.f_back
-        places: list[tuple[CodeType, int]] = []
-        for _ in range(self.depth):
-            if frame is None:
-                break
+        if frame is None:
+            return (), False
+        places = [(frame.f_code, frame.f_lasti)]
+        left = self.depth
+        while left > 1 and (frame := frame.f_back) is not None:
             code = frame.f_code
             owner = known.get(code.co_filename) or self.program.owner(code.co_filename)
-            if owner is not PROGRAM and id(code) in barriers:
-                break
-            if owner is not TRACKER:
-                places.append((code, frame.f_lasti))
-            frame = frame.f_back
-        return tuple(places), own and bool(places)
+            if owner is not PROGRAM:
+                if id(code) in barriers:
+                    break
+                if owner is TRACKER:
+                    continue
+            places.append((code, frame.f_lasti))
+            left -= 1
+        return tuple(places), own
+
+    def _is_within(self, file: str, within: tuple[str, ...]) -> bool:
+        files = self._within.get(within)
+        if files is None:
+            files = self._within[within] = {}
+        answer = files.get(file)
+        if answer is None:
+            answer = files[file] = self.program.is_within(file, within)
+        return answer
 
     # Closing
 
@@ -242,15 +262,16 @@ class Book:
         held.closed_at = _clock()
         if self.notes_closers:
             held.closed_in = name_of_current_task()
-        if self._by_key.get(held.key) is held:
+        if self.get(held.key) is held:
             del self._by_key[held.key]
         if ending is not CLOSED:
             self.endings[held.kind, ending] += 1
             self.suspect(held, ending)
         self.ledger.end(held)
         held.ref = None  # which refers back
-        if held.holder is not None and held.holder.held:
-            held.holder.held.discard(held)
+        holder = held.holder
+        if holder is not None and holder.held:
+            holder.held.discard(held)
         if held.held:
             below, held.held = held.held, None
             for each in below:
@@ -266,9 +287,17 @@ class Book:
                 self.end(held, COLLECTED)
                 return
             self.end(held)
-            self._dead[held.key] = held
-            if len(self._dead) > KEPT_DEAD:
-                del self._dead[next(iter(self._dead))]
+            # The finalizer of a generator comes after this, and so does any when it is the garbage
+            # collector that has found the object.
+            if self._is_collecting or not sort.is_light:
+                if len(self._dead) > KEPT_DEAD:
+                    self._dead.clear()
+                self._dead[held.key] = held
+
+    def note_collection(self, phase: str, _: object) -> None:
+        """Note that the garbage collector starts or stops, as one of ``gc.callbacks``."""
+        self._is_collecting = phase == "start"
+        self._dead.clear()
 
     def died_open(self, thing: object) -> None:
         """Note that an object is being collected before it has ended.
@@ -311,11 +340,16 @@ class Book:
             if (not family or held.sort.family == family) and held.is_over():
                 self.end(held)
 
+    def note_loop(self, loop: AbstractEventLoop) -> None:
+        """Note that a task was made on a loop."""
+        self.last_loop = id(loop)
+        self.loops.add(loop)
+
     def sweep_tasks(self) -> None:
-        """Forget tasks that are done and still referred to, now and then."""
-        if len(self._by_key) > self._tasks_swept:
+        """Forget tasks that are done and still referred to, if it has become many."""
+        if len(self._by_key) > self._full:
             self.sweep("task")
-            self._tasks_swept = 2 * len(self._by_key) + 1000
+            self._full = 2 * len(self._by_key) + 1000
 
 
 def name_of_current_task() -> str:

@@ -29,6 +29,7 @@ class Kind:
         is_system: the operating system has to give it: it is a leak even if a library opened it.
         within: files of packages, as the start of their paths, that open it for their caller:
             what they open counts as opened by the program if that has called them.
+        is_light: it is not kept if no line of the program has caused it, unless records are wanted.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Kind:
     is_system: bool = False
     dies_closed: bool = False
     within: tuple[str, ...] = ()
+    is_light: bool = False
 
 
 @final
@@ -58,6 +60,8 @@ class Held(Life):
     """
 
     tracked = True
+    scope = ()
+    task = ""
     own = True
     ref: ReferenceType[Any] | None = None
     opener: ReferenceType[Task[Any]] | None = None
@@ -78,8 +82,6 @@ class Held(Life):
         self.id = next_id()
         self.name = self.type_name = type_name
         self.kind = sort.name
-        self.scope = ()
-        self.task = ""
         self.stack = stack
         self.opening_at = self.opened_at = opened_at
         self.sort = sort
@@ -95,8 +97,10 @@ class Held(Life):
     def is_over(self) -> bool:
         """Return whether its object says that it has closed, although no close was seen."""
         is_over = self.sort.is_over
-        thing = self.key if self.ref is None else self.ref()
-        if is_over is None or thing is None:
+        if is_over is None or (self.ref is None and self.key >= 0):
+            return False
+        thing = self.key if self.ref is None else self.ref()  # the key of a descriptor says which
+        if thing is None:
             return False
         with suppress(Exception):  # of a library whose inside is another
             return bool(is_over(thing))

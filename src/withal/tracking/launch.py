@@ -57,7 +57,7 @@ class Run:
     def __init__(self, options: TrackOptions) -> None:
         self.options = options
         self.session = Session(
-            Ledger(keep_closed=options.keep),
+            Ledger(keep_closed=options.keep if options.keeps_records else 0),
             also=options.also,
             keep_statements=options.keeps_records,
             ignore=[Ending(each) for each in options.ignore],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -133,6 +134,7 @@ class Session:
         if _running:
             raise RuntimeError("this program is tracked already; tracking does not nest")
         _running.append(self)
+        gc.callbacks.append(self.book.note_collection)
         self._observing.__enter__()
         for adapter in self._adapters:
             self._apply(adapter.__name__, partial(adapter, self._tracker))
@@ -189,6 +191,8 @@ class Session:
     def stop(self) -> None:
         """Put back what was patched."""
         self.book.is_active = False
+        with suppress(ValueError):  # the program has removed it
+            gc.callbacks.remove(self.book.note_collection)
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
         self._patches.undo()

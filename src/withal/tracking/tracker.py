@@ -68,11 +68,14 @@ class Tracker:
         """
         book = self.book
 
-        def opened(thing: Any, *_: object, **__: object) -> None:
-            if (when is None or when(thing)) and book.find(thing) is None:
-                book.opened(thing, kind, frame=sys._getframe(2))
+        get = book.get
+        opened = book.opened
 
-        self.patches.after(cls, opens, opened)
+        def noted(thing: Any, *_: object, **__: object) -> None:
+            if (when is None or when(thing)) and get(id(thing)) is None:
+                opened(thing, kind, frame=sys._getframe(2))
+
+        self.patches.after(cls, opens, noted)
         found = [name for name in closes if inspect.getattr_static(cls, name, None) is not None]
         if not found:
             raise AttributeError(f"{cls!r} has none of {', '.join(closes)}")

@@ -33,6 +33,8 @@ from withal.tracking.patches import hide_frame
 
 LOCK = Kind("lock", "lock", 5, lambda lock: not lock.locked())
 
+_UNKNOWN = "", Totals()
+
 _clock = time.monotonic
 _frame = sys._getframe
 
@@ -70,6 +72,8 @@ class Watch:
 
     def watched(self, thing: object, number: int) -> object:
         """Note that an object is about to be entered, and return it."""
+        if self._kinds.get(type(thing), _UNKNOWN) is None:
+            return thing  # it is followed by itself
         frame = _frame(1)
         key = id(frame), number
         entry = self._open.get(key)

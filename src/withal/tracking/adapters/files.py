@@ -6,10 +6,11 @@ import builtins
 import io
 import os
 import sys
+from dataclasses import dataclass
 from functools import wraps
 from os import fspath
 from types import FrameType
-from typing import Any, cast
+from typing import Any, cast, final
 
 from withal.ledger.records import Ending
 from withal.tracking.book import Book
@@ -30,6 +31,11 @@ def _is_closed(number: int) -> bool:
 FILE = Kind("file", "file", 3, is_over=lambda file: bool(file.closed), is_system=True)
 PIPE = Kind("pipe", "process", 1, is_over=lambda file: bool(file.closed))
 DESCRIPTOR = Kind("descriptor", "file", 1, is_over=_is_closed)
+
+CLOSED = Ending.CLOSED
+COLLECTED = Ending.COLLECTED
+
+_close = io.FileIO.close
 
 # Descriptors are found by negative keys: those of objects, their addresses, are positive.
 
@@ -130,11 +136,12 @@ class _FileIO(io.FileIO):
     _book: Book | None = None
 
     def close(self) -> None:
-        if self._held is not None and self._book is not None and not self.closed:
+        held = self._held
+        if held is not None and held.ending is None and self._book is not None:
             by_collector = self._finalizing  # type: ignore[attr-defined]
-            self._book.end(self._held, Ending.COLLECTED if by_collector else Ending.CLOSED)
+            self._book.end(held, COLLECTED if by_collector else CLOSED)
         try:
-            super().close()
+            _close(self)
         except BaseException as exc:
             hide_frame(exc)
             raise
@@ -148,7 +155,57 @@ class _FileIO(io.FileIO):
 _FileIO.__module__ = io.FileIO.__module__
 _FileIO.__qualname__ = _FileIO.__name__ = io.FileIO.__name__
 
+# To put types together costs more than to look at one.
+_PATHS: Any = (str, int, bytes, os.PathLike)
+_READY: Any = (str, int)
+
 _LETTERS = frozenset("axrwb+t")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Mode:
+    """What a mode of ``open`` says.
+
+    Attributes:
+        raw: the mode of the lowest layer.
+        buffer: the class of the buffer.
+        is_text: there is a layer for text above it.
+    """
+
+    raw: str
+    buffer: Any
+    is_text: bool
+
+
+_modes: dict[str, _Mode | None] = {}
+
+
+def _mode(mode: object) -> _Mode | None:
+    """Return what a mode says, or None if it is not valid: the builtin says what is wrong."""
+    if type(mode) is not str:
+        return None
+    if mode not in _modes:
+        _modes[mode] = _parsed(mode)
+    return _modes[mode]
+
+
+def _parsed(mode: str) -> _Mode | None:
+    letters = set(mode)
+    is_valid = (
+        letters <= _LETTERS
+        and len(letters) == len(mode)
+        and len(letters & set("axrw")) == 1
+        and not {"t", "b"} <= letters
+    )
+    if not is_valid:
+        return None
+    buffer: Any = io.BufferedReader
+    if "+" in mode:
+        buffer = io.BufferedRandom
+    elif "r" not in mode:
+        buffer = io.BufferedWriter
+    return _Mode(mode.replace("b", "").replace("t", ""), buffer, "b" not in letters)
 
 
 def _make_open(book: Book) -> Any:
@@ -166,18 +223,16 @@ def _make_open(book: Book) -> Any:
         ) -> Any:
             frame = sys._getframe(1)
             try:
-                if not (
-                    closefd
-                    and _is_path(file)
-                    and _is_regular(mode, buffering, encoding, errors, newline)
-                ):
+                how = _mode(mode)
+                text = encoding, errors, newline
+                if how is None or not closefd or not _is_regular(file, how, buffering, text):
                     return original(
                         file, mode, buffering, encoding, errors, newline, closefd, opener
                     )
-                path = cast("str | int", file if isinstance(file, int) else fspath(file))
-                raw = _FileIO(path, mode.replace("b", "").replace("t", ""), True, opener)
+                path = cast("str | int", file if isinstance(file, _READY) else fspath(file))
+                raw = _FileIO(path, how.raw, True, opener)
                 try:
-                    result = _layered(raw, mode, buffering, encoding, errors, newline)
+                    result = _layered(raw, how, mode, buffering, text)
                 except BaseException:
                     raw.close()
                     raise
@@ -192,10 +247,22 @@ def _make_open(book: Book) -> Any:
     return make
 
 
+def _is_regular(file: object, how: _Mode, buffering: object, text: tuple[object, ...]) -> bool:
+    """Return whether these arguments are valid; the builtin says itself what is wrong otherwise."""
+    if type(buffering) is not int or not isinstance(file, _PATHS):
+        return False
+    if how.is_text:
+        return buffering != 0
+    return buffering != 1 and text == (None, None, None)
+
+
 def _note(book: Book, raw: _FileIO, result: Any, file: object, frame: FrameType) -> None:
-    before = book.find_key(_key(file)) if type(file) is int else None
-    caller = frame.f_code.co_filename
-    kind = PIPE if caller.endswith("subprocess.py") else FILE
+    before = None
+    kind = FILE
+    if type(file) is int:
+        before = book.find_key(_key(file))
+        if frame.f_code.co_filename.endswith("subprocess.py"):
+            kind = PIPE
     held = book.opened(raw, kind, frame=frame)
     if held is not None:
         held.type_name = held.name = type(result).__name__
@@ -207,50 +274,17 @@ def _note(book: Book, raw: _FileIO, result: Any, file: object, frame: FrameType)
         book.end(before)  # the file closes it from now on
 
 
-def _is_path(file: object) -> bool:
-    return isinstance(file, str | int | bytes | os.PathLike)
-
-
-def _is_regular(mode: object, buffering: object, *text: object) -> bool:
-    """Return whether these arguments are valid; the builtin says itself what is wrong otherwise."""
-    if type(mode) is not str or type(buffering) is not int:
-        return False
-    letters = set(mode)
-    binary = "b" in letters
-    return (
-        letters <= _LETTERS
-        and len(letters) == len(mode)
-        and len(letters & set("axrw")) == 1
-        and not ("t" in letters and binary)
-        and not (binary and any(each is not None for each in text))
-        and (buffering != 0 or binary)
-        and not (buffering == 1 and binary)
-    )
-
-
-def _layered(
-    raw: io.FileIO,
-    mode: str,
-    buffering: int,
-    encoding: str | None,
-    errors: str | None,
-    newline: str | None,
-) -> Any:
-    line_buffering = buffering == 1
-    if buffering < 0 and raw.isatty():
-        line_buffering = True
+def _layered(raw: io.FileIO, how: _Mode, mode: str, buffering: int, text: Any) -> Any:
+    """Return a file of all layers."""
+    line_buffering = buffering == 1 or (buffering < 0 and raw.isatty())
     if buffering < 0 or line_buffering:
         buffering = _buffer_size(raw)
     if buffering == 0:
         return raw
-    layer: Any = io.BufferedReader
-    if "+" in mode:
-        layer = io.BufferedRandom
-    elif "r" not in mode:
-        layer = io.BufferedWriter
-    buffer = layer(raw, buffering)
-    if "b" in mode:
+    buffer = how.buffer(raw, buffering)
+    if not how.is_text:
         return buffer
+    encoding, errors, newline = text
     file = io.TextIOWrapper(buffer, encoding, errors, newline, line_buffering)
     file.mode = mode  # type: ignore[misc]
     return file

@@ -142,6 +142,8 @@ def follow_uvloop(tracker: Tracker) -> None:
             return
         transport, protocol = cast("tuple[Any, Any]", result)
         is_process = hasattr(transport, "get_returncode")
+        if is_process and transport.get_returncode() is not None:
+            return  # it has ended meanwhile, and cannot be referred to weakly
         name = "process_exited" if is_process else "connection_lost"
         is_told = _on_call(protocol, name, partial(book.closed_key, id(transport)))
         kind = TRANSPORT if is_told else UVLOOP_TRANSPORT

@@ -15,8 +15,10 @@ from withal.tracking.patches import hide_frame
 from withal.tracking.program import PROGRAM
 from withal.tracking.tracker import Tracker
 
-TASK = Kind("task", "task", 5, lambda task: bool(task.done()), dies_closed=True)
+TASK = Kind("task", "task", 5, lambda task: bool(task.done()), dies_closed=True, is_light=True)
 GENERATOR = Kind("generator", "manager", 1, lambda each: each.ag_frame is None, dies_closed=True)
+
+MAY_BE_EAGER = sys.version_info >= (3, 12)
 
 _DESTROYED = "Task was destroyed but it is pending!"
 
@@ -48,14 +50,16 @@ def follow_tasks_of(tracker: Tracker, loop_class: Any) -> None:
             except BaseException as exc:
                 hide_frame(exc)
                 raise
-            book.loops.add(self)
-            if not task.done():
+            if book.last_loop != id(self):
+                book.note_loop(self)
+            if not (MAY_BE_EAGER and task.done()):
                 held = book.opened(task, TASK, frame=sys._getframe(1))
                 if held is not None:
                     held.type_name = getattr(coro, "__qualname__", held.type_name)
                     held.name = held.type_name
                     held.own_task = task.get_name()
-                book.sweep_tasks()
+                    if not held.id & 255:
+                        book.sweep_tasks()
             return task
 
         return create_task
