@@ -6,10 +6,15 @@ import importlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from types import ModuleType
+from typing import Any
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
+
+INTERNAL = {"holdings_for", "leave_to_others", "tell_through_its_holder"}
+"""Methods of public classes that are for other parts of withal, and not for users."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,20 @@ def _sort(thing: object) -> str:
     return "Functions" if inspect.isroutine(thing) else "Objects"
 
 
+def leave_out(
+    app: object, kind: str, name: str, thing: object, skip: bool, options: object
+) -> bool | None:
+    """Have autodoc leave out what is not for users."""
+    return True if name in INTERNAL else None
+
+
+def without_that_of_enum(
+    app: object, kind: str, name: str, thing: Any, options: object, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """Have autodoc show no signature of an enum: nobody calls it."""
+    return ("", "") if inspect.isclass(thing) and issubclass(thing, Enum) else None
+
+
 class FacadeDirective(SphinxDirective):
     """``.. facade:: withal.files``: its docstring, and all that it exports."""
 
@@ -70,9 +89,13 @@ class FacadeDirective(SphinxDirective):
 def _lines(facade: str, group: Group) -> Iterator[str]:
     yield from (f".. currentmodule:: {facade}", "", ".. autosummary::", "   :nosignatures:", "")
     yield from (f"   {name}" for name in group.names)
+    module = importlib.import_module(facade)
     for name in group.names:
         target = f"{facade}.{name}" if group.directive == "automodule" else name
         yield from ("", f".. {group.directive}:: {target}", _OPTIONS.get(group.directive, ""))
+        thing = getattr(module, name)
+        if inspect.isclass(thing) and issubclass(thing, Enum):
+            yield "   :undoc-members:"
 
 
 _OPTIONS = {

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -19,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.util.inspect import signature, stringify_signature
 
 from withal_site.commands import helps
-from withal_site.facades import groups
+from withal_site.facades import INTERNAL, groups
 from withal_site.links import page_text
 
 _DIRECTIVE = re.compile(r"^```\{eval-rst\}\n\.\. (facade|commands)::[ ]?(\S*)\n```$", re.MULTILINE)
@@ -77,12 +78,17 @@ def _facade(facade: str) -> Iterator[str]:
 
 
 def _entry(name: str, thing: Any, level: str) -> Iterator[str]:
+    if inspect.isclass(thing) and issubclass(thing, Enum):
+        yield f"{level} `{name}`"
+        yield inspect.getdoc(thing) or ""
+        yield "\n".join(f"- `{each.name}`: `{each.value!r}`" for each in thing)
+        return
     yield f"{level} `{name}{_signature(thing)}`"
     yield _fenced(inspect.getdoc(thing) or "")
     if not (inspect.isclass(thing) or inspect.ismodule(thing)):
         return
     for member, inner in vars(thing).items():
-        if not member.startswith("_") and _is_documented(thing, inner):
+        if not member.startswith("_") and member not in INTERNAL and _is_documented(thing, inner):
             yield from _entry(f"{name.rpartition('.')[2]}.{member}", inner, level + "#")
 
 
