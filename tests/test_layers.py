@@ -112,6 +112,7 @@ GRANTS = {
 THIRD_PARTY = {
     "withal._core.runner": {"uvloop"},  # if it is asked for, and installed
     "withal.audit.delivery": {"anyio"},  # if that delivery is asked for
+    "withal.audit.operations": {"hypothesis"},  # if it is asked for a strategy
     "withal.http": {"aiohttp"},
     # Each by its class of leases, when one is made.
     "withal.lease.drivers": {"asyncpg", "psycopg"},

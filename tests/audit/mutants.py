@@ -26,7 +26,7 @@ from withal.audit import Category, Delivery, contended
 EARLY, LATE = Delivery.EARLY, Delivery.LATE
 ANYIO, TIMEOUT, ERROR = Delivery.ANYIO, Delivery.TIMEOUT, Delivery.ERROR
 
-EVERY = frozenset(Delivery)
+EVERY = frozenset(Delivery) - {Delivery.ORDER}
 CANCELLATIONS = EVERY - {ERROR}
 WHILE_PENDING = frozenset({EARLY, ANYIO, TIMEOUT})
 """These come before the result."""

@@ -536,3 +536,25 @@ def test_a_child_of_a_loop_that_is_stopped_again_and_again_ends_without_a_word()
         check=True,
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_scenario_that_cannot_be_repeated_says_so(times: int) -> None:
+    runs = 0
+
+    async def run_out() -> None:
+        nonlocal runs
+        runs += 1
+        await asyncio.sleep(0)
+        if runs > times:
+            raise LookupError("none is left")
+
+    report = audit(run_out)
+    assert report.verdict is Verdict.ERROR
+    assert report.reason.startswith("it cannot be repeated: it went well ")
+    assert "LookupError: none is left" in report.reason
+
+
+def test_an_order_alone_is_not_a_delivery() -> None:
+    with pytest.raises(ValueError, match="deliveries"):
+        audit(turn, deliveries="order")

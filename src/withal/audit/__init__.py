@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from withal.audit.api import audit, survey
 from withal.audit.contention import contended, queued
+from withal.audit.crowds import crowd
 from withal.audit.delivery import InjectedError
+from withal.audit.faults import Fault, faults
+from withal.audit.operations import Operations, operations
 from withal.audit.proxy import slow_proxy
 from withal.audit.record import Attempt, Category, Delivery, Finding, Suspension, Verdict
 from withal.audit.report import AuditError, Report
@@ -16,8 +19,10 @@ __all__ = [
     "AuditError",
     "Category",
     "Delivery",
+    "Fault",
     "Finding",
     "InjectedError",
+    "Operations",
     "Report",
     "Scenario",
     "ScenarioError",
@@ -25,7 +30,10 @@ __all__ = [
     "Verdict",
     "audit",
     "contended",
+    "crowd",
     "expect",
+    "faults",
+    "operations",
     "queued",
     "slow_proxy",
     "survey",

@@ -17,8 +17,10 @@ from withal.audit.complaints import collecting_by_hand
 from withal.audit.exploration import Exploration, OnAttempt
 from withal.audit.formats.words import counted
 from withal.audit.record import DEFAULT_TIMEOUT, Delivery
+from withal.audit.reordering import choices_of, is_order
 from withal.audit.report import Report
 from withal.audit.scenario import Run, Scenario, Setup, scenario_of
+from withal.audit.schedules import Seed
 from withal.audit.session import Session, session
 from withal.audit.shutdown import noting_threads
 from withal.audit.steps import Address
@@ -38,6 +40,8 @@ def audit(
     loop_factory: Callable[[], AbstractEventLoop] | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     max_time: float | None = None,
+    schedules: int = 0,
+    seed: int | str = 0,
     at: str | None = None,
     target: str | None = None,
     command: str = "",
@@ -71,6 +75,10 @@ def audit(
         timeout: seconds that the scenario, and each use of the environment, may take.
         max_time: seconds after which the audit ends, with what was seen so far. The verdict is then
             unresolved, if nothing was found.
+        schedules: how many times the scenario is also run with its tasks in a random order: of
+            those that are ready, any may go first. Half of these runs are cancelled, too. A
+            schedule that fails is shrunk to few changes of the order. Needs asyncio's own loop.
+        seed: what the random orders are made of; the same seed leads to the same ones.
         at: the address of a single attempt that is to be made again, such as ``"3:late"``.
         target: where the command line finds the scenario, for the report.
         command: what makes one attempt again if its address is added, for the report.
@@ -99,13 +107,26 @@ def audit(
     ways = tuple(dict.fromkeys(_delivery(each) for each in named))
     if depth < 1:
         raise ValueError(f"depth is how many cancellations in a row, 1 or more; got {depth}")
+    if Delivery.ORDER in ways:
+        ways = tuple(each for each in ways if each is not Delivery.ORDER)
     if not ways:
-        raise ValueError("deliveries is empty; name at least one")
-    address = None if at is None else Address.parse(at)
+        raise ValueError("deliveries is empty; name at least one (schedules=N is not a delivery)")
+    if schedules < 0:
+        raise ValueError(f"schedules is how many are tried, 0 or more; got {schedules}")
+    seeded = Seed.parse(str(seed))
+    is_schedule = at is not None and is_order(at)
+    if at is not None and is_schedule:
+        choices_of(at)  # which raises if it is none
+    address = None if at is None or is_schedule else Address.parse(at)
+    tell = on_attempt or _tell_nobody
 
     def explore(exploration: Exploration) -> None:
-        if address is None:
-            exploration.explore(ways, depth, on_attempt or _tell_nobody)
+        if at is not None and is_schedule:
+            exploration.replay_order(at)
+        elif address is None:
+            exploration.explore(ways, depth, tell)
+            if schedules:
+                exploration.reorder(schedules, seeded, ways, tell)
         else:
             exploration.replay(address)
 
@@ -199,6 +220,7 @@ class _Audited:
             seconds=monotonic() - started,
             timeout=self._options.timeout,
             children=self._children,
+            schedules=exploration.schedules,
             expected=current.expectations + exploration.always_left,
         )
 

@@ -263,6 +263,10 @@ class _Run:
             self._seen.failure = failure
 
 
+RUN = _Run._main.__code__
+"""The code of the task that makes an attempt."""
+
+
 def _is_cancelled() -> bool:
     """Return whether somebody cancels the attempt, which nothing in it should do."""
     task = asyncio.current_task()

@@ -16,12 +16,15 @@ from typing import Any, TypeAlias, final
 
 from withal.audit.attempt import Observation, Options, attempt
 from withal.audit.delivery import AROUND_THE_SCENARIO
+from withal.audit.formats.words import counted
 from withal.audit.injection import Target
 from withal.audit.naming import file_of
 from withal.audit.record import Attempt, Delivery, Suspension, Verdict
+from withal.audit.reordering import Order, Reordering, choices_of
 from withal.audit.residue import Counts
 from withal.audit.results import aftermath, result_of
 from withal.audit.scenario import Scenario
+from withal.audit.schedules import Seed
 from withal.audit.session import Session
 from withal.audit.signals import is_signal
 from withal.audit.steps import Address, Point, Step
@@ -55,6 +58,7 @@ class Exploration:
         reasons: why the whole says less than it should.
         failure: why there is nothing to say, if the scenario fails by itself.
         loop: the kind of the loop.
+        schedules: how many were run, and of which seed.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Exploration:
         self._scenario = scenario
         self._stop = session.stop
         self._confirmed = set[str]()
+        self._went_well = 0
         self._file = file_of(scenario.run)
         self._children = children
         self._background = frozenset[Path]()
@@ -74,6 +79,7 @@ class Exploration:
         self.reasons: list[str] = []
         self.failure = ""
         self.loop = ""
+        self.schedules = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -138,7 +144,13 @@ class Exploration:
     def _run(self) -> Observation:
         self._stop.check()
         seen = attempt(self._scenario, self._options, self._session)
+        if seen.failure and self._went_well:
+            self.failure = (
+                f"it cannot be repeated: it went well {counted(self._went_well, 'time')}, and then "
+                f"{seen.failure}; have the setup make anew what it changes"
+            )
         self.failure = self.failure or seen.failure
+        self._went_well += 1
         self.reasons += [each for each in self._session.unmet if each not in self.reasons]
         return seen
 
@@ -212,6 +224,43 @@ class Exploration:
             seen = self._make(step, times=1)
         self.attempts = [replace(self.attempts[-1], detail=aftermath(step, seen))]
 
+    # Schedules
+
+    def reorder(
+        self, number: int, seed: Seed, deliveries: tuple[Delivery, ...], tell: OnAttempt
+    ) -> None:
+        """Run random schedules, and keep those that fail."""
+        made, reordering = len(self.attempts), self._reordering(deliveries)
+
+        def tell_so_far(done: int) -> None:
+            unsafe = sum(bool(each.findings) for each in self.attempts)
+            tell(made + done, made + number, unsafe)
+
+        for found in reordering.explore(number, seed, tell_so_far):
+            self.attempts.append(found)
+        self.schedules = f"{number} schedules of seed {seed}"
+
+    def replay_order(self, address: str) -> None:
+        """Run one schedule again."""
+        choices, cancelled = choices_of(address)
+        step = None
+        if cancelled:
+            wanted = Address.parse(cancelled)
+            steps = self._first_steps((wanted.delivery,))
+            step = next((each for each in steps if each.address == wanted), None)
+            if step is None:
+                raise ValueError(f"there is no attempt {cancelled}, which {address} names")
+            step = replace(step, target=replace(step.target, expected=()))
+        self.attempts.append(self._reordering(()).replay(Order(choices, step)))
+
+    def _reordering(self, deliveries: tuple[Delivery, ...]) -> Reordering:
+        steps = [
+            step
+            for step in self._first_steps(deliveries)
+            if self._children or step.target.path not in self._background
+        ]
+        return Reordering(self._scenario, self._options, self._session, self._normal, steps)
+
     def _first_steps(self, deliveries: tuple[Delivery, ...]) -> Iterator[Step]:
         for point in self.points:
             for delivery in deliveries:
@@ -279,6 +328,8 @@ class Exploration:
 
 def _applies(delivery: Delivery, path: Path, mark: Mark) -> bool:
     """Return whether a delivery means something at a suspension."""
+    if delivery is Delivery.ORDER:
+        return False
     if delivery is Delivery.ERROR:
         return not is_signal(mark)
     return not path or delivery not in AROUND_THE_SCENARIO

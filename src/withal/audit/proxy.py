@@ -63,7 +63,7 @@ def _start(kept: ExitStack, host: str, port: int, latency: float) -> tuple[tuple
     """Start the process, and return where it listens, and its number."""
     command = (sys.executable, "-m", "withal.audit.proxy_process", host, str(port), str(latency))
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    kept.callback(_end, process)
+    kept.callback(end_process, process)
     assert process.stdout is not None
     address = process.stdout.readline().split()
     if len(address) != 2:
@@ -71,7 +71,7 @@ def _start(kept: ExitStack, host: str, port: int, latency: float) -> tuple[tuple
     return (address[0], int(address[1])), process.pid
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def end_process(process: subprocess.Popen[str]) -> None:
     """End the process by closing its standard input, for which it waits."""
     with process:
         assert process.stdin is not None

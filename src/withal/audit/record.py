@@ -56,6 +56,9 @@ class Delivery(StrEnum):
     Not where nothing can fail: at a turn of the loop, or in asyncio's own locks and queues.
     """
 
+    ORDER = "order"
+    """Nothing is cancelled, but tasks run in another order. Only of `audit`'s schedules."""
+
 
 @final
 class Category(StrEnum):
@@ -230,6 +233,7 @@ class Record:
         timeout: seconds that the scenario, and each use of the environment, might take.
         command: what makes one attempt again if its address is added, where that is neither
             ``withal audit`` nor a call of `audit`.
+        schedules: how many random schedules were run, and of which seed, if any.
         children: whether tasks that only a loop that shuts down cancels were cancelled, too.
     """
 
@@ -248,6 +252,7 @@ class Record:
     timeout: float = DEFAULT_TIMEOUT
     command: str = ""
     children: bool = False
+    schedules: str = ""
 
     @property
     def findings(self) -> tuple[Finding, ...]:

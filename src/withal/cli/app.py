@@ -73,7 +73,7 @@ app.command(no_args_is_help=True)(fetch)
 
 @app.command(no_args_is_help=True)
 def audit(
-    target: Annotated[str, typer.Argument(metavar="TARGET", hidden=True)],
+    target: Annotated[str | None, typer.Argument(metavar="TARGET", hidden=True)] = None,
     delivery: Annotated[
         list[Delivery],
         typer.Option("--delivery", "-d", help="How it is cancelled; may be given several times."),
@@ -92,6 +92,13 @@ def audit(
         float,
         typer.Option(metavar="SECONDS", min=0.001, help="How long a run, or a probe, may take."),
     ] = DEFAULT_TIMEOUT,
+    schedules: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Also run its tasks in N random orders."),
+    ] = 0,
+    seed: Annotated[
+        str, typer.Option(metavar="S", help="What the random orders are made of.")
+    ] = "0",
     max_time: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", min=0.001, help="End after this time with a report."),
@@ -115,6 +122,10 @@ def audit(
         Path | None,
         typer.Option(metavar="FILE", help="Accept findings whose keys are in this file."),
     ] = None,
+    new: Annotated[
+        Path | None,
+        typer.Option("--new", metavar="FILE.py", help="Write a scenario to begin with."),
+    ] = None,
     accept_new: Annotated[
         bool, typer.Option("--accept-new", help="Add new findings to that file.")
     ] = False,
@@ -127,11 +138,13 @@ def audit(
 
     \b
     Example:
+      withal audit --new pool.py
       withal audit pool.py:scenario
       withal audit pool.py:scenario --at 3:late
       withal audit pool.py:scenario --depth 2 --format html -o report.html
       withal audit pool.py:scenario --format script -o finding.py
       withal audit pool.py:scenario --accept known.txt
+      withal audit pool.py:scenario --schedules 1000 --seed 7
 
     \b
     Exit status:
@@ -142,8 +155,12 @@ def audit(
       4    the scenario fails although nobody cancels it
       130  stopped by Ctrl-C, with the report so far (143 by SIGTERM)
     """
-    from withal.cli.audit import AuditOptions, audit_command
+    from withal.cli.audit import AuditOptions, audit_command, new_command
 
+    if new is not None:
+        raise typer.Exit(new_command(new))
+    if target is None:
+        raise typer.BadParameter("TARGET is missing: module:name or file.py:name")
     options = AuditOptions(
         deliveries=tuple(delivery),
         depth=depth,
@@ -151,6 +168,8 @@ def audit(
         loop=loop,
         timeout=timeout,
         max_time=max_time,
+        schedules=schedules,
+        seed=seed,
         at=at,
         only_list=list_,
         form=form,

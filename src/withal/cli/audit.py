@@ -30,6 +30,7 @@ from withal.cli.choices import Format, Loop
 from withal.cli.complaint import complain
 from withal.cli.program_output import dropped, on_standard_error, standard_error
 from withal.cli.requirements import require
+from withal.cli.skeleton import advice_on, write_skeleton
 from withal.cli.target import TargetError, load
 
 _STATUS = {Verdict.SAFE: 0, Verdict.UNSAFE: 1, Verdict.UNRESOLVED: 3, Verdict.ERROR: 4}
@@ -51,6 +52,8 @@ class AuditOptions:
         loop: in which event loop.
         timeout: seconds for each use of the environment.
         max_time: seconds for all of it, if there is a limit.
+        schedules: how many random orders of its tasks are tried, too.
+        seed: what these are made of.
         at: the one attempt that is to be made again.
         only_list: whether only its suspensions are to be listed.
         form: of the report.
@@ -65,6 +68,8 @@ class AuditOptions:
     loop: Loop = Loop.ASYNCIO
     timeout: float = DEFAULT_TIMEOUT
     max_time: float | None = None
+    schedules: int = 0
+    seed: str = "0"
     at: str | None = None
     only_list: bool = False
     form: Format = Format.TEXT
@@ -139,12 +144,24 @@ def stopped_by_signals() -> Generator[list[Signals]]:
             signal(each, handler)
 
 
+def new_command(file: Path) -> int:
+    """Write a scenario to begin with, and return the status to exit with."""
+    try:
+        print(write_skeleton(file))
+    except OSError as error:
+        complain(f"{file}: {error.strerror}; --new writes a new file")
+        return _USAGE
+    return 0
+
+
 def _check(options: AuditOptions) -> None:
     """Refuse what would be found out only when all has been tried."""
     if options.only_list and options.at is not None:
         raise ValueError("--list cancels nothing, and --at makes one attempt; give one of them")
     if options.only_list and options.form in _PROGRAMS:
         raise ValueError(f"--list cancels nothing, and --format {options.form} is of a finding")
+    if Delivery.ORDER in options.deliveries:
+        raise ValueError("order is not a delivery of its own; --schedules N tries other orders")
     if options.accept_new and options.accept is None:
         raise ValueError("--accept-new adds to the file that --accept names; give both")
     if options.output is not None:
@@ -207,6 +224,8 @@ def _made(target: str, options: AuditOptions, terminal: TextIO) -> tuple[Report,
             loop_factory=loop_factory,
             timeout=options.timeout,
             max_time=options.max_time,
+            schedules=options.schedules,
+            seed=options.seed,
             at=options.at,
             target=target,
             on_attempt=on_attempt,
@@ -226,12 +245,15 @@ def _loop_factory(loop: Loop) -> Callable[[], AbstractEventLoop]:
 def _rendered(report: Report, scenario: Scenario, options: AuditOptions) -> str:
     if options.form in _PROGRAMS:
         return _PROGRAMS[options.form](report, scenario)
+    rendered = _FORMS[options.form](report)
     if options.form is Format.TEXT and report.verdict is not Verdict.ERROR:
         if options.only_list:
             return text.render_points(report)
-        if options.at is not None:
+        if options.at is not None and report.attempts:
             return text.render_attempt(report, report.attempts[0])
-    return _FORMS[options.form](report)
+        advice = advice_on(scenario)
+        rendered += f"\n{advice}" if advice else ""
+    return rendered
 
 
 def _write(rendered: str, output: Path | None) -> None:

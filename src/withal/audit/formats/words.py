@@ -15,6 +15,7 @@ HOW: Final = {
     Delivery.ANYIO: "cancelled by an anyio scope around it, at each turn of the loop",
     Delivery.TIMEOUT: "cancelled by an asyncio.timeout around it that expires",
     Delivery.ERROR: "not cancelled: what it awaits fails, in place of giving a result",
+    Delivery.ORDER: "not cancelled: its tasks run in another order",
 }
 
 MEANING: Final = {
@@ -81,6 +82,8 @@ def trials(record: Record) -> str:
         parts.append(", ".join(record.deliveries))
     if record.depth > 1:
         parts.append(f"depth {record.depth}")
+    if record.schedules:
+        parts.append(record.schedules)
     if record.children:
         parts.append("all tasks")
     parts.append(surroundings(record))

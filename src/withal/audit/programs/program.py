@@ -153,6 +153,7 @@ _HOW: Final = {
     Delivery.ANYIO: "by an anyio scope around it",
     Delivery.TIMEOUT: "by a timeout around it",
     Delivery.ERROR: "not cancelled: what it waits for fails",
+    Delivery.ORDER: "not cancelled: its tasks run in another order",
 }
 
 

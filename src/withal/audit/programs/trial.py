@@ -17,6 +17,7 @@ from withal.audit.formats.outline import worst_first
 from withal.audit.programs.excerpt import excerpt_of
 from withal.audit.programs.program import Program
 from withal.audit.record import Finding, Record
+from withal.audit.reordering import is_order
 from withal.audit.scenario import Scenario, ScenarioError
 
 _TIMES = 3
@@ -67,6 +68,11 @@ def _tried(record: Record, scenario: Scenario, render: Callable[[Program, str], 
     if not record.findings:
         return f"# {words.headline(record)}\n# There is no finding to write a program of.\n"
     first, *others = _by_key(record)
+    if is_order(first.address):
+        raise ScenarioError(
+            "a program cannot have its tasks run in another order; replay the schedule with "
+            f"{record.replay(first.address)}"
+        )
     program = Program(record, first, scenario, excerpt_of(record.target, scenario))
     trial = _trial(program)
     if not trial.shown:  # what is left may be seen only once the environment is closed
