@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-ray bench-track compare-track bench-report compare corpus docs docs-serve clean
+.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-ray bench-track compare-track bench-report compare corpus findings docs docs-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -105,6 +105,9 @@ compare: $(VENV)/.installed-compare ## put withal and others through the same ca
 
 corpus: $(VENV)/.installed ## find known bugs of real packages again, each version in its own environment
 	$(BIN)/python -m corpus $(ONLY)
+
+findings: $(VENV)/.installed ## show faults in current releases of libraries, each by a plain script and an audit
+	$(BIN)/python -m findings $(if $(NEWEST),--newest) $(ONLY)
 
 docs: $(VENV)/.installed-docs ## build the documentation site into docs/_build/html, with each warning an error
 	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --jobs 2 docs docs/_build/html

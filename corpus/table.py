@@ -15,6 +15,8 @@ class Service(StrEnum):
 
     REDIS = "redis"
     POSTGRESQL = "postgresql"
+    NATS = "nats"
+    MEMCACHED = "memcached"
 
 
 @final

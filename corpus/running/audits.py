@@ -48,12 +48,17 @@ class Outcome:
         return self.verdict is Verdict.UNSAFE and found == set(self.case.finds)
 
 
-async def audited(case: Case, environment: Path, variables: Mapping[str, str]) -> Outcome:
-    """Audit a case in an environment, with early and late cancellations, in 120 seconds at most."""
+async def audited(
+    case: Case, environment: Path, variables: Mapping[str, str], *, scenarios: Path = _SCENARIOS
+) -> Outcome:
+    """Audit a case in an environment, with early and late cancellations, in 120 seconds at most.
+
+    `scenarios` is the folder of its scenario.
+    """
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         options = ("--delivery", "early", "--delivery", "late", "--format", "json", "-o", report)
-        words = (environment / "bin" / "withal", "audit", _SCENARIOS / case.scenario, *options)
+        words = (environment / "bin" / "withal", "audit", scenarios / case.scenario, *options)
         ended = await run(Command(words, variables), timeout=_AUDIT_SECONDS)
         if report.exists():
             return _outcome(case, json.loads(report.read_text(encoding="utf-8")))

@@ -12,22 +12,36 @@ import tomllib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from corpus.running.child import Command, run
 from corpus.running.failures import MissingError, PreparationError
-from corpus.table import Case
 
 ROOT = Path(__file__).parents[2]
 _FOLDER = ROOT / ".corpus"
 _INSTALL_SECONDS = 300.0
 
 
-async def make_ready(cases: Iterable[Case]) -> None:
+class Needs(Protocol):
+    """What an environment is made of, as a case says it."""
+
+    @property
+    def installs(self) -> tuple[str, ...]:
+        """What pip installs beside withal."""
+        ...
+
+    @property
+    def python(self) -> str:
+        """The version of the interpreter."""
+        ...
+
+
+async def make_ready(cases: Iterable[Needs]) -> None:
     """Make the environments of many cases, a few side by side; failures come up case by case."""
     distinct = {_folder(case): case for case in cases}
     at_once = asyncio.Semaphore(os.cpu_count() or 1)
 
-    async def make_one(case: Case) -> None:
+    async def make_one(case: Needs) -> None:
         async with at_once:
             with suppress(MissingError, PreparationError):
                 await environment(case)
@@ -35,10 +49,11 @@ async def make_ready(cases: Iterable[Case]) -> None:
     await asyncio.gather(*map(make_one, distinct.values()))
 
 
-async def environment(case: Case) -> Path:
+async def environment(case: Needs) -> Path:
     """Return the environment of a case, with withal as it is in this checkout and the packages.
 
-    One that is there is used again, unless what withal itself needs has changed since.
+    One that is there is used again, unless what withal itself needs has changed since. Packages
+    without a version are brought to the newest release each time.
 
     Raises:
         MissingError: there is no such interpreter.
@@ -48,21 +63,22 @@ async def environment(case: Case) -> Path:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needs = json.dumps(project)
     installed = folder / "installed-for.json"
-    if not installed.exists() or installed.read_text(encoding="utf-8") != needs:
+    newest = any("==" not in package for package in case.installs)
+    if newest or not installed.exists() or installed.read_text(encoding="utf-8") != needs:
         await _make(folder, case)
         installed.write_text(needs, encoding="utf-8")
     return folder
 
 
-def _folder(case: Case) -> Path:
+def _folder(case: Needs) -> Path:
     return _FOLDER / re.sub(r"[^\w.]+", "-", " ".join((f"python{case.python}", *case.installs)))
 
 
-async def _make(folder: Path, case: Case) -> None:
+async def _make(folder: Path, case: Needs) -> None:
     if not (folder / "bin" / "python").exists():
         await _run(_interpreter(case.python), "-m", "venv", folder)
     pip = (folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install")
-    await _run(*pip, "--quiet", "--editable", f"{ROOT}[cli]", *case.installs)
+    await _run(*pip, "--quiet", "--upgrade", "--editable", f"{ROOT}[cli]", *case.installs)
 
 
 async def _run(*words: str | Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -27,9 +28,7 @@ _POSTGRESQL = Path("/usr/lib/postgresql")  # where Debian keeps what is not on t
 @resource
 async def redis() -> AsyncIterator[Mapping[str, str]]:
     """A redis on loopback, at a port of its own, that keeps nothing on the disk."""
-    program = shutil.which("redis-server")
-    if program is None:
-        raise MissingError("redis-server is not on this machine; try apt-get install redis-server")
+    program = _program("redis-server")
     port = str(_free_port())
     keep_nothing = ("--save", "", "--appendonly", "no")
     server = Command((program, "--bind", "127.0.0.1", "--port", port, *keep_nothing))
@@ -65,9 +64,31 @@ async def postgresql() -> AsyncIterator[Mapping[str, str]]:
             yield variables
 
 
+@resource
+async def nats() -> AsyncIterator[Mapping[str, str]]:
+    """A NATS server on loopback, at a port of its own."""
+    program = _program("nats-server")
+    port = str(_free_port())
+    server = Command((program, "-a", "127.0.0.1", "-p", port))
+    async with _running(server, _accepts(port), signal.SIGTERM):
+        yield {"NATS_PORT": port}
+
+
+@resource
+async def memcached() -> AsyncIterator[Mapping[str, str]]:
+    """A memcached on loopback, at a port of its own."""
+    program = _program("memcached")
+    port = str(_free_port())
+    server = Command((program, "-l", "127.0.0.1", "-p", port, "-u", "nobody"))
+    async with _running(server, _accepts(port), signal.SIGTERM):
+        yield {"MEMCACHED_PORT": port}
+
+
 SERVERS: dict[Service, Declaration[Mapping[str, str]]] = {
     Service.REDIS: redis,
     Service.POSTGRESQL: postgresql,
+    Service.NATS: nats,
+    Service.MEMCACHED: memcached,
 }
 """For each service the resource, whose value is the environment variables that lead to it."""
 
@@ -118,6 +139,20 @@ async def _wait_until_ready(process: Process, ready: Command) -> None:
                     return
                 await asyncio.sleep(0.05)
     raise PreparationError("the server did not start")
+
+
+def _program(name: str) -> str:
+    """Return the path of a program that Debian has in a package of the same name."""
+    found = shutil.which(name)
+    if found is None:
+        raise MissingError(f"{name} is not on this machine; try apt-get install {name}")
+    return found
+
+
+def _accepts(port: str) -> Command:
+    """Return a command that succeeds once a port of loopback accepts connections."""
+    connect = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])))"
+    return Command((sys.executable, "-c", connect, port))
 
 
 def _free_port() -> int:

@@ -1,0 +1,1 @@
+"""Faults in current releases of libraries, each shown by a plain script without withal."""
