@@ -28,6 +28,8 @@ from withal.pools import Pool
 
 PATIENCE = 2.0  # seconds in which the probe is to get a connection
 
+MOST = 90.0  # seconds for one audit: a pool that hangs takes its time in each attempt
+
 _tokens = count()
 
 
@@ -260,7 +262,7 @@ def scenarios(open_: Open, servers: Servers) -> dict[str, Scenario]:
 def audited(open_: Open, servers: Servers) -> dict[str, Report]:
     found: dict[str, Report] = {}
     for name, scenario in scenarios(open_, servers).items():
-        found[name] = audit(scenario, deliveries=("early", "late", "timeout"))
+        found[name] = audit(scenario, deliveries=("early", "late", "timeout"), max_time=MOST)
     return found
 
 

@@ -612,6 +612,50 @@ async def test_p9_a_death_in_use_has_the_user_leave_and_is_raised() -> None:
         assert pool.statistics().closed.lost == 1
 
 
+async def test_p9_what_has_died_is_not_given_back_by_a_user_who_stays() -> None:
+    made = world()
+
+    async def use(pool: Pool[Connection]) -> None:
+        async with pool.acquire():
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    async with Pool(made.connect, size=1) as pool:
+        user = asyncio.create_task(use(pool))
+        await turns()
+        assert made.made[0].task is not None
+        made.made[0].task.cancel()
+        await asyncio.wait([user])
+        assert isinstance(user.exception(), ResourceLostError)
+        assert not user.cancelling()
+        async with pool.acquire() as connection:
+            assert connection.number == 1
+
+
+async def test_p9_a_death_does_not_cut_off_a_user_who_is_leaving() -> None:
+    made = world()
+    left: list[str] = []
+
+    async def use(pool: Pool[Connection]) -> None:
+        async with pool.acquire():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.01)
+                left.append("in good order")
+
+    async with Pool(made.connect, size=1) as pool:
+        user = asyncio.create_task(use(pool))
+        await turns()
+        user.cancel()
+        await turns()
+        assert made.made[0].task is not None
+        made.made[0].task.cancel()
+        await asyncio.wait([user])
+        assert user.cancelled()
+        assert left == ["in good order"]
+
+
 async def test_p9_a_death_while_idle_is_raised_when_the_pool_closes() -> None:
     made = world()
     with pytest.raises(ResourceLostError):

@@ -81,6 +81,10 @@ class Use:
         task = self.task
         if not self._has_begun or task is None or task.done():
             return False
+        if task.cancelling() > self._baseline:
+            return (
+                True  # it is leaving, as when a loop shuts down, and is not to be cut off in that
+            )
         self._has_died = True
         task.cancel(f"a resource of {name!r} has died in use")
         return True
