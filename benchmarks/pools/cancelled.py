@@ -198,7 +198,7 @@ async def generic_pool(servers: Servers) -> AsyncGenerator[Ground]:
 @asynccontextmanager
 async def aiosqlite_pool(servers: Servers) -> AsyncGenerator[Ground]:
     import aiosqlite
-    from aiosqlitepool import SQLiteConnectionPool  # type: ignore[import-untyped]
+    from aiosqlitepool import SQLiteConnectionPool
 
     async def connect() -> Any:
         return await aiosqlite.connect(servers.folder / "a.db")

@@ -7,7 +7,9 @@ loop, and says what becomes of the next one. Redis runs in a process of its own.
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from tests.servers import redis
@@ -83,11 +85,35 @@ async def generic(port: int) -> None:
             print("    and closing the pool HANGS")
 
 
-async def main(port: int) -> None:
+async def aiosqlite_pool(path: Path) -> None:
+    import aiosqlite
+    from aiosqlitepool import SQLiteConnectionPool
+
+    async def connect() -> Any:
+        return await aiosqlite.connect(path)
+
+    print("aiosqlitepool, of one connection")
+    for turns in range(4):
+        pool: Any = SQLiteConnectionPool(connect, pool_size=1)
+
+        async def use(token: str, pool: Any = pool) -> str:
+            async with pool.connection() as connection:
+                async with connection.execute("select ?", (token,)) as cursor:
+                    (answer,) = await cursor.fetchone()
+                return str(answer)
+
+        await use("before")
+        first = await cancelled_after(turns, use("of the first"))
+        print(f"  after {turns} turns: the first {first}; the next {await next_one(use)}")
+        await pool.close()
+
+
+async def main(port: int, folder: Path) -> None:
     await redis_py(port)
     await generic(port)
+    await aiosqlite_pool(folder / "a.db")
 
 
 if __name__ == "__main__":
-    with redis.redis_server() as server:
-        asyncio.run(main(server.port))
+    with redis.redis_server() as server, tempfile.TemporaryDirectory() as folder:
+        asyncio.run(main(server.port, Path(folder)))
