@@ -65,6 +65,30 @@ def test_the_clean_twin_has_no_leak(program: Path, loop: str, tmp_path: Path) ->
     assert track(path, tmp_path)["leaks"] == []
 
 
+@pytest.mark.usefixtures("_servers")
+@pytest.mark.parametrize(
+    "program",
+    [each for each in PROGRAMS if each.stem.startswith(("aiohttp_example", "fastapi", "mcp"))],
+    ids=lambda each: each.stem,
+)
+def test_a_whole_application_behaves_as_without_tracking(program: Path, tmp_path: Path) -> None:
+    def done(*command: str) -> tuple[int, str, str]:
+        found = subprocess.run(
+            [sys.executable, *command, str(program)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        return found.returncode, found.stdout, found.stderr
+
+    without = done()
+    assert done("-m", "withal", "track", "-q") == without
+    assert without[0] == 0
+    assert without[1]
+
+
 def test_a_library_whose_inside_has_changed_is_named_once_and_the_program_runs(
     tmp_path: Path,
 ) -> None:
