@@ -9,7 +9,7 @@ from typing import final
 
 from tests.audit.own.case import case
 from withal import Scope
-from withal.audit import contended
+from withal.audit import contended, expect
 from withal.pools import Keyed, Pool, PoolClosedError, PoolTimeoutError, Reloadable, Shared
 
 
@@ -46,6 +46,8 @@ class Server:
 @asynccontextmanager
 async def one() -> AsyncGenerator[Server]:
     server = Server(1)
+    why = "a pool replaces a resource whose check or reset was cut off, and closes it with itself"
+    expect("task", "task connect (Host._live)", why=why)
     async with server.pool, server.plain, server.warm:
         yield server
     assert server.connected == 0, f"{server.connected} connections are left"
