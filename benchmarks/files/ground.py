@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from withal.files.calls.resident import MappedFile
+from withal.files.system.residency import MappedFile
 
 BLOCK = 4096
 LARGE_BLOCK = 65536

@@ -20,7 +20,7 @@ import anyio
 import trio
 
 from withal import files
-from withal.files.objects import opening
+from withal.files.streams import open_file as opening
 
 File = Any  # of any: the libraries' files have no type in common
 Open = Callable[[Path, str], AbstractAsyncContextManager[File]]

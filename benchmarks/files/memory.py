@@ -27,7 +27,7 @@ async def work(path, count):
 """
 _CHILD = """
 import asyncio, sys
-from withal.files.objects import opening
+from withal.files.streams import open_file as opening
 {work}
 def status(name):
     with open("/proc/self/status") as file:

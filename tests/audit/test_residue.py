@@ -15,7 +15,7 @@ import pytest
 
 from withal.audit import Category, Verdict, audit
 from withal.audit.likeness import likeness_of
-from withal.files.calls.hop import call
+from withal.files.threads.calls import call
 from withal.inspection.threads import threads_at_work
 
 _SECONDS = 5.0  # until what should have come to rest counts as at work for good

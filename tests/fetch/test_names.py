@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from withal.fetch.names import FALLBACK, NAME_BYTES, Names, name_in, safe_name
-from withal.files.publishing.mark import NAME_BYTES as DISK_NAME_BYTES
-from withal.files.publishing.mark import part_name
+from withal.files.replace.owner_mark import NAME_BYTES as DISK_NAME_BYTES
+from withal.files.replace.owner_mark import part_name
 
 # What goes wrong is rare in arbitrary text, so it is mixed with what is known to.
 AWKWARD = st.sampled_from(

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.files.test_part import Cancelling, as_coroutine
 from withal._core.descriptors import open_descriptors
-from withal.files.calls.hop import call, hop
+from withal.files.threads.calls import call, hop
 
 BUSY = 64  # more calls than any pool makes at once
 

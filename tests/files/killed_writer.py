@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 
-from withal.files.publishing.atomic import atomic_write
+from withal.files.replace.atomic_write import atomic_write
 
 LONGEST = 200_000
 SLOWEST = 0.06  # seconds until the kill, in which a writer rewrites the file tens of times

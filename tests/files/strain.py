@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from withal._core.descriptors import open_descriptors
-from withal.files.calls.hop import hop, landed
-from withal.files.objects import opening
+from withal.files.streams import open_file as opening
+from withal.files.threads.calls import hop, landed
 
 T = TypeVar("T")
 
@@ -155,7 +155,7 @@ class FullPool:
 PRELUDE = """
 import asyncio, errno, os, resource, sys
 from pathlib import Path
-from withal.files.objects.opening import open as open_any
+from withal.files.streams.open_file import open as open_any
 """
 
 

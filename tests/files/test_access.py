@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from withal import files
-from withal.files.publishing import access
+from withal.files.replace import permissions as access
 
 ACL = access.ACL
 NOBODY = 0xFFFFFFFF

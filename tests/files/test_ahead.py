@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from withal import files
-from withal.files.objects.writer import BATCH
+from withal.files.streams.writer import BATCH
 
 
 @pytest.mark.parametrize("blocking", [False, True])

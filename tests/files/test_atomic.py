@@ -23,8 +23,8 @@ from tests.files.cancelling import cancel_everywhere, full_pool, turns, wait_unt
 from tests.files.killed_writer import content, is_whole
 from tests.files.test_part import file_size_limit
 from withal import Scope
-from withal.files.publishing.atomic import atomic_write
-from withal.files.publishing.replacement import MOST_LINKS, Replacement
+from withal.files.replace.atomic_write import atomic_write
+from withal.files.replace.atomic_write_io import MOST_LINKS, Replacement
 
 OLD, NEW = b"old" * 1000, b"new" * 100_000
 NOBODY = 65534
@@ -487,7 +487,7 @@ async def test_a_durable_file_is_synced_before_it_is_named_and_its_folder_after(
         synced.append((kind, target.read_bytes()))
         fsync(descriptor)
 
-    monkeypatch.setattr("withal.files.publishing.draft.os.fsync", noting_fsync)
+    monkeypatch.setattr("withal.files.replace.staged_file.os.fsync", noting_fsync)
     async with atomic_write(target, "wb", durable=True) as file:
         await file.write(NEW)
     assert synced == [("file", OLD), ("folder", NEW)]
@@ -502,7 +502,7 @@ async def test_a_failed_sync_is_an_error_and_not_tried_again(
         synced.append(descriptor)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("withal.files.publishing.draft.os.fsync", failing_fsync)
+    monkeypatch.setattr("withal.files.replace.staged_file.os.fsync", failing_fsync)
     with pytest.raises(OSError, match="Input/output error") as caught:
         async with atomic_write(target, "wb", durable=True) as file:
             await file.write(NEW)
@@ -583,7 +583,7 @@ async def test_an_error_says_so_if_the_temporary_file_cannot_be_removed(
 
     with pytest.raises(ZeroDivisionError) as caught:
         async with atomic_write(target):
-            monkeypatch.setattr("withal.files.publishing.draft.os.unlink", refuse)
+            monkeypatch.setattr("withal.files.replace.staged_file.os.unlink", refuse)
             raise ZeroDivisionError
     assert re.search(r"temporary file is still there: .*\.part", caught.value.__notes__[0])
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from withal import files
-from withal.files.calls import cached
-from withal.files.calls.cached import (
+from withal.files.system import page_cache as cached
+from withal.files.system.page_cache import (
     open_cached,
     read_cached,
     read_opened,

@@ -14,8 +14,8 @@ import pytest
 
 from tests.files.cancelling import wait_until
 from tests.files.strain import FullPool, Outcome, cancelled_at, nothing_left, open_any, ticks
-from withal.files.calls.fully import write_fully
-from withal.files.calls.hop import call
+from withal.files.system.complete_io import write_fully
+from withal.files.threads.calls import call
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -427,8 +427,8 @@ async def test_what_is_written_after_a_cancelled_change_stays(
     async with open_any(path, "wb") as file:
         await file.write(b"12")
         await file.flush()
-        monkeypatch.setattr("withal.files.objects.binary.os.ftruncate", held(os.ftruncate))
-        monkeypatch.setattr("withal.files.objects.binary.write_fully", held(write_fully))
+        monkeypatch.setattr("withal.files.streams.binary.os.ftruncate", held(os.ftruncate))
+        monkeypatch.setattr("withal.files.streams.binary.write_fully", held(write_fully))
         change = file.truncate(2) if way == "truncate" else file.pwrite(b"ab", 1)
         task = asyncio.create_task(change)
         await wait_until(begun.is_set)

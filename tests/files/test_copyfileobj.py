@@ -13,7 +13,7 @@ import pytest
 
 from tests.files.test_os import described
 from withal import files
-from withal.files.folders.streams import AT_ONCE
+from withal.files.directories.copyfileobj import AT_ONCE
 
 CONTENT = bytes(range(256)) * 3000
 LENGTHS = [0, 1000, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, len(CONTENT), -1]

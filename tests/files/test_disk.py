@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from withal.files.publishing.disk import PartOnDisk
-from withal.files.publishing.mark import NAME_BYTES
+from withal.files.replace.owner_mark import NAME_BYTES
+from withal.files.replace.part_file_io import PartOnDisk
 
 
 def new_part(folder: Path) -> PartOnDisk:
@@ -58,7 +58,7 @@ def test_a_part_file_that_cannot_be_removed_is_named(
 
     part = new_part(tmp_path)
     part.write()
-    monkeypatch.setattr("withal.files.publishing.disk.os.unlink", refuse)
+    monkeypatch.setattr("withal.files.replace.part_file_io.os.unlink", refuse)
     with pytest.raises(PermissionError, match=r"file\..*\.part"):
         part.discard()
 
@@ -72,8 +72,8 @@ def test_a_failed_write_whose_part_file_cannot_be_removed_says_so(
     part = new_part(tmp_path)
     part.write()
     part.put([b"one"])
-    monkeypatch.setattr("withal.files.publishing.disk.os.unlink", refuse)
-    monkeypatch.setattr("withal.files.publishing.disk.os.write", refuse)
+    monkeypatch.setattr("withal.files.replace.part_file_io.os.unlink", refuse)
+    monkeypatch.setattr("withal.files.replace.part_file_io.os.write", refuse)
     with pytest.raises(PermissionError) as caught:
         part.write()
     assert "part file is still there" in caught.value.__notes__[0]

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from withal.files.publishing.draft import Draft, DraftState
-from withal.files.publishing.mark import NAME_BYTES, part_name
+from withal.files.replace.owner_mark import NAME_BYTES, part_name
+from withal.files.replace.staged_file import Draft, DraftState
 
 
 @pytest.fixture(params=[True, False], ids=["relative", "by path"])
 def relative(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("withal.files.publishing.draft._RELATIVE", request.param)
+    monkeypatch.setattr("withal.files.replace.staged_file._RELATIVE", request.param)
 
 
 def new_draft(path: Path, content: bytes = b"new") -> Draft:
@@ -73,7 +73,7 @@ def test_a_failed_sync_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.Mo
         synced.append(descriptor)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("withal.files.publishing.draft.os.fsync", fail)
+    monkeypatch.setattr("withal.files.replace.staged_file.os.fsync", fail)
     draft = new_draft(tmp_path / "file")
     with pytest.raises(OSError, match="Input/output"):
         draft.publish(overwrite=True)
@@ -89,7 +89,7 @@ def test_when_the_folder_cannot_be_synced_the_file_has_its_name(
         if os.path.isdir(f"/proc/self/fd/{descriptor}"):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("withal.files.publishing.draft.os.fsync", fail_for_folders)
+    monkeypatch.setattr("withal.files.replace.staged_file.os.fsync", fail_for_folders)
     draft = new_draft(tmp_path / "file")
     with pytest.raises(OSError, match="Input/output"):
         draft.publish(overwrite=True)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from withal import files
-from withal.files.calls import resident
-from withal.files.objects import early, opening
-from withal.files.objects.early import FIRST, WHOLE, Early, read_early
+from withal.files.streams import first_chunk as early
+from withal.files.streams import open_file as opening
+from withal.files.streams.first_chunk import FIRST, WHOLE, Early, read_early
+from withal.files.system import residency as resident
 
 OLD = 1_000_000_000  # seconds since the epoch: long before any file is opened
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from withal import files
-from withal.files.calls import fairness
-from withal.files.calls.fairness import GLANCE, OPENING, TOGETHER, TURN, Turns
+from withal.files import loop_budget as fairness
+from withal.files.loop_budget import GLANCE, OPENING, TOGETHER, TURN, Turns
 
 
 @pytest.fixture

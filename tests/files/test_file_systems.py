@@ -16,9 +16,9 @@ import pytest
 
 from tests.files.places import PLACES, place_on
 from withal import files
-from withal.files.calls import resident
-from withal.files.calls.cached import READS_CACHED
-from withal.files.calls.resident import MAPPINGS
+from withal.files.system import residency as resident
+from withal.files.system.page_cache import READS_CACHED
+from withal.files.system.residency import MAPPINGS
 
 SUITES = [
     "test_cancelled_operations.py",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.files.test_part import file_size_limit
-from withal.files.calls import fully
-from withal.files.calls.fully import read_fully, read_to_end, write_all, write_fully
+from withal.files.system import complete_io as fully
+from withal.files.system.complete_io import read_fully, read_to_end, write_all, write_fully
 
 LONG = [bytes([number]) * 4096 for number in range(1, 4)]
 SHORT = [b"one", b"two", b"three"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from withal.files.calls.hop import call, hop, landed, obtain
+from withal.files.threads.calls import call, hop, landed, obtain
 
 
 async def test_a_call_returns_what_the_function_returns() -> None:

@@ -103,7 +103,7 @@ async def test_a_full_fifo_that_the_loop_refuses_to_watch_does_not_block_it(
     async def refuse(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("withal.files.objects.channel.wait_writable", refuse)
+    monkeypatch.setattr("withal.files.streams.channel.wait_writable", refuse)
     async with fifo(tmp_path / "fifo") as path, nothing_left():
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         file = await opened(path, "wb")

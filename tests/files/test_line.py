@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from withal.files.line import Line, Place
+from withal.files.locks.fair_queue import Line, Place
 
 
 def served(places: list[Place]) -> list[bool]:

@@ -19,9 +19,9 @@ from typing import TypeVar
 import pytest
 
 from withal import Scope, testing
-from withal.files import locking
-from withal.files.calls.hop import hop, landed
-from withal.files.locking import lock
+from withal.files.locks import file_lock as locking
+from withal.files.locks.file_lock import lock
+from withal.files.threads.calls import hop, landed
 
 T = TypeVar("T")
 
@@ -413,7 +413,7 @@ async def test_a_forked_process_neither_ends_nor_keeps_the_lock(path: Path) -> N
 
 COUNTING = """
 import asyncio, sys
-from withal.files.locking import lock
+from withal.files.locks.file_lock import lock
 path, rounds, tasks = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 async def count():
     for _ in range(rounds):
@@ -440,7 +440,7 @@ def test_processes_and_tasks_that_count_in_a_file_lose_no_count(path: Path) -> N
 
 HOLDING = """
 import asyncio, sys
-from withal.files.locking import lock
+from withal.files.locks.file_lock import lock
 async def main():
     async with lock(sys.argv[1]):
         print("held", flush=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from withal.files import many
-from withal.files.calls.hop import hop, landed
 from withal.files.many import AHEAD_BYTES, HOP_BYTES, HOP_FILES, read_many
+from withal.files.threads.calls import hop, landed
 
 
 def make(folder: Path, sizes: list[int]) -> dict[Path, bytes]:

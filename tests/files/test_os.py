@@ -25,10 +25,12 @@ from hypothesis import strategies as st
 from tests.files.threads import all_threads_busy
 from withal._core.descriptors import open_descriptors
 from withal.files import os as files_os
-from withal.files.calls.iterate import BATCH_ITEMS
-from withal.files.calls.pool import Pool, wait_idle
-from withal.files.calls.stop import Stop
-from withal.files.folders import ospath, tree, walking
+from withal.files.directories import copy_and_remove as tree
+from withal.files.directories import ospath
+from withal.files.directories import walk as walking
+from withal.files.threads.iterator import BATCH_ITEMS
+from withal.files.threads.pool import Pool, wait_idle
+from withal.files.threads.stop import Stop
 
 THIN = [name for name in files_os.__all__ if inspect.iscoroutinefunction(getattr(files_os, name))]
 OURS = {"copy", "copy2", "copyfile", "copyfileobj", "copytree", "move", "rmtree", "sendfile"}
@@ -601,7 +603,7 @@ async def test_a_cancelled_rmtree_leaves_the_rest(
         halt()
         unlink(*args, **kwargs)
 
-    monkeypatch.setattr("withal.files.folders.tree.os.unlink", halting)
+    monkeypatch.setattr("withal.files.directories.copy_and_remove.os.unlink", halting)
     await cancelled_at(halt, files_os.rmtree(tmp_path / "full"))
     monkeypatch.undo()
     assert len(os.listdir(tmp_path / "full" / "deep")) == 2
@@ -924,7 +926,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(os.path.basename(path))
         return scandir(path)
 
-    monkeypatch.setattr("withal.files.folders.walking.os.scandir", noting)
+    monkeypatch.setattr("withal.files.directories.walk.os.scandir", noting)
     return names
 
 
@@ -952,8 +954,8 @@ async def test_many_folders_are_listed_in_one_hop(
         return submit(*args, **options)
 
     monkeypatch.setattr(Pool, "submit", counting)
-    monkeypatch.setattr("withal.files.folders.walking.BATCH_SECONDS", 60)
-    monkeypatch.setattr("withal.files.calls.iterate.BATCH_SECONDS", 60)
+    monkeypatch.setattr("withal.files.directories.walk.BATCH_SECONDS", 60)
+    monkeypatch.setattr("withal.files.threads.iterator.BATCH_SECONDS", 60)
     assert len([found async for found in files_os.walk(tmp_path, topdown)]) == 51
     assert hops == (2 if topdown else 1)
 
@@ -994,7 +996,7 @@ async def test_a_walk_cancelled_while_it_reads_stops_and_closes(
 ) -> None:
     fill(tmp_path, 10)
     halt = Halt(5)
-    monkeypatch.setattr("withal.files.folders.walking.os.scandir", Listing(halt))
+    monkeypatch.setattr("withal.files.directories.walk.os.scandir", Listing(halt))
     await cancelled_at(halt, anext(files_os.walk(tmp_path, topdown)))
     monkeypatch.undo()
     assert halt._left == 0

@@ -16,9 +16,9 @@ from withal import files
 from withal.files import BinaryFile, Path, TextFile
 from withal.files import os as files_os
 from withal.files import tempfile as files_tempfile
-from withal.files.folders import ospath
-from withal.files.objects.standard import StandardStream
-from withal.files.objects.wrapping import WrappedFile
+from withal.files.directories import ospath
+from withal.files.streams.standard import StandardStream
+from withal.files.streams.wrap import WrappedFile
 from withal.files.temporary.named import NamedFile
 from withal.files.temporary.spooled import SpooledFile
 

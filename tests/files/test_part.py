@@ -20,8 +20,8 @@ from tests.files.threads import all_threads_busy
 from withal import Scope
 from withal._core.descriptors import open_descriptors
 from withal.files import PartFile, part_file
-from withal.files.calls.pool import wait_idle
-from withal.files.publishing.part import BATCH_BYTES
+from withal.files.replace.part_file import BATCH_BYTES
+from withal.files.threads.pool import wait_idle
 
 MEGABYTE = 1024 * 1024
 CONTENT = os.urandom(2 * MEGABYTE + 1)
@@ -49,7 +49,7 @@ def held_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         assert event.wait(30)
         return write(descriptor, data)
 
-    monkeypatch.setattr("withal.files.publishing.disk.os.write", slow_write)
+    monkeypatch.setattr("withal.files.replace.part_file_io.os.write", slow_write)
     return event
 
 
@@ -93,7 +93,7 @@ async def test_a_durable_file_is_synced_before_it_is_named_and_its_folder_after(
         synced.append((kind, [name for name in os.listdir(tmp_path) if name == "file"]))
         fsync(descriptor)
 
-    monkeypatch.setattr("withal.files.publishing.disk.os.fsync", noting_fsync)
+    monkeypatch.setattr("withal.files.replace.part_file_io.os.fsync", noting_fsync)
     async with part_file(tmp_path / "file", durable=True) as part:
         await part.write(b"hello")
     assert synced == [("file", []), ("folder", ["file"])]

@@ -37,7 +37,7 @@ from tests.files.test_os import (
     snapshot,
     twins,
 )
-from withal.files.folders import globbing
+from withal.files.directories import glob as globbing
 from withal.files.path import Path
 
 __all__ = ["listed", "twins"]  # fixtures

@@ -18,10 +18,10 @@ from tests.files.test_os import (
     snapshot,
     twins,
 )
-from withal.files.calls.stop import Stop, StoppedError
-from withal.files.folders import duplicating
-from withal.files.folders.duplicating import Copying
+from withal.files.directories import copy_path as duplicating
+from withal.files.directories.copy_path import Copying
 from withal.files.path import Path
+from withal.files.threads.stop import Stop, StoppedError
 
 __all__ = ["twins"]  # a fixture
 
@@ -156,7 +156,7 @@ async def test_a_tree_is_moved_to_another_file_system(
     (twins[0] / "full" / "away").symlink_to("nowhere")
     os.utime(folder / "full", (1, 2))
     before = snapshot(twins[0] / "full")
-    monkeypatch.setattr("withal.files.folders.duplicating.os.replace", refuse)
+    monkeypatch.setattr("withal.files.directories.copy_path.os.replace", refuse)
     moved = await (folder / "full").move(folder / "new")
     assert snapshot(str(moved)) == before
     assert (await moved.stat()).st_mtime == 2

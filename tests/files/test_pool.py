@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import LOOPS
-from withal.files.calls import pool
-from withal.files.calls.bell import Bell
-from withal.files.calls.hop import call, hop, landed
-from withal.files.calls.pool import LANDED, WORKERS, wait_idle
+from withal.files.threads import pool
+from withal.files.threads.calls import call, hop, landed
+from withal.files.threads.pool import LANDED, WORKERS, wait_idle
+from withal.files.threads.wakeup import Bell
 from withal.testing import VirtualTimeLoop
 
 

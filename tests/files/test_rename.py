@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from withal.files.publishing import rename
-from withal.files.publishing.rename import rename_new
+from withal.files.replace import renameat2 as rename
+from withal.files.replace.renameat2 import rename_new
 
 
 def refusing(number: int) -> object:

@@ -11,8 +11,9 @@ import pytest
 
 from tests.files.places import PLACES, place_on
 from withal import files
-from withal.files.calls import cached, resident
-from withal.files.calls.resident import MAPPINGS, MappedFile, is_resident, unswapped
+from withal.files.system import page_cache as cached
+from withal.files.system import residency as resident
+from withal.files.system.residency import MAPPINGS, MappedFile, is_resident, unswapped
 
 pytestmark = pytest.mark.skipif(
     not cached.READS_CACHED or resident._calls is None, reason="nothing is read inline here"

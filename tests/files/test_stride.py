@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from withal import files
-from withal.files.calls import cached
-from withal.files.calls.fully import read_fully
-from withal.files.objects import channel, early, opening, stride
-from withal.files.objects.descriptor import Descriptor
-from withal.files.objects.stride import FAR, Stride
+from withal.files.streams import channel
+from withal.files.streams import first_chunk as early
+from withal.files.streams import open_file as opening
+from withal.files.streams import read_ahead as stride
+from withal.files.streams.read_ahead import FAR, Stride
+from withal.files.system import page_cache as cached
+from withal.files.system.complete_io import read_fully
+from withal.files.system.descriptor import Descriptor
 
 SIZE = 8 * FAR + 123
 CONTENT = os.urandom(SIZE)

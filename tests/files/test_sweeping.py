@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from withal import files
-from withal.files.publishing.mark import new_part_name
+from withal.files.replace.owner_mark import new_part_name
 
 LEAVE = """
 import asyncio, os, signal, sys

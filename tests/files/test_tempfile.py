@@ -23,7 +23,7 @@ from tests.files.test_part import file_size_limit
 from withal import Scope
 from withal._core.descriptors import open_descriptors
 from withal.files import tempfile as ours
-from withal.files.temporary.folder import PAUSES
+from withal.files.temporary.directory_io import PAUSES
 from withal.files.temporary.spooled import SpooledFile
 
 MODES = ["w+b", "wb", "r+b", "w", "w+", "r+", "a+", "a+b"]
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path, N
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make files without a name in either of the two ways."""
     if not request.param:
-        monkeypatch.setattr("withal.files.temporary.kinds._TMPFILE", None)
+        monkeypatch.setattr("withal.files.temporary.named_io._TMPFILE", None)
 
 
 def is_empty(folder: Path) -> Callable[[int], bool]:
@@ -554,7 +554,7 @@ async def test_what_a_thread_puts_into_a_folder_while_it_is_removed_is_removed(
             (path / "late").touch()
         remove(*args, **options)
 
-    monkeypatch.setattr("withal.files.temporary.folder.time.sleep", pauses.append)
+    monkeypatch.setattr("withal.files.temporary.directory_io.time.sleep", pauses.append)
     with monkeypatch.context() as patch:
         patch.setattr("os.rmdir", write_and_remove)
         if late > len(PAUSES) and not ignore:

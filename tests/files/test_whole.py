@@ -19,11 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.files.test_part import file_size_limit
-from withal.files.calls import cached
-from withal.files.calls.cached import MOST
-from withal.files.calls.fairness import GLANCE, turns_here
-from withal.files.calls.hop import hop, landed
-from withal.files.calls.pool import wait_idle
+from withal.files.loop_budget import GLANCE, turns_here
+from withal.files.system import page_cache as cached
+from withal.files.system.page_cache import MOST
+from withal.files.threads.calls import hop, landed
+from withal.files.threads.pool import wait_idle
 from withal.files.whole import (
     append_bytes,
     append_text,

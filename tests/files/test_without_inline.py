@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from withal.files.calls.cached import READS_CACHED
+from withal.files.system.page_cache import READS_CACHED
 
 THOSE_THAT_READ = [
     "test_cached.py",

@@ -16,7 +16,7 @@ import pytest
 
 from tests.files.cancelling import wait_until
 from withal import files
-from withal.files.objects.wrapping import wrap
+from withal.files.streams.wrap import wrap
 
 
 def in_memory(_: Path) -> IO[bytes]:

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from withal.files.calls.hop import hop
-from withal.files.calls.pool import WORKERS
+from withal.files.threads.calls import hop
+from withal.files.threads.pool import WORKERS
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.files.content import MARKED, Content
-from withal.files.objects import opening
+from withal.files.streams import open_file as opening
 
 PURE = 1 << 64
 """A text position below this is an offset in bytes; above, it also tells of a decoder's state."""

@@ -26,7 +26,7 @@ from withal.fetch.sources import Requests, source_of
 from withal.fetch.throttle import Throttle
 from withal.fetch.transfer import Batch, Transfer
 from withal.fetch.transports import open_transport
-from withal.files.calls.hop import call, obtain
+from withal.files.threads.calls import call, obtain
 from withal.http.gate import HostGate
 from withal.http.retry import RetryBudget
 

@@ -24,9 +24,9 @@ from withal.fetch.options import FetchOptions, OnExists
 from withal.fetch.owner import myself
 from withal.fetch.partial import Kept, wrong_digest
 from withal.fetch.plan import Job
-from withal.files.calls.hop import call, hop, obtain
-from withal.files.calls.stop import Stop
-from withal.files.publishing.sweeping import sweep_opened
+from withal.files.replace.sweep import sweep_opened
+from withal.files.threads.calls import call, hop, obtain
+from withal.files.threads.stop import Stop
 
 _MOST_BYTES = 8 << 20  # that wait to be written
 _MOST_FILES = 512

@@ -16,11 +16,11 @@ from pathlib import Path
 from threading import Lock
 from typing import final
 
-from withal.files.calls.fully import write_all
-from withal.files.publishing.access import access_of, give_access
-from withal.files.publishing.draft import about
-from withal.files.publishing.mark import lock_made, new_part_name, unlock
-from withal.files.publishing.rename import rename_new
+from withal.files.replace.owner_mark import lock_made, new_part_name, unlock
+from withal.files.replace.permissions import access_of, give_access
+from withal.files.replace.renameat2 import rename_new
+from withal.files.replace.staged_file import about
+from withal.files.system.complete_io import write_all
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY

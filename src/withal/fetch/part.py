@@ -8,7 +8,7 @@ from typing import final
 from withal._core.events import Outcome
 from withal.fetch.entry import Entry
 from withal.fetch.partial import Kept, PartOnDisk
-from withal.files.calls.hop import call, hop
+from withal.files.threads.calls import call, hop
 
 BATCH_BYTES = 512 * 1024
 """How much is gathered before a thread is asked to write it; see `withal.files`."""

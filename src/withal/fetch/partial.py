@@ -21,9 +21,9 @@ from typing import NoReturn, final
 from withal.fetch.failures import AttemptError, final_failure
 from withal.fetch.ground import Ground
 from withal.fetch.journal import Journal, PartRecord, gone_line, part_line
-from withal.files.calls.fully import write_all
-from withal.files.publishing.draft import about
-from withal.files.publishing.mark import lock_made, new_part_name, unlock
+from withal.files.replace.owner_mark import lock_made, new_part_name, unlock
+from withal.files.replace.staged_file import about
+from withal.files.system.complete_io import write_all
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
 _AGAIN = os.O_RDWR | os.O_NOFOLLOW

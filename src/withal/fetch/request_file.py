@@ -13,8 +13,8 @@ from typing import final
 
 from withal.fetch.request import Request
 from withal.fetch.request_lines import RequestLineError, RequestLines
-from withal.files.calls.hop import call, obtain
-from withal.files.calls.readiness import wait_readable
+from withal.files.system.readiness import wait_readable
+from withal.files.threads.calls import call, obtain
 
 _READ_BYTES = 64 * 1024
 _LONGEST_LINE = 1 << 20

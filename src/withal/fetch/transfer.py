@@ -42,7 +42,7 @@ from withal.fetch.report import OnProgress, Progress, ProgressKind, Result, tell
 from withal.fetch.schedule import Schedule
 from withal.fetch.throttle import Throttle
 from withal.fetch.transport import Answer, Ask, Transport
-from withal.files.publishing.mark import part_name
+from withal.files.replace.owner_mark import part_name
 from withal.http.gate import HostGate
 from withal.http.public import is_public
 from withal.http.retry import BUSY_STATUSES, RetryBudget, pause, seconds_announced

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from withal._core.facade import deferred
-from withal.files.objects.binary import BinaryFile
-from withal.files.objects.opening import Opening, open  # noqa: A004 - it stands for the builtin
-from withal.files.objects.statistics import Statistics
-from withal.files.objects.text import TextFile
+from withal.files.streams.binary import BinaryFile
+from withal.files.streams.open_file import Opening, open  # noqa: A004 - it stands for the builtin
+from withal.files.streams.statistics import Statistics
+from withal.files.streams.text import TextFile
 from withal.files.whole import (
     append_bytes,
     append_text,
@@ -24,9 +24,13 @@ from withal.files.whole import (
 
 if TYPE_CHECKING:
     from withal.files import os, tempfile
-    from withal.files.locking import FileLock, Lock, lock
+    from withal.files.locks.file_lock import FileLock, Lock, lock
     from withal.files.many import read_many
-    from withal.files.objects.standard import (
+    from withal.files.path import Path
+    from withal.files.replace.atomic_write import atomic_write
+    from withal.files.replace.part_file import PartFile, part_file
+    from withal.files.replace.sweep import sweep
+    from withal.files.streams.standard import (
         stderr,
         stderr_bytes,
         stdin,
@@ -34,11 +38,7 @@ if TYPE_CHECKING:
         stdout,
         stdout_bytes,
     )
-    from withal.files.objects.wrapping import WrappedFile, wrap
-    from withal.files.path import Path
-    from withal.files.publishing.atomic import atomic_write
-    from withal.files.publishing.part import PartFile, part_file
-    from withal.files.publishing.sweeping import sweep
+    from withal.files.streams.wrap import WrappedFile, wrap
 
 __all__ = [
     "BinaryFile",
@@ -74,25 +74,25 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FileLock": "withal.files.locking",
-    "Lock": "withal.files.locking",
-    "PartFile": "withal.files.publishing.part",
+    "FileLock": "withal.files.locks.file_lock",
+    "Lock": "withal.files.locks.file_lock",
+    "PartFile": "withal.files.replace.part_file",
     "Path": "withal.files.path",
-    "WrappedFile": "withal.files.objects.wrapping",
-    "atomic_write": "withal.files.publishing.atomic",
-    "lock": "withal.files.locking",
+    "WrappedFile": "withal.files.streams.wrap",
+    "atomic_write": "withal.files.replace.atomic_write",
+    "lock": "withal.files.locks.file_lock",
     "os": "withal.files.os",
-    "part_file": "withal.files.publishing.part",
+    "part_file": "withal.files.replace.part_file",
     "read_many": "withal.files.many",
-    "stderr": "withal.files.objects.standard",
-    "stderr_bytes": "withal.files.objects.standard",
-    "stdin": "withal.files.objects.standard",
-    "stdin_bytes": "withal.files.objects.standard",
-    "stdout": "withal.files.objects.standard",
-    "stdout_bytes": "withal.files.objects.standard",
-    "sweep": "withal.files.publishing.sweeping",
+    "stderr": "withal.files.streams.standard",
+    "stderr_bytes": "withal.files.streams.standard",
+    "stdin": "withal.files.streams.standard",
+    "stdin_bytes": "withal.files.streams.standard",
+    "stdout": "withal.files.streams.standard",
+    "stdout_bytes": "withal.files.streams.standard",
+    "sweep": "withal.files.replace.sweep",
     "tempfile": "withal.files.tempfile",
-    "wrap": "withal.files.objects.wrapping",
+    "wrap": "withal.files.streams.wrap",
 }
 
 if not TYPE_CHECKING:  # or type checkers would take any name to be there

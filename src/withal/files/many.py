@@ -21,10 +21,10 @@ from itertools import islice
 from threading import Event
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, final, overload
 
-from withal.files.calls.cached import waits
-from withal.files.calls.fairness import turns_here
-from withal.files.calls.fully import read_to_end
-from withal.files.calls.hop import hop
+from withal.files.loop_budget import turns_here
+from withal.files.system.complete_io import read_to_end
+from withal.files.system.page_cache import waits
+from withal.files.threads.calls import hop
 
 AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Outcome: TypeAlias = bytes | OSError | ValueError

@@ -25,15 +25,23 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, AnyStr, TypeVar, cast, overload
 
-from withal.files.calls.stop import stoppable
-from withal.files.calls.threaded import threaded
-from withal.files.folders import ospath as path
-from withal.files.folders import streams, tree
-from withal.files.folders.listing import Scan, Scandir
-from withal.files.folders.sending import sendfile
-from withal.files.folders.streams import Readable, Writable
-from withal.files.folders.tree import AnyPath, CopyFunction, Ignore, OnError, OnExc, StrPath
-from withal.files.folders.walking import Links, walk_down, walk_up
+from withal.files.directories import copy_and_remove as tree
+from withal.files.directories import copyfileobj as streams
+from withal.files.directories import ospath as path
+from withal.files.directories.copy_and_remove import (
+    AnyPath,
+    CopyFunction,
+    Ignore,
+    OnError,
+    OnExc,
+    StrPath,
+)
+from withal.files.directories.copyfileobj import Readable, Writable
+from withal.files.directories.scandir import Scan, Scandir
+from withal.files.directories.sendfile import sendfile
+from withal.files.directories.walk import Links, walk_down, walk_up
+from withal.files.threads.functions import threaded
+from withal.files.threads.stop import stoppable
 
 __all__ = [
     "Scan",

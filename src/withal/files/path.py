@@ -11,19 +11,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
 from withal.files import whole
-from withal.files.calls.hop import call
-from withal.files.calls.iterate import ThreadedIterator
-from withal.files.calls.stop import Stop, stoppable
-from withal.files.folders import duplicating, globbing
-from withal.files.folders.duplicating import Copying
-from withal.files.folders.globbing import Matching
-from withal.files.folders.information import PathInfo
-from withal.files.folders.segments import SegmentedPath
-from withal.files.folders.walking import Links, walk_down, walk_up
-from withal.files.objects import opening
-from withal.files.objects.binary import BinaryFile
-from withal.files.objects.opening import Opening
-from withal.files.objects.text import TextFile
+from withal.files.directories import copy_path as duplicating
+from withal.files.directories import glob as globbing
+from withal.files.directories.copy_path import Copying
+from withal.files.directories.glob import Matching
+from withal.files.directories.path_info import PathInfo
+from withal.files.directories.path_segments import SegmentedPath
+from withal.files.directories.walk import Links, walk_down, walk_up
+from withal.files.streams import open_file as opening
+from withal.files.streams.binary import BinaryFile
+from withal.files.streams.open_file import Opening
+from withal.files.streams.text import TextFile
+from withal.files.threads.calls import call
+from withal.files.threads.iterator import ThreadedIterator
+from withal.files.threads.stop import Stop, stoppable
 
 if TYPE_CHECKING:
     from _typeshed import OpenBinaryMode, OpenTextMode

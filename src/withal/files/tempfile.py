@@ -15,17 +15,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, AnyStr, Generic, TypeVar, final, overload
 
 from withal._core.errors import AlreadyEnteredError
-from withal.files.calls.hop import call, obtain
-from withal.files.objects.forwarding import Forwarding
-from withal.files.temporary.folder import FolderOnDisk
-from withal.files.temporary.kinds import BinaryMode, Folder, Options, Part, TextMode
+from withal.files.streams.proxy import Forwarding
+from withal.files.temporary.directory_io import FolderOnDisk
 from withal.files.temporary.named import NamedFile, open_named
+from withal.files.temporary.named_io import BinaryMode, Folder, Options, Part, TextMode
 from withal.files.temporary.spooled import SpooledFile, open_spooled
+from withal.files.threads.calls import call, obtain
 
 if TYPE_CHECKING:
-    from withal.files.objects.binary import BinaryFile
-    from withal.files.objects.opening import Opening
-    from withal.files.objects.text import TextFile
+    from withal.files.streams.binary import BinaryFile
+    from withal.files.streams.open_file import Opening
+    from withal.files.streams.text import TextFile
 
 __all__ = [
     "NamedTemporaryFile",

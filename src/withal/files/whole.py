@@ -16,14 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, TypeVarTuple, final
 
-from withal.files.calls.cached import read_opened, read_whole_cached, waits
-from withal.files.calls.fairness import MISS, OPERATION, turns_here
-from withal.files.calls.fully import read_to_end, write_all
-from withal.files.calls.hop import call, hop, landed, obtain
-from withal.files.objects.binary import BinaryFile
-from withal.files.objects.mode import parse
-from withal.files.objects.opening import binary_file, look_at
-from withal.files.objects.opening import open as open_file
+from withal.files.loop_budget import MISS, OPERATION, turns_here
+from withal.files.streams.binary import BinaryFile
+from withal.files.streams.mode import parse
+from withal.files.streams.open_file import binary_file, look_at
+from withal.files.streams.open_file import open as open_file
+from withal.files.system.complete_io import read_to_end, write_all
+from withal.files.system.page_cache import read_opened, read_whole_cached, waits
+from withal.files.threads.calls import call, hop, landed, obtain
 
 StrPath: TypeAlias = str | os.PathLike[str]
 BytesPath: TypeAlias = bytes | os.PathLike[bytes]

@@ -23,7 +23,7 @@ _POOLED = re.compile(r"asyncio_|asyncio-waitpid|withal-files|AnyIO worker thread
 # private, and a test fails if one of them changes.
 _WAITS_FOR_WORK: dict[tuple[str, str], Callable[[Mapping[str, Any]], Any]] = {
     ("_worker", os.path.join("concurrent", "futures", "thread.py")): lambda its: its["work_queue"],
-    ("_wait_woken", os.path.join("withal", "files", "calls", "pool.py")): lambda its: (
+    ("_wait_woken", os.path.join("withal", "files", "threads", "pool.py")): lambda its: (
         its["self"].wakings
     ),
 }

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 from uuid import uuid4
 
-from withal.files.calls.hop import call, hop, landed
+from withal.files.threads.calls import call, hop, landed
 from withal.lease import table
 from withal.lease.clock import monotonic
 from withal.lease.errors import LeaseServerError

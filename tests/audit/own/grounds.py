@@ -17,8 +17,8 @@ from typing import TypeAlias
 
 import pytest
 
-from withal.files.calls import cached
-from withal.files.calls.fairness import GLANCE, turns_here
+from withal.files.loop_budget import GLANCE, turns_here
+from withal.files.system import page_cache as cached
 
 Ground: TypeAlias = Callable[[], AbstractContextManager[Path]]
 

@@ -27,7 +27,7 @@ from tests.servers import postgres, redis
 from withal import Scope
 from withal.audit import contended, queued
 from withal.audit.scenario import Run
-from withal.files.calls.pool import wait_idle
+from withal.files.threads.pool import wait_idle
 from withal.lease import FileLeases, LeaseTimeoutError, PostgresLeases, RedisLeases, drivers
 from withal.lease import postgres as postgres_leases
 from withal.lease.leases import Leases

@@ -15,7 +15,7 @@ from tests.audit.own.grounds import in_tmpfs
 from tests.audit.own.server import BODY, serving
 from withal.fetch import FetchOptions, RequestFile, failed_requests, fetch, fetch_each
 from withal.fetch.journal import JOURNAL_NAME
-from withal.files.calls.pool import wait_idle
+from withal.files.threads.pool import wait_idle
 from withal.http import HostGate, RetryPolicy, session
 
 

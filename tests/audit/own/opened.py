@@ -16,8 +16,8 @@ from typing import Any, TypeAlias, final
 from tests.audit.own.case import Case, case
 from tests.audit.own.grounds import CONTENT, GROUNDS, Ground
 from withal import files
-from withal.files.calls.fairness import turns_here
-from withal.files.calls.pool import wait_idle
+from withal.files.loop_budget import turns_here
+from withal.files.threads.pool import wait_idle
 
 BLOCK = b"0123456789" * 30_000
 """More than a writer gathers, so that writing it waits."""

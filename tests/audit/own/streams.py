@@ -37,8 +37,8 @@ from tests.audit.own.opened import (
     write_lines,
 )
 from withal import files
-from withal.files.calls.pool import wait_idle
-from withal.files.objects import opening
+from withal.files.streams import open_file as opening
+from withal.files.threads.pool import wait_idle
 
 _LATER = 0.005
 """Seconds after which the other end does its part: a scenario waits for it by then."""

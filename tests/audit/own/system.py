@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from tests.audit.own.case import Case, case
 from tests.audit.own.grounds import CONTENT, in_tmpfs
 from withal import files
-from withal.files.calls.pool import wait_idle
+from withal.files.threads.pool import wait_idle
 
 Call: TypeAlias = Callable[[Path], Awaitable[object]]
 Check: TypeAlias = Callable[[Path], object]

@@ -19,8 +19,8 @@ from tests.audit.own.case import Case, case
 from tests.audit.own.grounds import CONTENT, GROUNDS, Ground, in_tmpfs
 from withal import files
 from withal.audit import contended
-from withal.files import locking
-from withal.files.calls.pool import wait_idle
+from withal.files.locks import file_lock as locking
+from withal.files.threads.pool import wait_idle
 
 NEW = b"new\n"
 

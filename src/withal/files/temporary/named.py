@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, AnyStr, final
 
-from withal.files.calls.hop import call
-from withal.files.objects.forwarding import Forwarding
-from withal.files.temporary.kinds import NamedOnDisk, Options
+from withal.files.streams.proxy import Forwarding
+from withal.files.temporary.named_io import NamedOnDisk, Options
+from withal.files.threads.calls import call
 
 
 @final

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, AnyStr, final
 
-from withal.files.calls.fully import write_all
-from withal.files.objects.forwarding import Forwarding
-from withal.files.temporary.kinds import Options
+from withal.files.streams.proxy import Forwarding
+from withal.files.system.complete_io import write_all
+from withal.files.temporary.named_io import Options
 
 
 @final

@@ -1,1 +1,0 @@
-"""Calls that block: made in threads, or inline where the kernel promises not to wait."""

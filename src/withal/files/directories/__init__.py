@@ -1,0 +1,1 @@
+"""Directories and trees: walking, copying, removing."""

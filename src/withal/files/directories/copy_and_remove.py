@@ -1,0 +1,210 @@
+"""Copying and removing, by blocking functions that can be told to stop.
+
+All that `shutil` can do it does itself here: what is ours is to look at a `Stop` between the steps.
+So checks, errors and metadata are those of the standard library of the running Python.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, BinaryIO, TypeAlias, TypeVar
+
+from withal.files.threads.stop import Stop, StoppedError
+
+StrPath: TypeAlias = "str | os.PathLike[str]"
+AnyPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
+D = TypeVar("D", bound=AnyPath)
+S = TypeVar("S", bound=StrPath)
+
+CopyFunction: TypeAlias = "Callable[[str, str], object]"
+Ignore: TypeAlias = "Callable[[str, list[str]], Iterable[str]]"
+# What fails is any function of os: shutil's callbacks are told which.
+OnExc: TypeAlias = "Callable[[Callable[..., Any], str, BaseException], object]"
+ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | None]"
+OnError: TypeAlias = "Callable[[Callable[..., Any], str, ExcInfo], object]"
+
+LARGE = 8 * 1024 * 1024
+"""How many bytes `shutil` is left to copy in one go, which no stop can interrupt."""
+
+CHUNK = 1024 * 1024
+"""How many bytes of a larger file are copied between two looks at the stop."""
+
+
+def copyfile(stop: Stop, src: AnyPath, dst: D, *, follow_symlinks: bool = True) -> D:
+    """Copy as `shutil.copyfile` does; stopped, remove the target if it was made here."""
+    stop.check()
+    if _is_long(src, follow_symlinks=follow_symlinks) and _is_plain_target(src, dst):
+        with open(src, "rb", buffering=0) as source:
+            try:
+                target, made = _open_target(dst)
+            except OSError:  # shutil meets it too, and words it as this Python does
+                return shutil.copyfile(src, dst)
+            _fill(stop, source, target, dst if made else None)
+        return dst
+    return shutil.copyfile(src, dst, follow_symlinks=follow_symlinks)
+
+
+def copy(stop: Stop, src: AnyPath, dst: AnyPath, *, follow_symlinks: bool = True) -> AnyPath:
+    """Copy as `shutil.copy` does: the content and the permissions."""
+    path = _within(dst, src)
+    copyfile(stop, src, path, follow_symlinks=follow_symlinks)
+    shutil.copymode(src, path, follow_symlinks=follow_symlinks)
+    return path
+
+
+def copy2(stop: Stop, src: AnyPath, dst: AnyPath, *, follow_symlinks: bool = True) -> AnyPath:
+    """Copy as `shutil.copy2` does: the content and what metadata can be had."""
+    path = _within(dst, src)
+    copyfile(stop, src, path, follow_symlinks=follow_symlinks)
+    shutil.copystat(src, path, follow_symlinks=follow_symlinks)
+    return path
+
+
+def copytree(
+    stop: Stop,
+    src: StrPath,
+    dst: S,
+    symlinks: bool,
+    ignore: Ignore | None,
+    copy_function: CopyFunction,
+    **options: bool,
+) -> S:
+    """Copy a folder as `shutil.copytree` does; looks at the stop at each file and folder."""
+
+    def choose(folder: str, names: list[str]) -> Iterable[str]:
+        stop.check()
+        return () if ignore is None else ignore(folder, names)
+
+    each = _interruptible(stop, copy_function)
+    return shutil.copytree(src, dst, symlinks, choose, each, **options)
+
+
+def move(stop: Stop, src: StrPath, dst: StrPath, copy_function: CopyFunction) -> Any:
+    """Move as `shutil.move` does; stopped while copying, leave the source whole."""
+    return shutil.move(src, dst, _interruptible(stop, copy_function))
+
+
+def rmtree(
+    stop: Stop, path: AnyPath, ignore_errors: bool, onexc: OnExc | None, dir_fd: int | None
+) -> None:
+    """Remove a folder as `shutil.rmtree` does; looks at the stop at each entry.
+
+    First all goes that goes without an error. Then `shutil` removes the rest, which is nothing, or
+    else it meets the same error and deals with it as asked. Where there is no `os.fwalk` (Windows)
+    it removes everything, and cannot be stopped.
+    """
+    if hasattr(os, "fwalk"):
+        with suppress(OSError, RecursionError):
+            _clear(stop, path, dir_fd, persist=ignore_errors or onexc is not None)
+    if onexc is None:
+        shutil.rmtree(path, ignore_errors, dir_fd=dir_fd)
+    elif sys.version_info >= (3, 12):
+        shutil.rmtree(path, ignore_errors, onexc=onexc, dir_fd=dir_fd)
+    else:
+        told = onexc
+
+        def onerror(function: Callable[..., Any], name: str, info: ExcInfo) -> None:
+            told(function, name, info[1])
+
+        shutil.rmtree(path, ignore_errors, onerror, dir_fd=dir_fd)
+
+
+def _is_long(src: AnyPath, *, follow_symlinks: bool) -> bool:
+    """Whether copying may take long: a large file, or a device, which may have no end."""
+    try:
+        found = os.stat(src, follow_symlinks=follow_symlinks)
+    except (OSError, ValueError):
+        return False  # shutil says what is wrong
+    if stat.S_ISREG(found.st_mode):
+        return found.st_size > LARGE
+    return stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
+
+
+def _is_plain_target(src: AnyPath, dst: AnyPath) -> bool:
+    """Whether `shutil` would write there. It refuses a FIFO, a folder and the source itself."""
+    try:
+        there = os.stat(dst)
+    except OSError:
+        return True
+    refused = stat.S_ISFIFO(there.st_mode) or stat.S_ISDIR(there.st_mode)
+    return not refused and not os.path.samestat(there, os.stat(src))
+
+
+def _open_target(dst: AnyPath) -> tuple[BinaryIO, bool]:
+    """Open the target, and say whether that made it."""
+    try:
+        return open(dst, "xb"), True
+    except FileExistsError:
+        return open(dst, "wb"), False
+
+
+def _fill(stop: Stop, source: BinaryIO, target: BinaryIO, made: AnyPath | None) -> None:
+    try:
+        with target:
+            _pump(stop, source, target)
+    except StoppedError:
+        if made is not None:
+            with suppress(OSError):
+                os.unlink(made)
+        raise
+
+
+def _pump(stop: Stop, source: BinaryIO, target: BinaryIO) -> None:
+    while data := source.read(CHUNK):
+        stop.check()
+        target.write(data)
+
+
+def _within(dst: AnyPath, src: AnyPath) -> AnyPath:
+    """Return where a file goes that is copied to `dst`: into it, if that is a folder."""
+    if not os.path.isdir(dst):
+        return dst
+    # As shutil: a bytes path does not mix with a str path, and os.path.join says so.
+    return os.path.join(dst, os.path.basename(src))  # type: ignore[arg-type]
+
+
+def _interruptible(stop: Stop, copy_function: CopyFunction) -> CopyFunction:
+    twins: dict[CopyFunction, Callable[[Stop, str, str], object]]
+    twins = {shutil.copy2: copy2, shutil.copy: copy, shutil.copyfile: copyfile}
+    twin = twins.get(copy_function)
+    if twin is not None:
+        return partial(twin, stop)
+
+    def each(src: str, dst: str) -> object:
+        stop.check()
+        return copy_function(src, dst)
+
+    return each
+
+
+def _clear(stop: Stop, path: AnyPath, dir_fd: int | None, *, persist: bool) -> None:
+    """Remove what is in the folder; on an error go on if `persist`, or raise it.
+
+    Links are not followed, even ones that somebody else puts in the place of a folder meanwhile:
+    `os.fwalk` goes by descriptors.
+    """
+    for _, folders, files, fd in os.fwalk(
+        os.fspath(path), topdown=False, follow_symlinks=False, dir_fd=dir_fd
+    ):
+        for remove, names in ((os.unlink, files), (_remove_folder_or_link, folders)):
+            for name in names:
+                stop.check()
+                try:
+                    remove(name, dir_fd=fd)
+                except OSError:
+                    if not persist:
+                        raise
+
+
+def _remove_folder_or_link(name: str | bytes, *, dir_fd: int) -> None:
+    try:
+        os.rmdir(name, dir_fd=dir_fd)
+    except NotADirectoryError:  # a link that leads to a folder
+        os.unlink(name, dir_fd=dir_fd)

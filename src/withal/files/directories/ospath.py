@@ -1,0 +1,103 @@
+"""What `os.path` asks the disk, without blocking the event loop: `withal.files.os.path`.
+
+The names and signatures are those of `os.path`, and so are results and errors. The contract of
+`withal.files.os` holds here too: each call is one hop to a thread, and a cancellation ends the wait
+at once.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from os import path
+
+from withal.files.threads.functions import threaded
+
+__all__ = [
+    "abspath",
+    "exists",
+    "expanduser",
+    "getatime",
+    "getctime",
+    "getmtime",
+    "getsize",
+    "isdir",
+    "isfile",
+    "isjunction",
+    "islink",
+    "ismount",
+    "lexists",
+    "realpath",
+    "relpath",
+    "samefile",
+    "sameopenfile",
+]
+
+exists = threaded(path.exists)
+"""Whether there is something under the path; a dangling link counts as nothing."""
+
+lexists = threaded(path.lexists)
+"""Whether there is something under the path; a dangling link counts."""
+
+isfile = threaded(path.isfile)
+"""Whether the path leads to a regular file."""
+
+isdir = threaded(path.isdir)
+"""Whether the path leads to a folder."""
+
+islink = threaded(path.islink)
+"""Whether the path is a symbolic link, dangling or not."""
+
+ismount = threaded(path.ismount)
+"""Whether the path is where a file system is mounted."""
+
+getsize = threaded(path.getsize)
+"""The size of the file, in bytes."""
+
+getatime = threaded(path.getatime)
+"""When the file was last read, in seconds since the epoch."""
+
+getmtime = threaded(path.getmtime)
+"""When the file was last written, in seconds since the epoch."""
+
+getctime = threaded(path.getctime)
+"""When the file's metadata last changed (on Windows: when it was made), in seconds."""
+
+samefile = threaded(path.samefile)
+"""Whether two paths lead to the same file."""
+
+sameopenfile = threaded(path.sameopenfile)
+"""Whether two descriptors are open on the same file."""
+
+abspath = threaded(path.abspath)
+"""The path made absolute and normal, links not followed; asks for the current folder."""
+
+realpath = threaded(path.realpath)
+"""The path made absolute, links followed; if `strict`, it must exist."""
+
+relpath = threaded(path.relpath)
+"""The path seen from another, by default from the current folder, which is asked for."""
+
+expanduser = threaded(path.expanduser)
+"""The path with a leading ``~`` or ``~user`` replaced by the home folder."""
+
+if sys.version_info >= (3, 12):
+    isjunction = threaded(path.isjunction)
+else:
+
+    def _isjunction(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> bool:
+        """Test whether a path is a junction."""
+        try:
+            tag = getattr(os.lstat(path), "st_reparse_tag", None)  # only Windows has it
+        except (OSError, ValueError):
+            return False
+        return tag is not None and tag == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)
+
+    isjunction = threaded(_isjunction)
+"""Whether the path is a junction, which only Windows has; here on Python 3.11, too."""
+
+if sys.version_info >= (3, 13):
+    __all__ += ["isdevdrive"]
+    isdevdrive = threaded(path.isdevdrive)
+    """Whether the path is on a Dev Drive, which only Windows has."""

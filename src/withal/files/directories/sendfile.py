@@ -1,0 +1,60 @@
+"""Copying from one descriptor to another inside the kernel: `withal.files.os.sendfile`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import final
+
+from withal.files.system.readiness import wait_writable
+from withal.files.threads.calls import call
+
+
+async def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
+    """Copy up to `count` bytes from one descriptor to another inside the kernel.
+
+    Returns how many bytes were copied, 0 at the end of the file. A non-blocking socket that
+    takes nothing now is waited for, by the event loop, instead of a `BlockingIOError`. A
+    blocking one holds a thread until it takes all: prefer a non-blocking one.
+
+    A cancellation while the socket is waited for means that nothing was sent; later, the bytes
+    may or may not be. The descriptors may be closed at once.
+
+    Raises:
+        OSError: as `os.sendfile`.
+    """
+    while True:
+        try:
+            return await call(_Sending(out_fd, in_fd).send, offset, count)
+        except BlockingIOError:
+            await _wait_writable(out_fd)
+
+
+@final
+class _Sending:
+    """Two descriptors of its own, so that it does not matter when the caller closes his."""
+
+    __slots__ = ("_in", "_out")
+
+    def __init__(self, out_fd: int, in_fd: int) -> None:
+        self._out = os.dup(out_fd)
+        try:
+            self._in = os.dup(in_fd)
+        except OSError:
+            os.close(self._out)
+            raise
+
+    def send(self, offset: int | None, count: int) -> int:
+        try:
+            return os.sendfile(self._out, self._in, offset, count)
+        finally:
+            os.close(self._out)
+            os.close(self._in)
+
+
+async def _wait_writable(fd: int) -> None:
+    own = os.dup(fd)  # the loop knows one waiter for each number
+    try:
+        await wait_writable(own, asyncio.Event())
+    finally:
+        os.close(own)

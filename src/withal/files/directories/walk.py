@@ -1,0 +1,150 @@
+"""Walking a tree of folders: each is listed whole in a thread, and many in one hop.
+
+Bottom-up nothing that the caller does can change the way, so the whole walk runs ahead by batches.
+Top-down the caller may edit the list of subfolders before the walk goes on, and a folder that was
+struck out is never to be read: it may be huge, or a mount that hangs. So what is read ahead is
+what the caller has let pass: subfolders of folders that he has gone on from, in the order in which
+they come. The alternative, to read subfolders while the caller has their parent, would halve the
+hops of a deep and narrow tree, and read what is then struck out.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import dataclass
+from typing import Any, AnyStr, Generic, TypeAlias, final
+
+from withal.files.threads.iterator import BATCH_SECONDS, ThreadedIterator
+from withal.files.threads.stop import Stop, stoppable
+
+FOLDERS_AHEAD = 64
+"""How many folders are listed in one hop, top-down; they are in memory until they are visited."""
+
+ENTRIES_AHEAD = 10_000
+"""After how many entries such a hop ends, whatever is left of its folders."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a walk does about symbolic links to folders.
+
+    Attributes:
+        are_files: they stand among the files.
+        are_walked: they are walked into, if they stand among the folders.
+    """
+
+    are_files: bool
+    are_walked: bool
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Folder(Generic[AnyStr]):
+    """A folder's path and the names in it. The lists may be edited."""
+
+    path: AnyStr
+    folders: list[AnyStr]
+    files: list[AnyStr]
+
+    def paths(self) -> list[AnyStr]:
+        """Return the paths of the subfolders, the last one first: a stack of what is to come."""
+        return [_join(self.path, name) for name in reversed(self.folders)]
+
+
+# Of any, which it returns of an AnyStr as pyright sees it; it finds no overload.
+_join: Callable[[Any, Any], Any] = os.path.join
+
+# None is a link that is not to be walked into; an error is why a folder could not be listed.
+Found: TypeAlias = "Folder[AnyStr] | OSError | None"
+
+
+async def walk_down(top: AnyStr, links: Links) -> AsyncGenerator[Folder[AnyStr] | OSError, None]:
+    """Visit each folder before its subfolders, which are those left in `Folder.folders` then."""
+    ahead = [_Visit(top, await stoppable(_list_folder, top, links), listed=True)]
+    while ahead:
+        if not ahead[-1].listed:
+            await _read_ahead(ahead, links)
+        found = ahead.pop().found
+        if found is not None:
+            yield found
+        if isinstance(found, Folder):
+            ahead += [_Visit(path) for path in found.paths()]
+
+
+def walk_up(top: AnyStr, links: Links) -> ThreadedIterator[Folder[AnyStr] | OSError]:
+    """Visit each folder after its subfolders."""
+
+    def find(stop: Stop) -> Generator[Folder[AnyStr] | OSError, None, None]:
+        rest: list[AnyStr | Folder[AnyStr]] = [top]
+        while rest:
+            item = rest.pop()
+            if isinstance(item, Folder):
+                yield item
+                continue
+            found = _list_folder(stop, item, links)
+            if isinstance(found, OSError):
+                yield found
+                continue
+            rest.append(found)
+            rest += [path for path in found.paths() if _is_walked(path, links)]
+
+    return ThreadedIterator(find)
+
+
+@final
+@dataclass(slots=True)
+class _Visit(Generic[AnyStr]):
+    """A folder that is to be visited, and how it was when it was read ahead."""
+
+    path: AnyStr
+    found: Found[AnyStr] = None
+    listed: bool = False
+
+
+async def _read_ahead(ahead: list[_Visit[AnyStr]], links: Links) -> None:
+    """List the next folder, and in the same hop those that come after it."""
+    visits = [visit for visit in reversed(ahead[-FOLDERS_AHEAD:]) if not visit.listed]
+    found = await stoppable(_list_folders, [visit.path for visit in visits], links)
+    for visit, one in zip(visits, found, strict=False):
+        visit.found, visit.listed = one, True
+
+
+def _list_folders(stop: Stop, paths: list[AnyStr], links: Links) -> list[Found[AnyStr]]:
+    """List the folders, at least the first, and more until it is enough for one hop."""
+    found: list[Found[AnyStr]] = []
+    entries = 0
+    deadline = time.monotonic() + BATCH_SECONDS
+    for path in paths:
+        one = _list_folder(stop, path, links) if _is_walked(path, links) else None
+        found.append(one)
+        entries += 1 + (len(one.folders) + len(one.files) if isinstance(one, Folder) else 0)
+        if entries >= ENTRIES_AHEAD or time.monotonic() >= deadline:
+            break
+    return found
+
+
+def _list_folder(stop: Stop, path: AnyStr, links: Links) -> Folder[AnyStr] | OSError:
+    found = Folder(path, list[AnyStr](), list[AnyStr]())
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                stop.check()
+                names = found.folders if _is_folder(entry, links) else found.files
+                names.append(entry.name)
+    except OSError as error:
+        return error
+    return found
+
+
+def _is_folder(entry: os.DirEntry[AnyStr], links: Links) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=not links.are_files)
+    except OSError:
+        return False  # as os.path.isdir
+
+
+def _is_walked(path: AnyStr, links: Links) -> bool:
+    return links.are_walked or not os.path.islink(path)

@@ -1,1 +1,0 @@
-"""Work on folders and trees: walking, matching, copying, removing."""

@@ -1,0 +1,1 @@
+"""Locks by file, and queues for them."""

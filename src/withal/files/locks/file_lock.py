@@ -1,0 +1,402 @@
+"""Locks by file: between processes, and between the tasks of one, never held by nobody.
+
+The lock is ``flock(2)``, which belongs to an open file description: two openings of one file
+exclude each other even within a process, and the kernel frees the lock of a process that dies.
+A thread is never parked in ``flock``, since nothing could call it back: each try is one call that
+opens the file, asks for the lock without waiting, and closes the file again if it is taken. So a
+cancelled waiter has nothing to give back, except from a try under way, which `obtain` sees to.
+
+The tasks of one loop stand in a line for each name, and only those whose turn it is try. Between
+processes there is no order.
+
+**The file is never deleted.** Whoever deletes it takes it from those who have it open: they go on
+to lock a file without a name, beside the next one, who makes a new file and locks that. If somebody
+else deletes it, a try that got the lock of the old file notices, and begins again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import math
+import os
+import random
+import sys
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TypeAlias, final
+
+from withal.files.locks.fair_queue import Line
+from withal.files.threads.calls import call, hop, landed, obtain
+
+if sys.platform != "win32":
+    import fcntl
+
+HAS_FLOCK = sys.platform != "win32"
+
+AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+_Inode: TypeAlias = tuple[int, int]
+
+FIRST_DELAY = 0.001
+"""Seconds between the first try and the second; it doubles with each."""
+
+LONGEST_DELAY = 0.05
+"""Seconds between two tries at most, and so how late a waiter of another process may be."""
+
+LAST_TRY = 1.0
+"""Seconds that a try which has begun in time is given to end, if no thread or disk is free."""
+
+_MAKE = os.O_RDWR | os.O_CREAT
+# A directory, or a file that may only be read; NFS wants a file open for writing, so that is first.
+_CANNOT_WRITE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR})
+_FLAGS: int = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY"))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class FileLock:
+    """What `lock` yields: the lock that is held.
+
+    Attributes:
+        path: the file, as it was given.
+        shared: whether others may share it.
+    """
+
+    path: AnyPath
+    shared: bool
+
+
+def lock(path: AnyPath, *, shared: bool = False, timeout: float | None = None) -> Lock:
+    """Hold a lock on a file: between processes, threads, and tasks, for as long as the block runs.
+
+    It excludes everybody else who uses ``flock(2)`` on the file, and nobody who does not: the file
+    can be read and written meanwhile. It is made if it is missing, and never deleted, since a lock
+    on a deleted file excludes nobody. A symbolic link is followed, and a directory can be locked.
+
+    What this returns is a `Lock`, which may be kept and entered any number of times: by several
+    tasks at once, which exclude each other, and on one event loop after another or on several in
+    threads. Each entering is an acquisition of its own, with the whole of the `timeout`.
+
+    Tasks of one loop get it first come, first served, if they use the same name for it; those that
+    share get it together, but do not pass one that waits for it alone. Other processes, loops, and
+    names are excluded too, but are asked again and again: after 1 ms, then twice as long each
+    time up to 50 ms. So it is got up to 50 ms after they have let go, in no order.
+
+    **A waiter that is cancelled never holds it**, however early or late, and leaves no descriptor.
+    A try that a thread is making at that moment ends first: if it gets the lock, it lets go again.
+    Letting go is handed to a thread before anything is awaited: a cancellation while the block ends
+    only ends the wait for it. A process that dies has let go.
+
+    A forked process shares the lock, but not the block: it does not let go by ending, and if it
+    lives longer than its parent, which was killed, the lock is held as long as it lives. A process
+    started by ``exec`` (as `subprocess` does) does not have it.
+
+    Args:
+        path: the file. Its folder must exist.
+        shared: have it together with others that share; else alone.
+        timeout: how long to wait, in seconds; None is without end, and 0 tries once. A try that
+            has begun in time has another second to end, if the disk or the threads are busy.
+
+    Raises:
+        TimeoutError: somebody else has it; names the path.
+        RuntimeError: this task has it already, and would wait for itself. (A task may share it
+            several times.) What a scope enters in a task of its own is not recognised.
+        OSError: the file cannot be opened or locked; its ``filename`` is `path`.
+        ValueError: the timeout is negative or not a number.
+        NotImplementedError: this system has no ``flock``.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> async def main(folder: str) -> None:
+        ...     async with lock(f"{folder}/lock"):
+        ...         try:
+        ...             await asyncio.create_task(other(f"{folder}/lock"))
+        ...         except TimeoutError:
+        ...             print("somebody else has it")
+        >>> async def other(path: str) -> None:
+        ...     async with lock(path, timeout=0):
+        ...         print("not reached")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(folder))
+        somebody else has it
+    """
+    if not HAS_FLOCK:
+        raise NotImplementedError("files.lock() needs flock(2), which this system does not have")
+    if timeout is not None and not timeout >= 0:
+        raise ValueError(f"timeout is a number of seconds, 0 or more, or None; got {timeout!r}")
+    return Lock(FileLock(path, shared), os.fspath(path), math.inf if timeout is None else timeout)
+
+
+@final
+class Lock(AbstractAsyncContextManager[FileLock]):
+    """A lock by file, made by `lock`: enter it to acquire it, as often as you like."""
+
+    __slots__ = ("__name__", "_held", "_name", "_timeout", "_value")
+
+    def __init__(self, value: FileLock, name: str | bytes, timeout: float) -> None:
+        self.__name__ = "lock"
+        self._value = value
+        self._name = name
+        self._timeout = timeout
+        self._held: list[_Request] = []  # of any thread: changed by single calls only
+
+    def __repr__(self) -> str:
+        return f"<withal.files.Lock {self._name!r} shared={self._value.shared}>"
+
+    async def __aenter__(self) -> FileLock:
+        request = _Request(self._name, self._value.shared, self._timeout)
+        await request.acquire()
+        # No await in between: who has got it lets go of it.
+        self._held.append(request)
+        return self._value
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await landed(self._take_back().start_release())
+
+    def _take_back(self) -> _Request:
+        """Return the last acquisition of this task; of its loop, if the task has none."""
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        held = [each for each in reversed(self._held) if each.loop is loop]
+        if not held:
+            raise RuntimeError(f"{self!r} is not held on this event loop, and cannot be released")
+        request = next((each for each in held if each.task is task), held[0])
+        self._held.remove(request)
+        return request
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A lock of this process: the descriptor that has it."""
+
+    fd: int
+    pid: int
+    inode: _Inode
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    """That a task has a lock, under which name, and whether shared."""
+
+    name: str | bytes
+    inode: _Inode
+    shared: bool
+
+
+# Of every loop: who stands in line for what, and which task has what. An entry is removed with its
+# last user. A loop and its tasks are of one thread, so no two threads touch the same entry.
+_lines: dict[tuple[asyncio.AbstractEventLoop, str | bytes], Line] = {}
+_holdings: dict[asyncio.Task[object], list[_Holding]] = {}
+
+
+@final
+class _Request:
+    """One acquisition, from standing in line to letting go."""
+
+    __slots__ = ("_at_once", "_deadline", "_holding", "_key", "_leave", "_name",
+                 "_shared", "_since", "_taken", "_timeout", "loop", "task")  # fmt: skip
+
+    def __init__(self, name: str | bytes, shared: bool, timeout: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # async with runs in one
+        self.task = task
+        self.loop = asyncio.get_running_loop()
+        self._name = name
+        self._key = self.loop, os.path.abspath(name)
+        self._shared = shared
+        self._timeout = timeout
+        self._since = self.loop.time()
+        self._deadline = self._since + timeout
+        self._taken: _Taken | None = None
+        self._holding: _Holding | None = None
+
+    async def acquire(self) -> None:
+        again = await self._shares_already()
+        line = _lines.setdefault(self._key, Line())
+        place = line.join(shared=self._shared, at_once=again)
+
+        def leave() -> None:
+            line.leave(place)
+            if not line and _lines.get(self._key) is line:
+                del _lines[self._key]
+
+        self._leave = leave
+        try:
+            await self._wait_turn(place.turn)
+            self._taken = await self._take()
+        except BaseException:
+            leave()
+            raise
+        self._holding = _Holding(self._key[1], self._taken.inode, self._shared)
+        _holdings.setdefault(self.task, []).append(self._holding)
+
+    def start_release(self) -> asyncio.Future[None]:
+        """Have a thread let go. The next in line is served when it has."""
+        assert self._taken is not None
+        assert self._holding is not None
+        try:
+            flight = hop(_release, self._taken)
+        except RuntimeError:  # there are no threads any more: the loop is being closed
+            _release(self._taken)
+            flight = self.loop.create_future()
+            flight.set_result(None)
+            self._leave()
+        else:
+            flight.add_done_callback(lambda _: self._leave())
+        held = _holdings[self.task]
+        held.remove(self._holding)
+        if not held:
+            del _holdings[self.task]
+        return flight
+
+    async def _shares_already(self) -> bool:
+        """Return whether this task has the lock and shares it, in which case it must not stand in
+        line behind one that waits for it to let go.
+
+        Raises:
+            RuntimeError: it would wait for itself.
+        """
+        held = _holdings.get(self.task)
+        if not held:
+            return False
+        same = [each for each in held if each.name == self._key[1]]
+        if not same:
+            inode = await call(_inode_of, self._name)
+            same = [each for each in held if each.inode == inode]
+        if same and not (self._shared and all(each.shared for each in same)):
+            raise RuntimeError(
+                f"this task has the lock of {self._name!r} already, and would wait for itself; "
+                "leave its block first, or share it both times"
+            )
+        return bool(same)
+
+    async def _wait_turn(self, turn: asyncio.Future[None]) -> None:
+        if turn.done():
+            return
+        if self._timeout == 0:
+            raise self._late()
+        # Waited for by asyncio.wait, which does not pass a cancellation on to it: only leaving
+        # the line ends a place.
+        left = None if self._timeout == math.inf else self._deadline - self.loop.time()
+        await asyncio.wait((turn,), timeout=left)
+        if not turn.done():
+            raise self._late()
+
+    async def _take(self) -> _Taken:
+        """Try until it is got. The last try is made when the time is up, and not before."""
+        delay = FIRST_DELAY
+        while True:
+            last = self.loop.time() >= self._deadline
+            taken = await self._try()
+            if taken is not None:
+                return taken
+            if last or self._timeout == 0:
+                raise self._late()
+            # In step, many waiters would come upon each other at each try.
+            pause = delay * random.uniform(0.5, 1)
+            await asyncio.sleep(min(pause, self._deadline - self.loop.time()))
+            delay = min(2 * delay, LONGEST_DELAY)
+
+    async def _try(self) -> _Taken | None:
+        attempt = _Attempt(self._name, self._shared)
+        until = max(self._deadline, self.loop.time() + LAST_TRY)
+        limit = asyncio.timeout_at(None if until == math.inf else until)
+        try:
+            async with limit:
+                return await obtain(attempt.make, give_back=_give_back)
+        except TimeoutError:
+            if limit.expired():
+                raise self._late("no thread was free, or the disk did not answer") from None
+            raise
+        finally:
+            attempt.is_wanted = False
+
+    def _late(self, why: str = "another task or process has it") -> TimeoutError:
+        waited = self.loop.time() - self._since
+        return TimeoutError(
+            f"did not get the lock of {self._name!r} within {self._timeout:g} s "
+            f"(waited {waited:.3f} s): {why}"
+        )
+
+
+# From here on in threads
+
+
+@final
+class _Attempt:
+    """One try to take a lock, which comes to nothing if nobody wants it when its time comes."""
+
+    __slots__ = ("_name", "_shared", "is_wanted")
+
+    def __init__(self, name: str | bytes, shared: bool) -> None:
+        self._name = name
+        self._shared = shared
+        self.is_wanted = True
+
+    def make(self) -> _Taken | None:
+        """Take the lock if it is free now; None if somebody has it."""
+        while self.is_wanted:
+            fd = _open(self._name)
+            taken = None
+            try:
+                if not _flock(fd, self._shared):
+                    return None
+                status = os.fstat(fd)
+                inode = status.st_dev, status.st_ino
+                if _inode_of(self._name) == inode:  # else it was deleted before it was locked
+                    taken = _Taken(fd, os.getpid(), inode)
+                    return taken
+            except OSError as error:
+                error.filename = self._name
+                raise
+            finally:
+                if taken is None:
+                    os.close(fd)
+        return None
+
+
+def _open(name: str | bytes) -> int:
+    try:
+        return os.open(name, _MAKE | _FLAGS, 0o666)
+    except OSError as error:
+        if error.errno in _CANNOT_WRITE:
+            with suppress(OSError):  # the first error says more
+                return os.open(name, os.O_RDONLY | _FLAGS)
+        raise
+
+
+def _flock(fd: int, shared: bool) -> bool:
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _inode_of(name: str | bytes) -> _Inode | None:
+    try:
+        status = os.stat(name)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _release(taken: _Taken) -> None:
+    """Let go and close. Not by closing alone, which a forked process with the file open undoes."""
+    try:
+        if os.getpid() == taken.pid:
+            fcntl.flock(taken.fd, fcntl.LOCK_UN)
+    finally:
+        os.close(taken.fd)
+
+
+def _give_back(taken: _Taken | None) -> None:
+    if taken is not None:
+        _release(taken)

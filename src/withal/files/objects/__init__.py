@@ -1,1 +1,0 @@
-"""File objects: opening, buffered binary files, text files, wrapped files and standard streams."""

@@ -1,1 +1,0 @@
-"""Files that appear whole under their name, or not at all."""

@@ -1,0 +1,1 @@
+"""Files that appear complete: atomic writes and part files."""

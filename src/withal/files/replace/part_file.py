@@ -1,0 +1,157 @@
+"""Part files: a file that appears under its name complete, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import final
+
+from withal._core.once import Once
+from withal.files.replace.part_file_io import PartOnDisk
+from withal.files.threads.calls import call, hop, landed
+
+BATCH_BYTES = 512 * 1024
+"""How much is gathered before a thread is asked to write it.
+
+A hop to a thread costs about as much as writing 64 KiB, so a batch is to be several times that. Up
+to two are in memory: the one being written and the one being gathered.
+"""
+
+
+def part_file(
+    path: str | os.PathLike[str], *, overwrite: bool = False, durable: bool = False
+) -> AbstractAsyncContextManager[PartFile]:
+    """Write a file that appears under its name when the block has ended well, and not before.
+
+    Until then the bytes are in a hidden part file in the same folder, named after the file and
+    ending in ``.part``. It is made with the first bytes written to disk, which for a small file is
+    when the block ends: then all of its system calls are made in one hop to a thread.
+
+    When the block raises or is cancelled, the part file is removed, and what was under the name
+    before is as it was. Removing and publishing go to a thread before anything is awaited, so a
+    cancellation that arrives while the block ends does not stop them: it ends the wait for them,
+    and the file is then, a moment later, complete under its name or gone.
+
+    Args:
+        path: where the file is to be; its folder must exist.
+        overwrite: replace a file that has the name. The new file permits nobody more than that
+            did, as with `atomic_write`. A symbolic link is replaced, not followed.
+        durable: have the file survive a power cut (``fsync`` of the file and of its folder).
+
+    Raises:
+        AlreadyEnteredError: what this returned was entered before.
+        ValueError: the path has no file name.
+        OSError: the file cannot be made, written or named; its ``filename`` is `path`. Raised by
+            a `PartFile.write`, or when the block ends. Among them `FileExistsError` if there is
+            such a file and `overwrite` is false, `FileNotFoundError` and `NotADirectoryError` for
+            the folder.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> async def main(folder: str) -> None:
+        ...     async with part_file(f"{folder}/greeting.txt") as part:
+        ...         await part.write(b"hello")
+        ...     print(part.size, part.sha256[:8])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(folder))
+        5 2cf24dba
+    """
+    part = PartFile(Path(path), overwrite=overwrite, durable=durable)
+    return Once("part_file", os.fspath(path), partial(_writing, part))
+
+
+@asynccontextmanager
+async def _writing(part: PartFile) -> AsyncGenerator[PartFile, None]:
+    # How a part file ends is for its block alone to say, so both ways are private.
+    try:
+        yield part
+    except BaseException:
+        await part._discard()
+        raise
+    await part._publish()
+
+
+@final
+class PartFile:
+    """What `part_file` yields: takes bytes, and writes them behind the caller's back.
+
+    Attributes:
+        path: where the file is to be.
+        size: how many bytes it has been given.
+    """
+
+    __slots__ = ("_disk", "_ended", "_flight", "_gathered", "_sha256", "_waiting", "path", "size")
+
+    def __init__(self, path: Path, *, overwrite: bool, durable: bool) -> None:
+        if path.name in ("", ".."):
+            raise ValueError(f"cannot write a file at {str(path)!r}: the path has no file name")
+        self.path = path
+        self.size = 0
+        self._disk = PartOnDisk(path, overwrite=overwrite, durable=durable)
+        self._gathered: list[bytes] = []
+        self._waiting = 0  # bytes gathered
+        self._flight: asyncio.Future[None] | None = None
+        self._ended = False
+        self._sha256: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<PartFile {str(self.path)!r} {self.size} bytes>"
+
+    @property
+    def sha256(self) -> str:
+        """The hexadecimal SHA-256 digest of the whole file.
+
+        Raises:
+            ValueError: the file has not been published, so there is no whole.
+        """
+        if self._sha256 is None:
+            raise ValueError(f"{self.path} is not complete, so it has no digest yet")
+        return self._sha256
+
+    async def write(self, data: bytes) -> None:
+        """Add to the end of the file. Waits only when two batches are still to be written.
+
+        A cancelled call has added nothing.
+
+        Raises:
+            OSError: an earlier batch could not be written; every later call raises it again.
+            ValueError: the file has ended.
+        """
+        if self._ended:
+            raise ValueError(f"cannot write to {self.path}: it has ended; write inside its block")
+        await self._wait_room()
+        self._gathered.append(data)
+        self._waiting += len(data)
+        self.size += len(data)
+        if self._waiting >= BATCH_BYTES and self._flight is None:
+            self._flight = hop(self._hand_over().write)
+
+    async def _wait_room(self) -> None:
+        """Wait until there is room for more, and raise what went wrong with an earlier batch."""
+        while (flight := self._flight) is not None:
+            if self._waiting < BATCH_BYTES and not flight.done():
+                return
+            await landed(flight)
+            # Somebody else who waits for the same batch may have sent the next one already.
+            if self._flight is flight:
+                self._flight = None
+
+    def _hand_over(self) -> PartOnDisk:
+        """Give what was gathered to the disk's half, which writes it at its next call."""
+        self._disk.put(self._gathered)
+        self._gathered = []
+        self._waiting = 0
+        return self._disk
+
+    async def _publish(self) -> None:
+        self._ended = True
+        await call(self._hand_over().publish)
+        self._sha256 = self._disk.sha256
+
+    async def _discard(self) -> None:
+        self._ended = True
+        await call(self._disk.discard)

@@ -1,0 +1,141 @@
+"""The blocking half of a part file: made, written, then published or discarded, in threads.
+
+The calls of one part file may come in any order: one that discards can overtake a batch that is
+still waiting for its thread. So the calls carry nothing. What is to be written lies in a queue,
+each call takes the lock, and one that comes when all is over finds nothing to do. The descriptors
+belong to the draft and not to a call, so there is no waiter whose cancellation could lose them.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import final
+
+from withal.files.replace.staged_file import Draft, DraftState, about
+from withal.files.system.complete_io import write_all
+from withal.files.threads.at_exit import forget, keep
+
+
+@final
+class PartOnDisk:
+    """One part file and the name that it is to have. Every method but `put` blocks."""
+
+    __slots__ = ("__weakref__", "_batches", "_draft", "_failure", "_hash", "_lock", "_overwrite")
+
+    def __init__(self, path: Path, *, overwrite: bool, durable: bool) -> None:
+        self._draft = Draft(path, durable=durable)
+        self._overwrite = overwrite
+        self._batches: deque[list[bytes]] = deque()
+        self._failure: BaseException | None = None
+        self._hash = hashlib.sha256()
+        self._lock = Lock()
+
+    @property
+    def sha256(self) -> str:
+        """The hexadecimal digest of what has been written."""
+        return self._hash.hexdigest()
+
+    def put(self, chunks: list[bytes]) -> None:
+        """Add a batch for the next call to write. Does not block."""
+        self._batches.append(chunks)
+
+    def write(self) -> None:
+        """Write what has been put; the first time, make the file.
+
+        It fails now, rather than when all is written, if the name is taken. What makes that
+        certain is how the file is renamed in the end.
+
+        Raises:
+            OSError: names the path. Nothing is left, and later calls raise the same.
+        """
+        self._do(self._make, self._refuse_existing, self._drain)
+
+    def publish(self) -> None:
+        """Write what is left and give the file its name; if durable, so that a power cut spares it.
+
+        Raises:
+            FileExistsError: the name is taken, and is not to be overwritten.
+            OSError: names the path. Nothing is left.
+        """
+        self._do(self._make, self._drain, self._publish)
+
+    def discard(self) -> None:
+        """Remove the file, if it was made and not published.
+
+        Raises:
+            OSError: it could not be removed; names the part file.
+        """
+        with self._lock:
+            if self._draft.state is not DraftState.ENDED:
+                self._draft.remove()
+
+    def __del__(self) -> None:
+        self.end_unclosed(0)
+
+    def end_unclosed(self, patience: float) -> None:
+        """Remove the file if it was made and neither published nor discarded."""
+        if self._draft.state is DraftState.MADE and self._lock.acquire(timeout=patience):
+            try:
+                self._draft.end_unclosed()
+            finally:
+                self._lock.release()
+        forget(id(self), None)
+
+    def flush_at_loop_end(self, loop: object) -> None:
+        """Do nothing: a file that is not complete is not to be published."""
+
+    def _do(self, *steps: Callable[[], None]) -> None:
+        """Take the steps, alone; an error removes the file and is kept."""
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            if self._draft.state is not DraftState.ENDED:
+                self._attempt(steps)
+
+    def _attempt(self, steps: tuple[Callable[[], None], ...]) -> None:
+        try:
+            for step in steps:
+                step()
+        except BaseException as error:
+            self._failure = about(self._draft.path, error)
+            try:
+                self._draft.remove()
+            except OSError as left:
+                self._failure.add_note(f"and the part file is still there: {left}")
+            raise self._failure  # noqa: B904 - the error itself, or made from it
+
+    def _make(self) -> None:
+        if self._draft.state is DraftState.NEW:
+            self._draft.open_folder()
+            old = self._replaced()
+            self._draft.create(os.O_WRONLY, 0o666 if old is None else 0o600)
+            keep(self)
+            self._draft.resemble(old)
+
+    def _replaced(self) -> os.stat_result | None:
+        """Return the status of the file that is to be replaced; of a link, nothing is kept."""
+        old = self._draft.status() if self._overwrite else None
+        return old if old is not None and stat.S_ISREG(old.st_mode) else None
+
+    def _refuse_existing(self) -> None:
+        if not self._overwrite and self._draft.status() is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    def _drain(self) -> None:
+        while self._batches:
+            # One join, one hash, one write: each gives up the interpreter's lock once, and with a
+            # busy event loop it can take 5 ms (sys.getswitchinterval) to get it back.
+            data = b"".join(self._batches.popleft())
+            self._hash.update(data)
+            write_all(self._draft.descriptor, data)
+
+    def _publish(self) -> None:
+        self._draft.resemble(self._replaced())
+        self._draft.publish(overwrite=self._overwrite)

@@ -1,0 +1,1 @@
+"""File objects: how they are opened, read, written and closed."""

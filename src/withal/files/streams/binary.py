@@ -1,0 +1,481 @@
+"""Binary files: the methods of the standard library's, over a `Cursor`."""
+
+from __future__ import annotations
+
+import io
+import os
+from asyncio import CancelledError, wait
+from collections.abc import Iterable
+from io import BytesIO
+from operator import index
+from typing import TYPE_CHECKING, Self, final
+
+from withal.files.loop_budget import AT_HAND, MISS, READ
+from withal.files.streams.base import File
+from withal.files.streams.channel import Positional
+from withal.files.streams.mode import parse
+from withal.files.streams.read_buffer import LEAST
+from withal.files.streams.reader import Cursor
+from withal.files.streams.statistics import Statistics
+from withal.files.streams.writer import PART
+from withal.files.system.complete_io import write_fully
+from withal.files.threads.calls import call, landed
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+
+_WHENCES = {os.SEEK_SET, os.SEEK_CUR, os.SEEK_END} | {
+    getattr(os, name) for name in ("SEEK_DATA", "SEEK_HOLE") if hasattr(os, name)
+}
+
+
+@final
+class BinaryFile(Cursor, File[bytes]):
+    """A file opened in a binary mode; made by `withal.files.open`.
+
+    Its methods are those of the standard library's `io.BufferedReader`, `io.BufferedWriter` and
+    `io.BufferedRandom`, with their arguments, results and errors; those that may wait are to be
+    awaited. Several tasks may use one file: each operation is done as a whole, in turn.
+
+    A cancelled read has read nothing: the next one returns what it would have returned. A write
+    is queued as a whole or, if it is cancelled while it waits for room, not at all; what is queued
+    is written by `flush`, `seek`, `close`, or when there is enough of it.
+
+    Attributes:
+        name: what was given to `open`.
+        mode: as the standard library says it, such as ``"rb+"``.
+    """
+
+    # What it is
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._is_closed
+
+    @property
+    def raw(self) -> Self:
+        """The file itself: there is no layer below that could be used by itself."""
+        return self
+
+    def __repr__(self) -> str:
+        return f"<withal.files.BinaryFile name={self.name!r} mode={self.mode!r}>"
+
+    def fileno(self) -> int:
+        """Return the descriptor.
+
+        Its own position, by which others read and write, is set to this file's now and at each
+        `flush`; what they do to it is not seen here.
+        """
+        self._check_open()
+        self._early = None  # who locks the file now is to read what it is then
+        self._is_reading = self._readable and not self._is_writing
+        self._is_shared = True
+        if isinstance(self._channel, Positional):
+            self._channel.has_own_position = False
+        self._share_position()
+        return self._channel.descriptor.number
+
+    def readable(self) -> bool:
+        """Return whether it can be read."""
+        if self._has_no_read:
+            return False
+        self._check_open()
+        return self._readable
+
+    async def writable(self) -> bool:
+        """Return whether it can be written."""
+        if self._has_no_write:
+            return False
+        self._check_open()
+        return self._writable
+
+    async def seekable(self) -> bool:
+        """Return whether it has positions."""
+        self._check_open()
+        return self._channel.is_positional
+
+    async def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        self._check_open()
+        return not self._channel.is_positional and os.isatty(self._channel.descriptor.number)
+
+    def statistics(self) -> Statistics:
+        """Return what its operations have cost so far."""
+        channel = self._channel
+        return channel.counters.frozen(channel.way)
+
+    # Reading
+
+    async def read(self, size: int | None = -1, /) -> bytes:
+        """Read `size` bytes, or to the end of the file; fewer only at its end."""
+        turns, unread = self._turns, self._unread
+        turns.left -= AT_HAND
+        if turns.left < 0:
+            await turns.settle()
+        if type(size) is not int or self._lock.locked():
+            pass
+        elif size > 0:
+            if unread.lines is not None:
+                unread.forget_lines()
+            at = unread.at
+            end = at + size
+            if end <= len(unread.data):
+                unread.at = end
+                return unread.data[at:end]
+            if self._is_reading:
+                data = self._read_now(size)
+                if data is not None:
+                    return data
+        elif size == -1 and not self._writable:
+            self._known_end = -1
+            if self._early is not None:
+                self._use_early()
+            data = self._rest_now() if self._is_reading else None
+            if data is not None:
+                return data
+        if not self._is_raw:
+            self._check_readable("read")
+        size = size_of(size)
+        self._check_readable("read")
+        if size < 0:
+            if size < -1 and not self._is_raw:
+                raise ValueError("read length must be non-negative or -1")
+            return await self._read_all()
+        async with self._lock:
+            await self._begin_reading()
+            while len(unread) < size and await self._fetch(size - len(unread)):
+                if self._is_raw and not self._channel.is_positional:
+                    break  # what a pipe has is enough
+            return unread.take(size)
+
+    async def read1(self, size: int = -1, /) -> bytes:
+        """Read up to `size` bytes by one call at most: what is at hand, if anything is."""
+        self._check_readable("read1")
+        if size == 0:
+            return b""
+        size = self._most_ahead if size < 0 else size
+        async with self._lock:
+            await self._begin_reading()
+            if not len(self._unread):
+                await self._fetch(size)
+            return self._unread.take(size)
+
+    async def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Read into a bytes-like object, and return how many bytes that were."""
+        self._check_readable("readinto")
+        view = memoryview(buffer).cast("B")
+        data = await self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    async def readinto1(self, buffer: WriteableBuffer, /) -> int:
+        """Do as `readinto`, by one call at most."""
+        self._check_readable("readinto1")
+        view = memoryview(buffer).cast("B")
+        data = await self.read1(len(view)) if len(view) else b""
+        view[: len(data)] = data
+        return len(data)
+
+    async def readall(self) -> bytes:
+        """Read to the end of the file."""
+        return await self.read(-1)
+
+    async def peek(self, size: int = 0, /) -> bytes:
+        """Return what is at hand, reading once if that is nothing, without moving on."""
+        self._check_readable("peek")
+        async with self._lock:
+            await self._begin_reading()
+            unread = self._unread
+            if not len(unread):
+                await self._fetch(max(size, 1))
+            unread.forget_lines()
+            return unread.data[unread.at :]
+
+    async def readline(self, size: int | None = -1, /) -> bytes:
+        """Read to the end of the line, or `size` bytes of it."""
+        turns, unread = self._turns, self._unread
+        turns.left -= AT_HAND
+        if turns.left < 0:
+            await turns.settle()
+        size = -1 if size is None else size
+        if size < 0 and not self._is_raw and not self._lock.locked():
+            line = None if unread.lines is None else next(unread.lines, None)
+            if line is not None:
+                return line
+            if unread.at_once < LEAST:
+                unread.forget_lines()
+                end = unread.data.find(b"\n", unread.at) + 1
+                if end:
+                    return unread.take_line(end)
+            lines = await self._next_lines()
+            return b"" if lines is None else next(lines)
+        self._check_readable("read")
+        async with self._lock:
+            await self._begin_reading()
+            line = unread.take(await self._find_line(size))
+            if self._is_raw:
+                self._drop_ahead()
+            return line
+
+    async def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        """Read all lines, or as many as it takes to have `hint` bytes."""
+        self._check_readable("read")
+        if hint is None or hint <= 0:
+            return await self._read_lines()
+        async with self._lock:
+            await self._begin_reading()
+            size = await self._find_line(-1, beyond=hint)
+            lines = BytesIO(self._unread.take(size)).readlines()
+            if self._is_raw:
+                self._drop_ahead()
+            return lines
+
+    async def pread(self, size: int, offset: int, /) -> bytes:
+        """Read up to `size` bytes at `offset`, wherever the file's own position is.
+
+        Raises:
+            OSError: it has no positions (ESPIPE), or could not be read.
+        """
+        turns = self._turns
+        if turns.left < 0:
+            await turns.settle()
+        channel = self._channel
+        if self._readable and offset >= 0 and (not self._writable or self._writer.is_idle):
+            data = channel.read_now(size, offset)
+            if data is not None and len(data) == size:
+                turns.left -= size + READ
+                return data
+            if channel.reads_inline:
+                turns.left -= MISS
+        self._check_readable("pread")
+        if not channel.is_positional:
+            os.pread(channel.descriptor.number, 0, offset)  # which says so
+        if offset < 0 or size < 0:
+            os.pread(channel.descriptor.number, size, offset)
+        await self._writer.drain()
+        self._check_open()
+        return await channel.read(size, offset)
+
+    # Writing
+
+    async def write(self, data: ReadableBuffer, /) -> int:
+        """Queue bytes to be written, and return how many they are.
+
+        Waits only where much is queued that the disk has not taken yet. If it is cancelled then,
+        nothing is queued.
+
+        Raises:
+            OSError: what was queued earlier could not be written; of `data`, nothing is queued.
+        """
+        if type(data) is not bytes:
+            if self._has_no_write:
+                self._check_writable("write")
+            data = _bytes_of(data)
+        writer = self._writer
+        size = len(data)
+        room = writer.room - size - PART
+        if room >= 0:
+            writer.room = room
+            writer.parts.append(data)
+            return size
+        self._check_writable("write")
+        if not self._is_raw:
+            await self._wait_to_write()
+            writer.put(data)
+            return size
+        async with self._lock:
+            self._check_open()
+            self._begin_writing()
+            await writer.wait_room()
+            self._check_open()
+            writer.put(data)
+            await writer.drain()
+        return size
+
+    async def writelines(self, lines: Iterable[ReadableBuffer], /) -> None:
+        """Write each of these; nothing is put between them.
+
+        A cancelled call has queued some of them, each whole; an unbuffered file writes all at once.
+        """
+        self._check_open()
+        if self._is_raw:
+            lines = (b"".join(map(_bytes_of, lines)),)
+        for line in lines:
+            await self.write(line)
+
+    async def flush(self) -> None:
+        """Wait until all that was queued is written: handed to the kernel.
+
+        A cancellation ends the wait; what is queued stays queued.
+
+        Raises:
+            OSError: it could not be written. What was not stays queued, to be tried again.
+        """
+        self._check_open()
+        if self._writable:
+            async with self._lock:
+                await self._flush()
+
+    async def sync(self) -> None:
+        """Flush, and wait until the disk has the file (``fsync``).
+
+        A cancellation ends the wait: what is queued stays queued, and an ``fsync`` that has begun
+        goes on in its thread.
+
+        Raises:
+            OSError: as `flush`, or as `os.fsync`: EINVAL for a pipe. Do not rely on a second call
+                after EIO: the kernel may have dropped what it could not write.
+        """
+        self._check_open()
+        async with self._lock:
+            await self._flush()
+            if self._writable:
+                await self._writer.call_alone(os.fsync)
+            else:
+                self._channel.counters.hops += 1
+                await call(self._channel.descriptor.use, os.fsync)
+
+    async def truncate(self, size: int | None = None, /) -> int:
+        """Make the file so long, in bytes; by default, up to the present position."""
+        self._check_open()
+        if not self._writable:
+            raise io.UnsupportedOperation("truncate")
+        async with self._lock:
+            await self._flush()
+            size = self._position() if size is None else size
+            self._drop_ahead()
+            await self._writer.call_alone(os.ftruncate, size)
+        return size
+
+    async def pwrite(self, data: ReadableBuffer, offset: int, /) -> int:
+        """Write bytes at `offset`, wherever the file's own position is, and return how many.
+
+        They are written when it returns. A cancelled call may have written them.
+        """
+        self._check_writable("pwrite")
+        part = data if type(data) is bytes else _bytes_of(data)
+        async with self._lock:
+            await self._flush()
+            if offset < 0 or not self._channel.is_positional:
+                os.pwrite(self._channel.descriptor.number, b"", offset)  # which says why not
+            self._drop_ahead()
+            done, error = await self._writer.call_alone(write_fully, [part], offset)
+        if error is not None:
+            raise error
+        self._channel.counters.bytes_written += done
+        return done
+
+    # Positions
+
+    async def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a position, counted in bytes from the start, from here or from the end.
+
+        What is queued is written first.
+        """
+        if not whence and type(offset) is int and offset >= 0 and self._can_move_at_once():
+            self._go_to(offset)
+            return offset
+        self._check_open()
+        offset = index(offset)
+        if whence not in _WHENCES:
+            raise ValueError(f"whence value {whence} unsupported")
+        async with self._lock:
+            await self._flush()
+            if whence == os.SEEK_CUR:
+                whence, offset = os.SEEK_SET, offset + self._position()
+            if whence != os.SEEK_SET or offset < 0 or not self._channel.is_positional:
+                # From the end, or to a hole, or an error: the kernel knows.
+                offset = os.lseek(self._channel.descriptor.number, offset, whence)
+            self._go_to(offset)
+            return offset
+
+    async def tell(self) -> int:
+        """Return the position, in bytes."""
+        self._check_open()
+        return self._position()
+
+    # Closing
+
+    async def close(self) -> None:
+        """Write what is queued, and close the file. Closing again does nothing.
+
+        Writing and closing are on their way to a thread before anything is waited for, so that a
+        cancellation does not stop them: it ends the wait. Only what is still to go into a pipe
+        that is full is dropped then.
+
+        Raises:
+            OSError: what was queued could not be written; the file is closed all the same.
+        """
+        if self._is_detached:
+            raise ValueError("raw stream has been detached")
+        if self._is_closed:
+            if self._closing is not None and not self._closing.done():
+                await wait((self._closing,))
+            return
+        if self._close_at_once():
+            return
+        self._closing = closing = self._start_closing()
+        if self._entry is not None:
+            self._entry.closing()
+            if closing.done():
+                self._entry.closed(closing)
+            else:
+                closing.add_done_callback(self._entry.closed)
+        if not closing.done() and self._writer.sends_itself:
+            await self._send_the_rest(closing)
+        try:
+            await landed(closing)
+        except CancelledError:
+            closing.add_done_callback(self._report)
+            raise
+
+    def detach(self) -> BinaryFile:
+        """Return an unbuffered file in the place of this one, which is of no use then.
+
+        Raises:
+            ValueError: something is queued, or it has been detached. Call ``flush`` first.
+        """
+        self._check_open()
+        if not self._writer.is_idle:
+            raise ValueError(f"{self!r} has something queued; await flush() before detach()")
+        position = self._position() if self._channel.is_positional else 0
+        self._early = None
+        raw = BinaryFile(
+            self._channel,
+            self.name,
+            parse(self.mode),
+            position,
+            0,
+            self._is_shared,
+            self._entry,
+        )
+        self._unread.set(b"")
+        self._writer.let_go()
+        self._is_detached = True
+        self._readable = self._writable = self._is_reading = False
+        self._entry = None
+        return raw
+
+
+def _bytes_of(data: ReadableBuffer) -> bytes:
+    """Return a copy of what may change later."""
+    try:
+        return bytes(memoryview(data))
+    except TypeError:
+        name = type(data).__name__
+        raise TypeError(f"a bytes-like object is required, not {name!r}") from None
+
+
+def size_of(size: object) -> int:
+    """Return how much is to be read; -1 is all.
+
+    Raises:
+        TypeError: it is not a number.
+    """
+    try:
+        return -1 if size is None else index(size)  # type: ignore[arg-type]  # or it raises
+    except TypeError:
+        name = type(size).__name__
+        raise TypeError(f"argument should be integer or None, not {name!r}") from None

@@ -1,0 +1,412 @@
+"""How bytes get from and to a descriptor: by position where there are positions, else in turn.
+
+`Positional` is for regular files. Each read names its place, so that a cancelled one has changed
+nothing, and what the page cache has is read without a thread. `Sequential` is for all else: pipes,
+terminals, devices. What a cancelled read has taken out of one of these is kept for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TypeAlias, final
+
+from withal.files.streams.statistics import Counters
+from withal.files.system.complete_io import read_fully
+from withal.files.system.descriptor import Descriptor
+from withal.files.system.page_cache import (
+    MOST,
+    MUCH,
+    READS_CACHED,
+    Room,
+    inline_way,
+    read_cached,
+    read_much_cached,
+    read_resident,
+    refuses,
+    room_for,
+)
+from withal.files.system.readiness import wait_readable, wait_writable
+from withal.files.system.residency import MappedFile, Way, is_local, is_resident, unswapped
+from withal.files.threads.calls import hop, landed
+
+_STILL_TRUE = 0.001
+"""Seconds for which a small file that had a name is taken to have it still, when it is closed."""
+
+_SMALL = 64 * 1024  # bytes of a file that is mapped for one question only
+
+_PAUSE = 0.01  # seconds between two looks at what the loop cannot watch
+_CHUNK = 64 * 1024  # what is asked of a pipe at once, which holds as much
+
+
+@final
+class Positional:
+    """A regular file.
+
+    Args:
+        descriptor: what it is read and written by.
+        status: of the file, just now.
+        way: how it is read, if that is known.
+        has_own_position: the descriptor's position is used by nobody.
+
+    Attributes:
+        is_local: the file system does not ask a server; None if that is not known yet.
+    """
+
+    __slots__ = (
+        "_asks",
+        "_device",
+        "_last_way",
+        "_links",
+        "_looked",
+        "_mapped",
+        "_missed_at",
+        "_number",
+        "_room",
+        "_size",
+        "_way",
+        "counters",
+        "descriptor",
+        "has_own_position",
+        "is_local",
+        "size_at_first",
+    )
+
+    is_positional = True
+
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        status: os.stat_result,
+        way: Way | None = None,
+        has_own_position: bool = False,
+    ) -> None:
+        self.descriptor = descriptor
+        self.has_own_position = has_own_position
+        self.is_local: bool | None = None
+        self.counters = Counters()
+        self.size_at_first = status.st_size
+        self._links = status.st_nlink
+        self._looked = monotonic()
+        self._device = device = status.st_dev
+        self._number = number = descriptor.number
+        self._mapped: MappedFile | None = None  # made when it is first asked
+        self._last_way: Way | None = None
+        self._way: Way = way or inline_way(number, device)
+        self._missed_at = -1
+        self._asks = self._way == "mincore" or self._way == "cachestat"
+        # Reads of one size are often many: what they go through is cut once.
+        self._size = 0
+        self._room: Room | None = None
+
+    @property
+    def way(self) -> Way:
+        """How it is read, or was until it was closed."""
+        if self._last_way is not None:
+            return self._last_way
+        if self._way == "mincore" and self._mapped is None:
+            self._map()
+        return self._way
+
+    @property
+    def reads_inline(self) -> bool:
+        """Whether reads are tried without a thread."""
+        return self._way != "thread"
+
+    def _map(self) -> None:
+        """Have `mincore` asked, if it can be believed here."""
+        mapped = MappedFile(self._number)
+        if mapped.is_honest:
+            self._mapped = mapped
+        else:
+            mapped.release()
+            self._use_threads()
+
+    def _use_threads(self) -> None:
+        self._way = "thread"
+        self._asks = False
+
+    def closes_at_once(self) -> bool:
+        """Return whether closing it, if it was only read, has nothing to wait for.
+
+        The last descriptor of a deleted file gives its space back, which takes long if it is much.
+        """
+        if not self.counters.hits and not self._is_local():
+            return False
+        is_new = self.size_at_first <= MOST and monotonic() - self._looked < _STILL_TRUE
+        return (self._links if is_new else os.fstat(self._number).st_nlink) > 0
+
+    def _is_local(self) -> bool:
+        if self.is_local is None:
+            self.is_local = is_local(self._number, self._device)
+        return READS_CACHED and self.is_local
+
+    def read_now(self, size: int, offset: int) -> bytes | None:
+        """Read up to `size` bytes out of memory; None if that has not even the first.
+
+        Fewer than `size` may be the end of the file, or all that is in memory.
+        """
+        counters = self.counters
+        if self._asks:
+            size = self._in_memory(size, offset)
+            if not size:
+                counters.misses += 1
+                self._missed_at = offset
+                return None
+            data = read_resident(self._number, size, offset)
+        elif self._way == "nowait":
+            data = self._read_cached(size, offset)
+        elif self._way == "thread":
+            return None
+        else:
+            data = read_resident(self._number, size, offset)
+        if data is None:
+            counters.misses += 1
+            self._missed_at = offset
+            if self._way == "nowait" and refuses(self._device):
+                self._use_threads()
+            return None
+        counters.hits += 1
+        counters.bytes_read += len(data)
+        return data
+
+    def _read_cached(self, size: int, offset: int) -> bytes | None:
+        if MUCH <= size < MOST:
+            return read_much_cached(self._number, size, offset)
+        room = self._room
+        if room is None or size != self._size:
+            self._size = size
+            self._room = room = room_for(size)
+        return read_cached(self._number, room, size, offset)
+
+    def _in_memory(self, size: int, offset: int) -> int:
+        """Return how much of a range is in memory, after asking for that."""
+        if self._way == "cachestat":
+            return unswapped(self._number, size, offset)
+        if self._mapped is None:
+            self._map()
+        return 0 if self._mapped is None else self._mapped.resident(size, offset)
+
+    def rest_now(self, offset: int) -> bytes | None:
+        """Read all from `offset` on out of memory, if it is not much; None if that cannot be done.
+
+        That is so too where the file has changed its size since it was opened.
+        """
+        size, way = self.size_at_first - offset, self._way
+        if not 0 < size <= MOST or way == "thread":
+            return None
+        number, counters = self._number, self.counters
+        if way == "nowait":
+            if size < MUCH:
+                data = read_cached(number, room_for(size), size, offset)
+            else:
+                data = read_much_cached(number, size, offset)
+            is_all = data is not None and len(data) == size and self.size() == offset + size
+        else:
+            if self._asks and not self._has_rest(size, offset):
+                counters.misses += 1
+                self._missed_at = offset
+                return None
+            data = read_resident(number, size + 1, offset)
+            is_all = data is not None and len(data) == size
+        if not is_all or data is None:
+            if data is None:
+                counters.misses += 1
+                self._missed_at = offset
+            return None
+        counters.hits += 1
+        counters.bytes_read += size
+        return data
+
+    def just_missed(self, offset: int) -> bool:
+        """Tell, once, whether it was just found that what begins there is not in memory."""
+        missed, self._missed_at = self._missed_at, -1
+        return missed == offset
+
+    def _has_rest(self, size: int, offset: int) -> bool:
+        """Return whether the rest of the file is in memory."""
+        if self._way == "mincore" and self._mapped is None and not offset and size <= _SMALL:
+            return is_resident(self._number, size)
+        return self._in_memory(size, offset) == size
+
+    def is_known_to_end_at(self, offset: int) -> bool:
+        """Return whether the file ends there, where it takes a thread to read but not to know that.
+
+        A file of /proc is said to have a size of 0, whatever it has.
+        """
+        return self._way == "thread" and self.is_local is True and 0 < self.size() <= offset
+
+    def wake(self) -> None:
+        """Forget the mapping, which would keep a deleted file: the file is closed."""
+        if self._mapped is not None:
+            self._mapped.release()
+            self._mapped = None
+        if self._last_way is None:
+            self._last_way = self._way
+        self._use_threads()
+
+    async def read(self, size: int, offset: int) -> bytes:
+        """Read `size` bytes, or to the end if that is -1; fewer are the end of the file."""
+        return await self.start(size, offset)
+
+    def start(self, size: int, offset: int) -> asyncio.Future[bytes]:
+        """Begin to do so. The thread goes on, even if the future is cancelled."""
+        self.counters.hops += 1
+        return hop(self._read, size, offset, is_brief=True)
+
+    def _read(self, size: int, offset: int) -> bytes:
+        data = self.descriptor.use(read_fully, size, offset)
+        self.counters.bytes_read += len(data)
+        return data
+
+    def size(self) -> int:
+        """Return how long the file is now, as the inode in memory has it."""
+        # On overlay, `lseek` would wait for the end of a copy of the file to the upper layer.
+        if self.has_own_position and self._way == "nowait" and self.size_at_first:
+            return os.lseek(self._number, 0, os.SEEK_END)
+        return os.fstat(self._number).st_size
+
+
+@final
+class Sequential:
+    """A pipe, a terminal, a device: what has no positions.
+
+    Args:
+        descriptor: what it is read and written by.
+        is_nonblocking: its calls never wait.
+    """
+
+    __slots__ = (
+        "_can_watch",
+        "_flight",
+        "_has_begun",
+        "_kept",
+        "_waits",
+        "counters",
+        "descriptor",
+        "is_nonblocking",
+    )
+
+    is_positional = False
+    reads_inline = False
+    way: Way = "thread"
+
+    def __init__(self, descriptor: Descriptor, *, is_nonblocking: bool) -> None:
+        self.descriptor = descriptor
+        self.counters = Counters()
+        self.is_nonblocking = is_nonblocking
+        self._can_watch = True
+        self._has_begun = False
+        self._flight: asyncio.Future[bytes] | None = None
+        self._kept = b""
+        self._waits = set[asyncio.Event]()
+
+    @property
+    def can_be_waited_for(self) -> bool:
+        """Whether it is known, without a thread, when it can be written."""
+        return self.is_nonblocking or self._can_watch
+
+    def closes_at_once(self) -> bool:
+        """Return False: a terminal may wait until what was written is sent."""
+        return False
+
+    def read_now(self, _size: int, _offset: int) -> bytes | None:
+        """Return None: it is not known what is there."""
+        return None
+
+    def rest_now(self, _offset: int) -> bytes | None:
+        """Return None, too."""
+        return None
+
+    def just_missed(self, _offset: int) -> bool:
+        """Return False: nothing was looked for."""
+        return False
+
+    def is_known_to_end_at(self, _offset: int) -> bool:
+        """Return False: that is known only by reading."""
+        return False
+
+    async def read(self, size: int, _offset: int) -> bytes:
+        """Read what there is, up to `size` bytes, or a chunk if that is -1; none are the end."""
+        size = _CHUNK if size < 0 else size
+        data = self._kept or await self._receive(size)
+        self._kept = data[size:]
+        self._has_begun = True
+        return data[:size]
+
+    async def _receive(self, size: int) -> bytes:
+        if self.is_nonblocking:
+            return await self._receive_nonblocking(size)
+        if self._flight is None:
+            await self._wait(wait_readable)
+            self.counters.hops += 1
+            self._flight = hop(self.descriptor.use, os.read, size)
+        try:
+            data = await landed(self._flight)
+        except asyncio.CancelledError:
+            raise  # what it reads is for the next
+        except BaseException:
+            self._flight = None
+            raise
+        self._flight = None
+        self.counters.bytes_read += len(data)
+        return data
+
+    async def _receive_nonblocking(self, size: int) -> bytes:
+        number = self.descriptor.number
+        while True:
+            if not self._has_begun:
+                # A FIFO that nobody has opened for writing yet looks as if it had ended.
+                await self._wait(wait_readable)
+            try:
+                data = os.read(number, size)
+            except BlockingIOError:
+                self._has_begun = False
+                if not self._can_watch:
+                    await asyncio.sleep(_PAUSE)
+                continue
+            self.counters.bytes_read += len(data)
+            return data
+
+    async def wait_writable(self) -> bool:
+        """Wait until something can be written without waiting. False: that cannot be told."""
+        await self._wait(wait_writable)
+        if not self._can_watch and self.is_nonblocking:
+            await asyncio.sleep(_PAUSE)  # lest who tries again and again does nothing else
+        return self._can_watch
+
+    def wake(self) -> None:
+        """End all waits: the file is closed."""
+        for each in self._waits:
+            each.set()
+
+    async def _wait(self, wait: Callable[[int, asyncio.Event], Awaitable[None]]) -> None:
+        """Wait without a thread, which could not be had back, where the loop can do that.
+
+        Raises:
+            ValueError: the file has been closed meanwhile.
+        """
+        if not self._can_watch:
+            return
+        # A copy, since the loop keeps one callback a descriptor, and the user may have his own.
+        copy = os.dup(self.descriptor.number)
+        ready = asyncio.Event()
+        self._waits.add(ready)
+        try:
+            await wait(copy, ready)
+        except (OSError, NotImplementedError):
+            self._can_watch = False  # a device that is always ready
+        finally:
+            self._waits.discard(ready)
+            os.close(copy)
+        if self.descriptor.is_closing:
+            raise ValueError("I/O operation on closed file")
+
+    def size(self) -> int:
+        """Return 0: it has none."""
+        return 0
+
+
+Channel: TypeAlias = Positional | Sequential

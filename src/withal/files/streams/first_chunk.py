@@ -1,0 +1,87 @@
+"""What a thread has read of a file when it opened it, so that the first read finds it at hand.
+
+Between opening and reading, the file may change: the user may take a lock in between. So what was
+read is used only if size and times of the file are still the same. Times are counted in ticks: who
+changes a file twice in one tick changes its time once. So nothing is read early of a file that was
+changed just before it was opened; of any other, each later change is seen. Nor is anything read
+early where the kernel makes the content up, as in ``/sys``, and where that is not known.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from stat import S_ISREG
+from time import monotonic
+from typing import final
+
+from withal.files.system.residency import is_local, is_served
+
+WHOLE = 64 * 1024
+"""A file of up to so many bytes is read as a whole."""
+
+FIRST = 16 * 1024
+"""How much is read of a longer one."""
+
+_TICK = 20_000_000  # nanoseconds: two ticks of the slowest clock that Linux has
+_TICK_ELSEWHERE = 4_000_000_000  # of FAT, or of a server
+_KEPT = 1.0  # seconds for which a server is not asked again for the times of a file
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Early:
+    """The first bytes of a file.
+
+    Attributes:
+        data: the bytes.
+        status: of the file before they were read.
+        read_at: when that was, by the loop's kind of clock.
+        is_local: the file is on a file system that does not ask a server.
+    """
+
+    data: bytes
+    status: os.stat_result
+    read_at: float
+    is_local: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is all of the file."""
+        return len(self.data) == self.status.st_size
+
+    def is_current(self, fd: int) -> bool:
+        """Return whether the file is unchanged. Does not wait for a server."""
+        if not self.is_local and monotonic() - self.read_at > _KEPT:
+            return False
+        before, now = self.status, os.fstat(fd)
+        return (
+            before.st_size == now.st_size
+            and before.st_mtime_ns == now.st_mtime_ns
+            and before.st_ctime_ns == now.st_ctime_ns
+        )
+
+
+def read_early(fd: int, status: os.stat_result, looked_at: int) -> Early | None:
+    """Read the first bytes of a file that has just been opened. Blocks.
+
+    Args:
+        fd: the descriptor.
+        status: of the file.
+        looked_at: a time before the status was asked for, in nanoseconds since the epoch.
+    """
+    size = status.st_size
+    if not size or not S_ISREG(status.st_mode):
+        return None
+    local = is_local(fd, status.st_dev)
+    if not local and not is_served(fd, status.st_dev):
+        return None
+    changed_at = max(status.st_mtime_ns, status.st_ctime_ns)
+    if changed_at + (_TICK if local else _TICK_ELSEWHERE) > looked_at:
+        return None
+    read_at = monotonic()
+    try:
+        data = os.pread(fd, size if size <= WHOLE else FIRST, 0)
+    except OSError:
+        return None  # the next read raises it
+    return Early(data, status, read_at, local)

@@ -1,0 +1,471 @@
+"""Opening a file: without a thread where no disk is needed, and never for ever in one.
+
+Opening a FIFO waits for its other end, in a thread that nobody could have back. So whatever is
+opened by name is opened not to block. That makes no difference to a regular file. A FIFO opens for
+reading at once, and its first read waits for a writer; for writing it is tried again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import os
+from collections.abc import Callable, Generator
+from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
+from time import time_ns
+from types import TracebackType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    cast,
+    final,
+    overload,
+)
+
+from withal._core.errors import AlreadyEnteredError
+from withal._core.events import current_observers
+from withal._core.managers import Telling
+from withal.files.loop_budget import OPENING, Turns, turns_here
+from withal.files.streams.binary import BinaryFile
+from withal.files.streams.channel import Channel, Positional, Sequential
+from withal.files.streams.first_chunk import Early, read_early
+from withal.files.streams.mode import Mode, check_options, parse, text_encoding
+from withal.files.streams.text import TextFile
+from withal.files.system.descriptor import Descriptor
+from withal.files.system.page_cache import inline_way, note_folder, open_cached
+from withal.files.system.residency import Way
+from withal.files.threads.calls import obtain
+
+if TYPE_CHECKING:
+    from _typeshed import OpenBinaryMode, OpenTextMode
+
+    from withal.files.streams.events import Entry
+
+FileName: TypeAlias = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
+Opener: TypeAlias = Callable[[Any, int], int]  # of what was given: a name or a descriptor
+
+F_co = TypeVar("F_co", covariant=True)
+
+_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
+
+_FIRST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.05  # seconds between two looks whether a FIFO is read
+
+
+@overload
+def open(  # noqa: A001 - the name of the builtin, which it stands for
+    file: FileName,
+    mode: OpenTextMode = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Opening[TextFile]: ...
+@overload
+def open(  # noqa: A001
+    file: FileName,
+    mode: OpenBinaryMode,
+    buffering: int = -1,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Opening[BinaryFile]: ...
+@overload
+def open(  # noqa: A001
+    file: FileName,
+    mode: str,
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Opening[Any]: ...  # which of the two is known when it runs
+def open(  # noqa: A001
+    file: FileName,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Opening[Any]:
+    """Open a file, as the builtin `open` does, without blocking the event loop.
+
+    ``async with files.open(path) as file: ...`` closes it; ``file = await files.open(path)`` leaves
+    that to ``await file.close()``. The file is a `TextFile`, or in a binary mode a `BinaryFile`.
+    The arguments are those of the builtin; `opener` is called in a thread.
+
+    What this returns can be entered once at a time. A file that is dropped without `close` writes
+    what it holds and closes itself, when it is collected or when the interpreter ends, with a
+    `ResourceWarning`; if that fails, `sys.unraisablehook` has the error. What it holds is written
+    when the event loop ends, too.
+
+    A cancelled opening leaves nothing open. With observers in place the file is in their ledger as
+    a resource of kind ``"file"``; it is safe to be entered ``inline`` in a scope.
+
+    A FIFO opens for reading at once, and the first read waits until there is a writer.
+
+    Raises:
+        AlreadyEnteredError: what this returned was entered before, and has not been left.
+        OSError: it cannot be opened; the same as the builtin raises. Now or when it is awaited:
+        TypeError, ValueError, LookupError: an argument is of no use, as for the builtin.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> from withal import files
+        >>> async def main(folder: str) -> None:
+        ...     async with files.open(f"{folder}/greeting.txt", "w") as file:
+        ...         await file.write("hello\\nworld\\n")
+        ...     async with files.open(f"{folder}/greeting.txt") as file:
+        ...         async for line in file:
+        ...             print(line.strip())
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(folder))
+        hello
+        world
+    """
+    if type(file) is not str:
+        file = _checked(file)
+    elif "\0" in file:
+        raise ValueError("embedded null byte")
+    parsed = parse(mode)
+    options = (encoding, errors, newline)
+    if type(buffering) is not int or buffering >= 0 or options != _NO_OPTIONS:
+        check_options(parsed, buffering, encoding, errors, newline)
+    if not closefd and not isinstance(file, int):
+        raise ValueError("Cannot use closefd=False with file name")
+    text = None
+    if parsed.is_text:
+        text = _Text(text_encoding(encoding), errors or "strict", newline)
+    return Opening(_Source(file, parsed, closefd, opener, buffering, text))
+
+
+_NO_OPTIONS = (None, None, None)
+
+
+def _checked(file: FileName) -> FileName:
+    """Return a name as a string or bytes, or a descriptor."""
+    if isinstance(file, int):
+        if file < 0:
+            raise ValueError("negative file descriptor")
+        return file
+    name = os.fspath(file)
+    if "\0" in name if isinstance(name, str) else b"\0" in name:
+        raise ValueError("embedded null byte")
+    return name
+
+
+@final
+class _Text(NamedTuple):
+    """How a text file is made of a binary one."""
+
+    encoding: str
+    errors: str
+    newline: str | None
+
+
+@final
+class _Source(NamedTuple):
+    """What is to be opened, and how. A tuple, since it is quickly made."""
+
+    file: FileName
+    mode: Mode
+    closefd: bool
+    opener: Opener | None
+    buffering: int
+    text: _Text | None
+
+    def made(self, found: Found, entry: Entry | None) -> TextFile | BinaryFile:
+        """Return the file of a descriptor."""
+        text, buffering = self.text, self.buffering
+        size = -1 if buffering == 1 else buffering
+        binary = binary_file(found, self.file, self.mode, self.closefd, size, entry)
+        if text is None:
+            return binary
+        is_terminal = not found.is_positional and os.isatty(found.number)
+        return TextFile(
+            binary,
+            self.mode.text,
+            encoding=text.encoding,
+            errors=text.errors,
+            newline=text.newline,
+            line_buffering=buffering == 1 or (buffering < 0 and is_terminal),
+        )
+
+
+@final
+class Found(NamedTuple):
+    """A descriptor, and what is known of it. A tuple, since it is quickly made.
+
+    Attributes:
+        number: the descriptor.
+        status: of what it refers to.
+        position: where it is.
+        is_nonblocking: its calls never wait.
+        is_ours: it was opened for the file, and nobody else has it.
+        early: what was read of it already.
+        way: how it is read, if that is known.
+        has_own_position: nobody else uses the descriptor's position, as an `opener` might.
+    """
+
+    number: int
+    status: os.stat_result
+    position: int
+    is_nonblocking: bool
+    is_ours: bool
+    early: Early | None = None
+    way: Way | None = None
+    has_own_position: bool = False
+
+    @property
+    def is_positional(self) -> bool:
+        """Whether it has positions, as a regular file and a disk have."""
+        return S_ISREG(self.status.st_mode) or S_ISBLK(self.status.st_mode)
+
+
+@final
+class Opening(Telling, Generic[F_co]):
+    """A file about to be opened, by ``await`` or ``async with``; made by `open`."""
+
+    __slots__ = ("_file", "_is_entered", "_is_held", "_source")
+
+    def __init__(self, source: _Source) -> None:
+        self._source = source
+        self._is_held = False
+        self._is_entered = False
+        self._file: Any = None  # F_co; a covariant type may not be stored
+
+    def __repr__(self) -> str:
+        return f"<withal.files.Opening {self._source.file!r} mode={self._source.mode.text!r}>"
+
+    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+        """Leave telling to the scope that enters it."""
+        self._is_held = True
+        return name or str(self._source.file), "file"
+
+    def __await__(self) -> Generator[Any, Any, F_co]:
+        turns = turns_here()
+        if turns.left < 0:
+            yield from turns.settle().__await__()
+        file = self._open_now(turns)
+        if file is None:
+            file = yield from self._open().__await__()
+        return file  # type: ignore[no-any-return]  # F_co
+
+    async def __aenter__(self) -> F_co:
+        if self._is_entered:
+            raise AlreadyEnteredError(str(self._source.file))
+        self._is_entered = True  # before anything is awaited: two tasks may enter it
+        try:
+            turns = turns_here()
+            if turns.left < 0:
+                await turns.settle()
+            file = self._open_now(turns)
+            if file is None:
+                file = await self._open()
+        except BaseException:
+            self._is_entered = False
+            raise
+        self._file = file
+        return file  # type: ignore[no-any-return]  # F_co
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        file, self._file = self._file, None
+        self._is_entered = False
+        await file.close()
+
+    def _open_now(self, turns: Turns) -> Any:  # F_co, or None
+        """Open it without waiting; None if that cannot be done, or if there are observers."""
+        if not self._is_held and current_observers():
+            return None
+        turns.left -= OPENING
+        found = _find_now(self._source)
+        return None if found is None else self._source.made(found, None)
+
+    async def _open(self) -> Any:  # F_co
+        """Open it in a thread, or before observers."""
+        entry = None if self._is_held else _entry_of(self._source.file)
+        try:
+            found = None if entry is None else _find_now(self._source)
+            if found is None:
+                found = await _find(self._source)
+            turns_here().left -= OPENING
+            file = self._source.made(found, entry)
+        except BaseException as error:
+            if entry is not None:
+                entry.failed(error)
+            raise
+        if entry is not None:
+            entry.opened()
+        return file
+
+
+def _entry_of(file: FileName) -> Entry | None:
+    """Tell that a file opens, if there are observers."""
+    if not current_observers():
+        return None
+    from withal.files.streams.events import Entry
+
+    return Entry(str(file), current_observers())
+
+
+def binary_file(
+    found: Found,
+    name: object,
+    mode: Mode,
+    closefd: bool,
+    buffering: int = -1,
+    entry: Entry | None = None,
+) -> BinaryFile:
+    """Return a file of a descriptor."""
+    number, status, position, is_nonblocking, is_ours, early, way, has_own_position = found
+    descriptor = Descriptor(number, name, closefd)
+    channel: Channel
+    if way is not None or found.is_positional:
+        channel = Positional(descriptor, status, way, has_own_position)
+    else:
+        channel = Sequential(descriptor, is_nonblocking=is_nonblocking)
+    file = BinaryFile(channel, name, mode, position, buffering, not is_ours, entry)
+    if early is not None and buffering < 0:
+        file.expect(early)
+    return file
+
+
+def _find_now(source: _Source) -> Found | None:
+    """Open a file that is in memory; None if that cannot be done without waiting."""
+    path, mode = source.file, source.mode
+    if mode.kind != "r" or mode.updates or source.opener is not None:
+        return None
+    if not isinstance(path, str):
+        return None
+    number = open_cached(path)
+    if number is None:
+        return None
+    try:
+        status = os.fstat(number)
+    except BaseException:
+        os.close(number)
+        raise
+    if not S_ISREG(status.st_mode):
+        return _looked_at(number, source)
+    way = inline_way(number, status.st_dev)
+    if way == "thread":
+        note_folder(path)
+    return Found(number, status, 0, False, True, None, way, True)
+
+
+async def _find(source: _Source) -> Found:
+    """Open it in a thread; wait for a FIFO to be read, without one."""
+    pause = _FIRST_PAUSE
+    while True:
+        found = await obtain(_find_blocking, source, give_back=_give_back, is_brief=True)
+        if found is not None:
+            return found
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _find_blocking(source: _Source) -> Found | None:
+    """Open it, or return None if it is a FIFO that nobody reads."""
+    file, flags = source.file, source.mode.flags
+    if isinstance(file, int) and source.opener is None:
+        return _looked_at(file, source)
+    if source.opener is not None:
+        return _looked_at(_by_opener(source.opener, file, flags), source)
+    assert not isinstance(file, int)
+    before = time_ns()
+    try:
+        found = _looked_at(os.open(file, flags | _NONBLOCK, 0o666), source)
+    except OSError as error:
+        if error.errno == errno.ENXIO and S_ISFIFO(os.stat(file).st_mode):
+            return None
+        raise
+    if source.mode.kind != "r" or source.mode.updates or source.buffering >= 0:
+        return found
+    return found._replace(early=read_early(found.number, found.status, before))
+
+
+def _by_opener(opener: Opener, file: FileName, flags: int) -> int:
+    number = cast("object", opener(file, flags))  # the user may be mistaken
+    if not isinstance(number, int):
+        raise TypeError("expected integer from opener")
+    if number < 0:
+        raise ValueError(f"opener returned {number}")
+    os.set_inheritable(number, False)
+    return number
+
+
+def _looked_at(number: int, source: _Source) -> Found:
+    """Return what is to be known of a descriptor; close it if it cannot be used."""
+    file = source.file
+    is_ours = source.opener is not None or not isinstance(file, int)
+    try:
+        is_new = is_ours and source.opener is None
+        appends = source.mode.kind == "a"
+        found = look_at(number, is_ours=is_ours, appends=appends, is_new=is_new)
+    except BaseException:
+        if is_ours:
+            os.close(number)
+        raise
+    if S_ISDIR(found.status.st_mode):
+        _give_back(found)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
+    if source.mode.updates and source.buffering and not _is_seekable(found):
+        _give_back(found)
+        raise io.UnsupportedOperation("File or stream is not seekable.")
+    return found
+
+
+def look_at(number: int, *, is_ours: bool, appends: bool = False, is_new: bool = False) -> Found:
+    """Return what is to be known of a descriptor.
+
+    Args:
+        number: the descriptor.
+        is_ours: nobody else has it.
+        appends: its position is to be the end.
+        is_new: it was opened just now, so it is at the start of the file.
+    """
+    status = os.fstat(number)
+    kind = status.st_mode
+    if S_ISREG(kind) or S_ISBLK(kind):
+        position = 0
+        if appends or not is_new:
+            position = os.lseek(number, 0, os.SEEK_END if appends else os.SEEK_CUR)
+        way = inline_way(number, status.st_dev)
+        return Found(number, status, position, False, is_ours, None, way)
+    # A device may have no notion of not blocking; a terminal has.
+    if is_ours and S_ISCHR(kind) and not os.isatty(number):
+        os.set_blocking(number, True)
+    is_nonblocking = hasattr(os, "get_blocking") and not os.get_blocking(number)
+    return Found(number, status, 0, is_nonblocking=is_nonblocking, is_ours=is_ours)
+
+
+def _is_seekable(found: Found) -> bool:
+    if found.is_positional:
+        return True
+    try:
+        os.lseek(found.number, 0, os.SEEK_CUR)
+    except OSError:
+        return False
+    return True
+
+
+def _give_back(found: Found | None) -> None:
+    if found is not None and found.is_ours:
+        os.close(found.number)

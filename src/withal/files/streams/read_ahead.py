@@ -1,0 +1,121 @@
+"""Reads of one file in threads: longer for whoever goes on reading, and one ahead of the reader.
+
+A call in a thread costs as much as copying some 64 KiB. So a read that goes on where the last one
+has ended takes four times as much as that, up to `FAR`; and while that is used, as much is read
+again. All readers together hold a limited amount in this way: one that finds nothing left of it
+reads what it is asked for.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from threading import Lock
+from typing import final
+
+from withal.files.streams.channel import Positional
+from withal.files.threads.calls import landed
+
+FAR = 512 * 1024
+"""How much is read at once at most."""
+
+GROWTH = 4
+"""How many times as much the next read takes."""
+
+SHARED = 64 * 1024 * 1024
+"""How many bytes all readers of the process hold together at most."""
+
+_EACH = 2 * FAR  # what is used, and what is read meanwhile
+
+
+@final
+class _Allowance:
+    """What is left of `SHARED`."""
+
+    def __init__(self) -> None:
+        self._left = SHARED
+        self._lock = Lock()  # of loops in several threads
+
+    def take(self) -> bool:
+        """Take what one reader needs. Returns whether there was enough."""
+        with self._lock:
+            if self._left < _EACH:
+                return False
+            self._left -= _EACH
+            return True
+
+    def give_back(self) -> None:
+        """Have another reader take it."""
+        with self._lock:
+            self._left += _EACH
+
+
+_allowance = _Allowance()
+
+
+@final
+class Stride:
+    """How far one reader of a file gets with each read. One read at a time.
+
+    Args:
+        channel: the file.
+    """
+
+    __slots__ = ("_at", "_channel", "_flight", "_has_allowance", "_size")
+
+    def __init__(self, channel: Positional) -> None:
+        self._channel = channel
+        self._size = 0  # of the next read, if it goes on
+        self._at = -1  # where that begins
+        self._flight: Future[bytes] | None = None  # of the next read, if it has begun
+        self._has_allowance = False
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the next read has begun."""
+        return self._flight is not None
+
+    async def read(self, size: int, offset: int) -> bytes:
+        """Read at least `size` bytes; fewer are the end of the file.
+
+        A cancellation ends the wait; what the thread reads may be used by the next read.
+        """
+        if offset != self._at:
+            self.forget()
+        elif self._flight is not None:
+            data = await self._landed(self._flight)
+            if data:  # else the file may have grown since
+                return self._go_on(data, FAR, offset)
+        wanted = max(size, self._size)
+        return self._go_on(await self._channel.read(wanted, offset), wanted, offset)
+
+    async def _landed(self, flight: Future[bytes]) -> bytes:
+        try:
+            return await landed(flight)
+        finally:
+            if flight.done():
+                self._flight = None
+
+    def _go_on(self, data: bytes, wanted: int, offset: int) -> bytes:
+        """Set the next read up, and begin it if it is a long one."""
+        self._at = offset + len(data)
+        if len(data) < wanted:
+            self._size = 0  # it has ended
+            return data
+        if not self._has_allowance:
+            self._has_allowance = _allowance.take()
+        if self._has_allowance:
+            self._size = min(GROWTH * wanted, FAR)
+            if wanted >= FAR:
+                self._flight = self._channel.start(FAR, self._at)
+        return data
+
+    def forget(self) -> None:
+        """Begin again: the next read is somewhere else, or there is none."""
+        self._size, self._at = 0, -1
+        self._flight = None  # its thread goes on
+        if self._has_allowance:
+            self._has_allowance = False
+            _allowance.give_back()
+
+    def __del__(self) -> None:
+        self.forget()

@@ -1,0 +1,547 @@
+"""Text files: characters and lines on top of a binary file."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from operator import length_hint
+from types import EllipsisType
+from typing import Any, TypeVar, final
+
+from withal.files.loop_budget import AT_HAND, turns_here
+from withal.files.streams.base import File
+from withal.files.streams.binary import BinaryFile, size_of
+from withal.files.streams.decoder import Decoding, unpack
+from withal.files.streams.read_buffer import LEAST, Buffer
+from withal.files.streams.reader import LONG, lines_of
+from withal.files.streams.statistics import Statistics
+from withal.files.streams.writer import PART
+from withal.files.threads.calls import call
+
+T = TypeVar("T")
+
+_ANY_NEWLINE = re.compile("\r\n|\r|\n")
+
+# As the standard library, it decodes so many bytes at once, however small the buffer below.
+_CHUNK = 8 * 1024
+
+# A text is cut into lines by the standard library: `str.splitlines` splits at more than newlines.
+_AS_BYTES = ("utf-8", "surrogatepass")
+
+
+@final
+class TextFile(File[str]):
+    """A file opened in a text mode; made by `withal.files.open`.
+
+    Its methods are those of the standard library's `io.TextIOWrapper`, with their arguments,
+    results and errors; those that may wait are to be awaited. Several tasks may use one file: each
+    operation is done as a whole, in turn.
+
+    A cancelled read has read nothing, and a cancelled write has queued nothing, as it is for
+    `BinaryFile`. Bytes that cannot be decoded are an error of the operation that comes upon them
+    with what it reads ahead, and of each one after that, until a `seek`.
+
+    Attributes:
+        buffer: the binary file below.
+        mode: what was given to `open`.
+        encoding: the encoding.
+        errors: what to do about what cannot be decoded or encoded.
+        line_buffering: what is written is flushed at each line's end.
+        write_through: what `reconfigure` was given; false at first. It makes no difference, since
+            text is never held back from the binary file.
+    """
+
+    def __init__(
+        self,
+        buffer: BinaryFile,
+        mode: str,
+        *,
+        encoding: str,
+        errors: str,
+        newline: str | None,
+        line_buffering: bool,
+    ) -> None:
+        self.buffer = buffer
+        self.mode = mode
+        self.write_through = False
+        self._turns = turns_here()
+        self._lock = buffer._lock
+        self._unread: Buffer[str] = Buffer("")
+        self._is_detached = False
+        self._set_codec(encoding, errors, newline)
+        self._set_line_buffering(line_buffering)
+        if buffer._writable and buffer._channel.is_positional and buffer._position():
+            self._go_on_encoding(buffer._position())
+
+    def _set_codec(self, encoding: str, errors: str, newline: str | None) -> None:
+        self.encoding = encoding
+        self.errors = errors
+        self._newline = newline
+        self._decoding = Decoding(encoding, errors, newline)
+        self._encoder = codecs.getincrementalencoder(encoding)(errors)
+        self._line_end = os.linesep if newline is None else newline or "\n"
+        # An encoding without states can be left to str.encode, which is faster.
+        self._is_stateless = codecs.lookup(encoding).name in ("utf-8", "ascii", "iso8859-1")
+
+    def _set_line_buffering(self, line_buffering: bool) -> None:
+        self.line_buffering = line_buffering
+        self._writes_at_once = self._is_stateless and not line_buffering
+
+    # What it is
+
+    @property
+    def name(self) -> object:
+        """What was given to `open`."""
+        return self._binary.name
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._binary.closed
+
+    @property
+    def newlines(self) -> str | tuple[str, ...] | None:
+        """The line endings met so far, where any will do: one, several, or None yet."""
+        return self._decoding.newlines
+
+    @property
+    def _binary(self) -> BinaryFile:
+        if self._is_detached:
+            raise ValueError("underlying buffer has been detached")
+        return self.buffer
+
+    def __repr__(self) -> str:
+        return (
+            f"<withal.files.TextFile name={self.buffer.name!r} mode={self.mode!r} "
+            f"encoding={self.encoding!r}>"
+        )
+
+    def fileno(self) -> int:
+        """Return the descriptor; see `BinaryFile.fileno`."""
+        return self._binary.fileno()
+
+    async def readable(self) -> bool:
+        """Return whether it can be read."""
+        return self._binary.readable()
+
+    async def writable(self) -> bool:
+        """Return whether it can be written."""
+        return await self._binary.writable()
+
+    async def seekable(self) -> bool:
+        """Return whether it has positions."""
+        return await self._binary.seekable()
+
+    async def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        return await self._binary.isatty()
+
+    def statistics(self) -> Statistics:
+        """Return what its operations have cost so far."""
+        return self._binary.statistics()
+
+    # Reading
+
+    async def read(self, size: int | None = -1, /) -> str:
+        """Read `size` characters, or to the end of the file; fewer only at its end."""
+        turns, unread = self._turns, self._unread
+        turns.left -= AT_HAND
+        if turns.left < 0:
+            await turns.settle()
+        if type(size) is int and size > 0 and not self._lock.locked():
+            if unread.lines is not None:
+                unread.forget_lines()
+            end = unread.at + size
+            if end <= len(unread.data):
+                part = unread.data[unread.at : end]
+                unread.at = end
+                return part
+        size = size_of(size)
+        self._check_readable()
+        async with self._lock:
+            await self._binary._begin_reading()
+            if size < 0:
+                return await self._read_all(str)
+            while len(unread) < size and await self._fetch():
+                pass
+            return unread.take(size)
+
+    async def readline(self, size: int | None = -1, /) -> str:
+        """Read to the end of the line, or `size` characters of it."""
+        turns, unread = self._turns, self._unread
+        turns.left -= AT_HAND
+        if turns.left < 0:
+            await turns.settle()
+        size = -1 if size is None else size
+        if size < 0 and not self._lock.locked():
+            line = None if unread.lines is None else next(unread.lines, None)
+            if line is not None:
+                return line
+            if unread.at_once < LEAST:
+                unread.forget_lines()
+                end = self._line_end_after(unread.data, unread.at)
+                if end:
+                    return unread.take_line(end)
+            lines = await self._next_lines()
+            return "" if lines is None else next(lines)
+        self._check_readable()
+        async with self._lock:
+            await self._binary._begin_reading()
+            return unread.take(await self._find_line(size))
+
+    async def readlines(self, hint: int | None = -1, /) -> list[str]:
+        """Read all lines, or as many as it takes to have `hint` characters."""
+        self._check_readable()
+        async with self._lock:
+            await self._binary._begin_reading()
+            if hint is None or hint <= 0:
+                return await self._read_all(self._split)
+            return self._split(self._unread.take(await self._find_line(-1, beyond=hint)))
+
+    async def _fetch(self) -> bool:
+        """Read ahead and decode. Returns whether there was anything."""
+        binary, unread = self._binary, self._unread
+        while True:
+            if not len(binary._unread):
+                await binary._fetch(_CHUNK)
+            data = binary._unread.data[binary._unread.at :]
+            text = self._decoding.feed(data, binary._end, unread=len(unread), at_end=not data)
+            binary._unread.set(b"")
+            unread.add(text)
+            if text or not data:
+                return bool(text)
+
+    async def _read_all(self, made: Callable[[str], T]) -> T:
+        """Return what is made of the rest of the file; in a thread, if that is long."""
+        binary, unread = self._binary, self._unread
+        rest = await binary._read_rest()
+        decoding = self._decoding.apart()
+
+        def make() -> T:
+            return made(unread.data[unread.at :] + decoding.decode_to_end(rest))
+
+        unread.forget_lines()
+        try:
+            result = make() if len(rest) <= LONG else await call(make)
+        except BaseException:  # it cannot be decoded, or nobody waits any more
+            if not binary.closed:
+                binary._unread.set(rest)
+            raise
+        self._decoding = decoding
+        unread.set("")
+        return result
+
+    def _line_end_after(self, text: str, at: int) -> int:
+        """Return where the line ends that begins at `at`; 0 if it does not end in this text."""
+        newline = self._newline
+        if newline:
+            found = text.find(newline, at)
+            return found + len(newline) if found >= 0 else 0
+        if newline is None:
+            return text.find("\n", at) + 1
+        match = _ANY_NEWLINE.search(text, at)
+        return match.end() if match else 0
+
+    async def _find_line(self, limit: int, beyond: int = 0) -> int:
+        """Have a whole line at hand, or as much of it as there is, and return how long it is.
+
+        Lines that end before so many characters are taken as one with the next.
+        """
+        unread = self._unread
+        unread.forget_lines()
+        # No need to look again at what has no end of a line, but for the last character: a newline
+        # of two may begin there.
+        looked = max(beyond + 1 - len(self._newline or "."), 0)
+        while True:
+            at = unread.at
+            end = self._line_end_after(unread.data, at + looked)
+            if end:
+                size = end - at
+                return size if limit < 0 else min(size, limit)
+            size = len(unread.data) - at
+            if 0 <= limit <= size:
+                return limit
+            looked = max(looked, size - 1)
+            if not await self._fetch():
+                self._decoding.forget()  # at the end the position is the file's own
+                return len(unread)
+
+    async def _next_lines(self) -> Iterator[str] | None:
+        """Return lines that are at hand, after reading some ahead if none are; None at the end."""
+        unread = self._unread
+        if unread.lines is not None and length_hint(unread.lines):
+            return unread.lines
+        self._check_readable()
+        if self._turns.left < 0:
+            await self._turns.settle()
+        async with self._lock:
+            await self._binary._begin_reading()
+            size = await self._find_line(-1)
+            if not size:
+                return None
+            end = unread.at + max(unread.at_once, size)
+            if unread.data.endswith("\r", end - 1, end):
+                end += 1  # lest "\r\n" be cut in two
+            text = unread.data[unread.at : end]
+            lines = self._split(text)
+            taken = len(text)
+            if len(lines) > 1 and not self._ends_line(lines[-1]):
+                taken -= len(lines.pop())
+            self._turns.left -= AT_HAND * len(lines)
+            return unread.iterate(lines, unread.at + taken)
+
+    def _split(self, text: str) -> list[str]:
+        newline = self._newline
+        data = io.BytesIO(text.encode(*_AS_BYTES))
+        # What any newline was translated to is one already.
+        file = io.TextIOWrapper(data, *_AS_BYTES, newline="\n" if newline is None else newline)
+        return lines_of(file) if len(text) > LONG else file.readlines()
+
+    def _ends_line(self, line: str) -> bool:
+        return self._line_end_after(line, 0) == len(line)
+
+    # Writing
+
+    async def write(self, text: str, /) -> int:
+        """Queue characters to be written, and return how many they are.
+
+        Waits only where much is queued that the disk has not taken yet. If it is cancelled then,
+        nothing is queued. With line buffering it also waits until a line is written; what that is
+        cancelled for stays queued.
+
+        Raises:
+            UnicodeEncodeError: nothing is queued.
+            OSError: what was queued earlier could not be written; of `text`, nothing is queued.
+        """
+        binary = self.buffer
+        writer = binary._writer
+        if writer.room > 0 and self._writes_at_once:
+            data = self._encode(text)
+            room = writer.room - len(data) - PART
+            if room >= 0:
+                writer.room = room
+                writer.parts.append(data)
+                return len(text)
+        self._check_text(text)
+        self._check_writable()
+        state = self._encoder.getstate()
+        self._encode(text)  # it is an error now, if it is one at all
+        self._encoder.setstate(state)
+        await binary._wait_to_write()
+        # Nothing is waited for from here on: the encoder's state is that of what is queued.
+        if len(self._unread) or self._decoding.has_decoded:
+            self._stop_reading()
+        writer.put(self._encode(text))
+        if self.line_buffering and ("\n" in text or "\r" in text):
+            await binary.flush()
+        return len(text)
+
+    async def writelines(self, lines: Iterable[str], /) -> None:
+        """Write each of these; no newlines are added.
+
+        A cancelled call has queued some of them, each whole.
+        """
+        self._check_open()
+        for line in lines:
+            await self.write(line)
+
+    async def flush(self) -> None:
+        """Wait until all that was queued is written, as `BinaryFile.flush` does."""
+        await self._binary.flush()
+
+    async def sync(self) -> None:
+        """Flush, and wait until the disk has the file, as `BinaryFile.sync` does."""
+        await self._binary.sync()
+
+    async def truncate(self, position: int | None = None, /) -> int:
+        """Make the file so long, in bytes; by default, up to where reading ahead has come."""
+        await self.flush()
+        return await self._binary.truncate(position)
+
+    async def reconfigure(
+        self,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | EllipsisType | None = ...,
+        line_buffering: bool | None = None,
+        write_through: bool | None = None,
+    ) -> None:
+        """Flush, and go on with other settings; those that are left out stay as they are.
+
+        If `encoding` is given and `errors` is not, errors are handled strictly. A cancelled call
+        has changed nothing.
+
+        Raises:
+            io.UnsupportedOperation: `encoding`, `errors` or `newline` would change while text that
+                was read ahead is unread. Seek first, or read to the end.
+            LookupError: there is no such encoding.
+            ValueError: `newline` is not valid, or the file is closed.
+            OSError: what was queued could not be written.
+
+        Example:
+            >>> import asyncio, tempfile
+            >>> from withal import files
+            >>> async def main(path: str) -> None:
+            ...     async with files.open(path, "w", encoding="ascii") as file:
+            ...         await file.reconfigure(encoding="latin-1", newline="\\r\\n")
+            ...         await file.write("\u00e9\\n")
+            ...     print(await files.read_bytes(path))
+            >>> with tempfile.NamedTemporaryFile() as file:
+            ...     asyncio.run(main(file.name))
+            b'\\xe9\\r\\n'
+        """
+        self._check_open()
+        options: dict[str, Any] = {"encoding": encoding, "errors": errors}
+        if newline is not ...:  # the standard library's takes no Ellipsis
+            options["newline"] = newline
+        changes_codec = encoding is not None or errors is not None or newline is not ...
+        if changes_codec:
+            self._check_nothing_ahead()
+        buffering = {"line_buffering": line_buffering, "write_through": write_through}
+        # The standard library's own checks the arguments, and says what they come to.
+        model = self._model(**options, **buffering)
+        await self._binary.flush()
+        if changes_codec:
+            self._check_nothing_ahead()  # another task may have read meanwhile
+            kept = self._newline if newline is ... else newline
+            self._set_codec(model.encoding, model.errors or "strict", kept)
+            if self._binary._writable and self._binary._channel.is_positional:
+                self._go_on_encoding(self._binary._position())
+        self._set_line_buffering(model.line_buffering)
+        self.write_through = model.write_through
+
+    def _model(self, **options: Any) -> io.TextIOWrapper:  # options of several types
+        """Return a file of the standard library that has these settings."""
+        model = io.TextIOWrapper(
+            io.BytesIO(),
+            self.encoding,
+            self.errors,
+            self._newline,
+            self.line_buffering,
+            self.write_through,
+        )
+        model.reconfigure(**options)
+        return model
+
+    def _check_nothing_ahead(self) -> None:
+        if len(self._unread) or self._decoding.has_decoded:
+            raise io.UnsupportedOperation(
+                "It is not possible to set the encoding or newline of stream after the first read"
+            )
+
+    @staticmethod
+    def _check_text(text: object) -> None:
+        if not isinstance(text, str):
+            name = "None" if text is None else type(text).__name__
+            raise TypeError(f"write() argument must be str, not {name}")
+
+    def _encode(self, text: str) -> bytes:
+        self._check_text(text)
+        if self._line_end != "\n" and "\n" in text:
+            text = text.replace("\n", self._line_end)
+        if self._is_stateless:
+            return text.encode(self.encoding, self.errors)
+        return self._encoder.encode(text)
+
+    def _stop_reading(self) -> None:
+        """Drop what was read ahead: writing goes on where the binary file is."""
+        self._unread.set("")
+        self._decoding.reset()
+
+    # Positions
+
+    async def seek(self, position: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a position that `tell` has returned, or to the start, here or the end."""
+        self._check_open()
+        if not await self.seekable():
+            raise io.UnsupportedOperation("underlying stream is not seekable")
+        if whence == os.SEEK_CUR:
+            if position:
+                raise io.UnsupportedOperation("can't do nonzero cur-relative seeks")
+            position = await self.tell()
+        elif whence == os.SEEK_END:
+            if position:
+                raise io.UnsupportedOperation("can't do nonzero end-relative seeks")
+            return await self._seek_end()
+        elif whence != os.SEEK_SET:
+            raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
+        if position < 0:
+            raise ValueError(f"negative seek position {position}")
+        await self._restore(position)
+        self._go_on_encoding(position)
+        return position
+
+    async def tell(self) -> int:
+        """Return the position, an opaque number for `seek`; for most encodings, in bytes."""
+        self._check_open()
+        binary = self._binary
+        if not await self.seekable():
+            raise io.UnsupportedOperation("underlying stream is not seekable")
+        if binary._is_writing:
+            async with self._lock:
+                await binary._flush()
+            return binary._position()
+        position = self._decoding.position(len(self._unread))
+        return binary._position() if position is None else position
+
+    async def _seek_end(self) -> int:
+        end = await self._binary.seek(0, os.SEEK_END)
+        self._unread.set("")
+        self._decoding.reset()
+        self._go_on_encoding(end)
+        return end
+
+    async def _restore(self, position: int) -> None:
+        place = unpack(position)
+        binary = self._binary
+        await binary.seek(place.start)
+        self._unread.set("")
+        self._decoding.restore(place)
+        if place.skip:
+            data = await binary.read(place.feed)
+            text = self._decoding.feed(data, place.start + len(data), unread=0, at_end=place.at_end)
+            if len(text) < place.skip:
+                raise OSError("can't restore logical file position")
+            self._unread.set(text, place.skip)
+
+    def _go_on_encoding(self, position: int) -> None:
+        """Have a byte order mark written at the start of the file only."""
+        if position:
+            self._encoder.setstate(0)
+        else:
+            self._encoder.reset()
+
+    # Closing
+
+    async def close(self) -> None:
+        """Write what is queued, and close the file, as `BinaryFile.close` does."""
+        await self._binary.close()
+
+    def detach(self) -> BinaryFile:
+        """Return the binary file below, and be of no use from then on."""
+        self._check_open()
+        binary = self._binary
+        self._unread.set("")
+        self._is_detached = True
+        self._writes_at_once = False
+        return binary
+
+    # What is refused
+
+    def _check_open(self) -> None:
+        if self._binary.closed:
+            raise ValueError("I/O operation on closed file.")
+
+    def _check_readable(self) -> None:
+        self._check_open()
+        if not self._binary.readable():
+            raise io.UnsupportedOperation("not readable")
+
+    def _check_writable(self) -> None:
+        self._check_open()
+        if not self._binary._writable:
+            raise io.UnsupportedOperation("not writable")

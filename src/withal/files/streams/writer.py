@@ -1,0 +1,495 @@
+"""Writing behind the caller's back: one batch on its way, and one being gathered.
+
+A call of `put` costs an append to a list. When a batch is full it goes to a thread, in one call;
+until that is done the next one is gathered, and when that is full too the caller waits. So what a
+slow disk has yet to take is bounded.
+
+What could not be written stays gathered, as it does in the standard library's buffers, and the
+error is raised by the next call that waits.
+
+A writer that is dropped without `finish` writes what it has and closes the descriptor, there and
+then, as the standard library's files do. A call in a thread refers to its writer until it has
+ended, so that a dropped writer has no call under way; the loop's future refers to it weakly, since
+a loop that is closed never delivers it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import select
+import warnings
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from threading import Event
+from typing import Any, TypeVar, TypeVarTuple, final
+
+from withal.files.streams.channel import Channel, Sequential
+from withal.files.system.complete_io import write_fully
+from withal.files.threads.at_exit import PATIENCE, forget
+from withal.files.threads.calls import hop, landed
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+BATCH = 256 * 1024
+"""How many bytes are gathered before a thread is asked to write them: several times what it could
+write while it is being asked."""
+
+PIPE_BUF: int = getattr(select, "PIPE_BUF", 512)
+"""How many bytes a pipe takes at once when it is ready."""
+
+PART = 192
+"""What each part counts besides its bytes: so `LIMIT` is some 5,000 of the smallest writes, between
+which the loop has no turn."""
+
+_PAUSE = 0.001  # seconds between two looks at a call of a loop that was closed
+
+LIMIT = 1024 * 1024
+"""How many are gathered at most, while others are being written, before the caller has to wait."""
+
+
+@final
+class _Batch:
+    """A call that a thread makes on the descriptor, and what came of it.
+
+    Attributes:
+        parts: what it writes; nothing if it is another call.
+        outcome: as `_write` returns it, once it has ended.
+        ended: set when it has.
+    """
+
+    __slots__ = ("ended", "outcome", "parts")
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self.parts = parts
+        self.outcome: tuple[int, OSError | None, int] = (0, None, -1)
+        self.ended = Event()
+
+
+@final
+class Writer:
+    """What is written to one file.
+
+    Args:
+        channel: where it goes.
+        offset: the position of the first byte.
+        appends: each write goes to the end of the file, wherever that is by then.
+        batch: bytes that are gathered at most before they go on their way.
+        loop: what is gathered is written when this loop ends, too.
+
+    Attributes:
+        parts: what is gathered. Whoever adds to it takes its size off `room`.
+        room: how much may still be added without a call of `put`; too little for any part when
+            there is something to see to first.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_appends",
+        "_batch",
+        "_channel",
+        "_error",
+        "_finished",
+        "_flight",
+        "_gathered_from",
+        "_has_let_go",
+        "_in_thread",
+        "_is_over",
+        "_limit",
+        "_loop",
+        "parts",
+        "room",
+    )
+
+    def __init__(
+        self,
+        channel: Channel,
+        offset: int,
+        *,
+        appends: bool,
+        batch: int,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.parts: list[bytes] = []
+        self.room = batch
+        self._batch = batch
+        self._limit = batch  # what `room` is counted from
+        self._channel = channel
+        self._appends = appends
+        self._gathered_from = offset
+        self._flight: asyncio.Future[Any] | None = None  # only waited for
+        self._in_thread: _Batch | None = None  # what the flight is of
+        self._loop = loop
+        self._has_let_go = False
+        self._error: OSError | None = None
+        self._is_over = False
+        self._finished: asyncio.Future[None] | None = None
+
+    @property
+    def gathered(self) -> int:
+        """How many bytes are gathered, by one that has not ended."""
+        return self._load - PART * len(self.parts)
+
+    @property
+    def _load(self) -> int:
+        """How much is gathered, as `room` counts it."""
+        return self._limit - self.room
+
+    @property
+    def position(self) -> int:
+        """Where in the file the next byte goes."""
+        return self._gathered_from + self.gathered
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was put is written."""
+        return self._flight is None and not self.parts and self._error is None
+
+    def move(self, position: int) -> None:
+        """Go on at another place; all must have been written."""
+        self._gathered_from = position
+
+    def pause(self) -> None:
+        """Have no room from now on, so that whoever writes sees to something else first."""
+        self._limit = self.room = -1
+
+    def resume(self) -> None:
+        """Have room again."""
+        self._limit = self.room = self._batch
+
+    def put(self, data: bytes) -> None:
+        """Add to the end, whether or not there is room, and start a batch that is full."""
+        self.parts.append(data)
+        self.room -= len(data) + PART
+        if self._load >= self._batch:
+            self._start()
+
+    async def wait_room(self) -> None:
+        """Wait until more may be put.
+
+        Raises:
+            OSError: what was put earlier could not be written. It is kept, to be tried again.
+        """
+        while self._load >= LIMIT or self._error is not None or self._is_slow_and_full:
+            await self._advance()
+
+    async def drain(self) -> None:
+        """Wait until all that was put is written.
+
+        Raises:
+            OSError: it could not be. It is kept, to be tried again.
+        """
+        while not self.is_idle:
+            await self._advance()
+
+    async def call_alone(self, function: Callable[[int, *Ts], T], *args: *Ts) -> T:
+        """Make another call on the descriptor; all must have been written.
+
+        If it is cancelled the call goes on, and what is put meanwhile waits for it.
+        """
+        batch = _Batch([])
+        flight = hop(self._call_alone, batch, function, *args)
+        self._channel.counters.hops += 1
+        self._flight, self._in_thread = flight, batch
+        flight.add_done_callback(partial(_land, weakref.ref(self)))
+        return await landed(flight)
+
+    def _call_alone(self, batch: _Batch, function: Callable[[int, *Ts], T], *args: *Ts) -> T:
+        try:
+            return self._channel.descriptor.use(function, *args)
+        finally:
+            batch.ended.set()
+
+    def finish(self) -> asyncio.Future[None]:
+        """Write the rest and close the descriptor, whoever waits for it.
+
+        The future's error is the one that writing or closing has met.
+        """
+        self._finished = asyncio.get_running_loop().create_future()
+        if self._flight is None or self._flight.get_loop().is_closed():
+            self._start_last()
+        return self._finished
+
+    def end(self) -> None:
+        """Take nothing any more."""
+        self.pause()
+        self._is_over = True
+
+    def let_go(self) -> None:
+        """Take nothing any more, and leave the descriptor to another writer."""
+        self.end()
+        self._has_let_go = True
+
+    def __del__(self) -> None:
+        if self._has_let_go or self._channel.descriptor.is_closing:
+            forget(id(self), None)
+        else:
+            self.end_unclosed(0)
+
+    def end_unclosed(self, patience: float) -> None:
+        """Write the rest and close, at once, where nobody has done so; with a `ResourceWarning`.
+
+        Args:
+            patience: seconds to wait for a call that a thread is making.
+
+        Raises:
+            OSError: some of it could not be written; names the file.
+        """
+        descriptor = self._channel.descriptor
+        if self._has_let_go or descriptor.is_closing:
+            forget(id(self), None)
+            return
+        try:
+            if descriptor.is_ours:
+                text = f"unclosed file {descriptor.name!r}: call close(), or open it by async with"
+                warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+        finally:
+            self.end()
+            try:
+                self._write_and_close(patience)
+            except OSError as error:
+                raise self._lost(error) from None
+            finally:
+                self._has_let_go = True
+                forget(id(self), None)
+
+    def _lost(self, error: OSError) -> OSError:
+        text = f"{error.strerror}; unwritten data of a file that was not closed is lost"
+        return OSError(error.errno, text, self._channel.descriptor.name)
+
+    def flush_at_loop_end(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start to write what is gathered, without waiting; the file stays open."""
+        if not self.parts or self._channel.descriptor.is_closing:
+            return
+        if self._flight is None and self._belongs_to(loop):
+            if self.sends_itself:
+                self._write_what_goes()
+            else:
+                self._error = None  # of an earlier try
+                self._depart()
+
+    def _belongs_to(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return self._loop is loop or (self._loop is not None and self._loop.is_closed())
+
+    @property
+    def _is_slow_and_full(self) -> bool:
+        """Whether the caller has to send by himself: a pipe is written to without a thread."""
+        return bool(self.parts) and self._load >= self._batch and self.sends_itself
+
+    @property
+    def sends_itself(self) -> bool:
+        """Whether the caller has to write, as much as goes: a pipe needs no thread for that."""
+        channel = self._channel
+        return isinstance(channel, Sequential) and channel.can_be_waited_for
+
+    async def _advance(self) -> None:
+        """Get some more written, and raise what prevented that."""
+        if self._error is None:
+            await self._reclaim_async()
+            if self.sends_itself:
+                await self._send()
+            else:
+                self._start()
+                if self._flight is not None:
+                    await asyncio.wait((self._flight,))
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _start(self) -> None:
+        """Start to write what is gathered, unless a batch is on its way, or has failed."""
+        if self._flight is None and self.parts and self._error is None and not self.sends_itself:
+            self._depart()
+
+    def _depart(self, most: int | None = None) -> None:
+        """Send what is gathered on its way, or the first bytes of it."""
+        parts, offset = self.parts, self._offset()
+        rest = b""
+        if most is not None:
+            data = b"".join(parts)
+            parts, rest = [data[:most]], data[most:]
+        self._gathered_from += sum(map(len, parts))
+        self._replace_parts(rest)
+        if not self._is_over:
+            self._set_limit(LIMIT if self._batch else -1)
+        self._channel.counters.hops += 1
+        self._in_thread = batch = _Batch(parts)
+        self._flight = hop(self._carry, batch, offset)
+        self._flight.add_done_callback(partial(_land, weakref.ref(self)))
+
+    def _carry(self, batch: _Batch, offset: int | None) -> None:
+        """Write a batch, in a thread."""
+        try:
+            batch.outcome = self._channel.descriptor.use(_write, batch.parts, offset)
+        except OSError as closed:
+            batch.outcome = 0, closed, -1
+        finally:
+            batch.ended.set()
+
+    def _offset(self) -> int | None:
+        return self._gathered_from if self._channel.is_positional and not self._appends else None
+
+    def land(self) -> None:
+        """Take over what came of the call in a thread, which has ended."""
+        self._settle()
+        self._go_on()
+
+    def _settle(self) -> None:
+        batch = self._in_thread
+        if batch is None:
+            return
+        self._flight = self._in_thread = None
+        if not batch.parts:
+            return
+        done, error, end = batch.outcome
+        if not batch.ended.is_set():  # no thread has come to it, nor ever will
+            error = OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
+        self._channel.counters.bytes_written += done
+        if not self._is_over:
+            self._set_limit(self._batch)
+        if error is not None:
+            self._keep(batch.parts, done, error)
+        elif end >= 0 and self._appends:
+            self._gathered_from = end
+
+    async def _reclaim_async(self) -> None:
+        """Take over a call of a loop that was closed, and so never delivers it."""
+        while self._flight is not None and self._flight.get_loop().is_closed():
+            if self._in_thread is None or self._in_thread.ended.is_set():
+                self._settle()
+            else:
+                await asyncio.sleep(_PAUSE)
+
+    def _go_on(self) -> None:
+        """Start what has waited for the last call to land."""
+        if self._finished is not None:
+            self._start_last()
+        elif self._load >= self._batch:
+            self._start()
+
+    def _keep(self, parts: list[bytes], done: int, error: OSError) -> None:
+        """Put what was not written back in front of what has been gathered since.
+
+        An unbuffered file has nowhere to keep it.
+        """
+        rest = b"".join(parts)[done:]
+        self._gathered_from -= len(rest)
+        self._error = error
+        if self._batch:
+            self._replace_parts(rest + b"".join(self.parts))
+
+    async def _send(self) -> None:
+        """Write to what has no positions, as much as it takes, and wait for it without a thread."""
+        channel = self._channel
+        assert isinstance(channel, Sequential)
+        if channel.is_nonblocking:
+            if not self._write_some():
+                await channel.wait_writable()
+            return
+        if await channel.wait_writable() and self._flight is None and self.parts:
+            self._depart(PIPE_BUF)  # which a pipe that is ready takes at once
+        if self._flight is not None:
+            await asyncio.wait((self._flight,))
+
+    def _write_some(self, most: int | None = None) -> bool:
+        """Write what a pipe takes without waiting. Returns whether it took anything."""
+        data = b"".join(self.parts)
+        try:
+            done = os.write(self._channel.descriptor.number, data[:most])
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._error = error
+            done = 0 if self._batch else len(data)
+        else:
+            self._channel.counters.bytes_written += done
+        self._gathered_from += done
+        self._replace_parts(data[done:])
+        return True
+
+    def _set_limit(self, limit: int) -> None:
+        """Have room for so much, of which what is gathered takes its part."""
+        self.room += limit - self._limit
+        self._limit = limit
+
+    def _replace_parts(self, rest: bytes) -> None:
+        """Have this gathered in place of what was."""
+        self.parts = [rest] if rest else []
+        if not self._is_over:
+            self.room = self._limit - (len(rest) + PART if rest else 0)
+
+    def _start_last(self) -> None:
+        """Write the rest and close, in one call."""
+        self._channel.counters.hops += 1
+        last = hop(self._write_and_close, PATIENCE)
+        last.add_done_callback(self._has_finished)
+
+    def _write_and_close(self, patience: float) -> None:
+        """Write all that is left and close. Nobody else uses the writer any more."""
+        self._error = None
+        try:
+            if self._in_thread is not None:  # of a loop that was closed
+                if not self._in_thread.ended.wait(patience) and patience:
+                    raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+                self._settle()
+            if self.parts:
+                self._write_the_rest()
+        finally:
+            self._channel.descriptor.close()
+            forget(id(self), None)
+
+    def _write_the_rest(self) -> None:
+        if not self._channel.is_positional and self.sends_itself:
+            self._write_what_goes()
+            if self.parts:
+                raise self._error or BlockingIOError(errno.EAGAIN, "the other end does not read")
+            return
+        parts, offset = self.parts, self._offset()
+        self.parts = []
+        done, error, _ = self._channel.descriptor.use(_write, parts, offset)
+        self._channel.counters.bytes_written += done
+        if error is not None:
+            raise error
+
+    def _write_what_goes(self) -> None:
+        """Write to a pipe as much as it takes without waiting."""
+        channel = self._channel
+        assert isinstance(channel, Sequential)
+        poll = select.poll()
+        poll.register(channel.descriptor.number, select.POLLOUT)
+        while self.parts and self._error is None and poll.poll(0):
+            # A pipe that is ready takes so much at once, whether or not it blocks.
+            if not self._write_some(PIPE_BUF):
+                return
+
+    def _has_finished(self, last: asyncio.Future[None]) -> None:
+        finished = self._finished
+        if finished is None or finished.done():
+            return
+        error = last.exception()
+        if error is None:
+            finished.set_result(None)
+        else:
+            finished.set_exception(error)
+            finished.exception()  # nobody need ask for it
+
+
+def _land(reference: weakref.ref[Writer], _: object) -> None:
+    """Tell a writer that its call has ended, unless it was dropped and has ended itself."""
+    writer = reference()
+    if writer is not None:
+        writer.land()
+
+
+def _write(number: int, parts: list[bytes], offset: int | None) -> tuple[int, OSError | None, int]:
+    """Write, in a thread. Returns as `write_fully` does, and where that has ended, or -1."""
+    done, error = write_fully(number, parts, offset)
+    end = -1
+    if offset is None and done:
+        with suppress(OSError):  # of a pipe
+            end = os.lseek(number, 0, os.SEEK_CUR)
+    return done, error, end

@@ -1,0 +1,287 @@
+"""What the kernel has in memory, read in the event loop's own thread without ever waiting.
+
+Three calls make that possible, all Linux's own: ``openat2(2)`` with ``RESOLVE_CACHED`` opens a file
+only if no lookup has to go to the disk, ``preadv2(2)`` with ``RWF_NOWAIT`` reads only what is in
+the page cache, and both fail at once otherwise. A failure is never reported from here: the caller
+does the same in a thread, and what goes wrong there is the error.
+
+Which is why this need not be exact about *why* something failed, only about what succeeded:
+
+* A partly cached range is a short read, so a short read is the end of the file only if it reaches
+  ``st_size``. Before Linux 5.11 not even that held (a miss could be a 0), so older ones are out.
+* ``RESOLVE_CACHED`` covers the lookup of the path only. Opening a FIFO waits for its other end, so
+  the descriptor is made with ``O_NONBLOCK``; what is not a regular file is not read here.
+* tmpfs, overlay, and file systems over a network refuse ``RWF_NOWAIT``. On the first two the
+  kernel is asked first and read from plainly then: see `resident`. Another device that has refused
+  is remembered, and so are the folders of the files that were opened in vain: opening by itself
+  may wait for a server, so that is tried once for each folder.
+
+Set ``WITHAL_FILES_INLINE=0`` in the environment to have everything done in threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+import threading
+from collections.abc import Callable
+from ctypes import c_long, c_size_t, c_uint64, c_void_p
+from io import BytesIO
+from stat import S_ISBLK, S_ISDIR, S_ISREG
+from typing import TypeAlias, final
+
+from withal.files.system.complete_io import read_to_end
+from withal.files.system.residency import Way, is_resident, unswapped, way_of
+
+MOST = 256 * 1024
+"""How many bytes are read inline at most: some 60 us of copying."""
+
+MUCH = 32 * 1024
+"""From how many bytes on to copy them once more costs more than `read_much_cached` does."""
+
+_NEWEST_BAD_KERNEL = (5, 10)
+_OPENAT2 = c_long(437)  # the same on every architecture of Linux but alpha
+_AT_FDCWD = -100
+_RESOLVE_CACHED = 0x20
+_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+_FLAGS: int = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+_NOCTTY: int = getattr(os, "O_NOCTTY", 0)  # reading a file must not take a terminal over
+
+# The file system cannot tell what it has in memory, or a sandbox does not know the flag.
+_REFUSALS = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM})
+
+_FOLDERS = 1024
+"""How many folders are remembered before all are forgotten."""
+
+
+class _OpenHow(ctypes.Structure):
+    """``struct open_how`` of linux/openat2.h."""
+
+    _fields_ = (("flags", c_uint64), ("mode", c_uint64), ("resolve", c_uint64))
+
+
+# Made once: converting the arguments would cost a sixth of the call. They stay alive as long as
+# the module does, and the kernel only reads them.
+_how = _OpenHow(_FLAGS | _NOCTTY, 0, _RESOLVE_CACHED)
+_HOW = c_void_p(ctypes.addressof(_how))
+_HOW_SIZE = c_size_t(ctypes.sizeof(_how))
+
+
+def _is_wanted() -> bool:
+    return os.environ.get("WITHAL_FILES_INLINE", "1") != "0" and sys.platform == "linux"
+
+
+def _reads_cached() -> bool:
+    """Return whether this kernel can be asked for cached pages, and believed."""
+    release = os.uname().release.split(".")[:2]
+    try:
+        version = tuple(int(part) for part in release)
+    except ValueError:
+        return False
+    return bool(_NOWAIT) and hasattr(os, "preadv") and version > _NEWEST_BAD_KERNEL
+
+
+def _find_syscall() -> Callable[..., int] | None:  # of anything: C's variable arguments
+    """Return ``syscall(2)`` if ``openat2`` with the flag works, as it does since Linux 5.12."""
+    if os.uname().machine == "alpha":
+        return None
+    try:
+        syscall = ctypes.CDLL(None).syscall
+    except (AttributeError, OSError, TypeError):
+        return None
+    root: int = syscall(_OPENAT2, _AT_FDCWD, b"/", _HOW, _HOW_SIZE)
+    if root < 0:  # an older kernel, or a sandbox that does not know the call
+        return None
+    os.close(root)
+    return syscall
+
+
+def _missing(*_: object) -> int:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+READS_CACHED: bool = _is_wanted() and _reads_cached()
+"""Whether `read_cached` can succeed at all."""
+
+_syscall = _find_syscall() if READS_CACHED else None
+_encoding, _encode_errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+
+_refusing_devices = set[int]()
+_refusing_folders = set[str]()
+_preadv: Callable[..., int] = getattr(os, "preadv", _missing)  # of what the platform has
+
+Room: TypeAlias = tuple[memoryview]
+"""What a read goes through, as the system call wants it."""
+
+
+@final
+class _Memory(threading.local):
+    """What is read inline goes through here, in each thread, and is copied before another read."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(MOST))
+
+
+_memory = _Memory()
+
+
+def room_for(size: int) -> Room:
+    """Return this thread's room for reads of `size` bytes, or of `MOST` if that is less."""
+    return (_memory.view[:size],)
+
+
+def open_cached(path: str) -> int | None:
+    """Open a file for reading without waiting for a disk. Returns None if that cannot be done.
+
+    The descriptor is non-blocking, which makes no difference to a regular file. To close a FIFO
+    and open it again would not do: its writer would have been woken, and would be killed when it
+    writes.
+
+    Raises:
+        UnicodeEncodeError: no file can have this name, as `open` says too.
+    """
+    # ctypes would take a NUL for the end of the path; the builtin raises ValueError.
+    if _syscall is None or "\0" in path:
+        return None
+    if _refusing_folders and path.rpartition("/")[0] in _refusing_folders:
+        return None
+    name = path.encode(_encoding, _encode_errors)
+    fd = _syscall(_OPENAT2, _AT_FDCWD, name, _HOW, _HOW_SIZE)
+    if fd < 0:
+        return None
+    try:
+        sys.audit("open", path, None, _FLAGS)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_cached(fd: int, room: Room, size: int, offset: int) -> bytes | None:
+    """Read up to `size` bytes at `offset` that are in memory; None if the first one is not.
+
+    They go through ``room_for(size)``. Fewer (at most `MOST` are tried) may mean that the file
+    ends there, or that the rest is not in memory; ``b""`` is the end of the file only where
+    `offset` is at or after its size. A miss has the kernel read ahead, so that the same read may
+    succeed some milliseconds later. A device that refuses is remembered: see `refuses`.
+    """
+    try:
+        count = _preadv(fd, room, offset, _NOWAIT)
+    except OSError as error:
+        _note_refusal(fd, error)
+        return None
+    return (room[0] if count == size else room[0][:count]).tobytes()
+
+
+def read_much_cached(fd: int, size: int, offset: int) -> bytes | None:
+    """Do as `read_cached`, quicker where `size` is `MUCH` or more, and less than `MOST`.
+
+    The bytes are read to where they stay: a `BytesIO` that nobody else refers to returns its
+    buffer itself.
+    """
+    target = BytesIO(bytes(size))
+    view = target.getbuffer()
+    try:
+        count = _preadv(fd, (view,), offset, _NOWAIT)
+    except OSError as error:
+        _note_refusal(fd, error)
+        return None
+    finally:
+        view.release()
+    if count < size:
+        target.truncate(count)
+    return target.getvalue()
+
+
+def _note_refusal(fd: int, error: OSError) -> None:
+    if error.errno in _REFUSALS:
+        _refusing_devices.add(os.fstat(fd).st_dev)
+
+
+def read_resident(fd: int, size: int, offset: int) -> bytes | None:
+    """Read what is in memory, as was asked before; it is waited for if it is not. None: it failed.
+
+    Fewer than `size` bytes are the end of the file.
+    """
+    try:
+        return os.pread(fd, size, offset)
+    except OSError:
+        return None
+
+
+def refuses(device: int) -> bool:
+    """Return whether the device (``st_dev``) is known to refuse cached reads."""
+    return device in _refusing_devices or not READS_CACHED
+
+
+def inline_way(fd: int, device: int) -> Way:
+    """Return how a regular file can be read inline, by its file system."""
+    if not READS_CACHED:
+        return "thread"
+    way = way_of(fd, device)
+    return "thread" if way == "nowait" and device in _refusing_devices else way
+
+
+def _read_whole(fd: int, size: int, way: Way) -> bytes | None:
+    """Read a small file by one of the ways, or as much of it as is in memory."""
+    if way == "mincore":
+        size = size if is_resident(fd, size) else 0
+    elif way == "cachestat":
+        size = unswapped(fd, size, 0)
+    if way == "thread" or not size:
+        return None
+    if way == "nowait":
+        return read_cached(fd, room_for(size), size, 0)
+    return read_resident(fd, size, 0)
+
+
+def read_whole_cached(path: str) -> bytes | int | None:
+    """Open, read and close a regular file that is all in memory and no longer than `MOST`.
+
+    Returns:
+        The bytes of the file; or a descriptor of the file, with nothing read, for `read_opened` to
+        read and close in a thread if `waits` is false of it; or None if not even that could be had.
+    """
+    fd = open_cached(path)
+    if fd is None:
+        return None
+    try:
+        status = os.fstat(fd)
+        size = status.st_size
+        if size > MOST or not S_ISREG(status.st_mode):
+            return fd
+        way = inline_way(fd, status.st_dev)
+        if way == "thread":
+            note_folder(path)
+            return fd
+        data = _read_whole(fd, size or 1, way)  # /proc has files without a size, and refuses
+    except BaseException:
+        os.close(fd)
+        raise
+    if data is None or len(data) < size:
+        return fd
+    os.close(fd)
+    return data
+
+
+def waits(fd: int) -> bool:
+    """Return whether a descriptor may wait for its other end, as a FIFO, a terminal or a device."""
+    mode = os.fstat(fd).st_mode
+    return not (S_ISREG(mode) or S_ISDIR(mode) or S_ISBLK(mode))
+
+
+def read_opened(fd: int) -> bytes:
+    """Read all of a file that `open_cached` has opened, and close it. Blocks."""
+    try:
+        return read_to_end(fd, os.fstat(fd).st_size)
+    finally:
+        os.close(fd)
+
+
+def note_folder(path: str) -> None:
+    """Remember a folder in which files are opened inline in vain."""
+    if len(_refusing_folders) >= _FOLDERS:
+        _refusing_folders.clear()
+    _refusing_folders.add(path.rpartition("/")[0])

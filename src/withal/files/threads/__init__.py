@@ -1,0 +1,1 @@
+"""Blocking calls, made in threads: one pool for each event loop."""

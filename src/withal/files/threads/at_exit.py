@@ -1,0 +1,86 @@
+"""What nobody has ended: files with unwritten data, and drafts, when the interpreter ends.
+
+A dropped object ends itself in ``__del__``. One that is still referred to when the interpreter ends
+may never be collected, or only when the modules that it needs are gone. So it is kept here, by a
+weak reference, and ended by `atexit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import time
+import weakref
+from collections.abc import Callable
+from typing import Protocol
+
+from withal.files.threads.pool import at_loop_end
+
+PATIENCE = 5.0
+"""Seconds that the end of the interpreter waits for a call that a thread is making."""
+
+
+class Unended(Protocol):
+    """What can end itself."""
+
+    def end_unclosed(self, patience: float) -> None:
+        """Write or remove what is left, with a `ResourceWarning`; do nothing if it has ended.
+
+        Args:
+            patience: seconds to wait for a call that a thread is making.
+        """
+
+    def flush_at_loop_end(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start to write what is left: the loop is about to end, and waits for its calls."""
+
+
+_unended: dict[int, weakref.ref[Unended]] = {}
+
+
+def keep(thing: Unended) -> None:
+    """End it with the interpreter. It must call `forget` when it has ended, or has been collected
+    and ended itself: not before, since the end of the interpreter would not wait for that.
+    """
+    _unended[id(thing)] = weakref.ref(thing)
+
+
+# Called by every closed file that is collected: not a function of ours around it.
+forget: Callable[[int, None], object] = _unended.pop
+"""``forget(id(thing), None)``: it has ended."""
+
+
+def _living() -> list[Unended]:
+    things = [reference() for reference in _unended.copy().values()]
+    return [thing for thing in things if thing is not None]
+
+
+def _flush_at_loop_end(loop: asyncio.AbstractEventLoop) -> None:
+    for thing in _living():
+        thing.flush_at_loop_end(loop)
+
+
+def _end_all() -> None:
+    errors: list[Exception] = []
+    for thing in _living():
+        try:
+            thing.end_unclosed(PATIENCE)
+        except Exception as error:
+            errors.append(error)
+    _wait_for_collected()
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ExceptionGroup("files that were not closed when the interpreter ended", errors)
+
+
+def _wait_for_collected() -> None:
+    """Wait for what a thread is just ending: it is collected already, but not forgotten yet."""
+    until = time.monotonic() + PATIENCE
+    while any(reference() is None for reference in _unended.copy().values()):
+        if time.monotonic() > until:
+            return
+        time.sleep(0.001)
+
+
+at_loop_end.append(_flush_at_loop_end)
+atexit.register(_end_all)

@@ -1,0 +1,116 @@
+"""Calls in a thread that nothing takes back.
+
+Cancelling the future of ``loop.run_in_executor`` also takes a call that has not started out of the
+executor's queue. For a call that closes a file that would be a leak. Here whoever is cancelled
+while waiting only stops waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Lock
+from typing import Generic, TypeVar, TypeVarTuple, final
+
+from withal.files.threads.pool import submit
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+def hop(function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False) -> asyncio.Future[T]:
+    """Start ``function(*args)`` in a thread, and return the future of its result.
+
+    A cancellation of whoever awaits the future by itself passes on to it, but not to the call; use
+    `landed` where others wait for it too. An error that nobody asks for is not reported;
+    `function` must keep what it has to say.
+
+    A call that `is_brief`, as a rule some microseconds, may share a thread with others that are.
+    """
+    return submit(function, args, is_brief=is_brief)
+
+
+async def landed(flight: asyncio.Future[T]) -> T:
+    """Wait for a hop and return its result, or raise its error.
+
+    A cancellation ends the wait at once. The call goes on in its thread.
+    """
+    if not flight.done():
+        await asyncio.wait((flight,))
+    return flight.result()
+
+
+async def call(function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False) -> T:
+    """Return what ``function(*args)`` returns in a thread; for what needs no undoing.
+
+    A cancellation ends the wait at once. The call is made all the same.
+    """
+    return await submit(function, args, is_brief=is_brief)
+
+
+async def obtain(
+    function: Callable[[*Ts], T],
+    *args: *Ts,
+    give_back: Callable[[T], object],
+    is_brief: bool = False,
+) -> T:
+    """Return what ``function(*args)`` returns in a thread; for what must not be lost.
+
+    When the wait is cancelled, or ends in another way without it, ``give_back(result)`` is called
+    in a thread as soon as there is a result, even if the loop is closed by then. An error of
+    `give_back` is dropped.
+    """
+    handover = _Handover(function, args, give_back)
+    try:
+        return await submit(handover.fetch, (), is_brief=is_brief)
+    except BaseException:
+        if handover.refuse():
+            handover.dispose_soon()
+        raise
+
+
+@final
+class _Handover(Generic[T, *Ts]):
+    """A result on its way from a thread to whoever waits; who comes second sees to it."""
+
+    __slots__ = ("_args", "_function", "_give_back", "_lock", "_refused", "_results")
+
+    def __init__(
+        self, function: Callable[[*Ts], T], args: tuple[*Ts], give_back: Callable[[T], object]
+    ) -> None:
+        self._function = function
+        self._args = args
+        self._give_back = give_back
+        self._lock = Lock()
+        self._refused = False
+        self._results: list[T] = []  # at most one
+
+    def fetch(self) -> T:
+        """Get the result, in a thread, and give it back if nobody waits for it any more."""
+        result = self._function(*self._args)
+        with self._lock:
+            self._results.append(result)
+            refused = self._refused
+        if refused:
+            self.dispose()
+        return result
+
+    def refuse(self) -> bool:
+        """Say that nobody waits any more. Returns whether the result is there to be disposed of."""
+        with self._lock:
+            self._refused = True
+            return bool(self._results)
+
+    def dispose_soon(self) -> None:
+        """Give the result back in a thread, or at once where no loop runs that this would block."""
+        try:
+            hop(self.dispose)
+        except RuntimeError:  # the coroutine was dropped, and its loop has ended
+            with suppress(Exception):
+                self.dispose()
+
+    def dispose(self) -> None:
+        """Give the result back, in a thread."""
+        while self._results:
+            self._give_back(self._results.pop())

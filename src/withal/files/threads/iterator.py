@@ -1,0 +1,152 @@
+"""Asynchronous iterators over what takes a thread to find: items are found many a hop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from threading import Lock
+from types import TracebackType
+from typing import Generic, Self, TypeVar, final
+
+from withal.files.threads.calls import call, hop, landed
+from withal.files.threads.stop import Stop, StoppedError
+
+T = TypeVar("T")
+
+BATCH_ITEMS = 256
+"""How many items are found in one hop. A hop costs about as much as finding some dozens."""
+
+BATCH_SECONDS = 0.02
+"""After how long a hop ends with what it has found, so that what is found slowly comes soon."""
+
+
+@final
+class Finder(Generic[T]):
+    """The blocking half: a generator that is read, and closed exactly once, in threads.
+
+    A call that closes may come while another reads, or before it has begun. It does not wait: who
+    holds the lock closes when it lets go, so no second thread is parked behind a slow disk.
+    """
+
+    __slots__ = ("_error", "_items", "_lock", "ended", "stop")
+
+    def __init__(self, find: Callable[[Stop], Generator[T, None, None]]) -> None:
+        self.stop = Stop()
+        self.ended = False
+        self._items = find(self.stop)  # a generator does nothing before it is read
+        self._lock = Lock()
+        self._error: Exception | None = None
+
+    def read(self) -> list[T]:
+        """Return some more items; none at the end."""
+        found: list[T] = []
+        with self._lock:
+            if not self.stop.asked:
+                self._find(found)
+        if self.stop.asked:
+            self.close()
+        return found
+
+    def close(self) -> None:
+        """Have the generator let go of what it holds. Does not wait for a call that reads."""
+        self.stop.ask()
+        if self._lock.acquire(blocking=False):
+            try:
+                self.ended = True
+                self._items.close()
+            finally:
+                self._lock.release()
+
+    def _find(self, found: list[T]) -> None:
+        """Find up to a batch. An error is kept until what was found before it has been taken."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            self.ended = True
+            raise error
+        deadline = time.monotonic() + BATCH_SECONDS
+        try:
+            for item in self._items:
+                found.append(item)
+                enough = len(found) >= BATCH_ITEMS or time.monotonic() >= deadline
+                if enough or self.stop.asked:
+                    return
+            self.ended = True
+        except StoppedError:
+            self.ended = True
+        except Exception as error:
+            if not found:
+                self.ended = True
+                raise
+            self._error = error
+
+
+class ThreadedIterator(Generic[T]):
+    """Items that are found in a thread, some hundreds a hop.
+
+    Iterate with ``async for``. Leave early inside of ``async with``, or call `aclose`, to have what
+    is open closed at once; otherwise it is closed when the iterator is garbage. A cancelled wait
+    for the next item closes it too: the thread stops at its next step, and the iteration is over.
+
+    One task at a time may iterate.
+    """
+
+    __slots__ = ("_batch", "_closed", "_finder")
+
+    def __init__(self, find: Callable[[Stop], Generator[T, None, None]]) -> None:
+        self._finder = Finder(find)
+        self._batch: deque[T] = deque()
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        if not self._batch:
+            await self._refill()
+        return self._batch.popleft()
+
+    async def __aenter__(self) -> Self:
+        if not self._batch and not self._finder.ended:
+            await self._read()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the iteration, and close what is open. Closing twice is harmless.
+
+        A cancellation ends the wait; it is closed all the same.
+        """
+        self._batch.clear()
+        flight = self._close()
+        if flight is not None:
+            await landed(flight)
+
+    async def _refill(self) -> None:
+        if not self._finder.ended:
+            await self._read()
+        if not self._batch:
+            raise StopAsyncIteration
+
+    async def _read(self) -> None:
+        try:
+            self._batch.extend(await call(self._finder.read))
+        except BaseException:
+            self._close()
+            raise
+
+    def _close(self) -> asyncio.Future[None] | None:
+        """Send a thread to close it, unless one has been sent or there is nothing open."""
+        self._finder.stop.ask()
+        if self._closed or self._finder.ended:
+            return None
+        self._closed = True
+        return hop(self._finder.close)

@@ -1,0 +1,326 @@
+"""The threads in which blocking calls are made: one pool for each event loop.
+
+asyncio's executor takes 45 to 70 microseconds for a call, most of it to make two futures, chain
+them, and wake the loop once for each. Here a call is a future of the loop's own and a place in a
+queue; results gather in a second queue, and one wake-up has the loop take all that have come. A
+timer costs as much as a third of a call (to arm one leaves a virtual machine): so the loop has none
+for a call that is alone, and the last idle thread waits without one.
+
+A call that is brief as a rule, such as reading a small file, shares a thread with others that are.
+One thread makes dozens of these while another one is woken; and two that make them at once hand the
+interpreter's lock to and fro, at each system call, and keep the event loop from getting it. So does
+a loop that is woken for each result: it is told of them when no more such calls are queued. Since
+what is brief as a rule may have to wait for a disk, the loop looks after them each millisecond: it
+takes the results there are, and where the calls get on slowly, twice as many threads serve.
+
+The threads are daemons, so that a disk that hangs does not keep the interpreter from ending. They
+end with their loop: each pool leaves an asynchronous generator suspended, which
+``loop.shutdown_asyncgens()``, and so `asyncio.run`, finishes. Where nobody calls that, they end
+when they have been idle for a while, and the last one when another loop has a pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread, current_thread
+from typing import Any, TypeAlias, TypeVar, TypeVarTuple, final
+
+from withal.files.threads.wakeup import Bell
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+# What passes through is of any type; `submit` is where it is typed.
+_Job: TypeAlias = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...], bool]
+_Result: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
+
+WORKERS = 16
+"""How many calls are made at once, at most: enough to keep a fast disk busy, and few enough that
+the threads do not spend their time waiting for the interpreter's lock."""
+
+PATIENCE = 0.001
+"""Seconds that brief calls may wait for one another before more threads are woken for them."""
+
+BRISK = 8
+"""How many brief calls a thread makes in that time at least if what they wait for is not a disk."""
+
+LANDED = 64
+"""How many results the loop takes in one turn: those who waited for them take some 20 us each."""
+
+_IDLE = 10.0  # seconds that a thread stays without work, unless it is the last one
+
+
+@final
+class Pool:
+    """The threads of one loop. `submit` is for the thread that runs that loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._jobs: deque[_Job] = deque()
+        self._results: deque[_Result] = deque()
+        self._in_flight = 0
+        self._submitted = 0
+        self._taken = 0  # of the jobs submitted, when the loop last looked
+        self._watch: asyncio.TimerHandle | None = None
+        self._is_told = False  # the loop is about to take the results
+        self._all_landed: asyncio.Future[None] | None = None
+        self._lock = Lock()  # of the threads and their numbers
+        self._threads = set[Thread]()
+        self._serving = 0  # threads that look for jobs or make a brief one
+        self._idle = 0  # threads that wait to be woken
+        self._bell = Bell.at(loop, self._land)
+        self.wakings: SimpleQueue[bool] = SimpleQueue()  # one for each; False has all end
+        self._end = self._end_with_loop()
+        with suppress(StopIteration):  # its first value
+            self._end.asend(None).send(None)
+
+    def submit(
+        self, function: Callable[[*Ts], T], args: tuple[*Ts], *, is_brief: bool = False
+    ) -> asyncio.Future[T]:
+        """Have a call made, and return the future of its result.
+
+        The call is made even if the future is cancelled. An error that nobody asks for is not
+        reported. A brief call may have to wait `PATIENCE` for others before it, and its result for
+        others behind it.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        with self._lock:
+            # A thread that serves may be in the midst of a brief call, which only those wait for.
+            if self._serving <= (0 if is_brief else self._in_flight):
+                self._wake_one()
+            self._jobs.append((future, function, args, is_brief))
+        self._in_flight += 1
+        self._submitted += 1
+        if is_brief and self._watch is None and self._in_flight > 1:
+            self._watch = self._loop.call_later(PATIENCE, self._look_after)
+        return future
+
+    def dismiss(self) -> None:
+        """Have the threads end: the loop was closed."""
+        self.wakings.put(False)
+
+    async def wait_idle(self) -> None:
+        """Wait until all that was submitted has landed."""
+        while self._in_flight:
+            if self._all_landed is None:
+                self._all_landed = self._loop.create_future()
+            await asyncio.wait((self._all_landed,))
+
+    def _look_after(self) -> None:
+        """Take the results there are, and wake as many threads again if they come slowly."""
+        self._land()
+        with self._lock:
+            waiting = len(self._jobs)
+            taken = self._submitted - waiting
+            if waiting and taken - self._taken < BRISK * self._serving:
+                for _ in range(self._serving):
+                    self._wake_one()
+        self._taken = taken
+        self._watch = self._loop.call_later(PATIENCE, self._look_after) if waiting else None
+
+    def _wake_one(self) -> None:
+        """Have one more thread serve, if there may be one more. With the lock."""
+        if self._idle:
+            self._idle -= 1
+            self.wakings.put(True)
+        elif len(self._threads) < WORKERS:
+            thread = Thread(target=self._work, name="withal-files", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads, but these will come to the job
+                if not self._threads:
+                    raise
+                return
+            self._threads.add(thread)
+        else:
+            return
+        self._serving += 1
+
+    def _work(self) -> None:
+        """Make calls, in a thread, until told to end or idle for long."""
+        self._serve()
+        while self._wait_woken():
+            self._serve()
+
+    def _wait_woken(self) -> bool:
+        """Wait for jobs. Returns whether there are any, or else this thread is to end."""
+        while True:
+            limit = None if self._idle == 1 else _IDLE
+            try:
+                is_woken = self.wakings.get(timeout=limit)
+            except Empty:
+                is_woken = False
+            else:
+                if is_woken:
+                    return True
+                self.wakings.put(False)  # for the next
+            with self._lock:
+                if self._idle:  # else a waking is on its way to this thread
+                    self._idle -= 1
+                    self._threads.discard(current_thread())
+                    return False
+
+    def _serve(self) -> None:
+        """Make calls while there are any to be made."""
+        while True:
+            try:
+                future, function, args, is_brief = self._jobs.popleft()
+            except IndexError:
+                with self._lock:
+                    if self._jobs:
+                        continue
+                    self._serving -= 1
+                    self._idle += 1
+                return
+            if not is_brief:
+                self._leave_the_rest()
+            if not is_brief or not self._jobs:
+                self._tell()  # of those before: this one may take long, and nobody comes after it
+            try:
+                result: _Result = future, function(*args), None
+            except BaseException as error:
+                result = future, None, error
+            if not is_brief:
+                # Before the loop is told: who submits the next call then need wake nobody for it.
+                with self._lock:
+                    self._serving += 1
+            self._results.append(result)
+            if not is_brief or not self._jobs:
+                self._tell()
+            del future, function, args, result  # lest an idle thread keep them alive
+
+    def _leave_the_rest(self) -> None:
+        """Serve no more for the time of a call; if nobody else does, have another begin to."""
+        with self._lock:
+            self._serving -= 1
+            if self._jobs and not self._serving:
+                self._wake_one()
+
+    def _tell(self) -> None:
+        """Have the loop take the results, if there are any.
+
+        Whoever appends one looks for jobs after that, and whoever takes the last job looks for
+        results after that: one of the two finds that the loop is to be told.
+        """
+        # Appended first: whoever finds this set knows that the loop has yet to look.
+        if self._results and not self._is_told:
+            self._is_told = True
+            if self._bell is not None:
+                self._bell.ring()
+                return
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits
+                self._loop.call_soon_threadsafe(self._land)
+
+    def _land(self) -> None:
+        """Take the results that have come; if they are many, the rest in the loop's next turn."""
+        self._is_told = False
+        results = self._results
+        for _ in range(LANDED):
+            if not results:
+                break
+            future, value, error = results.popleft()
+            self._in_flight -= 1
+            if future.cancelled():
+                continue
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+                future.exception()  # nobody need ask for it
+        else:
+            self._loop.call_soon(self._land)
+        if not self._in_flight and self._all_landed is not None:
+            self._all_landed.set_result(None)
+            self._all_landed = None
+
+    async def _end_with_loop(self) -> AsyncGenerator[None]:
+        """Wait, when the loop shuts down, until all calls are made, and end the threads."""
+        try:
+            yield
+        finally:
+            await self.wait_idle()
+            for last_calls in at_loop_end:
+                last_calls(self._loop)
+            await self.wait_idle()
+            with self._lock:
+                threads = tuple(self._threads)
+            self.wakings.put(False)
+            for each in threads:
+                each.join()
+            self.wakings.get_nowait()  # that False
+            if self._bell is not None:  # which no thread rings any more
+                self._bell.close()
+                self._bell = None
+
+
+at_loop_end: list[Callable[[asyncio.AbstractEventLoop], None]] = []
+"""Called when a loop shuts down, in its thread, to submit the last calls."""
+
+_pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+
+
+def submit(
+    function: Callable[[*Ts], T], args: tuple[*Ts], *, is_brief: bool = False
+) -> asyncio.Future[T]:
+    """Have a call made in a thread of the running loop's pool, as `Pool.submit` does."""
+    loop = asyncio.get_running_loop()
+    pool = _pools.get(loop) or _new_pool(loop)
+    if pool is None:
+        return _submit_to_executor(loop, function, args)
+    return pool.submit(function, args, is_brief=is_brief)
+
+
+async def wait_idle() -> None:
+    """Wait until all calls of the running loop's pool have been made, whoever waits for them."""
+    pool = _pools.get(asyncio.get_running_loop())
+    if pool is not None:
+        await pool.wait_idle()
+
+
+def _new_pool(loop: asyncio.AbstractEventLoop) -> Pool | None:
+    if not _is_plain(loop):
+        return None
+    for closed in [each for each in _pools if each.is_closed()]:
+        _pools.pop(closed).dismiss()
+    _pools[loop] = Pool(loop)
+    return _pools[loop]
+
+
+def _is_plain(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether a loop is asyncio's or uvloop's own.
+
+    Another one, of virtual time perhaps, wants to know of calls in threads: it is asked to make
+    them.
+    """
+    cls = type(loop)
+    return cls.__module__ == "uvloop" or (
+        getattr(cls, "run_in_executor", None) is asyncio.BaseEventLoop.run_in_executor
+    )
+
+
+def _submit_to_executor(
+    loop: asyncio.AbstractEventLoop, function: Callable[[*Ts], T], args: tuple[*Ts]
+) -> asyncio.Future[T]:
+    call = loop.run_in_executor(None, function, *args)
+    future: asyncio.Future[T] = loop.create_future()
+
+    def land(done: asyncio.Future[T]) -> None:
+        if future.cancelled() or done.cancelled():
+            future.cancel()
+        elif (error := done.exception()) is None:
+            future.set_result(done.result())
+        else:
+            future.set_exception(error)
+            future.exception()
+
+    call.add_done_callback(land)
+    return future
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)  # the child has none of the threads

@@ -1,0 +1,61 @@
+"""Long work in a thread that ends soon after nobody waits for it any more.
+
+A thread cannot be cancelled. So work that takes long is given a `Stop`, and looks at it between
+its steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar, final
+
+from withal.files.threads.calls import call
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class StoppedError(Exception):
+    """Raised in the thread by `Stop.check`; nobody waits for it.
+
+    Not an `OSError`: `shutil.copytree` gathers those and goes on.
+    """
+
+
+@final
+class Stop:
+    """A request to end, made in one thread and looked at in another. Neither waits."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def ask(self) -> None:
+        """Ask the work to end at its next step."""
+        self.asked = True
+
+    def check(self) -> None:
+        """Raise `StoppedError` if the work is to end."""
+        if self.asked:
+            raise StoppedError
+
+
+async def stoppable(
+    function: Callable[Concatenate[Stop, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Return what ``function(stop, ...)`` returns in a thread.
+
+    A cancellation ends the wait at once, and the call sees at its next step that it is to end. One
+    that has not begun by then does nothing.
+    """
+    stop = Stop()
+
+    def begin() -> T:
+        stop.check()
+        return function(stop, *args, **kwargs)
+
+    try:
+        return await call(begin)
+    finally:
+        stop.ask()
