@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-ray bench-track compare-track bench-report compare corpus findings docs docs-serve clean
+.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-ray bench-track compare-track bench-report compare corpus findings docs docs-serve release-check clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -116,6 +116,13 @@ docs: $(VENV)/.installed-docs ## build the documentation site into docs/_build/h
 DOCS_PORT ?= 8080
 docs-serve: docs ## build the site and serve it on http://127.0.0.1:8080/, or on DOCS_PORT
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html $(DOCS_PORT)
+
+$(VENV)/.installed-release: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[release]'
+	@touch $@
+
+release-check: $(VENV)/.installed-release ## build the wheel and the sdist and check them as before a release; publishes nothing
+	./.ci/release-check $(BIN)/python
 
 clean: ## remove what was set up and built
 	rm -rf $(VENV) .venv-3.* .corpus dist docs/_build demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
