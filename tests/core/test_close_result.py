@@ -8,46 +8,46 @@ from typing import Any
 import pytest
 
 from tests.laws.probes import Hostile
-from withal._core.scopes.close_result import Ending
+from withal._core.scopes.close_result import CloseResult
 
 
 def conclude(
-    ending: Ending, *, requested: bool = False, own: bool = False
+    ending: CloseResult, *, requested: bool = False, own: bool = False
 ) -> tuple[BaseException | None, BaseException | None]:
     return ending.conclude("app", requested=requested, own=own)
 
 
 def test_nothing_happened() -> None:
-    ending = Ending(None)
+    ending = CloseResult(None)
     assert ending.is_ok
     assert conclude(ending) == (None, None)
 
 
 def test_a_cancellation_of_its_own_making_is_not_raised() -> None:
-    assert conclude(Ending(CancelledError()), own=True) == (None, None)
+    assert conclude(CloseResult(CancelledError()), own=True) == (None, None)
 
 
 def test_a_cancellation_from_outside_is_raised_though_the_scope_asked_too() -> None:
     body = CancelledError()
-    assert conclude(Ending(body), own=True, requested=True) == (body, None)
+    assert conclude(CloseResult(body), own=True, requested=True) == (body, None)
 
 
 def test_an_error_wins_over_a_cancellation_which_is_delivered_later() -> None:
     body, error = CancelledError(), ValueError()
-    ending = Ending(body)
+    ending = CloseResult(body)
     ending.fail(error)
     assert conclude(ending, requested=True) == (error, body)
 
 
 def test_a_cancellation_that_nobody_requested_is_not_delivered_later() -> None:
-    ending = Ending(CancelledError())
+    ending = CloseResult(CancelledError())
     error = ValueError()
     ending.fail(error)
     assert conclude(ending) == (error, None)
 
 
 def test_the_first_cancellation_during_closing_is_kept() -> None:
-    ending = Ending(None)
+    ending = CloseResult(None)
     first = CancelledError("first")
     ending.cancelled(None)
     ending.cancelled(first)
@@ -65,7 +65,7 @@ def test_an_error_that_tells_of_the_bodys_stands_for_both(how: str) -> None:
         error.__context__ = body
         error.__cause__ = body if how == "cause" else None
         error.__suppress_context__ = True
-    ending = Ending(body)
+    ending = CloseResult(body)
     ending.fail(error)
     assert conclude(ending) == (error, None)
     assert ending.seen is error
@@ -74,7 +74,7 @@ def test_an_error_that_tells_of_the_bodys_stands_for_both(how: str) -> None:
 def test_a_context_alone_does_not_tell_of_the_body() -> None:
     body, error = ValueError("body"), OSError("finalizer")
     error.__context__ = body
-    ending = Ending(body)
+    ending = CloseResult(body)
     ending.fail(error)
     raised, _ = conclude(ending)
     assert isinstance(raised, ExceptionGroup)
@@ -84,13 +84,13 @@ def test_a_context_alone_does_not_tell_of_the_body() -> None:
 def test_causes_in_a_circle_do_not_hang() -> None:
     one, two = ValueError(), OSError()
     one.__cause__, two.__cause__ = two, one
-    ending = Ending(KeyError())
+    ending = CloseResult(KeyError())
     ending.fail(one)
     assert isinstance(conclude(ending)[0], ExceptionGroup)
 
 
 def test_one_error_reported_twice_counts_once() -> None:
-    ending = Ending(None)
+    ending = CloseResult(None)
     error = ValueError()
     ending.fail(error)
     ending.fail(error)
@@ -99,7 +99,7 @@ def test_one_error_reported_twice_counts_once() -> None:
 
 def test_a_group_around_nothing_but_what_is_told_adds_nothing() -> None:
     body = ExceptionGroup("body", [ValueError(), OSError()])
-    ending = Ending(body)
+    ending = CloseResult(body)
     ending.fail(ExceptionGroup("outer", [ExceptionGroup("inner", [body])]))
     ending.fail(ExceptionGroup("taken apart", body.exceptions[::-1]))
     assert ending.seen is body
@@ -110,7 +110,7 @@ def test_what_is_left_of_a_group_is_told_and_keeps_its_structure() -> None:
     body, more = ValueError("body"), OSError("more")
     group = ExceptionGroup("group", [ExceptionGroup("inner", [more, body]), body])
     group.add_note("a note")
-    ending = Ending(body)
+    ending = CloseResult(body)
     ending.fail(group)
     raised, _ = conclude(ending)
     assert isinstance(raised, ExceptionGroup)
@@ -125,7 +125,7 @@ def test_what_is_left_of_a_group_is_told_and_keeps_its_structure() -> None:
 
 def test_a_member_that_two_groups_share_is_told_once() -> None:
     shared, one, other = OSError("shared"), OSError("one"), OSError("other")
-    ending = Ending(None)
+    ending = CloseResult(None)
     ending.fail(ExceptionGroup("first", [shared, one, shared]))
     ending.fail(ExceptionGroup("second", [other, shared]))
     assert leaves(conclude(ending)[0]) == [shared, one, other]
@@ -133,7 +133,7 @@ def test_a_member_that_two_groups_share_is_told_once() -> None:
 
 def test_what_wraps_an_exception_that_one_beside_it_has_suppressed_adds_nothing() -> None:
     body, more = ValueError("body"), OSError("more")
-    ending = Ending(body)
+    ending = CloseResult(body)
     ending.suppress()
     ending.fail(ExceptionGroup("group", [body]), saw=body)
     assert ending.is_ok
@@ -143,7 +143,7 @@ def test_what_wraps_an_exception_that_one_beside_it_has_suppressed_adds_nothing(
 
 def test_what_raises_a_suppressed_exception_without_having_seen_it_is_told() -> None:
     body = ValueError("body")
-    ending = Ending(body)
+    ending = CloseResult(body)
     ending.suppress()
     ending.fail(body)
     assert conclude(ending) == (body, None)
@@ -153,7 +153,7 @@ def test_a_group_that_replaces_the_bodys_exception_without_holding_it_stands_for
     body = ValueError("body")
     group = ExceptionGroup("translated", [OSError()])
     group.__cause__ = body
-    ending = Ending(body)
+    ending = CloseResult(body)
     ending.fail(group)
     assert conclude(ending) == (group, None)
 
@@ -167,7 +167,7 @@ class HostileGroup(ExceptionGroup[Exception]):
 
 def test_errors_are_told_apart_though_they_answer_no_question() -> None:
     body, one = Hostile(), Hostile()
-    ending = Ending(body)
+    ending = CloseResult(body)
     ending.fail(ExceptionGroup("group", [body]))
     ending.fail(one)
     ending.fail(one)
@@ -179,7 +179,7 @@ def test_errors_are_told_apart_though_they_answer_no_question() -> None:
 def test_a_group_that_cannot_be_divided_is_told_whole() -> None:
     body = ValueError("body")
     group = HostileGroup("group", [body, OSError("more")])
-    ending = Ending(body)
+    ending = CloseResult(body)
     ending.fail(group)
     raised, _ = conclude(ending)
     assert isinstance(raised, ExceptionGroup)

@@ -21,8 +21,8 @@ from withal import (
     StillNeededError,
 )
 
-# Closing.LAST_CALL, and twice a MOMENT for each of what is late.
-LAST_CALL = 0.25
+# Closing.LAST_CALL_SECONDS, and twice a ABANDON_AFTER_SECONDS for each of what is late.
+LAST_CALL_SECONDS = 0.25
 MOMENTS = 0.05
 
 # Where nothing is planted, a program raises nothing but these.
@@ -263,7 +263,7 @@ class Witness:
         """Hear that a scope has been left: all that it held is closed."""
         record.left = self._next()
         took = asyncio.get_running_loop().time() - record.leaves_at
-        most = record.close_timeout + LAST_CALL + MOMENTS * (len(self.all_held) + 1)
+        most = record.close_timeout + LAST_CALL_SECONDS + MOMENTS * (len(self.all_held) + 1)
         if took > most and record.leaves is not None:
             self._violation(5, f"{record.name!r} took {took:g} s to close, and had {most:g}")
         for held in self.all_held:

@@ -34,7 +34,7 @@ def only_wraps(error: BaseException, wrapped: BaseException | None) -> bool:
         return True
     if wrapped is None or not is_a(error, BaseExceptionGroup):
         return False
-    members: Told | None = None
+    members: ReportedErrors | None = None
     todo = list(members_of(error))
     while todo:
         current = todo.pop()
@@ -44,7 +44,7 @@ def only_wraps(error: BaseException, wrapped: BaseException | None) -> bool:
             todo += members_of(current)
             continue
         if members is None:
-            members = Told()
+            members = ReportedErrors()
             members.add(wrapped, causes=False)
         if current not in members:
             return False
@@ -72,7 +72,7 @@ def comes_of(error: BaseException, cls: type[BaseException]) -> bool:
 
 
 @final
-class Told:
+class ReportedErrors:
     """Exceptions that are reported already: as themselves, as members of a group, or as causes."""
 
     __slots__ = ("_known",)

@@ -46,7 +46,7 @@ class SyncManager(Protocol[T_co]):
 Manager: TypeAlias = AsyncManager[T_co] | SyncManager[T_co]
 
 
-class Telling:
+class EmitsEvents:
     """A manager that sends events of its own, as a scope or a file does.
 
     Where a scope enters it, that scope sends them in its place, since it knows where that was.
@@ -54,7 +54,7 @@ class Telling:
 
     __slots__ = ()
 
-    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+    def delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave telling to the scope that enters it, by the name and kind that are returned."""
         raise NotImplementedError
 

@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeVar, cast, final
 
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Event, Step, observing
-from withal._core.scopes.program_deadline import Limit, limit_in_force
+from withal._core.scopes.program_deadline import ProgramDeadline, program_deadline_in_force
 from withal._core.site import Site, site_of
 from withal._core.waiting.latch import Latch
 
@@ -27,8 +27,8 @@ T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 # After a second signal the process is gone within a second, whatever a finalizer waits for.
-_PATIENCE = 0.75
-_LOOK = 0.1  # seconds between two looks whether time is up
+_EXIT_GRACE_SECONDS = 0.75
+_POLL_SECONDS = 0.1  # seconds between two looks whether time is up
 
 
 def run(
@@ -91,7 +91,7 @@ def run(
     except Exception as error:
         if not program.is_cut_short:
             raise
-        program.tell_end(error)
+        program.report_end(error)
         raise SystemExit(program.status) from error
     raise SystemExit(program.status)
 
@@ -111,13 +111,13 @@ class _Program:
     def __init__(self, close_timeout: float) -> None:
         self.received: list[signal.Signals] = []
         self._close_timeout = close_timeout
-        self._limit = Limit()
+        self._limit = ProgramDeadline()
         self._opened = _Opened()
         self._error: BaseException | None = None
         self._awaited: Collection[asyncio.Task[Any]] = ()
         # In a thread, since a finalizer that blocks keeps the loop's own timers from ringing.
-        self._doom = threading.Timer(_PATIENCE, self._exit_at_once)
-        self._doom.daemon = True
+        self._kill_timer = threading.Timer(_EXIT_GRACE_SECONDS, self._exit_at_once)
+        self._kill_timer.daemon = True
 
     @property
     def status(self) -> int:
@@ -141,7 +141,7 @@ class _Program:
         # The error of main is raised by `run`, also where it is one that ends the loop at once.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         self._awaited = (task,)
-        limit_in_force.set(self._limit)
+        program_deadline_in_force.set(self._limit)
         with self._handling_signals(task):
             try:
                 with observing(self._opened):
@@ -159,11 +159,11 @@ class _Program:
 
         counter = itertools.count(1)
 
-        def hear(number: int, _: FrameType | None) -> None:
+        def on_signal(number: int, _: FrameType | None) -> None:
             count = next(counter)  # at once: another signal may interrupt this
             self.received.append(signal.Signals(number))
             if count == 2:
-                self._doom.start()
+                self._kill_timer.start()
             loop.call_soon_threadsafe(self._receive, count, task)
 
         before: dict[signal.Signals, Any] = {}
@@ -173,15 +173,15 @@ class _Program:
                 # A signal that another thread receives is to wake the loop, too.
                 loop.add_signal_handler(each, int)
                 before[each] = handler
-                signal.signal(each, hear)
+                signal.signal(each, on_signal)
         except (ValueError, RuntimeError, NotImplementedError):
             pass  # not the main thread, or a system without
         try:
             yield
         finally:
-            self._doom.cancel()
-            if self._doom.is_alive():  # a thread that ends at once, or ends the process
-                self._doom.join()
+            self._kill_timer.cancel()
+            if self._kill_timer.is_alive():  # a thread that ends at once, or ends the process
+                self._kill_timer.join()
             for each, handler in before.items():
                 loop.remove_signal_handler(each)
                 signal.signal(each, signal.SIG_DFL if handler is None else handler)
@@ -190,10 +190,12 @@ class _Program:
         loop = asyncio.get_running_loop()
         if count == 1:
             self._limit.when = when = loop.time() + self._close_timeout
-            loop.call_at(when, self._limit.hurry, when)  # what closes already has its own deadline
+            loop.call_at(
+                when, self._limit.expire_now, when
+            )  # what closes already has its own deadline
             task.cancel()
         elif count == 2:
-            self._limit.hurry(loop.time())
+            self._limit.expire_now(loop.time())
 
     async def _end_the_rest(self) -> None:
         """Cancel what runs still, and wait for it, as `asyncio.run` does, but not without end.
@@ -217,25 +219,28 @@ class _Program:
         latch = Latch(loop, len(tasks))
         for each in tasks:
             each.add_done_callback(latch.arrive)
-        while latch.is_shut():
-            await latch.join(loop.time() + _LOOK)
-            if latch.is_shut() and self._is_over():
+        while latch.is_pending():
+            await latch.join(loop.time() + _POLL_SECONDS)
+            if latch.is_pending() and self._is_over():
                 self._exit_at_once()
 
     def _is_over(self) -> bool:
         when = self._limit.when
         return when is not None and asyncio.get_running_loop().time() > when
 
-    def tell_end(self, error: BaseException | None) -> None:
+    def report_end(self, error: BaseException | None) -> None:
         """Say in one line what was given up, and show what else `main` has failed with."""
         late, rest = _split(error)
-        told = [*self._opened.described(), *(name for each in late for name in _cut_short(each))]
-        if not told:
-            told = [f"{each.get_name()!r}: it did not end" for each in self._running]
+        described = [
+            *self._opened.described(),
+            *(name for each in late for name in _cut_short(each)),
+        ]
+        if not described:
+            described = [f"{each.get_name()!r}: it did not end" for each in self._running]
         if rest is not None:
             traceback.print_exception(rest)
-        if told:
-            print(f"withal: abandoned {'; '.join(told)}", file=sys.stderr)
+        if described:
+            print(f"withal: abandoned {'; '.join(described)}", file=sys.stderr)
 
     @property
     def _running(self) -> list[asyncio.Task[Any]]:
@@ -244,7 +249,7 @@ class _Program:
 
     def _exit_at_once(self) -> NoReturn:
         try:
-            self.tell_end(self._error)
+            self.report_end(self._error)
             sys.stderr.flush()
             sys.stdout.flush()
         finally:

@@ -22,9 +22,9 @@ from withal._core.errors import AlreadyEnteredError, ScopeClosedError
 from withal._core.events import Step
 from withal._core.managers import (
     AsyncManager,
+    EmitsEvents,
     Manager,
     SyncManager,
-    Telling,
     check_callable,
     check_together,
     name_of,
@@ -58,7 +58,7 @@ _current: ContextVar[Scope | None] = ContextVar("withal_scope", default=None)
 
 
 @final
-class Scope(Telling):
+class Scope(EmitsEvents):
     """A region of a program that owns resources: ``async with Scope("app") as scope: ...``.
 
     What was opened in it is closed exactly once when the body ends, however it ends: in reverse
@@ -290,8 +290,8 @@ class Scope(Telling):
         if not inline and is_direct(manager):
             return open_direct(state, Direct(state, manager, name))  # type: ignore[no-any-return]
         kind = None
-        if isinstance(manager, Telling):
-            name, kind = manager.tell_through_its_holder(name)
+        if isinstance(manager, EmitsEvents):
+            name, kind = manager.delegate_events(name)
         if not inline:
             host = Host(state, manager, name, kind)
             await open_together(state, (host,))
@@ -306,9 +306,9 @@ class Scope(Telling):
             if resource.is_async:
                 value = await value
         except BaseException as exc:
-            resource.has_closed(exc)
+            resource.mark_closed(exc)
             raise
-        resource.has_opened(value)
+        resource.mark_open(value)
         if state.phase is not OPEN:
             await reject_late_inline(state, resource)
         state.add(resource)
@@ -544,7 +544,7 @@ class Scope(Telling):
         assert self._declared is not None
         return self._declared
 
-    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+    def delegate_events(self, name: str | None) -> tuple[str, str]:
         """Let the scope that enters this one send its events, by the name and kind returned.
 
         That knows where the scope was entered, as of any resource.

@@ -24,7 +24,7 @@ _WAITS: tuple[Any, ...] = (
     asyncio.Semaphore.acquire,
     vars(asyncio.tasks)["_wait"],  # that of asyncio.wait
     Host._live,
-    Latch.outlast,
+    Latch.wait_uncancellable,
     Latch.wait,
 )
 # From 3.12 on it awaits what it was given, which may fail.

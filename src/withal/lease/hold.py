@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, TypeAlias, final
 
 from withal._core.errors import AlreadyEnteredError
-from withal._core.managers import Telling
+from withal._core.managers import EmitsEvents
 from withal._core.scope import Scope
 from withal._core.site import Site
 from withal.lease.clock import ClockOf
@@ -22,7 +22,7 @@ _CLOSE_TIMEOUT = 10.0  # seconds: a release is tried for half of that
 
 
 @final
-class Hold(Telling, AbstractAsyncContextManager[Lease]):
+class Hold(EmitsEvents, AbstractAsyncContextManager[Lease]):
     """A lease about to be acquired; made by ``hold`` of one of the classes of leases.
 
     It is entered once, by ``async with`` or in a scope.
@@ -44,7 +44,7 @@ class Hold(Telling, AbstractAsyncContextManager[Lease]):
     def __repr__(self) -> str:
         return f"<withal.lease.Hold {self._terms.name!r} ttl={self._terms.ttl:g}>"
 
-    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+    def delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave telling to the scope that enters it, and note for which task it does so."""
         self._caller = asyncio.current_task()
         return name or self._terms.name, "lease"

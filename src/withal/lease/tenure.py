@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar, final
 
-from withal._core.managers import Telling
+from withal._core.managers import EmitsEvents
 from withal.lease.claim import Claim, Phase
 from withal.lease.clock import ClockOf, Timer
 from withal.lease.errors import LeaseLostError, LeaseServerError, LeaseTimeoutError
@@ -67,7 +67,7 @@ class Lease:
 
 
 @final
-class Tenure(Telling):
+class Tenure(EmitsEvents):
     """One acquisition of a lease; entered and exited in a host.
 
     Args:
@@ -89,7 +89,7 @@ class Tenure(Telling):
         self._is_leaving = False  # the body leaves, or has left
         self._may_have_it = False  # the server may keep something for this claim
 
-    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+    def delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave telling to the scope that enters it."""
         return name or self._owner.name, "lease"
 
@@ -272,7 +272,7 @@ class Tenure(Telling):
         claim = self._claim
         return LeaseLostError(self._owner.name, claim.token, claim.reason or otherwise)
 
-    # Ending
+    # CloseResult
 
     async def _end_renewal(self) -> None:
         """End a renewal under way: its connection is needed, and its answer is not."""

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar, final
 from withal._core.causes import comes_of
 from withal._core.errors import AlreadyEnteredError
 from withal._core.events import Event, Outcome, Step, emit, next_id
-from withal._core.managers import Telling
+from withal._core.managers import EmitsEvents
 from withal._core.outcome import outcome_of, raise_unchanged
 from withal._core.scopes.closing import begin_closing, requests_seen
 from withal._core.scopes.stages import Closing
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @final
-class Acquisition(Use, AbstractAsyncContextManager[T], Telling, Generic[T]):
+class Acquisition(Use, AbstractAsyncContextManager[T], EmitsEvents, Generic[T]):
     """What ``pool.acquire()`` returns, to be entered once.
 
     Args:
@@ -46,7 +46,7 @@ class Acquisition(Use, AbstractAsyncContextManager[T], Telling, Generic[T]):
     def __repr__(self) -> str:
         return f"<acquisition of {self._engine.options.name!r}>"
 
-    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+    def delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave it to the scope that enters this to tell of it."""
         self._observers = ()
         return name or self._engine.options.name, "acquisition"
@@ -117,7 +117,7 @@ class Acquisition(Use, AbstractAsyncContextManager[T], Telling, Generic[T]):
         if exc is not None or reason is not None or cancellation is not None:
             closing = begin_closing(engine.held, exc, current_task())
             closing.floor = floor
-            closing.ending.interrupted(cancellation)
+            closing.result.record_cancellation(cancellation)
             if call is not None:
                 call.report_to(closing)
         if member.state is HELD:  # else the time of the pool was up, and it has closed this

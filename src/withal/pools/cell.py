@@ -15,7 +15,7 @@ from withal._core.resources.base import OPENING as HOST_OPENING
 from withal._core.resources.base import Openable, Resource
 from withal._core.resources.hosted import Host
 from withal._core.scopes.closing import begin_closing
-from withal._core.scopes.stages import MOMENT, Closing, leave_behind
+from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing, leave_behind
 from withal._core.scopes.starting import openable
 from withal.pools.errors import PoolClosedError
 from withal.pools.hosting import OPEN_GRACE, HostKeeper, Told
@@ -191,15 +191,15 @@ class Cell:
     async def _close(self, closing: Closing, exc: BaseException | None) -> None:
         assert self._host is not None
         self.sharers.close()
-        closing.ending.seen = None  # it is not this resource's use alone that has ended so
+        closing.result.seen = None  # it is not this resource's use alone that has ended so
         try:
             rest = closing.stage((self._host,))
             if rest is not None:
                 await rest
         finally:
             self._gone()
-            if closing.ending.seen is None:
-                closing.ending.seen = exc
+            if closing.result.seen is None:
+                closing.result.seen = exc
 
     def close_nowait(self) -> None:
         """Close it, with nobody to wait for that, whoever uses it."""
@@ -235,7 +235,7 @@ class Cell:
     def _cut(self, host: Openable) -> None:
         host.overdue = host.phase is not HOST_OPENING
         host.cancel()
-        self._timer = self.sharing.loop.call_later(MOMENT, leave_behind, host)
+        self._timer = self.sharing.loop.call_later(ABANDON_AFTER_SECONDS, leave_behind, host)
 
     def _has_closed(self, host: Openable) -> None:
         self._stop_timer()

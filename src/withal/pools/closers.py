@@ -9,7 +9,7 @@ from typing import Protocol, final
 from withal._core.resources.base import Phase
 from withal._core.resources.callback import Callback
 from withal._core.scopes.closing import begin_closing, end_closing
-from withal._core.scopes.stages import LAST_CALL, MOMENT, Closing
+from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, LAST_CALL_SECONDS, Closing
 from withal._core.scopes.state import ScopeState
 from withal.pools.hosting import OPEN_GRACE, HostKeeper, Told
 from withal.pools.member import Member
@@ -69,9 +69,11 @@ class Closers:
     async def _close_alone(self, member: Member, seen: BaseException | None) -> None:
         closing = begin_closing(self._pool.held, seen, current_task())
         if self._pool.users.cut:  # the time of the pool is up, and this has a last call
-            closing = Closing(self._silent.loop, LAST_CALL - 2 * MOMENT, None, seen)
+            closing = Closing(
+                self._silent.loop, LAST_CALL_SECONDS - 2 * ABANDON_AFTER_SECONDS, None, seen
+            )
         await self.close(member, closing)
-        ending = closing.ending
+        ending = closing.result
         if ending.seen is seen:
             ending.seen = None  # it was for the manager to see, and is not a failure of closing
         ending.cancellation = None  # of this task, by a loop that shuts down
@@ -88,7 +90,7 @@ class Closers:
         """Close one that is retired, and note that its place is free."""
         host = member.host
         assert host is not None
-        closing.ending.insists = True
+        closing.result.ignore_suppression = True
         try:
             if host.phase is Phase.OPENING:
                 await closing.give_up((host,), OPEN_GRACE)

@@ -10,10 +10,10 @@ from typing import final
 from withal._core.errors import ResourceLostError
 from withal._core.resources.base import OPEN, Resource
 from withal._core.resources.hosted import Host
-from withal._core.scopes.stages import MOMENT
+from withal._core.scopes.stages import ABANDON_AFTER_SECONDS
 from withal._core.scopes.starting import openable
 from withal._core.scopes.state import ScopeState
-from withal._core.waiting.latch import BATCH, Latch
+from withal._core.waiting.latch import BATCH_SIZE, Latch
 from withal.pools.closers import Closers
 from withal.pools.errors import (
     PoolClosedError,
@@ -160,7 +160,7 @@ class Engine:
             return  # a manager that did not wait was opened further up the stack, which goes on
         self._is_working = True
         try:
-            for _ in range(BATCH):
+            for _ in range(BATCH_SIZE):
                 work = self.queue.next_work(self.clock())
                 if work is None:
                     break
@@ -222,7 +222,7 @@ class Engine:
 
     def _cut_check(self, member: Member, call: Call) -> None:
         call.cancel()
-        member.timer = self.loop.call_later(MOMENT, call.abandon)
+        member.timer = self.loop.call_later(ABANDON_AFTER_SECONDS, call.abandon)
 
     def _has_checked(self, member: Member, call: Call) -> None:
         member.stop_timer()

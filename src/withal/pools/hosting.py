@@ -14,7 +14,7 @@ from typing import Any, final
 
 from withal._core.events import Observers
 from withal._core.resources.base import CLOSED, CLOSING, OPEN, Resource, ScopeHandle
-from withal._core.scopes.stages import MOMENT, Closing, leave_behind
+from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing, leave_behind
 from withal._core.waiting.latch import Latch
 
 OPEN_GRACE = 1.0
@@ -138,14 +138,14 @@ class Call(Resource):
         loop = self.keeper.loop
         done = Latch(loop, 1)
         self.close_nowait(None, done)
-        if not done.is_shut():
+        if not done.is_pending():
             return None
         cancellation = await done.join(loop.time() + seconds)
-        if done.is_shut():
+        if done.is_pending():
             self.overdue = True
             ended = Latch(loop, 1)
             self.cancel(ended)
-            again = await ended.join(loop.time() + MOMENT)
+            again = await ended.join(loop.time() + ABANDON_AFTER_SECONDS)
             cancellation = cancellation or again
             if self.phase is not CLOSED:
                 leave_behind(self)
@@ -158,7 +158,7 @@ class Call(Resource):
             if self.phase is not CLOSED:
                 closing.abandoned += (self,)
         if self.error is not None:
-            closing.ending.fail(self.error)
+            closing.result.fail(self.error)
 
     def _begin_close(self) -> None:
         self.phase = CLOSING
@@ -171,16 +171,16 @@ class Call(Resource):
                 self.task.add_done_callback(self._has_ended)
                 return
         except BaseException as exc:  # carried to whoever hears of it
-            self.has_closed(exc)
+            self.mark_closed(exc)
         else:
             self.result = result
-            self.has_closed(None)
+            self.mark_closed(None)
 
     def _has_ended(self, task: Task[Any]) -> None:
         error = CancelledError() if task.cancelled() else task.exception()
         if error is None:
             self.result = task.result()
-        self.has_closed(error)
+        self.mark_closed(error)
 
 
 async def _awaiting(awaitable: Awaitable[object]) -> object:

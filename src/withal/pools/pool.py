@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar, final, overload
 
 from withal._core.credentials import text_without_credentials
 from withal._core.errors import AlreadyEnteredError
-from withal._core.managers import AsyncManager, Manager, SyncManager, Telling, name_of
+from withal._core.managers import AsyncManager, EmitsEvents, Manager, SyncManager, name_of
 from withal._core.printable import printable
 from withal._core.scope import Scope
 from withal.pools.acquisition import Acquisition
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 @final
-class Pool(Telling, Generic[T]):
+class Pool(EmitsEvents, Generic[T]):
     """At most `size` resources, each opened when it is needed and used by one task at a time.
 
     Each resource is opened and closed in a task of its own, its host, so that a cancelled
@@ -270,6 +270,6 @@ class Pool(Telling, Generic[T]):
         """Return who holds a resource: task, line and since when; the longest first."""
         return () if self._engine is None else self._engine.holders()
 
-    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+    def delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave it to the scope that enters this pool to tell of it."""
-        return self._scope.tell_through_its_holder(name)
+        return self._scope.delegate_events(name)

@@ -60,7 +60,7 @@ class Users(Resource):
         self.observers = ()
         self._tenant = tenant
         self._began = 0.0
-        self.has_opened(None)
+        self.mark_open(None)
 
     @property
     def kind(self) -> str:
@@ -80,7 +80,7 @@ class Users(Resource):
     def look(self) -> None:
         """Close, if that is asked for and nobody is left."""
         if self.phase is CLOSING and not self._tenant.use_count:
-            self.has_closed(None)
+            self.mark_closed(None)
 
     def cancel(self, ended: Latch | None = None) -> None:
         """Wait no longer for those that are left: name them."""
@@ -89,7 +89,7 @@ class Users(Resource):
         seconds = keeper.clock() - self._began
         names = tuple(map(str, holders))
         self.cut = True
-        self.has_closed(PoolCloseTimeoutError(keeper.path, seconds, names, (), False, holders))
+        self.mark_closed(PoolCloseTimeoutError(keeper.path, seconds, names, (), False, holders))
         if ended is not None:
             ended.arrive()
 
@@ -109,7 +109,7 @@ class Resources(Resource):
         self._tenant = tenant
         self._errors: deque[BaseException] = deque(maxlen=_KEPT)
         self._dropped = 0
-        self.has_opened(None)
+        self.mark_open(None)
 
     @property
     def kind(self) -> str:
@@ -133,7 +133,7 @@ class Resources(Resource):
     def look(self) -> None:
         """Close, if that is asked for and nothing is left."""
         if self.phase is CLOSING and not self._tenant.open_count:
-            self.has_closed(self._error())
+            self.mark_closed(self._error())
 
     def cancel(self, ended: Latch | None = None) -> None:
         """Cancel what is still closing."""
@@ -141,9 +141,9 @@ class Resources(Resource):
         self._ended = ended
         self._tenant.cancel_rest()
 
-    def has_closed(self, error: BaseException | None) -> None:
+    def mark_closed(self, error: BaseException | None) -> None:
         """Note that all has closed."""
-        super().has_closed(error)
+        super().mark_closed(error)
         if self._ended is not None:
             self._ended.arrive()
 

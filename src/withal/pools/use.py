@@ -97,7 +97,7 @@ class Use:
             closing: what was closed because of it.
             name: what was used.
         """
-        ending = closing.ending
+        ending = closing.result
         if not self._has_died or self.task is not current_task() or self.task is None:
             return end_closing(held, closing, requested=ending.was_cancelled, own=False)
         if not ending.errors:  # others still use it, or it has suppressed its own death

@@ -16,7 +16,7 @@ from withal._core.managers import Manager, name_of
 from withal._core.outcome import one_of
 from withal._core.resources.base import CLOSING, OPENING, Phase
 from withal._core.scope import Scope
-from withal._core.scopes.close_result import Ending
+from withal._core.scopes.close_result import CloseResult
 from withal.testing.belongings import Belongings
 from withal.testing.deadlock import waiting
 from withal.testing.findings import Finding, ManagerCheckError, ManagerReport
@@ -275,7 +275,7 @@ class _Check:
 
 def _tells_of(outcome: BaseException, error: Exception) -> bool:
     """Return whether a scope whose body fails with `error` would raise this `outcome` for it."""
-    ending = Ending(error)
+    ending = CloseResult(error)
     ending.fail(outcome)
     return not ending.errors and ending.cancellation is None
 

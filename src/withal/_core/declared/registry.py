@@ -15,7 +15,7 @@ from withal._core.errors import (
     DeclarationError,
     ScopeClosedError,
 )
-from withal._core.managers import Telling, protocol_of
+from withal._core.managers import EmitsEvents, protocol_of
 from withal._core.resources.base import CLOSING, OPEN, Openable
 from withal._core.resources.hosted import Host
 from withal._core.scopes.opening import open_in_order
@@ -113,7 +113,7 @@ class Declared:
 
     def _new_host(self, node: Node, sources: dict[str, Openable]) -> Openable:
         host = Host(self._state, _Declared(node, sources, self._forget), node.name, node.name)
-        host.use(tuple(sources.values()))
+        host.depend_on(tuple(sources.values()))
         return host
 
     def _forget(self, node: Node, manager: _Declared) -> None:
@@ -262,8 +262,8 @@ class _Declared:
     async def __aenter__(self) -> Any:
         values = {key: host.value for key, host in self._sources.items()}
         self._manager = manager = self._declaration(**values)
-        if isinstance(manager, Telling):
-            manager.tell_through_its_holder(None)  # its events have the name of the declaration
+        if isinstance(manager, EmitsEvents):
+            manager.delegate_events(None)  # its events have the name of the declaration
         try:
             enter, self._exit, self._is_async = protocol_of(manager)
         except TypeError as error:

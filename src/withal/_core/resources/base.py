@@ -201,7 +201,7 @@ class Resource:
         """The exception that its exit was called with, if any."""
         return self._seen
 
-    def has_opened(self, value: object) -> None:
+    def mark_open(self, value: object) -> None:
         """Note that it is open, with this value."""
         self.value = value
         self.phase = OPEN
@@ -209,13 +209,13 @@ class Resource:
         if self.observers:
             self.tell(Step.OPENED)
 
-    def is_closing(self) -> None:
+    def mark_closing(self) -> None:
         """Note that its finalizer is about to run."""
         self.phase = CLOSING
         if self.observers:
             self.tell(Step.CLOSING)
 
-    def has_closed(self, error: BaseException | None) -> None:
+    def mark_closed(self, error: BaseException | None) -> None:
         """Note that it is closed, and wake what waits for that."""
         opening = self.phase is OPENING
         if self.observers:
@@ -311,14 +311,15 @@ class Openable(Managed):
     """One that opens side by side with others, by whichever task asks for it.
 
     Attributes:
-        asked: closing has been asked for; while it opens, that it is to close once it has.
+        close_requested: closing has been asked for; while it opens, that it is to close once it
+            has.
         was_returned: of a declared resource, its value was returned to a caller.
         before: the scope's context as it was before the opening.
         after: a copy of that, its own, in which it is opened and closed: what is set in one
             resource is not reset in the one beside it.
     """
 
-    asked = False
+    close_requested = False
     was_returned = False
     before: Context
     after: Context
@@ -330,7 +331,7 @@ class Openable(Managed):
     def check_started(self) -> None:
         """Notice, a turn after the start, that what was to run for it never has."""
 
-    def use(self, needs: Sequence[Openable]) -> None:
+    def depend_on(self, needs: Sequence[Openable]) -> None:
         """Depend on these, which cannot be released from now on until this has closed."""
         self.needs = needs
         for need in needs:

@@ -22,7 +22,7 @@ class Callback(Resource):
         self._call = call
         if self.observers:
             self.tell(Step.OPENING)
-        self.has_opened(None)
+        self.mark_open(None)
 
     @property
     def kind(self) -> str:
@@ -42,7 +42,7 @@ class Callback(Resource):
             self.task = keeper.loop.create_task(run, name=self.name, context=context)
         except BaseException as exc:  # of a task factory
             run.close()
-            self.has_closed(exc)
+            self.mark_closed(exc)
         else:
             self.task.add_done_callback(self._check_started)
 
@@ -52,12 +52,12 @@ class Callback(Resource):
             self._begin_close()
 
     async def _run(self) -> None:
-        self.is_closing()
+        self.mark_closing()
         try:
             result = self._call()
             if isawaitable(result):
                 await result
         except BaseException as exc:  # carried to the scope that closes
-            self.has_closed(exc)
+            self.mark_closed(exc)
         else:
-            self.has_closed(None)
+            self.mark_closed(None)

@@ -70,9 +70,9 @@ class Direct(Openable):
         try:
             self.value = after.run(self._enter, self._manager)
         except BaseException as exc:  # raised to the caller that entered it
-            self.has_closed(exc)
+            self.mark_closed(exc)
             return
-        # What has_opened does, without the call, as in __init__.
+        # What mark_open does, without the call, as in __init__.
         self.phase = OPEN
         self.opened_at = keeper.clock()
         if self.observers:
@@ -92,11 +92,11 @@ class Direct(Openable):
             if done:
                 self.suppressed = True
         except BaseException as exc:  # raised to the task that closes it
-            self.has_closed(self.failure(exc))
+            self.mark_closed(self.failure(exc))
         else:
             self.phase = CLOSED  # all that has_closed would do where nothing waits for it
             if self.observers or self.needs or self._latch is not None:
-                self.has_closed(None)
+                self.mark_closed(None)
 
     def _begin_close(self) -> None:
         self.exit_now(self._seen)

@@ -31,7 +31,7 @@ class Host(Openable):
     """A context manager in a task of its own."""
 
     _waiting: Pause | None = None
-    _outliving: Latch | None = None
+    _body_left: Latch | None = None
 
     def start(self, latch: Latch) -> None:
         """Begin to open it, and have `latch` told when it is open or has failed."""
@@ -62,11 +62,11 @@ class Host(Openable):
             self._fail(CancelledError())
 
     def _begin_close(self) -> None:
-        self.asked = True
+        self.close_requested = True
         if self.phase is OPEN:
             self.phase = CLOSING  # a second call only waits
-        if self._outliving is not None:
-            self._outliving.open()
+        if self._body_left is not None:
+            self._body_left.open()
         elif self._waiting is not None:
             self._waiting.end()
 
@@ -81,9 +81,9 @@ class Host(Openable):
         self._claimed = True
         self._latch = latch
         self._seen = seen
-        self.asked = True
+        self.close_requested = True
         self.phase = CLOSING
-        if self._outliving is not None or self._waiting is None:
+        if self._body_left is not None or self._waiting is None:
             self._begin_close()
         else:
             self._waiting.end_at_once(caller)
@@ -98,45 +98,45 @@ class Host(Openable):
         except BaseException as exc:  # raised to the caller that entered it
             self._fail(exc)
             return
-        self.has_opened(value)
-        if not self.asked:
+        self.mark_open(value)
+        if not self.close_requested:
             self._latch.arrive(self)  # type: ignore[union-attr]  # which start() has set
-        if not self.asked:  # by what was just woken
+        if not self.close_requested:  # by what was just woken
             self._waiting = Pause(loop=self.keeper.loop)
             try:
                 await self._waiting
             except CancelledError as death:
-                if not self.asked:
-                    await self._outlive(death)
+                if not self.close_requested:
+                    await self._wait_for_body_exit(death)
         seen = self._seen
-        self.is_closing()
+        self.mark_closing()
         try:
             done = self._exit(self._manager, None, None, None) if seen is None else self.exit(seen)
             if self.is_async:
                 done = await done
             suppresses = bool(done)
         except BaseException as exc:  # raised to the task that closes it
-            self.has_closed(self.failure(exc))
+            self.mark_closed(self.failure(exc))
         else:
             # A lost one answers for its own cancellation only, not for the body's exception.
             self.suppressed = suppresses and not self.lost
-            self.has_closed(seen if self.lost and not suppresses else None)
+            self.mark_closed(seen if self.lost and not suppresses else None)
 
     def _fail(self, error: BaseException) -> None:
-        opening = None if self.asked else self._latch
-        self.has_closed(error)
+        opening = None if self.close_requested else self._latch
+        self.mark_closed(error)
         if opening is not None:
             opening.open()  # one failure is enough for all that opens together
 
-    async def _outlive(self, death: CancelledError) -> None:
+    async def _wait_for_body_exit(self, death: CancelledError) -> None:
         """Wait until the body has left, which may use this resource (law 8).
 
         What its manager is to see is the cancellation that it died of, not the body's exception.
         """
         self.lost = True
-        self._outliving = Latch(self.keeper.loop, 1)
+        self._body_left = Latch(self.keeper.loop, 1)
         if self.observers:
             self.tell(Step.LOST)
         self.keeper.lost(self)
-        await self._outliving.outlast()
+        await self._body_left.wait_uncancellable()
         self._seen = death

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, final
 from withal._core.causes import is_a
 from withal._core.events import Step
 from withal._core.resources.base import CLOSING, Managed, running_task_name
-from withal._core.waiting.cancellation import in_time
+from withal._core.waiting.cancellation import finish_within
 
 T = TypeVar("T")
 
@@ -52,9 +52,9 @@ class Inline(Managed):
             if done:
                 self.suppressed = True
         except BaseException as exc:
-            self.has_closed(self.failure(exc))
+            self.mark_closed(self.failure(exc))
         else:
-            self.has_closed(None)
+            self.mark_closed(None)
         return None
 
     async def exit_rest(
@@ -62,21 +62,21 @@ class Inline(Managed):
     ) -> None:
         """Exit to the end, or until a moment after the limit, which has not been entered yet."""
         try:
-            done, left, self.error = await in_time(*rest, limit, moment)
+            done, left, self.error = await finish_within(*rest, limit, moment)
             self.suppressed = left is None and bool(done)
         except BaseException as exc:
             self.overdue = limit.expired()
-            self.has_closed(self.failure(exc))
+            self.mark_closed(self.failure(exc))
         else:
             self.overdue = limit.expired()
             if left is None:
-                self.has_closed(None)
+                self.mark_closed(None)
             else:
                 self.task = left  # it goes on there, abandoned
                 left.add_done_callback(self._has_ended_late)
 
     def _has_ended_late(self, task: Task[Any]) -> None:
-        self.has_closed(None if task.cancelled() else task.exception())
+        self.mark_closed(None if task.cancelled() else task.exception())
 
     def _explain(self, error: BaseException) -> BaseException | None:
         """Take a cancellation for what it is: the owner's, not a death of this resource."""

@@ -24,7 +24,7 @@ class Spawned(Resource):
         self.task = keeper.loop.create_task(coro, name=self.name, context=keeper.context.copy())
         if self.observers:
             self.tell(Step.OPENING)
-        self.has_opened(self.task)
+        self.mark_open(self.task)
         self.task.add_done_callback(self._has_ended)
 
     @property
@@ -34,7 +34,7 @@ class Spawned(Resource):
 
     def _begin_close(self) -> None:
         assert self.task is not None
-        self.is_closing()
+        self.mark_closing()
         self.task.cancel()
 
     def _has_ended(self, task: Task[Any]) -> None:
@@ -44,7 +44,7 @@ class Spawned(Resource):
             error = None  # it was opening or using something when the scope closed
         if early and self.observers:
             self.tell(Step.CLOSING if error is None else Step.LOST)
-        self.has_closed(error)
+        self.mark_closed(error)
         if early and error is None:
             self.keeper.ended(self)
         elif early:

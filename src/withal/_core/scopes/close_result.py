@@ -1,7 +1,7 @@
 """How a scope ends: the body's outcome and the errors since then, made into one exception (law 7).
 
-Pure: nothing here waits. `Ending` gathers while the scope closes, and `conclude` says at the end
-what is to be raised, so that the rules stand in one place:
+Pure: nothing here waits. `CloseResult` gathers while the scope closes, and `conclude` says at the
+    end what is to be raised, so that the rules stand in one place:
 
 * One cause is reported once. Errors are compared by the leaves of their groups, by identity: a
   leaf that is reported already is left out, and what is left of its group is reported. A resource
@@ -20,14 +20,14 @@ from __future__ import annotations
 from asyncio import CancelledError
 from typing import final
 
-from withal._core.causes import Told, is_a
+from withal._core.causes import ReportedErrors, is_a
 from withal._core.errors import ResourceLostError
 from withal._core.events import Outcome
 from withal._core.outcome import one_of, outcome_of
 
 
 @final
-class Ending:
+class CloseResult:
     """What has happened to a scope since its body ended.
 
     Attributes:
@@ -35,15 +35,16 @@ class Ending:
             translates it.
         errors: what failed besides, in the order of failing.
         cancellation: the first cancellation that arrived while the scope was closing.
-        insists: finalizers cannot suppress what they see, as that an opening was given up.
+        ignore_suppression: finalizers cannot suppress what they see, as that an opening was given
+            up.
     """
 
     cancellation: CancelledError | None = None
-    insists = False
+    ignore_suppression = False
     _translated: CancelledError | None = None
     _arrived: CancelledError | None = None
-    _suppressed: Told | None = None
-    _told: Told | None = None  # made for the first error: most scopes end without
+    _suppressed: ReportedErrors | None = None
+    _reported: ReportedErrors | None = None  # made for the first error: most scopes end without
 
     def __init__(self, body: BaseException | None) -> None:
         self.seen = body
@@ -72,7 +73,7 @@ class Ending:
         if self.cancellation is None and cancellation is not self.seen:
             self.cancellation = cancellation
 
-    def interrupted(self, cancellation: CancelledError | None) -> None:
+    def record_cancellation(self, cancellation: CancelledError | None) -> None:
         """Keep a cancellation of the task that closes, unless the request is taken back by then.
 
         An inline scope or timeout that is yet to close may have made it, and takes it back.
@@ -83,11 +84,11 @@ class Ending:
 
     def suppress(self) -> None:
         """Drop the body's exception: a finalizer returned true."""
-        if self.seen is not None and not self.insists:
-            self._suppressed = Told()  # once: nothing is seen again after that
+        if self.seen is not None and not self.ignore_suppression:
+            self._suppressed = ReportedErrors()  # once: nothing is seen again after that
             self._suppressed.add(self.seen)
             self.seen = None
-            self._told = None
+            self._reported = None
 
     def fail(self, error: BaseException, saw: BaseException | None = None) -> None:
         """Add an error, or what of it is not reported yet, or a cancellation.
@@ -99,18 +100,18 @@ class Ending:
         if is_a(error, CancelledError):
             self.cancelled(error)
             return
-        if self._told is None:
-            self._told = Told()
+        if self._reported is None:
+            self._reported = ReportedErrors()
             for known in (*self.errors, *([] if self.seen is None else [self.seen])):
-                self._told.add(known)
+                self._reported.add(known)
         rest: BaseException | None = error
         if self._suppressed is not None and saw is not None:
             rest = self._suppressed.without(error)  # one beside it has suppressed what it wraps
         if rest is not None:
-            rest = self._told.without(rest)
+            rest = self._reported.without(rest)
         if rest is None:
             return
-        is_translation = self._told.add(rest, self.seen) and self.seen is not None
+        is_translation = self._reported.add(rest, self.seen) and self.seen is not None
         if is_translation and rest is error:
             if is_a(self.seen, CancelledError):
                 self._translated = self.seen

@@ -12,10 +12,10 @@ from withal._core.outcome import raise_unchanged
 from withal._core.resources.base import CLOSED, CLOSING, OPEN, Resource
 from withal._core.resources.inline import Inline
 from withal._core.scopes.context_variables import owed, settle_owed
-from withal._core.scopes.stages import MOMENT, Closing
+from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing
 from withal._core.scopes.state import ScopeState
 from withal._core.waiting.cancellation import deliver_again, requests_delivered, take_back
-from withal._core.waiting.latch import BATCH, Latch
+from withal._core.waiting.latch import BATCH_SIZE, Latch
 
 
 def check_closer(state: ScopeState) -> None:
@@ -73,7 +73,7 @@ async def close(state: ScopeState, exc: BaseException | None) -> BaseException |
             rest = closing.stage(stage)
             if rest is not None:
                 await rest
-            elif number % BATCH == 0:
+            elif number % BATCH_SIZE == 0:
                 await closing.turn()
             if owed or state.carries:
                 state.take_back(stage)
@@ -99,7 +99,7 @@ async def close_again(state: ScopeState, exc: BaseException | None) -> BaseExcep
     if state.phase is CLOSING:
         latch = Latch(state.loop, 1)
         state.watchers = (*state.watchers, latch)
-        cancellation = await latch.outlast()
+        cancellation = await latch.wait_uncancellable()
         settle_owed()
     error, state.error_left = state.error_left, None
     if state.cancelled_body and state.is_owned_by(task):
@@ -167,14 +167,14 @@ def end_closing(
     """
     if closing.overdue:
         _report(state, closing)
-    error, again = closing.ending.conclude(state.path, requested=requested, own=own)
+    error, again = closing.result.conclude(state.path, requested=requested, own=own)
     _deliver_again(again, closing.floor)
     return error
 
 
 def raise_result(state: ScopeState, closing: Closing) -> None:
     """End a closing that was not the whole scope's: raise what is to be raised."""
-    requested = closing.ending.was_cancelled
+    requested = closing.result.was_cancelled
     error = end_closing(state, closing, requested=requested, own=False)
     if error is not None:
         raise_unchanged(error)
@@ -196,7 +196,7 @@ async def _abort_pending_opens(state: ScopeState, closing: Closing) -> None:
         latch.open()
     # They have until the same time, and then a moment each to see whether what opens late ends
     # after all, when cancelled, and when cut off while closing: it goes before what is open.
-    until = max(closing.last_call, state.loop.time()) + 4 * MOMENT
+    until = max(closing.last_call, state.loop.time()) + 4 * ABANDON_AFTER_SECONDS
     await closing.join(state.idle, until)
 
 
@@ -206,12 +206,12 @@ def _has_closed(
     """Let go of all that was held, and return what is to be raised."""
     state.let_go()
     if state.lost_need is not None:
-        closing.ending.fail(state.lost_need)
+        closing.result.fail(state.lost_need)
     if closing.overdue:
         _report(state, closing)
     state.phase = CLOSED
     if state.is_observed:
-        state.send(Step.CLOSED, closing.ending.outcome)
+        state.send(Step.CLOSED, closing.result.outcome)
     error = _conclude(state, closing, closer)
     if state.cancelled_body and not state.is_owned_by(closer):
         state.error_left = error  # the owner is still to learn why it was cancelled
@@ -221,7 +221,7 @@ def _has_closed(
 def _conclude(
     state: ScopeState, closing: Closing, closer: Task[Any] | None
 ) -> BaseException | None:
-    ending = closing.ending
+    ending = closing.result
     if ending.is_ok and not state.cancelled_body:
         return None
     by_owner = state.is_owned_by(closer)
@@ -243,7 +243,7 @@ def _report(state: ScopeState, closing: Closing) -> None:
     late = tuple(each.name for each in closing.overdue)
     left = tuple(each.name for each in closing.abandoned)
     error = CloseTimeoutError(state.path, closing.timeout, late, left, hurried=closing.hurried)
-    closing.ending.fail(error)
+    closing.result.fail(error)
 
 
 def _deliver_again(cancellation: CancelledError | None, floor: int) -> None:

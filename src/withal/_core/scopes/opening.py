@@ -76,7 +76,7 @@ async def reject_late_inline(state: ScopeState, resource: Inline) -> NoReturn:
     """Close what opened inline only when another task had closed the scope (law 9)."""
     error = ScopeClosedError(state.path, state.phase.value, resource.name)
     closing = begin_closing(state, error, current_task())
-    closing.ending.insists = True
+    closing.result.ignore_suppression = True
     rest = closing.stage((resource,))
     if rest is not None:
         await rest
@@ -101,8 +101,8 @@ async def _abort(
     closing = begin_closing(state, cause, current_task())
     closing.floor = floor
     await closing.give_up(hosts, state.open_grace)
-    if lost is not None and closing.ending.is_ok:
+    if lost is not None and closing.result.is_ok:
         # It died and has suppressed its own death, as an expired anyio scope does.
-        closing.ending.fail(ResourceLostError(state.path, lost.name, "opening"))
+        closing.result.fail(ResourceLostError(state.path, lost.name, "opening"))
     raise_result(state, closing)
     raise AssertionError(f"unreachable: there is no reason why {name!r} did not open")

@@ -10,12 +10,12 @@ from weakref import WeakSet
 class _Closing(Protocol):
     hurried: bool
 
-    def hurry(self) -> None:
+    def expire_now(self) -> None:
         """Expire the deadline now."""
 
 
 @final
-class Limit:
+class ProgramDeadline:
     """The end of a program's closing, found by its scopes through the context.
 
     Attributes:
@@ -32,12 +32,14 @@ class Limit:
         self._closings.add(closing)
         closing.hurried = self._is_spent
 
-    def hurry(self, now: float) -> None:
+    def expire_now(self, now: float) -> None:
         """Expire the deadline of all that closes, now or later."""
         self.when = now
         self._is_spent = True
         for closing in list(self._closings):
-            closing.hurry()
+            closing.expire_now()
 
 
-limit_in_force: ContextVar[Limit | None] = ContextVar("withal_limit", default=None)
+program_deadline_in_force: ContextVar[ProgramDeadline | None] = ContextVar(
+    "withal_limit", default=None
+)

@@ -50,7 +50,7 @@ async def roll_back(state: ScopeState, hosts: Sequence[Openable], error: BaseExc
             going.append(host)
     if state.phase is OPEN and going:
         closing = begin_closing(state, error, current_task())
-        closing.ending.insists = True
+        closing.result.ignore_suppression = True
         await _close_early(state, going, closing)
 
 

@@ -2,9 +2,9 @@
 
 Until the deadline each stage has all the time it wants. When it passes, what still runs is
 cancelled, and whatever has not begun to close still gets its turn, in order: goal one is that what
-was opened is closed. All of these together get a last call, of `LAST_CALL` seconds or less, and
-each a `MOMENT` at least. What a cancellation does not end within a `MOMENT` is abandoned, and
-reported by name.
+was opened is closed. All of these together get a last call, of `LAST_CALL_SECONDS` or
+less, and each `ABANDON_AFTER_SECONDS` at least. What a cancellation does not end within that time
+is abandoned, and reported by name.
 
 A scope within another has its last call within the outer deadline, so that the outer one need not
 cut it off and can report what was late by its own name. However deep it is, it gets a quarter of
@@ -25,13 +25,13 @@ from withal._core.resources.base import CLOSED, CLOSING, OPEN, OPENING, Resource
 from withal._core.resources.direct import Direct
 from withal._core.resources.hosted import Host
 from withal._core.resources.inline import Inline
-from withal._core.scopes.close_result import Ending
-from withal._core.waiting.latch import BATCH, Arrivals, Latch
+from withal._core.scopes.close_result import CloseResult
+from withal._core.waiting.latch import BATCH_SIZE, Arrivals, Latch
 
-LAST_CALL = 0.25
-MOMENT = 0.02
-STEP = 0.0005  # seconds of one step of the loop in which one is closed after the other (law 11)
-_RESERVED = 0.2  # of what is left to the outer scope, for the last call within, or `LAST_CALL`
+LAST_CALL_SECONDS = 0.25
+ABANDON_AFTER_SECONDS = 0.02
+STEP_SECONDS = 0.0005  # of one step of the loop that closes one after the other (law 11)
+_RESERVED = 0.2  # of what is left to the outer scope, for the last call within, at most
 _LEAST = 0.25  # of what the outermost scope has, for each within
 
 # What was abandoned still runs: the loop holds tasks weakly, so these are held here.
@@ -54,7 +54,7 @@ class Closing:
         deadline: when it has to be done, in seconds of the loop's clock.
         closer: the task that closes, if it is known.
         floor: how many requests to cancel the task that closes had seen before.
-        ending: gathers what fails, and says what finalizers see.
+        result: gathers what fails, and says what finalizers see.
         hurried: whether the program had to end before the deadline, so that it passed early.
         overdue: what had not closed by the deadline, in order of closing.
         abandoned: what of that a cancellation did not end.
@@ -80,17 +80,17 @@ class Closing:
         if outer is not None:
             left = max(0.0, outer - now)
             least = left * _LEAST if least is None else least
-            share = max(left - min(left * _RESERVED, LAST_CALL), min(left, least))
+            share = max(left - min(left * _RESERVED, LAST_CALL_SECONDS), min(left, least))
             timeout = min(timeout, share)
         self.timeout = timeout
         self.least = timeout * _LEAST if least is None else least
         self.deadline = now + timeout
-        self.ending = Ending(body)
+        self.result = CloseResult(body)
         self._outer = outer
         self._loop = loop
-        self._turn_at = now + STEP
+        self._turn_at = now + STEP_SECONDS
 
-    def hurry(self) -> None:
+    def expire_now(self) -> None:
         """Take it that the deadline has passed."""
         now = self._loop.time()
         if now < self.deadline:
@@ -98,14 +98,14 @@ class Closing:
             self.deadline = now
             self.hurried = True
             if self._waiting is not None:
-                self._waiting.ring()
+                self._waiting.expire()
             if self._inline_limit is not None:
                 self._inline_limit.reschedule(now)
 
     @property
     def last_call(self) -> float:
         """When what is late has to be done, in seconds of the loop's clock."""
-        own = self.deadline + LAST_CALL
+        own = self.deadline + LAST_CALL_SECONDS
         return own if self._outer is None else min(own, self._outer)
 
     def stage(self, resources: Sequence[Resource]) -> Awaitable[None] | None:
@@ -119,11 +119,11 @@ class Closing:
         if alone and isinstance(first, Direct):
             if first.phase is not OPEN:
                 return None  # the exit of one that was entered later has released it
-            first.exit_now(self.ending.seen)
+            first.exit_now(self.result.seen)
         elif isinstance(first, Inline):
             if first.phase is not OPEN:
                 return None
-            rest = first.exit_nowait(self.ending.seen)
+            rest = first.exit_nowait(self.result.seen)
             if rest is not None:
                 return self._inline(first, rest)
         elif alone and isinstance(first, Host) and first.phase is OPEN and self.closer is not None:
@@ -138,7 +138,7 @@ class Closing:
         self, resource: Inline, rest: tuple[Coroutine[Any, Any, object], object]
     ) -> None:
         self._inline_limit = timeout_at(self._until())
-        await resource.exit_rest(rest, self._inline_limit, MOMENT)
+        await resource.exit_rest(rest, self._inline_limit, ABANDON_AFTER_SECONDS)
         self._inline_limit = None
         if resource.overdue:
             self.overdue += (resource,)
@@ -149,7 +149,7 @@ class Closing:
     def _at_once(self, host: Host, closer: Task[Any]) -> Awaitable[None] | None:
         """Close one that nothing uses, in this step of the loop as far as that goes."""
         latch = Latch(self._loop, 1)
-        host.close_at_once(self.ending.seen, latch, closer)
+        host.close_at_once(self.result.seen, latch, closer)
         if latch.missing > 0:
             return self._rest(host, latch)
         if host.suppressed or host.error is not None:
@@ -157,30 +157,30 @@ class Closing:
         now = self._loop.time()
         if now < self._turn_at:
             return None
-        self._turn_at = now + STEP
+        self._turn_at = now + STEP_SECONDS
         return self.turn()
 
     async def _rest(self, resource: Resource, latch: Latch) -> None:
         """Wait until one has closed that waits meanwhile."""
-        await self._wait_or_cut((resource,), latch)
+        await self._wait_or_cancel((resource,), latch)
         self._collect((resource,))
 
     @types.coroutine
     def _alone(self, resource: Resource) -> Generator[Any, Any, None]:
         """Close one that nothing uses, as `_hosted` does."""
         latch = Latch(self._loop, 1)
-        is_ours = resource.close_nowait(self.ending.seen, latch)
+        is_ours = resource.close_nowait(self.result.seen, latch)
         yield from self._turn()
         if latch.missing > 0:
-            yield from self._wait_or_cut((resource,), latch).__await__()
+            yield from self._wait_or_cancel((resource,), latch).__await__()
         if is_ours:
             self._collect((resource,))
 
-    async def _wait_or_cut(self, resources: Sequence[Resource], latch: Latch) -> None:
+    async def _wait_or_cancel(self, resources: Sequence[Resource], latch: Latch) -> None:
         """Wait until these have closed, or cancel them at the deadline."""
         await self.join(latch, self._until())
         if latch.missing > 0:
-            await self._cut(resources)
+            await self._cancel_overdue(resources)
 
     async def _hosted(self, resources: Sequence[Resource]) -> None:
         for each in resources:
@@ -192,7 +192,7 @@ class Closing:
         latch = Latch(self._loop, len(resources))
         ours = await self._ask(resources, latch)
         if latch.missing > 0:
-            await self._wait_or_cut(resources, latch)
+            await self._wait_or_cancel(resources, latch)
         self._collect(ours)
 
     async def _wait_for_users(self, need: Resource) -> None:
@@ -230,12 +230,12 @@ class Closing:
 
     async def _next_closed(self, left: set[Resource], arrivals: Arrivals) -> list[Resource]:
         """Wait until some of these have closed, or are abandoned, and return them."""
-        if arrivals.is_shut():
+        if arrivals.is_pending():
             await self.join(arrivals, self._until())
         abandoned: list[Resource] = []
-        if arrivals.is_shut():
+        if arrivals.is_pending():
             late = [each for each in left if each.phase is CLOSING]
-            await self._cut(late)
+            await self._cancel_overdue(late)
             abandoned = [each for each in late if each.phase is not CLOSED]
         arrived = cast("list[Resource]", arrivals.take())
         return list(dict.fromkeys(each for each in (*arrived, *abandoned) if each in left))
@@ -248,12 +248,12 @@ class Closing:
 
         After the turn of the loop that this takes, what need not wait is closed, without a timer.
         """
-        seen = self.ending.seen
+        seen = self.result.seen
         ours: list[Resource] = []
         for number, each in enumerate(resources, 1):
             if each.close_nowait(seen, latch):
                 ours.append(each)
-            if number % BATCH == 0 or number == len(resources):
+            if number % BATCH_SIZE == 0 or number == len(resources):
                 yield from self._turn()
         return ours
 
@@ -262,7 +262,7 @@ class Closing:
         try:
             yield
         except CancelledError as exc:
-            self.ending.interrupted(exc)
+            self.result.record_cancellation(exc)
 
     turn = types.coroutine(_turn)
 
@@ -271,13 +271,13 @@ class Closing:
 
         What is still opening goes first: it may use what is open, and nothing uses it.
         """
-        self.ending.insists = True
+        self.result.ignore_suppression = True
         late = [each for each in openings if each.phase is OPENING]
         rest = [each for each in openings if each.phase is not OPENING]
         if late:
             latch = Latch(self._loop, len(late))
             for each in late:
-                each.close_nowait(self.ending.seen, latch)
+                each.close_nowait(self.result.seen, latch)
             await self.join(latch, min(self._loop.time() + grace, self._until()))
             if latch.missing > 0:
                 for each in late:
@@ -285,7 +285,7 @@ class Closing:
                         each.cancel()
                 await self.join(latch, self._until())
                 if latch.missing > 0:
-                    await self._cut(late)
+                    await self._cancel_overdue(late)
             self._collect(late)
         if rest:
             await self._hosted(rest)
@@ -293,23 +293,23 @@ class Closing:
     async def join(self, latch: Latch, until: float) -> None:
         """Wait through cancellations, and keep the first for the end."""
         self._waiting = latch
-        self.ending.interrupted(await latch.join(until))
+        self.result.record_cancellation(await latch.join(until))
         self._waiting = None
 
     def _until(self) -> float:
         now = self._loop.time()
         if now < self.deadline:
             return self.deadline
-        return max(now + MOMENT, self.last_call)
+        return max(now + ABANDON_AFTER_SECONDS, self.last_call)
 
-    async def _cut(self, resources: Sequence[Resource]) -> None:
+    async def _cancel_overdue(self, resources: Sequence[Resource]) -> None:
         """Cancel what is still closing past the deadline, and leave what does not end even so."""
         late = [each for each in resources if each.phase is not CLOSED]
         latch = Latch(self._loop, len(late))
         for each in late:
             each.overdue = True
             each.cancel(latch)
-        await self.join(latch, self._loop.time() + MOMENT)
+        await self.join(latch, self._loop.time() + ABANDON_AFTER_SECONDS)
         for each in late:
             if each.phase is not CLOSED:
                 self._abandon(each)
@@ -324,10 +324,10 @@ class Closing:
     def _collect(self, resources: Sequence[Resource]) -> None:
         for each in resources:
             if each.suppressed:
-                self.ending.suppress()  # before any error is looked at: one is enough for all
+                self.result.suppress()  # before any error is looked at: one is enough for all
         for each in resources:
             if each.error is not None:
-                self.ending.fail(each.error, each.seen)
+                self.result.fail(each.error, each.seen)
 
 
 def leave_behind(resource: Resource) -> None:

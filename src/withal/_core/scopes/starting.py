@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from typing import Any, cast
 
-from withal._core.managers import Telling
+from withal._core.managers import EmitsEvents
 from withal._core.resources.base import Openable, ScopeHandle
 from withal._core.resources.direct import Direct, is_direct
 from withal._core.resources.hosted import Host
-from withal._core.waiting.latch import BATCH, Arrivals, Latch, turn
+from withal._core.waiting.latch import BATCH_SIZE, Arrivals, Latch, turn
 
 
 def openable(keeper: ScopeHandle, manager: object) -> Host | Direct:
@@ -23,8 +23,8 @@ def openable(keeper: ScopeHandle, manager: object) -> Host | Direct:
     """
     if is_direct(manager):
         return Direct(keeper, manager, None)
-    if isinstance(manager, Telling):
-        return Host(keeper, manager, *manager.tell_through_its_holder(None))
+    if isinstance(manager, EmitsEvents):
+        return Host(keeper, manager, *manager.delegate_events(None))
     return Host(keeper, manager, None)
 
 
@@ -33,7 +33,7 @@ def start(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
     """Start to open these, and wait until all are open or one has failed."""
     for number, host in enumerate(hosts, 1):
         host.start(latch)
-        if number % BATCH == 0:
+        if number % BATCH_SIZE == 0:
             yield
         if latch.missing <= 0:
             return
@@ -76,7 +76,7 @@ async def start_in_order(hosts: Sequence[Openable], arrivals: Arrivals) -> None:
 async def _start_ready(ready: deque[Openable], arrivals: Arrivals) -> None:
     """Start what is ready, some at a time, and look whether each has really begun."""
     while ready and arrivals.missing > 0:
-        batch = [ready.popleft() for _ in range(min(BATCH, len(ready)))]
+        batch = [ready.popleft() for _ in range(min(BATCH_SIZE, len(ready)))]
         for host in batch:
             if arrivals.missing > 0:
                 host.start(arrivals)

@@ -29,7 +29,7 @@ from withal._core.resources.base import (
 from withal._core.resources.inline import Inline
 from withal._core.scopes.context_variables import Carried, Changes, changes, settle_owed
 from withal._core.scopes.order import Order
-from withal._core.scopes.program_deadline import limit_in_force
+from withal._core.scopes.program_deadline import program_deadline_in_force
 from withal._core.scopes.snapshot import ResourceSnapshot, ScopeSnapshot
 from withal._core.waiting.cancellation import requests_delivered
 from withal._core.waiting.latch import Latch
@@ -119,7 +119,7 @@ class ScopeState:
         self.owner = ref(owner)
         self.observers: Observers = current_observers()
         self.baseline = requests_delivered(owner)
-        self.program_deadline = limit_in_force.get()
+        self.program_deadline = program_deadline_in_force.get()
         self.resources: Order[Resource] = Order()
         self.in_flight: dict[Latch, Sequence[Openable]] = {}
         self.within: dict[ScopeState, None] = {}

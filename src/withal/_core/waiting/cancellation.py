@@ -14,7 +14,7 @@ from typing import Any, TypeVar, final
 T = TypeVar("T")
 
 
-async def in_time(
+async def finish_within(
     step: Coroutine[Any, Any, T], awaited: Any, limit: Timeout, moment: float
 ) -> tuple[T | None, Task[T | None] | None, CancelledError | None]:
     """Finish a step of the calling task itself, and cancel it when it is not done by the limit.
@@ -26,13 +26,13 @@ async def in_time(
     Returns its result; if its cancellation has not ended it a `moment` later, a task in which it
     goes on without the caller; and in that case the caller's own cancellation, if there is one.
     """
-    rest = _Rest(step, awaited)
+    rest = _StartedCoroutine(step, awaited)
     task = current_task()
     assert task is not None
     result = cancellation = None
     try:
         async with limit:
-            insistence = _Insistence(rest, task, limit, moment)
+            insistence = _HardTimeout(rest, task, limit, moment)
             try:
                 result = await rest
             finally:
@@ -49,7 +49,7 @@ async def in_time(
 
 
 @final
-class _Rest(Awaitable[T]):
+class _StartedCoroutine(Awaitable[T]):
     """What is left of a coroutine that has been started and has yielded `awaited`.
 
     Attributes:
@@ -77,10 +77,12 @@ class _Rest(Awaitable[T]):
 
 
 @final
-class _Insistence:
+class _HardTimeout:
     """Ends the waiting for a step that goes on a moment after its limit has expired."""
 
-    def __init__(self, rest: _Rest[Any], task: Task[Any], limit: Timeout, moment: float) -> None:
+    def __init__(
+        self, rest: _StartedCoroutine[Any], task: Task[Any], limit: Timeout, moment: float
+    ) -> None:
         self._rest = rest
         self._task = task
         self._limit = limit
@@ -112,7 +114,7 @@ async def _cancel(step: Coroutine[Any, Any, T]) -> T | None:
         awaited = step.throw(CancelledError())
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # typeshed has Any here
-    return await _Rest(step, awaited)
+    return await _StartedCoroutine(step, awaited)
 
 
 # Tasks to which a cancellation is still to be delivered again, and how many requests each had seen

@@ -49,13 +49,13 @@ class Latch:
         self._waiter = self._loop.create_future()
         return self._waiter
 
-    def is_shut(self) -> bool:
+    def is_pending(self) -> bool:
         """Return whether there is still something to wait for."""
         return self.missing > 0
 
     async def wait(self) -> None:
         """Wait until it is open. A cancellation ends the wait, and the latch is as it was."""
-        while self.is_shut():
+        while self.is_pending():
             await self.waiter()
 
     async def join(self, until: float) -> CancelledError | None:
@@ -65,28 +65,28 @@ class Latch:
         step is done. `missing` is above zero if time was up.
         """
         self._late = False
-        alarm = self._loop.call_at(until, self.ring)
+        alarm = self._loop.call_at(until, self.expire)
         try:
-            return await self.outlast()
+            return await self.wait_uncancellable()
         finally:
             alarm.cancel()
 
-    async def outlast(self) -> CancelledError | None:
+    async def wait_uncancellable(self) -> CancelledError | None:
         """Do as `join` does, without end: only for a wait that the user's own body ends."""
         cancellation = None
         try:
-            while self.is_shut() and not self._late:
+            while self.is_pending() and not self._late:
                 await self.waiter()
         except CancelledError as exc:
             cancellation = exc
-        if self.is_shut() and not self._late:
+        if self.is_pending() and not self._late:
             with _anyio_shield():
-                while self.is_shut() and not self._late:
+                while self.is_pending() and not self._late:
                     with suppress(CancelledError):
                         await self.waiter()
         return cancellation
 
-    def ring(self) -> None:
+    def expire(self) -> None:
         """End the wait of `join`: time is up."""
         self._late = True
         self._wake()
@@ -118,7 +118,7 @@ class Arrivals(Latch):
         new, self._new = self._new, []
         return new
 
-    def is_shut(self) -> bool:
+    def is_pending(self) -> bool:
         """Return whether something is still missing, and nothing new has arrived."""
         return self.missing > 0 and not self._new
 
@@ -128,7 +128,7 @@ def _anyio_shield() -> AbstractContextManager[object]:
     return nullcontext() if anyio is None else anyio.CancelScope(shield=True)
 
 
-BATCH = 100
+BATCH_SIZE = 100
 """How many tasks are started, or woken, before the loop is given a turn: about a millisecond's
 worth, so that opening or closing thousands together does not hold up other tasks (law 11)."""
 

@@ -29,7 +29,7 @@ from typing import (
 
 from withal._core.errors import AlreadyEnteredError
 from withal._core.events import current_observers
-from withal._core.managers import Telling
+from withal._core.managers import EmitsEvents
 from withal.files.loop_budget import OPENING, Turns, turns_here
 from withal.files.streams.binary import BinaryFile
 from withal.files.streams.channel import Channel, Positional, Sequential
@@ -235,7 +235,7 @@ class Found(NamedTuple):
 
 
 @final
-class Opening(Telling, Generic[F_co]):
+class Opening(EmitsEvents, Generic[F_co]):
     """A file about to be opened, by ``await`` or ``async with``; made by `open`."""
 
     __slots__ = ("_file", "_is_entered", "_is_held", "_source")
@@ -249,7 +249,7 @@ class Opening(Telling, Generic[F_co]):
     def __repr__(self) -> str:
         return f"<withal.files.Opening {self._source.file!r} mode={self._source.mode.text!r}>"
 
-    def tell_through_its_holder(self, name: str | None) -> tuple[str, str]:
+    def delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave telling to the scope that enters it."""
         self._is_held = True
         return name or str(self._source.file), "file"
