@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-ray bench-track compare-track bench-report compare corpus findings docs docs-serve release-check clean
+.PHONY: help demo test test-slow test-both quick test-all test-nightly test-nightly-all check format bench bench-all bench-audit bench-files bench-lease bench-pools bench-ray bench-track compare-track bench-report compare corpus findings docs docs-serve release-check clean bench-fetch compare-fetch
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -96,6 +96,11 @@ bench-lease: $(VENV)/.installed-test ## measure leases at Redis and PostgreSQL, 
 
 bench-ray: $(VENV)/.installed-test ## measure a download on Ray beside the same shards by hand; needs Ray
 	$(BIN)/python -m benchmarks.fetch_on_ray
+bench-fetch: $(VENV)/.installed-test ## measure fetching against a bare loop, curl, wget2 and aria2; needs nginx
+	$(BIN)/python -m benchmarks.fetch $(BENCH_ARGS)
+
+compare-fetch: $(VENV)/.installed-test ## put the downloaders that are installed through servers that misbehave
+	$(BIN)/python -m benchmarks.fetch.compare
 
 bench-report: $(VENV)/.installed-test ## measure what the reports of an audit cost, and how fast a browser opens the page
 	$(BIN)/python -m benchmarks.audit_report

@@ -464,11 +464,11 @@ async def test_a_ledger_sees_all_that_is_opened_and_each_of_it_closed(tmp_path: 
     opened = Counter(event.kind for event in events if event.step is Step.OPENED)
     ended = Counter(event.id for event in events if event.step is Step.CLOSED)
     assert opened == {
-        "scope": 2,
+        "scope": 1,
         "Folder": 1,
         "AiohttpTransport": 1,
         "session": 1,
-        "task": 1,
+        "task": 2,
         "response": 2,
         "part_file": 1,
     }

@@ -63,8 +63,6 @@ def test_what_was_fetched_is_known_by_url_name_and_size() -> None:
 
 def test_a_part_is_known_until_it_is_done_or_gone() -> None:
     assert history_of(part_line(PART)).parts == {"a": PART}
-    ranges = replace(PART, ranges=((0, 5), (7, 9)))
-    assert history_of(part_line(ranges)).parts == {"a": ranges}
     assert not history_of(part_line(PART), gone_line(PART.part, "a")).parts
     assert not history_of(part_line(PART), done_line("a", "", 7, 10, None)).parts
 

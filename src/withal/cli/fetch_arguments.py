@@ -124,9 +124,6 @@ def fetch(
         str | None,
         typer.Option(metavar="TYPE", help="Refuse other content types (image/*)."),
     ] = None,
-    segments: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Connections for one large file.")
-    ] = 1,
     public_only: Annotated[
         bool, typer.Option("--public-only", help="Refuse private and local addresses.")
     ] = False,
@@ -202,7 +199,6 @@ def fetch(
         "resume": resume,
         "retry_failed": retry_failed,
         "expect_type": expect_type,
-        "segments": segments,
         "public_only": public_only,
         "headers": _headers(header),
         "netrc": netrc,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import final
 
 from withal._core.scope import Scope
+from withal.fetch.concurrency import Adaptive
 from withal.fetch.environment import Environment
 from withal.fetch.failures import exists_already
 from withal.fetch.folder import Folder
@@ -36,7 +37,8 @@ CLOSE_SECONDS = 120.0
 _DEFAULTS = FetchOptions()
 _RETRY_RESERVE = 50
 _MOST_RESULTS = 1024  # that nobody has taken yet; then nothing more is begun
-_JOBS = 16
+_MOST_JOBS = 64
+_LOOK_SECONDS = 0.5
 _SPARED_DESCRIPTORS = 16  # for what else a program opens
 
 
@@ -180,15 +182,18 @@ class _Crew:
         self._on_progress = on_progress
         self._order = order
         self._wants_all = order is not None  # at the end, together
+        self._most = _jobs(options)
+        self._adaptive = Adaptive(self._most) if options.jobs is None else None
         self._planner = Planner(options.layout)
         self._gate = HostGate(
             per_host=options.per_host,
-            total=_jobs(options),
+            total=self._most if self._adaptive is None else self._adaptive.limit,
             rate=options.rate,
             max_pause=options.max_retry_after,
         )
         self._schedule: Schedule[Transfer] = Schedule(self._gate, self._refill)
         self._tasks: list[asyncio.Task[None]] = []
+        self._was_full = True
         self._working = 0
         self._pending = 0  # taken from the source, and without a result
         self._results: deque[tuple[int, Result]] = deque()
@@ -210,11 +215,14 @@ class _Crew:
                 await call(Environment.look_up, self._options),
                 RetryBudget(self._options.retry_budget, reserve=_RETRY_RESERVE),
                 None if self._options.limit_bytes is None else Throttle(self._options.limit_bytes),
+                self._adaptive,
                 self._deliver,
                 self._crash_with,
                 self._on_progress,
             )
             self._hire(scope, batch)
+            if self._adaptive is not None:
+                scope.spawn(self._adapt(self._adaptive), name="fetch-adapt")
             try:
                 while True:
                     while self._results and not self._wants_all:
@@ -247,7 +255,7 @@ class _Crew:
         """Run one transfer after the other, until there is none."""
         try:
             while (transfer := await self._schedule.next()) is not None:
-                if len(self._tasks) < _jobs(self._options) and self._schedule.has_more():
+                if len(self._tasks) < self._most and self._schedule.has_more():
                     self._hire(scope, batch)
                 transfer.turn = transfer.host
                 try:
@@ -260,6 +268,15 @@ class _Crew:
         finally:
             self._working -= 1
             self._tell_news()
+
+    async def _adapt(self, adaptive: Adaptive) -> None:
+        """Look now and then how many files at a time are best."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            limit = adaptive.look(_LOOK_SECONDS, is_full=self._was_full)
+            self._was_full = self._gate.is_full()
+            self._gate.resize(limit)
+            self._schedule.wake()
 
     async def _wait_room(self) -> None:
         """Wait until what is done may be followed by more."""
@@ -372,7 +389,7 @@ def _is_right(path: Path, job: Job, size: int) -> bool:
 
 def _jobs(options: FetchOptions) -> int:
     """Return how many files may be fetched at a time, as far as descriptors go round."""
-    asked = _JOBS if options.jobs is None else options.jobs
+    asked = _MOST_JOBS if options.jobs is None else options.jobs
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return asked

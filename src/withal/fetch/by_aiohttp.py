@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import final
+from typing import TypeVar, final
 
 import aiohttp
 from aiohttp.connector import Connection
 
 from withal._core.credentials import text_without_credentials, url_without_credentials
 from withal._core.errors import WithalError
-from withal._core.scope import Scope
+from withal.fetch.entry import Entry
 from withal.fetch.failures import AttemptError, final_failure
+from withal.fetch.idle import TIMED_OUT, IdleWatch
 from withal.fetch.options import FetchOptions
 from withal.fetch.transport import Answer, Ask
 from withal.http.public import NotPublicError
 from withal.http.session import plain_session
 
+T = TypeVar("T")
+
 _READ_BUFFER = 256 << 10
-_LOOKS = 4  # at what waits, within an idle timeout
-_LONGEST_LOOK = 1.0
 
 
 @final
@@ -36,7 +37,9 @@ class AiohttpTransport:
 
     def __init__(self, options: FetchOptions) -> None:
         self._options = options
-        self._scope = Scope("transport", close_timeout=10.0)
+        # No scope: its owner would be the host of this transport, which outlives a cancellation
+        # until it is its turn to close, and the session would wait for it to leave.
+        self._stack = AsyncExitStack()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._watch = IdleWatch(options.idle_timeout)
 
@@ -47,12 +50,7 @@ class AiohttpTransport:
         self._response_class = Response
 
     async def __aenter__(self) -> AiohttpTransport:
-        await self._scope.__aenter__()
-        try:
-            await self._session(self._options.public_only)
-        except BaseException as error:
-            await self._scope.__aexit__(type(error), error, error.__traceback__)
-            raise
+        await self._session(self._options.public_only)
         return self
 
     async def __aexit__(
@@ -62,7 +60,7 @@ class AiohttpTransport:
         traceback: TracebackType | None,
     ) -> None:
         self._watch.stop()
-        await self._scope.__aexit__(exc_type, exc, traceback)
+        await self._stack.aclose()
 
     async def open(self, ask: Ask) -> Answer:
         """Make a request; see `Transport.open`."""
@@ -79,62 +77,18 @@ class AiohttpTransport:
         return AiohttpAnswer(response, ask.proxy is None)
 
     async def _session(self, public_only: bool) -> aiohttp.ClientSession:
-        session = await self._scope.enter(
+        entry = Entry.begin("session", "session")
+        if entry is not None:
+            self._stack.callback(entry.close)
+        session = await self._stack.enter_async_context(
             plain_session(
                 connect_timeout=self._options.connect_timeout,
                 public_only=public_only,
                 read_buffer=_READ_BUFFER,
                 response_class=self._response_class,
-            ),
-            name="session",
+            )
         )
         return self._sessions.setdefault(public_only, session)
-
-
-@final
-class IdleWatch:
-    """Aborts the connections of those that have waited too long, looking at all now and then.
-
-    aiohttp's own ``sock_read`` timeout starts a timer for each piece of each body, which took a
-    twentieth of the time of small files. It also starts anew with each byte of a head.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._waiting: dict[WatchedResponse, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def begin(self, response: WatchedResponse) -> None:
-        """Watch a response that waits from now on."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        self._waiting[response] = self._loop.time()
-        if self._timer is None:
-            self._set_timer(self._loop)
-
-    def end(self, response: WatchedResponse) -> None:
-        """It does not wait any more."""
-        self._waiting.pop(response, None)
-
-    def stop(self) -> None:
-        """Watch nothing more."""
-        self._waiting.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = loop.call_later(min(_LONGEST_LOOK, self._seconds / _LOOKS), self._look, loop)
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        before = loop.time() - self._seconds
-        for response in [each for each, since in self._waiting.items() if since < before]:
-            del self._waiting[response]
-            response.time_out()
-        if self._waiting:
-            self._set_timer(loop)
 
 
 class WatchedResponse(aiohttp.ClientResponse):
@@ -149,6 +103,7 @@ class WatchedResponse(aiohttp.ClientResponse):
     watch: IdleWatch
     peer: str | None = None
     timed_out = False
+    _has_head = False
     _watched: Connection | None = None
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
@@ -158,33 +113,42 @@ class WatchedResponse(aiohttp.ClientResponse):
             if isinstance(name, tuple):  # no local socket
                 self.peer = name[0]
         self._watched = connection
-        self.watch.begin(self)
-        try:
-            return await super().start(connection)
-        except (aiohttp.ClientError, OSError):
-            if self.timed_out:
-                raise aiohttp.SocketTimeoutError from None
-            raise
-        finally:
-            self.watch.end(self)
+        response = await self._watch_while(super().start(connection))
+        self._has_head = True
+        return response
 
     async def read_some(self) -> bytes:
         """Wait for more of the body."""
+        return await self._watch_while(self.content.readany())
+
+    async def _watch_while(self, waiting: Awaitable[T]) -> T:
         self.watch.begin(self)
         try:
-            return await self.content.readany()
+            result = await waiting
         except (aiohttp.ClientError, OSError):
             if self.timed_out:
                 raise aiohttp.SocketTimeoutError from None
             raise
         finally:
             self.watch.end(self)
+        if self.timed_out:  # a body without a length ends with its connection
+            raise aiohttp.SocketTimeoutError
+        return result
 
     def time_out(self) -> None:
-        """Abort the connection."""
+        """Abort the connection, and end the wait.
+
+        A connection that is lost already does not end it in every case: aiohttp 3.14.5 has been
+        seen to wait for the body without end after a malformed chunk.
+        """
         self.timed_out = True
-        if self._watched is not None and self._watched.transport is not None:
-            self._watched.transport.abort()
+        connection = self._watched
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
+        if self._has_head:
+            self.content.set_exception(aiohttp.SocketTimeoutError())
+        elif connection is not None and connection.protocol is not None:
+            connection.protocol.set_exception(aiohttp.SocketTimeoutError())
 
 
 @final
@@ -234,7 +198,7 @@ def _translated(error: Exception) -> AttemptError:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.SocketTimeoutError):
-        return "the server sent nothing for the idle timeout; give it longer, or try again later"
+        return TIMED_OUT
     if isinstance(error, TimeoutError):
         return "could not connect within the connect timeout"
     if isinstance(error, aiohttp.ClientPayloadError):

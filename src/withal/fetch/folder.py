@@ -197,26 +197,25 @@ class Folder:
     def _write(
         self, group: list[Whole], lines: list[bytes]
     ) -> list[tuple[str | None, Exception | None]]:
-        outcomes: list[tuple[str | None, Exception | None]] = []
-        for whole in group:
-            digest: str | None = None
-            error: Exception | None = None
-            try:
-                if whole.digest:
-                    digest = hashlib.sha256(b"".join(whole.body)).hexdigest()
-                    if whole.expected is not None and digest != whole.expected:
-                        raise wrong_digest(digest, whole.expected, is_resumed=False)  # noqa: TRY301
-                self.ground.write_whole(whole.name, whole.body)
-            except Exception as failure:
-                error = failure
-            else:
-                if whole.line is not None:
-                    lines.append(whole.line)
-            outcomes.append((digest, error))
+        # The journal first: a kill in between leaves it with a file too many, which does no harm,
+        # and not a complete file that the next run knows nothing of.
+        lines += [whole.line for whole in group if whole.line is not None]
         if lines and self.journal is not None:
             with suppress(OSError):  # a full disk: the next run will look for itself
                 self.journal.append(lines)
-        return outcomes
+        return [self._write_one(whole) for whole in group]
+
+    def _write_one(self, whole: Whole) -> tuple[str | None, Exception | None]:
+        try:
+            digest: str | None = None
+            if whole.digest:
+                digest = hashlib.sha256(b"".join(whole.body)).hexdigest()
+                if whole.expected is not None and digest != whole.expected:
+                    return None, wrong_digest(digest, whole.expected, is_resumed=False)
+            self.ground.write_whole(whole.name, whole.body)
+        except Exception as error:
+            return None, error
+        return digest, None
 
     def _close(self) -> None:
         if self.journal is not None:

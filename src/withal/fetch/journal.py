@@ -56,8 +56,6 @@ class PartRecord:
         validator: by which the server recognizes what it has sent.
         total: how many bytes the whole file has, if the server has said.
         owner: who writes to it, if still alive.
-        ranges: which bytes of it are there, where it is fetched in segments; else they are those
-            that the file has.
     """
 
     part: str
@@ -67,7 +65,6 @@ class PartRecord:
     validator: Validator
     total: int | None
     owner: Owner
-    ranges: tuple[tuple[int, int], ...] | None = None
 
 
 @final
@@ -258,7 +255,6 @@ def part_line(part: PartRecord) -> bytes:
             "validator": [part.validator.header, part.validator.value],
             "total": part.total,
             "owner": asdict(part.owner),
-            "ranges": part.ranges,
         }
     )
 
@@ -282,7 +278,7 @@ def _read(line: bytes) -> dict[str, Any] | None:
 
 def _part_of(record: dict[str, Any]) -> PartRecord:
     header, value = record["validator"]
-    total, ranges = record["total"], record.get("ranges")
+    total = record["total"]
     return PartRecord(
         part=_plain(record["part"]),
         name=str(record["name"]),
@@ -291,7 +287,6 @@ def _part_of(record: dict[str, Any]) -> PartRecord:
         validator=Validator(str(header), str(value)),
         total=None if total is None else int(total),
         owner=Owner(**record["owner"]),
-        ranges=None if ranges is None else tuple((int(a), int(b)) for a, b in ranges),
     )
 
 

@@ -24,7 +24,7 @@ class OnExists(StrEnum):
 class TransportName(StrEnum):
     """What speaks to the servers."""
 
-    AUTO = "auto"  # the fast one where it is installed
+    AUTO = "auto"  # the one that is faster on the whole: aiohttp
     AIOHTTP = "aiohttp"
     CURL = "curl"
 
@@ -71,7 +71,6 @@ class FetchOptions:
         proxy: the URL of a proxy for all requests; None for those of the environment
             (``HTTPS_PROXY``, ``NO_PROXY``), an empty text for none.
         transport: what speaks to the servers.
-        segments: over how many connections a large file is fetched, where the server allows it.
         grace: how long files that are being received when all is cancelled may take to complete.
     """
 
@@ -100,11 +99,10 @@ class FetchOptions:
     netrc: bool = False
     proxy: str | None = field(default=None, repr=False)
     transport: TransportName = TransportName.AUTO
-    segments: int = 1
     grace: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("jobs", "per_host", "attempts", "max_bytes", "segments"):
+        for name in ("jobs", "per_host", "attempts", "max_bytes"):
             self._check(name, getattr(self, name), 1, "1 or more")
         for name in ("backoff", "max_retry_after", "retry_budget", "grace"):
             self._check(name, getattr(self, name), 0, "0 or more")

@@ -12,6 +12,7 @@ import hashlib
 import os
 import stat
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,6 @@ from withal.files.system.complete_io import write_all
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
 _AGAIN = os.O_RDWR | os.O_NOFOLLOW
-_LOOK_EVERY = 16 << 20  # bytes, after which the free space is looked at
 _HASHED_AT_ONCE = 1 << 20
 
 
@@ -61,6 +61,7 @@ class PartOnDisk:
         *,
         record: PartRecord | None,
         kept: Kept | None = None,
+        line: Callable[[int], bytes] | None = None,
         announced: int = 0,
         digest: bool = False,
         durable: bool = False,
@@ -72,6 +73,7 @@ class PartOnDisk:
         self._record = record if journal is not None else None
         self._kept = kept
         self._hash = hashlib.sha256() if digest else None
+        self._line = line
         self._announced = announced
         self._durable = durable
         self._batches: deque[list[bytes]] = deque()
@@ -81,7 +83,6 @@ class PartOnDisk:
         self._folder = -1
         self._part = ""
         self._ended = False
-        self._look_at = _LOOK_EVERY
 
     def put(self, chunks: list[bytes]) -> None:
         """Add a batch for the next call to write. Does not block."""
@@ -156,11 +157,9 @@ class PartOnDisk:
             data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             if self._hash is not None:
                 self._hash.update(data)
+            check_room(self._ground, len(data))  # a microsecond or two
             write_all(self._file, data)
             self.written += len(data)
-            if self.written >= self._look_at:
-                self._look_at = self.written + _LOOK_EVERY
-                check_room(self._ground, 0)
 
     def _open(self) -> None:
         check_room(self._ground, self._announced)
@@ -214,6 +213,9 @@ class PartOnDisk:
         base = self._name.rpartition("/")[2]
         if self._durable:
             os.fsync(self._file)
+        if self._journal is not None and self._line is not None:
+            with suppress(OSError):  # before it has its name: see `Folder`
+                self._journal.append([self._line(self.written)])
         self._ground.publish(self._folder, self._part, base, self._file)
         self._ended = True
         if self._durable:

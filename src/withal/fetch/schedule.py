@@ -105,10 +105,18 @@ class Schedule(Generic[H]):
 
         If it is to run `again`, that has to be said before. `host` is empty if it has no turn.
         """
-        self._running -= 1
         if host:
             self.give_back(host)
-        if self._is_over():
+        self.drop()
+
+    def hold(self) -> None:
+        """Take note that something has left whose outcome is not known: it may run `again`."""
+        self._running += 1
+
+    def drop(self) -> None:
+        """Take note that the outcome is known."""
+        self._running -= 1
+        if self._is_over() or self._later:
             self.wake()
 
     def give_back(self, host: str) -> None:

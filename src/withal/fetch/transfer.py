@@ -14,6 +14,7 @@ from typing import final
 from yarl import URL
 
 from withal._core.events import Outcome
+from withal.fetch.concurrency import Adaptive
 from withal.fetch.entry import Entry
 from withal.fetch.environment import Environment
 from withal.fetch.failures import (
@@ -64,6 +65,7 @@ class Batch:
         environment: proxies and passwords.
         budget: how many retries are left.
         throttle: a limit on bytes.
+        adaptive: what finds out how many at a time; None where that is fixed.
         deliver: is called with each result.
         crash: is called with what must not happen, and ends the batch.
         on_progress: is told each step.
@@ -77,6 +79,7 @@ class Batch:
     environment: Environment
     budget: RetryBudget
     throttle: Throttle | None
+    adaptive: Adaptive | None
     deliver: Callable[[Transfer, Result], None]
     crash: Callable[[Exception], None]
     on_progress: OnProgress | None
@@ -317,6 +320,7 @@ class Transfer:
             self.job.name,
             record=record,
             kept=kept,
+            line=lambda size: self._done_line(size, None),
             announced=max(0, total - (0 if kept is None else kept.size)),
             digest=batch.options.digest or self.job.sha256 is not None,
             durable=batch.options.durable,
@@ -331,7 +335,6 @@ class Transfer:
             await self._leave(part, error)
             raise
         self._kept = None
-        batch.folder.note(self._done_line(part.received, None))
         self._finish(batch, part.received, digest)
 
     async def _leave(self, part: Part, error: BaseException) -> None:
@@ -345,6 +348,8 @@ class Transfer:
 
     async def _read(self, batch: Batch, answer: Answer) -> bytes:
         chunk = await answer.read_some()
+        if batch.adaptive is not None:
+            batch.adaptive.add(len(chunk), files=not chunk)
         if batch.throttle is not None:
             await batch.throttle.wait_turn(len(chunk))
         return chunk
@@ -384,7 +389,9 @@ class Transfer:
                 self._settle(batch, of_the_disk(error))
             else:
                 batch.crash(error)
+            batch.schedule.drop()
 
+        batch.schedule.hold()
         needs_digest = batch.options.digest or self.job.sha256 is not None
         line = self._done_line(size, validator) if batch.folder.journal is not None else None
         batch.folder.put(
@@ -414,6 +421,8 @@ class Transfer:
             and batch.budget.spend()
         ):
             delay = self._delay(options, error)
+            if batch.adaptive is not None:
+                batch.adaptive.fail()
             self._tell(batch, ProgressKind.RETRYING, reason=error.reason, delay=delay)
             self._resumed = 0
             batch.schedule.again(self, delay)

@@ -1,0 +1,1 @@
+"""What fetching costs, and how others fare against servers that misbehave."""

@@ -1,0 +1,93 @@
+"""How many files at a time: found out by trying. Pure.
+
+More connections are faster until the link, the server or this machine is used up; beyond that they
+only share it, and may lose by it. What is watched is the goodput: what arrives for good, in bytes,
+with a share for each file, since small ones cost a round trip and not bandwidth.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+FIRST = 8
+"""How many files are fetched at a time at first."""
+
+_FILE = 64 << 10  # what a file counts, besides its bytes
+_GAIN = 1.08  # another number is worth it if it brings so much more
+_LOSS = 0.8  # less than this is a fall
+_BACK_OFF = 0.7
+_HOLD = 8  # intervals between two tries for more, when the last brought nothing
+
+
+@final
+class Adaptive:
+    """Says after each interval how many files may be fetched at a time.
+
+    It doubles while that pays. Then it tries a quarter more or less now and then, in turn, and goes
+    back where that did not pay. It shrinks when attempts fail or the goodput falls.
+
+    Args:
+        most: the largest number.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.limit = min(FIRST, most)
+        self._most = most
+        self._before = 0.0  # the goodput at the number before
+        self._step_from: int | None = None  # what the last try of another number began from
+        self._is_doubling = True
+        self._goes_up = True
+        self._hold = 0
+        self._work = 0
+        self._failures = 0
+
+    def add(self, size: int, files: int = 0) -> None:
+        """Count what has arrived."""
+        self._work += size + files * _FILE
+
+    def fail(self) -> None:
+        """Count an attempt that has failed for want of capacity, here or there."""
+        self._failures += 1
+
+    def look(self, seconds: float, *, is_full: bool) -> int:
+        """Return the number from now on, after an interval.
+
+        Args:
+            seconds: how long it was.
+            is_full: as many were fetched as might be; else their number says nothing.
+        """
+        goodput, self._work = self._work / seconds, 0
+        failures, self._failures = self._failures, 0
+        if failures:
+            self._settle(max(1, int(self.limit * _BACK_OFF)), goodput)
+        elif is_full and goodput:
+            self._compare(goodput)
+        return self.limit
+
+    def _compare(self, goodput: float) -> None:
+        before = self._before
+        if self._step_from is not None and goodput < before * _GAIN:
+            self._settle(self._step_from, before)  # it brought nothing
+            self._goes_up = not self._goes_up
+        elif self._step_from is None and before and goodput < before * _LOSS:
+            self._settle(max(1, int(self.limit * _BACK_OFF)), goodput)
+        elif self._hold:
+            self._hold -= 1
+            self._before += (goodput - before) / 4  # the link is not the same all the time
+        else:
+            self._try_another(goodput)
+
+    def _try_another(self, goodput: float) -> None:
+        step = self.limit if self._is_doubling else max(1, self.limit // 4)
+        wanted = self.limit + step if self._goes_up else self.limit - step
+        limit = min(self._most, max(1, wanted))
+        self._step_from = self.limit
+        self._before = goodput
+        self.limit = limit
+
+    def _settle(self, limit: int, goodput: float) -> None:
+        self.limit = limit
+        self._before = goodput
+        self._step_from = None
+        self._is_doubling = False
+        self._hold = _HOLD

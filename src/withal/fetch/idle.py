@@ -1,0 +1,66 @@
+"""A limit on how long an answer may have nothing to say."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, final
+
+_LOOKS = 4  # at what waits, within an idle timeout
+_LONGEST_LOOK = 1.0
+
+
+class Waiting(Protocol):
+    """What may be waited for too long."""
+
+    def time_out(self) -> None:
+        """End the wait."""
+        ...
+
+
+@final
+class IdleWatch:
+    """Ends the waits of those that have waited too long, looking at all of them now and then.
+
+    A timer for each wait, as aiohttp's own ``sock_read`` has, took a twentieth of the time of
+    small files, and would start anew with each byte of a head.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: dict[Waiting, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def begin(self, waiting: Waiting) -> None:
+        """Watch what is waited for from now on."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._waiting[waiting] = self._loop.time()
+        if self._timer is None:
+            self._set_timer(self._loop)
+
+    def end(self, waiting: Waiting) -> None:
+        """It is not waited for any more."""
+        self._waiting.pop(waiting, None)
+
+    def stop(self) -> None:
+        """Watch nothing more."""
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = loop.call_later(min(_LONGEST_LOOK, self._seconds / _LOOKS), self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        before = loop.time() - self._seconds
+        for waiting in [each for each, since in self._waiting.items() if since < before]:
+            del self._waiting[waiting]
+            waiting.time_out()
+        if self._waiting:
+            self._set_timer(loop)
+
+
+TIMED_OUT = "the server sent nothing for the idle timeout; give it longer, or try again later"
