@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from withal.audit import audit
-from withal.audit.attempt import Options, attempt
-from withal.audit.complaints import collecting_by_hand
+from withal.audit.engine.attempt import Options, attempt
+from withal.audit.inspect.warnings_capture import collecting_by_hand
 from withal.audit.scenario import Scenario
 from withal.audit.session import Session
 

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from withal._core.site import Site
-from withal.audit.formats import html, json, junit, sarif, text
-from withal.audit.record import (
+from withal.audit.report import html, json, junit, sarif, text
+from withal.audit.report.record import (
     WORST_FIRST,
     Attempt,
     Delivery,

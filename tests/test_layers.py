@@ -112,7 +112,41 @@ GRANTS = {
         "withal.http",
     ),
     "withal.testing": ("withal._core", "withal.ledger", "withal.inspection"),
-    "withal.audit": ("withal._core", "withal.ledger", "withal.inspection"),
+    "withal.audit.report": ("withal._core", "withal.audit"),
+    "withal.audit.inspect": (
+        "withal._core",
+        "withal.inspection",
+        "withal.audit",
+        "withal.audit.report",
+    ),
+    "withal.audit.fixtures": (
+        "withal._core",
+        "withal.audit",
+        "withal.audit.inspect",
+        "withal.audit.report",
+    ),
+    "withal.audit.engine": (
+        "withal._core",
+        "withal.inspection",
+        "withal.audit",
+        "withal.audit.inspect",
+        "withal.audit.report",
+    ),
+    "withal.audit.programs": (
+        "withal._core",
+        "withal.audit",
+        "withal.audit.engine",
+        "withal.audit.report",
+    ),
+    "withal.audit": (  # the API, and what all of the rooms know of
+        "withal._core",
+        "withal.ledger",
+        "withal.inspection",
+        "withal.audit.engine",
+        "withal.audit.inspect",
+        "withal.audit.fixtures",
+        "withal.audit.report",
+    ),
     "withal.tracking": ("withal", "withal._core", "withal.ledger"),
     "withal.cli": (
         "withal",
@@ -120,17 +154,20 @@ GRANTS = {
         "withal.fetch",
         "withal.ledger",
         "withal.audit",
+        "withal.audit.engine",
+        "withal.audit.programs",
+        "withal.audit.report",
         "withal.tracking",
     ),
     "withal.__main__": ("withal.cli",),
-    "pytest_withal": ("withal.audit", "withal.ledger", "withal.tracking"),
+    "pytest_withal": ("withal.audit", "withal.audit.report", "withal.ledger", "withal.tracking"),
 }
 
 # Who may import what from outside of the standard library.
 THIRD_PARTY = {
     "withal._core.runner": {"uvloop"},  # if it is asked for, and installed
-    "withal.audit.delivery": {"anyio"},  # if that delivery is asked for
-    "withal.audit.operations": {"hypothesis"},  # if it is asked for a strategy
+    "withal.audit.engine.delivery": {"anyio"},  # if that delivery is asked for
+    "withal.audit.fixtures.operations": {"hypothesis"},  # if it is asked for a strategy
     "withal.http": {"aiohttp"},
     # Each by its class of leases, when one is made.
     "withal.lease.drivers": {"asyncpg", "psycopg"},
@@ -233,7 +270,7 @@ def test_other_packages_are_imported_only_where_they_are_granted(module: str) ->
 SHIELDS = {
     "withal._core.waiting.latch",
     "withal._core.waiting.cancellation",
-    "withal.audit.delivery",
+    "withal.audit.engine.delivery",
 }
 
 

@@ -12,7 +12,7 @@ from typing import final
 from corpus.running.child import Command, run
 from corpus.table import Case
 from withal.audit import Category, Verdict
-from withal.audit.formats.json import Report
+from withal.audit.report.json import Report
 
 _SCENARIOS = Path(__file__).parents[1]
 _AUDIT_SECONDS = 120.0

@@ -31,7 +31,7 @@ class Auditor:
         """
         __tracebackhide__ = True
         from withal.audit import Verdict, audit
-        from withal.audit.formats import text
+        from withal.audit.report import text
 
         report = audit(scenario, **(self._defaults() | options))
         if report.verdict is not Verdict.SAFE:

@@ -13,8 +13,8 @@ import pytest
 
 from pytest_withal.fixtures import Environment, NotAuditedError
 from withal.audit import Report, Scenario, ScenarioError, Verdict, audit
-from withal.audit.accepting import Accepted
-from withal.audit.formats import text
+from withal.audit.report import text
+from withal.audit.report.accepted import Accepted
 
 _first = pytest.hookimpl(tryfirst=True)
 

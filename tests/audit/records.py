@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.audit import waiting
 from withal._core.site import Site
-from withal.audit.record import (
+from withal.audit.report.record import (
     Attempt,
     Category,
     Delivery,

@@ -9,8 +9,8 @@ import pytest
 
 from tests.audit.records import SAFE, UNSAFE, attempt, record
 from withal.audit import ScenarioError
-from withal.audit.accepting import Accepted
-from withal.audit.record import Category, Delivery, Verdict
+from withal.audit.report.accepted import Accepted
+from withal.audit.report.record import Category, Delivery, Verdict
 
 LEAK = record(attempt(1, Delivery.LATE, (Category.TASK, "it runs")))
 

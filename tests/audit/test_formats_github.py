@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.audit.records import ALL, EMPTY, FAILED, SUSPENSIONS, UNSAFE, attempt, record
-from withal.audit.formats.github import render
-from withal.audit.record import Category, Delivery
+from withal.audit.report.github import render
+from withal.audit.report.record import Category, Delivery
 
 
 @pytest.fixture(autouse=True)

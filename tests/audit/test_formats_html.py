@@ -25,8 +25,8 @@ from tests.audit.records import (
     attempt,
     record,
 )
-from withal.audit.formats.html import render
-from withal.audit.record import Category, Delivery, Record
+from withal.audit.report.html import render
+from withal.audit.report.record import Category, Delivery, Record
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import pytest
 from tests.audit import waiting
 from tests.audit.records import ALL, EVERYWHERE_HOSTILE, HOSTILE, SUSPENSIONS, UNSAFE, after, record
 from withal.audit import audit
-from withal.audit.formats.json import Report, render
-from withal.audit.record import Category, Delivery, Record
+from withal.audit.report.json import Report, render
+from withal.audit.report.record import Category, Delivery, Record
 
 
 def parsed(told: Record) -> Any:

@@ -17,8 +17,8 @@ from tests.audit.records import (
     attempt,
     record,
 )
-from withal.audit.formats.junit import render
-from withal.audit.record import Category, Delivery, Record, Verdict
+from withal.audit.report.junit import render
+from withal.audit.report.record import Category, Delivery, Record, Verdict
 
 Element = ElementTree.Element
 

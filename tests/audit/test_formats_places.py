@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from withal.audit.formats.places import shortened, shown_path
+from withal.audit.report.locations import shortened, shown_path
 
 INSTALLED = sysconfig.get_path("purelib")
 

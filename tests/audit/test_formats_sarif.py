@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.audit.records import ALL, FAILED, UNSAFE, attempt, record, site_in_file
-from withal.audit.formats.sarif import render
-from withal.audit.record import WORST_FIRST, Category, Delivery, Record, Suspension
+from withal.audit.report.record import WORST_FIRST, Category, Delivery, Record, Suspension
+from withal.audit.report.sarif import render
 
 
 @pytest.fixture(autouse=True)

@@ -24,9 +24,9 @@ from tests.audit.records import (
     site_in_file,
 )
 from withal._core.site import Site
-from withal.audit.formats import text as form
-from withal.audit.formats.text import render_points
-from withal.audit.record import Attempt, Category, Delivery, Record, Suspension, Verdict
+from withal.audit.report import text as form
+from withal.audit.report.record import Attempt, Category, Delivery, Record, Suspension, Verdict
+from withal.audit.report.text import render_points
 
 LATE, EARLY = Delivery.LATE, Delivery.EARLY
 

@@ -18,8 +18,8 @@ from tests.audit.records import (
     attempt,
     record,
 )
-from withal.audit.formats.html import render
-from withal.audit.record import Category, Delivery, Record
+from withal.audit.report.html import render
+from withal.audit.report.record import Category, Delivery, Record
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright  # noqa: E402

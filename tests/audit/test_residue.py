@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 from withal.audit import Category, Verdict, audit
-from withal.audit.likeness import likeness_of
+from withal.audit.normalized_text import likeness_of
 from withal.files.threads.calls import call
 from withal.inspection.threads import threads_at_work
 

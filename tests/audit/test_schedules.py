@@ -10,9 +10,9 @@ from time import monotonic
 import pytest
 
 from withal.audit import Category, Delivery, Scenario, ScenarioError, Verdict, audit
-from withal.audit.formats import html, json, junit, sarif
+from withal.audit.engine.schedules import Seed
 from withal.audit.programs.trial import script_of
-from withal.audit.schedules import Seed
+from withal.audit.report import html, json, junit, sarif
 
 
 async def needs_an_order(bad: list[str]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from withal.audit.api import audit, survey
-from withal.audit.contention import contended, queued
-from withal.audit.crowds import crowd
-from withal.audit.delivery import InjectedError
-from withal.audit.faults import Fault, faults
-from withal.audit.operations import Operations, operations
-from withal.audit.proxy import slow_proxy
-from withal.audit.record import Attempt, Category, Delivery, Finding, Suspension, Verdict
-from withal.audit.report import AuditError, Report
+from withal.audit.fixtures.contention import contended, queued
+from withal.audit.fixtures.crowd import crowd
+from withal.audit.fixtures.faulty_proxy import Fault, faults
+from withal.audit.fixtures.operations import Operations, operations
+from withal.audit.fixtures.slow_proxy import slow_proxy
+from withal.audit.injected_error import InjectedError
+from withal.audit.report.record import Attempt, Category, Delivery, Finding, Suspension, Verdict
+from withal.audit.report.report import AuditError, Report
 from withal.audit.scenario import Scenario, ScenarioError
 from withal.audit.session import expect
 

@@ -12,18 +12,18 @@ from dataclasses import replace
 from time import monotonic
 from typing import final
 
-from withal.audit.attempt import Options
-from withal.audit.complaints import collecting_by_hand
-from withal.audit.exploration import Exploration, OnAttempt
-from withal.audit.formats.words import counted
-from withal.audit.record import DEFAULT_TIMEOUT, Delivery
-from withal.audit.reordering import choices_of, is_order
-from withal.audit.report import Report
+from withal.audit.engine.address import Address
+from withal.audit.engine.attempt import Options
+from withal.audit.engine.exploration import Exploration, OnAttempt
+from withal.audit.engine.reordering import choices_of, is_order
+from withal.audit.engine.schedules import Seed
+from withal.audit.engine.shutdown import noting_threads
+from withal.audit.inspect.warnings_capture import collecting_by_hand
+from withal.audit.report.messages import counted
+from withal.audit.report.record import DEFAULT_TIMEOUT, Delivery
+from withal.audit.report.report import Report
 from withal.audit.scenario import Run, Scenario, Setup, scenario_of
-from withal.audit.schedules import Seed
 from withal.audit.session import Session, session
-from withal.audit.shutdown import noting_threads
-from withal.audit.steps import Address
 from withal.audit.stopping import Stop, Stopped, asked
 
 BOTH = Delivery.EARLY, Delivery.LATE

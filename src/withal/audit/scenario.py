@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeAlias, cast, final
 
 from withal._core.errors import WithalError
-from withal.audit.naming import name_of
+from withal.audit.names import name_of
 
 # What a scenario takes and returns is its own affair: it gets what its setup yields, and what it
 # returns is dropped.

@@ -14,8 +14,8 @@ from types import CodeType
 from typing import Any, final
 from weakref import ReferenceType, WeakSet
 
-from withal.audit.record import Category
-from withal.audit.residue import Piece
+from withal.audit.leftover import Piece
+from withal.audit.report.record import Category
 from withal.audit.stopping import Stop
 
 session: ContextVar[Session | None] = ContextVar("session", default=None)

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from withal import __version__
 from withal._core.credentials import text_without_credentials
 from withal.audit import Delivery
-from withal.audit.record import DEFAULT_TIMEOUT
+from withal.audit.report.record import DEFAULT_TIMEOUT
 from withal.cli.choices import Format, Loop
 from withal.cli.fetch_arguments import fetch
 from withal.cli.interrupt import run

@@ -18,13 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from withal.audit import Delivery, Report, Scenario, ScenarioError, Verdict, audit, survey
-from withal.audit.accepting import Accepted
 from withal.audit.api import BOTH
-from withal.audit.formats import github, html, json, junit, sarif, text
+from withal.audit.engine.shutdown import noting_threads
 from withal.audit.programs.trial import script_of, test_of
-from withal.audit.record import DEFAULT_TIMEOUT
+from withal.audit.report import github, html, json, junit, sarif, text
+from withal.audit.report.accepted import Accepted
+from withal.audit.report.record import DEFAULT_TIMEOUT
 from withal.audit.scenario import scenario_of
-from withal.audit.shutdown import noting_threads
 from withal.audit.stopping import Stop, asked
 from withal.cli.choices import Format, Loop
 from withal.cli.complaint import complain

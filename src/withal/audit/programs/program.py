@@ -9,9 +9,9 @@ from textwrap import indent
 from typing import Final, final
 
 from withal._core.printable import printable
-from withal.audit.formats.places import Places, shortened
 from withal.audit.programs.excerpt import Excerpt
-from withal.audit.record import Category, Delivery, Finding, Record
+from withal.audit.report.locations import Places, shortened
+from withal.audit.report.record import Category, Delivery, Finding, Record
 from withal.audit.scenario import Scenario, is_awaited, takes_argument
 
 _OPEN: Final = '''\

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
-from withal.audit.formats import words
-from withal.audit.formats.outline import worst_first
+from withal.audit.engine.reordering import is_order
 from withal.audit.programs.excerpt import excerpt_of
 from withal.audit.programs.program import Program
-from withal.audit.record import Finding, Record
-from withal.audit.reordering import is_order
+from withal.audit.report import messages as words
+from withal.audit.report.outline import worst_first
+from withal.audit.report.record import Finding, Record
 from withal.audit.scenario import Scenario, ScenarioError
 
 _TIMES = 3

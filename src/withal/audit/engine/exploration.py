@@ -1,0 +1,396 @@
+"""The exploration: which attempts are made, in which order, and what they come to together.
+
+First come runs that nobody cancels: one to warm up, since what is made once for the whole program
+is not a leak, and then some to see where the scenario is suspended and what it leaves, until two in
+a row are suspended at the same places. Then each suspension is struck, by each delivery; at a
+depth of 2 each suspension of the clean-up that follows too, and so on.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, TypeAlias, final
+
+from withal.audit.engine.address import Address, Point, Step
+from withal.audit.engine.attempt import Observation, Options, attempt
+from withal.audit.engine.delivery import AROUND_THE_SCENARIO
+from withal.audit.engine.infallible_waits import is_signal
+from withal.audit.engine.injection import Target
+from withal.audit.engine.reordering import Order, Reordering, choices_of
+from withal.audit.engine.results import aftermath, result_of
+from withal.audit.engine.schedules import Seed
+from withal.audit.inspect.trace import (
+    Mark,
+    Path,
+    Trace,
+    first_difference,
+    suspension_of,
+)
+from withal.audit.leftover import Counts
+from withal.audit.names import file_of
+from withal.audit.report.messages import counted
+from withal.audit.report.record import Attempt, Delivery, Suspension, Verdict
+from withal.audit.scenario import Scenario
+from withal.audit.session import Session
+
+_BASELINES = 6  # at most, in search of two that are alike
+_TRIES = 12  # for an attempt that was not suspended where it was to be struck
+_TIMES = 3  # that what is found is made, to see whether it comes each time
+_RACES = 3  # for one whose cancellation came after the result, which may well be so each time
+_MOST = 5000  # suspensions of one scenario that are struck; one that polls has no end of them
+_ROOM = 64  # descriptors that must be left for an attempt
+
+OnAttempt: TypeAlias = Callable[[int, int, int], None]
+"""Called after each attempt with how many were made, how many are known of, and are unsafe."""
+
+
+@final
+class Exploration:
+    """The runs of one audit, and what has been seen in them.
+
+    Attributes:
+        points: where the scenario is suspended when nobody cancels it; last, where its background
+            tasks are.
+        attempts: what was tried.
+        reasons: why the whole says less than it should.
+        failure: why there is nothing to say, if the scenario fails by itself.
+        loop: the kind of the loop.
+        schedules: how many were run, and of which seed.
+    """
+
+    def __init__(
+        self, scenario: Scenario, options: Options, session: Session, *, children: bool = False
+    ) -> None:
+        self._scenario = scenario
+        self._stop = session.stop
+        self._confirmed = set[str]()
+        self._went_well = 0
+        self._file = file_of(scenario.run)
+        self._children = children
+        self._background = frozenset[Path]()
+        self._options = options
+        self._session = session
+        self._normal: list[Counts] = []
+        self.points: list[Point] = []
+        self.attempts: list[Attempt] = []
+        self.reasons: list[str] = []
+        self.failure = ""
+        self.loop = ""
+        self.schedules = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it comes to."""
+        if self.failure:
+            return Verdict.ERROR
+        if any(each.findings for each in self.attempts):
+            return Verdict.UNSAFE
+        if self.reasons or not self.attempts or any(each.unresolved for each in self.attempts):
+            return Verdict.UNRESOLVED
+        return Verdict.SAFE
+
+    @property
+    def suspensions(self) -> tuple[Suspension, ...]:
+        """The points as a report has them."""
+        return tuple(point.suspension for point in self.points if self._is_struck(point))
+
+    def _is_struck(self, point: Point) -> bool:
+        return self._children or point.trace.path not in self._background
+
+    def see_what_is_normal(self) -> None:
+        """Run the scenario without any cancellation until two runs are alike."""
+        self._run()
+        runs: list[Observation] = []
+        while not self.failure and len(runs) < _BASELINES:
+            runs.append(self._run())
+            if len(runs) > 1 and not self._differ(runs[-2], runs[-1]):
+                break
+        if self.failure:
+            return
+        # How much a run leaves may vary; the most that any has left is still normal.
+        self._normal = [_most(looks) for looks in zip(*(run.looks for run in runs), strict=False)]
+        self.loop = runs[-1].loop
+        self._set_points(runs[-1])
+        if difference := self._differ(runs[-2], runs[-1]):
+            self.reasons.append(f"it is not deterministic: {difference}")
+        if runs[-1].bypassed:
+            self.reasons.append(
+                "it puts a task factory of its own in place of the audit's; "
+                "the tasks that it starts with that were not cancelled"
+            )
+
+    @property
+    def always_left(self) -> tuple[str, ...]:
+        """What is left at the end although nobody cancels, as reports tell it."""
+        return tuple(
+            f"{category}{f' ({kind})' if kind != category else ''}: "
+            f"{number} left behind when nobody cancels, and so no finding"
+            for (category, kind), number in (self._normal[-1] if self._normal else Counts()).items()
+        )
+
+    def _differ(self, one: Observation, other: Observation) -> str:
+        kept = (self._struck_traces(each) for each in (one, other))
+        return _difference(*kept)
+
+    def _struck_traces(self, seen: Observation) -> list[Trace]:
+        background = frozenset[Path]()
+        if not self._children:
+            background = background_of(seen.traces, self._file)
+        return [trace for trace in seen.traces if trace.path not in background]
+
+    def _run(self) -> Observation:
+        self._stop.check()
+        seen = attempt(self._scenario, self._options, self._session)
+        if seen.failure and self._went_well:
+            self.failure = (
+                f"it cannot be repeated: it went well {counted(self._went_well, 'time')}, and then "
+                f"{seen.failure}; have the setup make anew what it changes"
+            )
+        self.failure = self.failure or seen.failure
+        self._went_well += 1
+        self.reasons += [each for each in self._session.unmet if each not in self.reasons]
+        return seen
+
+    def _set_points(self, seen: Observation) -> None:
+        # By task, so that numbers stay as they are when tasks take turns in another order.
+        # Background tasks come last: how often they are suspended may vary.
+        background = self._background = background_of(seen.traces, self._file)
+        traces = sorted(seen.traces, key=lambda trace: (trace.path in background, trace.path))
+        places = [
+            (trace, ordinal + 1) for trace in traces for ordinal in range(trace.within_scenario)
+        ]
+        self.points = [Point(n, *place) for n, place in enumerate(places[:_MOST], 1)]
+        if not self.suspensions:
+            self.reasons.append(
+                "it never suspends, so it cannot be cancelled; if it waits only for what somebody "
+                "else holds, have that held (see withal.audit.contended)"
+            )
+        elif len(places) > _MOST:
+            self.reasons.append(
+                f"only the first {_MOST} of its {len(places)} suspensions were tried; "
+                "audit a smaller scenario"
+            )
+
+    # Attempts
+
+    def explore(self, deliveries: tuple[Delivery, ...], depth: int, tell: OnAttempt) -> None:
+        """Make all attempts, the shallow ones first at each suspension."""
+        steps = [
+            step
+            for step in self._first_steps(deliveries)
+            if self._children or step.target.path not in self._background
+        ]
+        if self.suspensions and not steps:
+            self.reasons.append("none of the deliveries applies at any of its suspensions")
+        done = unsafe = 0
+        known = len(steps)
+        for step in steps:
+            waiting = [step]
+            while waiting:
+                if self._is_out_of_descriptors():
+                    return
+                each = waiting.pop(0)
+                seen = self._make(each)
+                done += 1
+                unsafe += bool(self.attempts[-1].findings)
+                deeper = list(self._deeper(each, seen)) if len(each.address.numbers) < depth else []
+                waiting += deeper
+                known += len(deeper)
+                tell(done, known, unsafe)
+
+    def replay(self, address: Address) -> None:
+        """Make one attempt, and before it those that lead to it; only its own result is kept."""
+        first, *later = address.numbers
+        if first > len(self.points):
+            raise ValueError(f"there is no suspension {first}: there are {len(self.points)}")
+        step = next(
+            (s for s in self._first_steps((address.delivery,)) if s.address.numbers == (first,)),
+            None,
+        )
+        if step is None:
+            raise ValueError(f"{address.delivery} does not apply at suspension {first}")
+        seen = self._make(step, times=1)
+        for number in later:
+            deeper = list(self._deeper(step, seen))
+            if number > len(deeper):
+                raise ValueError(
+                    f"there is no attempt {address}: after {step.address} the task is suspended "
+                    f"{len(deeper)} times"
+                )
+            step = deeper[number - 1]
+            seen = self._make(step, times=1)
+        self.attempts = [replace(self.attempts[-1], detail=aftermath(step, seen))]
+
+    # Schedules
+
+    def reorder(
+        self, number: int, seed: Seed, deliveries: tuple[Delivery, ...], tell: OnAttempt
+    ) -> None:
+        """Run random schedules, and keep those that fail."""
+        made, reordering = len(self.attempts), self._reordering(deliveries)
+
+        def tell_so_far(done: int) -> None:
+            unsafe = sum(bool(each.findings) for each in self.attempts)
+            tell(made + done, made + number, unsafe)
+
+        for found in reordering.explore(number, seed, tell_so_far):
+            self.attempts.append(found)
+        self.schedules = f"{number} schedules of seed {seed}"
+
+    def replay_order(self, address: str) -> None:
+        """Run one schedule again."""
+        choices, cancelled = choices_of(address)
+        step = None
+        if cancelled:
+            wanted = Address.parse(cancelled)
+            steps = self._first_steps((wanted.delivery,))
+            step = next((each for each in steps if each.address == wanted), None)
+            if step is None:
+                raise ValueError(f"there is no attempt {cancelled}, which {address} names")
+            step = replace(step, target=replace(step.target, expected=()))
+        self.attempts.append(self._reordering(()).replay(Order(choices, step)))
+
+    def _reordering(self, deliveries: tuple[Delivery, ...]) -> Reordering:
+        steps = [
+            step
+            for step in self._first_steps(deliveries)
+            if self._children or step.target.path not in self._background
+        ]
+        return Reordering(self._scenario, self._options, self._session, self._normal, steps)
+
+    def _first_steps(self, deliveries: tuple[Delivery, ...]) -> Iterator[Step]:
+        for point in self.points:
+            for delivery in deliveries:
+                if _applies(delivery, point.trace.path, point.expected[-1]):
+                    ordinals = (point.ordinal,)
+                    path, expected = point.trace.path, point.expected
+                    is_background = path in self._background
+                    target = Target(delivery, path, ordinals, expected, is_background)
+                    yield Step(Address((point.number,), delivery), target, point.suspension, ())
+
+    def _deeper(self, step: Step, seen: Observation) -> Iterator[Step]:
+        """Yield the attempts that strike once more, at each suspension that has followed."""
+        target = step.target
+        trace = seen.trace_of(target.path)
+        if trace is None or seen.difference or seen.strikes < len(target.ordinals):
+            return
+        last = target.ordinals[-1]
+        for ordinal in range(last + 1, len(trace.marks) + 1):
+            mark = trace.marks[ordinal - 1]
+            if not _applies(target.delivery, target.path, mark):
+                continue
+            suspension = suspension_of(ordinal - last, trace.name, mark)
+            address = Address((*step.address.numbers, ordinal - last), target.delivery)
+            ordinals, expected = (*target.ordinals, ordinal), tuple(trace.marks[:ordinal])
+            deeper = replace(target, ordinals=ordinals, expected=expected)
+            yield Step(address, deeper, suspension, (*step.after, step.suspension))
+
+    def _make(self, step: Step, times: int = _TIMES) -> Observation:
+        """Make an attempt, and what it finds, if that is new, once more, and again."""
+        seen, why = self._came_to(step)
+        result = result_of(step, [seen], why)
+        if not why and any(each.key not in self._confirmed for each in result.findings):
+            again = (self._came_to(step) for _ in range(times - 1))
+            runs = [seen, *(run for run, missed in again if not missed)]
+            result = result_of(step, runs, why)
+            self._confirmed |= {
+                each.key for each in result.findings if each.seen == each.runs == times
+            }
+        self.attempts.append(result)
+        return seen
+
+    def _came_to(self, step: Step) -> tuple[Observation, str]:
+        """Try until the cancellation comes where it should; return why it has not, if so."""
+        tries = 0
+        while True:
+            self._stop.check()
+            seen = attempt(self._scenario, self._options, self._session, self._normal, step.target)
+            tries += 1
+            why = _unresolved(step, seen)
+            lost = seen.came_late and not seen.pieces and tries < _RACES
+            if not (why or lost) or tries == _TRIES:
+                return seen, why
+
+    def _is_out_of_descriptors(self) -> bool:
+        try:
+            open_now = len(os.listdir("/proc/self/fd"))
+        except OSError:
+            return False
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if limit - open_now > _ROOM:
+            return False
+        self.reasons.append(f"stopped early: {open_now} descriptors are open, of at most {limit}")
+        return True
+
+
+def _applies(delivery: Delivery, path: Path, mark: Mark) -> bool:
+    """Return whether a delivery means something at a suspension."""
+    if delivery is Delivery.ORDER:
+        return False
+    if delivery is Delivery.ERROR:
+        return not is_signal(mark)
+    return not path or delivery not in AROUND_THE_SCENARIO
+
+
+def _unresolved(step: Step, seen: Observation) -> str:
+    """Return why a run says nothing of the suspension that it was to strike."""
+    target = step.target
+    if seen.failure:
+        return seen.failure
+    if seen.strikes < len(target.ordinals):
+        return f"it came to {seen.strikes} of {len(target.ordinals)} cancellations in {_TRIES} runs"
+    if seen.difference is not None:
+        return f"its suspension {seen.difference} was not where it was before, in {_TRIES} runs"
+    return ""
+
+
+def background_of(traces: Iterable[Trace], file: str) -> frozenset[Path]:
+    """Return which tasks nobody cancels but a loop that shuts down.
+
+    These are the tasks that outlive the scenario, and those that nobody waits for and whose
+    coroutine is defined in another file than the scenario; with all tasks that they start.
+    """
+    found = set[Path]()
+    for trace in sorted(traces, key=lambda each: len(each.path)):
+        is_own = trace.is_awaited or trace.file == file
+        is_background = bool(trace.path) and (trace.outlived or not is_own)
+        if is_background or any(trace.path[:n] in found for n in range(1, len(trace.path))):
+            found.add(trace.path)
+    return frozenset(found)
+
+
+def _difference(one: Iterable[Trace], other: Iterable[Trace]) -> str:
+    """Return where two runs were not suspended alike, or nothing."""
+    theirs = {trace.path: trace for trace in other}
+    for trace in one:
+        twin = theirs.pop(trace.path, None)
+        if twin is None:
+            return f"one run starts the task {trace.name}, and the next does not"
+        number = first_difference(trace.marks, twin.marks)
+        if number is not None:
+            places = (
+                suspension_of(number, trace.name, each.marks[number - 1]) for each in (trace, twin)
+            )
+            first, second = (f"{place.awaited} at {place.site}" for place in places)
+            return (
+                f"at suspension {number} {trace.name} awaits {first} in one run, "
+                f"{second} in the next"
+            )
+        if len(trace.marks) != len(twin.marks):
+            return (
+                f"{trace.name} is suspended {len(trace.marks)} times in one run, "
+                f"{len(twin.marks)} times in the next"
+            )
+    for trace in theirs.values():
+        return f"one run does not start the task {trace.name}, and the next does"
+    return ""
+
+
+def _most(looks: tuple[Any, ...]) -> Counts:
+    most = Counts()
+    for each in looks:
+        most |= each
+    return most

@@ -1,0 +1,225 @@
+"""Reordering: a scenario run in random schedules, and what fails is shrunk.
+
+A schedule that fails is run again with fewer and fewer of its choices, and without its
+cancellation, as long as it fails in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Final, final
+
+from withal._core.site import Site
+from withal.audit.engine.address import Step
+from withal.audit.engine.attempt import RUN, Observation, Options, attempt
+from withal.audit.engine.schedules import Chooser, Seed
+from withal.audit.leftover import Counts, Piece
+from withal.audit.report.record import Attempt, Category, Delivery, Finding, Suspension
+from withal.audit.scenario import Scenario
+from withal.audit.session import Session
+
+_RUNS: Final = 300  # at most, in search of a smaller schedule
+_TIMES: Final = 3  # that what is found is made again
+_CANCELLED: Final = 0.5  # of the schedules
+_SHARES: Final = (0.1, 0.3, 1.0)  # of the choices of a schedule that are random
+_FEW: Final = (1, 2, 3)  # choices of schedules that are tried in search of a smaller one
+_TRIED: Final = 60  # of each number of choices
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A schedule: the choices that differ from asyncio's, and where it is cancelled.
+
+    Attributes:
+        choices: by the number of the choice, how many tasks are passed over.
+        step: the attempt that cancels; None if it is not cancelled.
+    """
+
+    choices: tuple[tuple[int, int], ...]
+    step: Step | None
+
+    def __str__(self) -> str:
+        told = ",".join(f"{number}.{index}" for number, index in self.choices) or "0.0"
+        return f"{told}:{Delivery.ORDER}" if self.step is None else f"{told}/{self.step.address}"
+
+
+def is_order(address: str) -> bool:
+    """Tell whether an address is that of a schedule."""
+    return address.endswith(f":{Delivery.ORDER}") or "/" in address
+
+
+def choices_of(address: str) -> tuple[tuple[tuple[int, int], ...], str]:
+    """Read the address of a schedule; return its choices, and the address of its cancellation.
+
+    Raises:
+        ValueError: if it is not a valid address.
+    """
+    told, slash, step = address.partition("/")
+    told = told if slash else told.removesuffix(f":{Delivery.ORDER}")
+    choices: list[tuple[int, int]] = []
+    for each in told.split(","):
+        number, _, index = each.partition(".")
+        if not (number.isdecimal() and index.isdecimal()):
+            raise ValueError(
+                f"{address!r} is not the address of a schedule, such as 3.1,7.2:order or "
+                "3.1,7.2/4:late"
+            )
+        choices.append((int(number), int(index)))
+    return tuple(each for each in choices if each[1]), step
+
+
+@final
+class Reordering:
+    """Random schedules of one scenario.
+
+    Args:
+        scenario: what is run.
+        options: how.
+        session: of the audit.
+        normal: what a run leaves that nobody cancels.
+        steps: where it may be cancelled.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        options: Options,
+        session: Session,
+        normal: list[Counts],
+        steps: list[Step],
+    ) -> None:
+        self._scenario = scenario
+        self._options = options
+        self._session = session
+        self._normal = normal
+        self._steps = steps
+        self._known = set[tuple[Category, str]]()
+
+    def explore(self, number: int, seed: Seed, tell: Callable[[int], None]) -> Iterator[Attempt]:
+        """Run that many schedules, and yield an attempt for each way in which one has failed."""
+        for index in range(number):
+            random = seed.random(index)
+            order, seen, told = self._run(Order((), self._drawn(random)), random)
+            wrong = _wrong(seen).keys() - self._known
+            if wrong:
+                self._known |= wrong
+                yield self._shrunk(order, wrong, seen, told)
+            tell(index + 1)
+
+    def replay(self, order: Order) -> Attempt:
+        """Run one schedule again."""
+        _, seen, told = self._run(order)
+        return self._attempt(order, [seen], set(_wrong(seen)), told)
+
+    def _drawn(self, random: Random) -> Step | None:
+        if not self._steps or random.random() > _CANCELLED:
+            return None
+        step = random.choice(self._steps)
+        # Not where it was seen to be, but where it is: the order is another.
+        return replace(step, target=replace(step.target, expected=()))
+
+    def _run(
+        self, order: Order, random: Random | None = None
+    ) -> tuple[Order, Observation, list[str]]:
+        self._session.stop.check()
+        share = 1.0 if random is None else random.choice(_SHARES)
+        chooser = Chooser(random, share, dict(order.choices))
+        factory = chooser.ordered(self._options.loop_factory, RUN)
+        options = replace(self._options, loop_factory=factory)
+        target = None if order.step is None else order.step.target
+        seen = attempt(self._scenario, options, self._session, self._normal, target)
+        taken = tuple(sorted(chooser.chosen.items())) if random is not None else order.choices
+        return replace(order, choices=taken), seen, chooser.told
+
+    def _shrunk(
+        self, order: Order, wrong: set[tuple[Category, str]], seen: Observation, told: list[str]
+    ) -> Attempt:
+        """Look for the smallest part of a schedule that fails in one of these ways."""
+        left = _RUNS
+
+        def fails(smaller: Order) -> bool:
+            nonlocal left, seen, told
+            if left <= 0:
+                return False
+            left -= 1
+            _, now, names = self._run(smaller)
+            if wrong.isdisjoint(_wrong(now)):
+                return False
+            seen, told = now, names
+            return True
+
+        if order.step is not None and fails(replace(order, step=None)):
+            order = replace(order, step=None)
+        order = _with_fewer(order, fails)
+        for smaller in _small(order, Random(str(order))):
+            if len(smaller.choices) < len(order.choices) and fails(smaller):
+                order = _with_fewer(smaller, fails)
+        runs = [self._run(order)[1] for _ in range(_TIMES)]
+        return self._attempt(order, [seen, *runs][-_TIMES:], wrong, told)
+
+    def _attempt(
+        self,
+        order: Order,
+        runs: list[Observation],
+        wrong: set[tuple[Category, str]],
+        told: list[str],
+    ) -> Attempt:
+        suspension = self._suspension(order)
+        delivery = Delivery.ORDER if order.step is None else order.step.target.delivery
+        names = "; ".join(told) or "in asyncio's own order"
+        findings: list[Finding] = []
+        for key in sorted(wrong):
+            seen = [found[key] for run in runs if key in (found := _wrong(run))]
+            if seen:
+                piece = seen[0]
+                words = f"{piece.evidence} (in another order: {names})"
+                plain = Finding(str(order), suspension, delivery, piece.category, words)
+                counted = replace(plain, kind=piece.kind, seen=len(seen), runs=len(runs))
+                findings.append(replace(counted, detail=piece.detail))
+        outcome = runs[-1].outcome or "did not begin"
+        return Attempt(str(order), suspension, delivery, outcome, tuple(findings))
+
+    def _suspension(self, order: Order) -> Suspension:
+        """Return where it is cancelled, or where the scenario begins."""
+        if order.step is not None:
+            return order.step.suspension
+        code = getattr(self._scenario.run, "__code__", None)
+        return Suspension(0, "scenario", (Site(code, 0),) if code else (), "nothing")
+
+
+def _with_fewer(order: Order, fails: Callable[[Order], bool]) -> Order:
+    """Leave out choices, many at once and then each, as long as what is left fails."""
+    size = len(order.choices)
+    while size:
+        position = 0
+        while position < len(order.choices):
+            choices = order.choices[:position] + order.choices[position + size :]
+            smaller = replace(order, choices=choices)
+            if fails(smaller):
+                order = smaller
+            else:
+                position += size
+        size //= 2
+    return order
+
+
+def _small(order: Order, random: Random) -> Iterator[Order]:
+    """Yield schedules of a few choices that are like those of another."""
+    last = max((number for number, _ in order.choices), default=0)
+    most = max((index for _, index in order.choices), default=0)
+    for few in _FEW:
+        for _ in range(_TRIED if few <= last else 0):
+            numbers = sorted(random.sample(range(1, last + 1), few))
+            yield replace(order, choices=tuple((each, random.randint(1, most)) for each in numbers))
+
+
+def _wrong(seen: Observation) -> dict[tuple[Category, str], Piece]:
+    """Return what is wrong with a run, by what it is."""
+    found = {(piece.category, piece.kind): piece for piece in seen.pieces}
+    if seen.failure and not found:
+        piece = Piece(Category.WRONG_ANSWER, "outcome", seen.failure)
+        found[piece.category, piece.kind] = piece
+    return found

@@ -1,0 +1,260 @@
+"""Shutdown: a program ends although audited code has left threads that never end.
+
+At its end CPython joins every thread that is not a daemon: first those of executors, in a callback
+of ``concurrent.futures``, then all others. A thread that an attempt has left behind would keep the
+program from ending. So the threads that audited code starts are noted, and of these the interpreter
+joins only those that end within a moment. All else happens as ever: threads of others are joined,
+callbacks of `atexit` are run, buffers are flushed, and the exit status is kept. CPython 3.15 waits
+for threads in C, and there only for those that were started as non-daemonic (``interp_has_threads``
+in Python/pylifecycle.c). So there the noted threads are started as daemonic for the interpreter,
+while `Thread.daemon` stays as it is, and are joined here.
+
+Ending the process by ``os._exit`` instead would lose all of that.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures.thread as pools
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from threading import Thread, current_thread, get_ident
+from time import monotonic, sleep
+from types import FrameType
+from typing import Any, final
+from weakref import WeakKeyDictionary
+
+from withal._core.printable import printable
+from withal._core.site import Site
+from withal.audit.inspect.stacks import place_of
+from withal.audit.normalized_text import likeness_of
+from withal.audit.report.locations import shortened
+from withal.audit.session import CountingExecutor
+from withal.inspection.threads import frame_of, is_idle, stack_of_thread
+
+_GRACE = 2.0  # seconds that a thread has which audited code left, once the main thread has ended
+_LAST_MOMENT = 0.2  # seconds of it that remain where others took longer to end
+_LOOK = 0.01  # seconds between two looks at the threads of pools
+
+
+@contextmanager
+def noting_threads() -> Generator[None]:
+    """Note the threads that are started in the block, by this thread or by those it started.
+
+    At its end the program does not wait for those of them that never end, and names each.
+    """
+    _notes.register()
+    with _notes.noting():
+        yield
+
+
+@final
+class _Notes:
+    """The threads that audited code has started, and the lines that started them.
+
+    Who starts them is seen in `threading.Thread.start`, which is wrapped as long as
+    notes are taken: CPython 3.11 has no audit event for it, and no thread knows its parent.
+    """
+
+    def __init__(self) -> None:
+        self._threads: WeakKeyDictionary[Thread, Site] = WeakKeyDictionary()
+        self._auditing: Counter[int] = Counter()
+        self._is_registered = False
+        self._wrapped: Callable[[Thread], None] | None = None
+        self._starts_as_daemons = False
+
+    def register(self) -> None:
+        """Have the end of the program see to them, before it joins the threads of executors."""
+        if not self._is_registered:
+            with suppress(RuntimeError):  # it ends already
+                register: Any = vars(threading)["_register_atexit"]
+                register(_at_shutdown)
+                self._is_registered = True
+
+    @contextmanager
+    def noting(self) -> Generator[None]:
+        """Take notes of what this thread starts."""
+        ident = get_ident()
+        self._auditing[ident] += 1
+        if self._wrapped is None:
+            self._wrap()
+        try:
+            yield
+        finally:
+            self._auditing[ident] -= 1
+            self._auditing = +self._auditing
+            if not self._auditing:
+                self._unwrap()
+
+    @property
+    def left(self) -> dict[Thread, Site]:
+        """Those that keep the program from ending, and where each was started."""
+        return {
+            thread: site
+            for thread, site in list(self._threads.items())
+            if thread.is_alive() and not thread.daemon
+        }
+
+    def _wrap(self) -> None:
+        start = self._wrapped = Thread.start
+
+        def noting_start(thread: Thread) -> None:
+            if get_ident() in self._auditing or current_thread() in self._threads:
+                self._threads[thread] = _starter(sys._getframe(1))
+            start(thread)
+
+        self._wrapper = noting_start
+        Thread.start = noting_start  # type: ignore[assignment,method-assign]
+        if sys.version_info >= (3, 15) and not self._starts_as_daemons:
+            self._start_noted_as_daemons()
+
+    def _start_noted_as_daemons(self) -> None:
+        inside: Any = threading
+        start = inside._start_joinable_thread
+
+        def starting(function: Any, *, handle: Any, daemon: bool) -> Any:
+            is_noted = getattr(function, "__self__", None) in self._threads
+            return start(function, handle=handle, daemon=daemon or is_noted)
+
+        inside._start_joinable_thread = starting
+        self._starts_as_daemons = True
+
+    def _unwrap(self) -> None:
+        # Who has wrapped it again meanwhile keeps ours, which notes nothing any more.
+        if self._wrapped is not None and Thread.start is self._wrapper:
+            Thread.start = self._wrapped  # type: ignore[assignment,method-assign]
+            self._wrapped = None
+
+
+_notes = _Notes()  # the process ends once, for all audits
+
+
+def _starter(frame: FrameType) -> Site:
+    """Return the line that has started a thread, or has had an executor start it."""
+    each: FrameType | None = frame
+    while each is not None:
+        if each.f_globals.get("__name__") not in _STARTERS:
+            return Site(each.f_code, each.f_lasti)
+        each = each.f_back
+    return Site(frame.f_code, frame.f_lasti)
+
+
+_STARTERS = {
+    "threading",
+    pools.__name__,
+    CountingExecutor.__module__,
+    "asyncio.base_events",
+    "asyncio.threads",
+}
+
+
+# At the end of the program
+
+
+def _at_shutdown() -> None:
+    """See to it that only those threads are joined that end. Called before any of them is."""
+    if not _notes.left:
+        return
+    until = monotonic() + _GRACE
+    _leave_to_themselves_the_busy(until)
+    _join_instead(lambda: _join_all(until))
+
+
+def _leave_to_themselves_the_busy(until: float) -> None:
+    """Take those threads of executors out of their care that do not come to rest in time.
+
+    ``concurrent.futures`` tells idle ones to end, and joins them all.
+    """
+    queues: Any = vars(pools)["_threads_queues"]
+    while busy := [each for each in _notes.left if each in queues and _is_busy(each)]:
+        if monotonic() > until:
+            for thread in busy:
+                queues.pop(thread, None)
+            return
+        sleep(_LOOK)
+
+
+def _is_busy(thread: Thread) -> bool:
+    frame = frame_of(thread)
+    return frame is not None and not is_idle(frame)
+
+
+def _join_instead(join: Callable[[], None]) -> None:
+    """Have a function called where the interpreter would join the threads.
+
+    That is after the main thread counts as ended, which some threads wait for.
+    """
+    inside: Any = threading
+    if sys.version_info >= (3, 13):
+        inside._thread_shutdown = join
+    else:
+        with inside._shutdown_locks_lock:
+            inside._shutdown_locks.clear()
+            inside._shutdown_locks.add(_Joining(join))
+
+
+@final
+class _Joining:
+    """Stands for all threads: before CPython 3.13 a lock for each is what the end waits for."""
+
+    def __init__(self, join: Callable[[], None]) -> None:
+        self._join = join
+
+    def acquire(self) -> None:
+        """Join them."""
+        self._join()
+
+    def release(self) -> None:
+        """Do nothing."""
+
+    def locked(self) -> bool:
+        """Tell that it is still to be waited for."""
+        return True
+
+
+def _join_all(until: float) -> None:
+    """Join the threads of others however long they take, and those that were left until then."""
+    while others := [each for each in _joined_at_the_end() if each not in _notes.left]:
+        for thread in others:
+            thread.join()
+    until = max(until, monotonic() + _LAST_MOMENT)
+    for thread in _notes.left:
+        thread.join(max(0.0, until - monotonic()))
+    left = _notes.left
+    if sys.version_info < (3, 13):  # what was started meanwhile
+        inside: Any = threading
+        with inside._shutdown_locks_lock:
+            inside._shutdown_locks.difference_update(each._tstate_lock for each in map(_any, left))
+    with suppress(Exception):  # standard error may be closed
+        for line in _told(left):
+            print(line, file=sys.stderr, flush=True)
+
+
+def _joined_at_the_end() -> list[Thread]:
+    return [
+        each
+        for each in threading.enumerate()
+        if not each.daemon and each not in (current_thread(), threading.main_thread())
+    ]
+
+
+def _told(left: dict[Thread, Site]) -> list[str]:
+    """Return a line for each thread, and one for those that differ only in numbers."""
+    alike: dict[tuple[str, Site], list[Thread]] = {}
+    for thread, site in left.items():
+        alike.setdefault((likeness_of(thread.name), site), []).append(thread)
+    return [
+        printable(
+            f"withal: the program ends without waiting for the thread {first.name!r}"
+            f"{f' and {len(others):,} more like it' if others else ''}, which audited code has "
+            f"left and which does not end: started at {shortened(str(site))} in "
+            f"{site.code.co_qualname}, it runs{shortened(place_of(stack_of_thread(first)))}"
+        )
+        for (_, site), (first, *others) in alike.items()
+    ]
+
+
+def _any(thing: Any) -> Any:  # what is private, no type tells of
+    return thing

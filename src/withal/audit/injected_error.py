@@ -1,0 +1,21 @@
+"""The error that the delivery `error` raises in place of a result."""
+
+from __future__ import annotations
+
+import errno
+from typing import final
+
+from withal._core.errors import WithalError
+
+
+@final
+class InjectedError(WithalError, OSError):
+    """Stands for a peer or a disk that fails: what an audit puts in the place of a result."""
+
+    __module__ = "withal.audit"
+
+    def __init__(self) -> None:
+        super().__init__(errno.EIO, "an audit had this fail")
+
+    def __reduce__(self) -> tuple[type[InjectedError], tuple[()]]:
+        return InjectedError, ()

@@ -1,0 +1,1 @@
+"""What an attempt leaves behind, and where its tasks are suspended."""

@@ -1,0 +1,112 @@
+"""A relay: a coroutine that passes on what another one yields, and lets each suspension be seen.
+
+So the task of a scenario is watched without a change in asyncio: the relay is what the task runs,
+and the scenario's coroutine runs inside it.
+"""
+
+from __future__ import annotations
+
+import types
+from asyncio import Future, Task
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from types import FrameType
+from typing import Any, Generic, Protocol, TypeVar, cast, final
+
+from withal._core.site import suspended_frames
+from withal.audit.injected_error import InjectedError
+from withal.audit.inspect.trace import Trace
+
+T = TypeVar("T")
+
+
+class RelayWatch(Protocol):
+    """What is told of the steps of a relay."""
+
+    def begins(self, trace: Trace) -> None:
+        """Note that the coroutine runs its first step."""
+
+    def suspended(
+        self, trace: Trace, coroutine: object, awaited: Future[Any] | None
+    ) -> InjectedError | None:
+        """Note a suspension; return what is to be raised in place of what it waits for."""
+
+    def told(self, trace: Trace, error: BaseException) -> None:
+        """Note that an exception is thrown into the coroutine."""
+
+    def ends(self, trace: Trace) -> None:
+        """Note that the coroutine has ended."""
+
+
+def relayed(
+    coroutine: Coroutine[Any, Any, T], watch: RelayWatch, trace: Trace
+) -> Coroutine[Any, Any, T]:
+    """Return a coroutine that runs another one under watch."""
+    return _relayed(_Relayed(coroutine), watch, trace)
+
+
+@final
+class _Relayed(Generic[T]):
+    """A coroutine whose relay may never begin, as a task does not that is cancelled before.
+
+    Without a relay such a coroutine is told of the cancellation, and so has been awaited; here it
+    is closed, lest the interpreter warn that it was forgotten.
+    """
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self.coroutine = coroutine
+
+    def __del__(self) -> None:
+        self.coroutine.close()
+
+
+async def _relayed(relayed: _Relayed[T], watch: RelayWatch, trace: Trace) -> T:
+    """Be a true coroutine around the relay, which is a generator."""
+    return await _relay(relayed.coroutine, watch, trace)
+
+
+@types.coroutine
+def _relay(
+    coroutine: Coroutine[Any, Any, T], watch: RelayWatch, trace: Trace
+) -> Generator[Any, Any, T]:
+    watch.begins(trace)
+    step: Callable[[Any], Any] = coroutine.send
+    value: Any = None
+    try:
+        while True:
+            try:
+                awaited = step(value)
+            finally:
+                value = None  # an error that this frame kept would keep this frame
+            injected = watch.suspended(trace, coroutine, awaited)
+            try:
+                value = yield awaited
+                step = coroutine.send
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as error:
+                watch.told(trace, error)
+                step, value = coroutine.throw, error
+                continue
+            if injected is not None:
+                step, value = coroutine.throw, injected
+                injected = None
+    except StopIteration as stop:
+        return cast("T", stop.value)
+    finally:
+        watch.ends(trace)
+
+
+def stack_of(task: Task[Any]) -> Iterator[FrameType]:
+    """Yield the frames of a suspended task, outermost first, as if there were no relay."""
+    yield from _without_relay(task.get_coro())
+
+
+def _without_relay(coroutine: object) -> Iterator[FrameType]:
+    for frame in suspended_frames(coroutine):
+        if frame.f_code is _relay.__code__:
+            yield from _without_relay(frame.f_locals["coroutine"])
+        elif frame.f_code is not _relayed.__code__:
+            yield frame

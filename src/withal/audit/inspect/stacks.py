@@ -1,0 +1,75 @@
+"""Evidence: errors, and the places where something waits, in words."""
+
+from __future__ import annotations
+
+import traceback
+from asyncio import Task
+from collections.abc import Iterable, Sequence
+from types import FrameType
+from typing import Any
+
+from withal._core.credentials import text_without_credentials
+from withal.audit.inspect.relay import stack_of
+from withal.audit.libraries import is_plumbing
+from withal.audit.names import name_of, named
+
+
+def place_of(stack: Sequence[FrameType]) -> str:
+    """Return, with a word before it, the innermost place of a stack that is not a library's own.
+
+    That is outside of asyncio, anyio and the standard library, or else the innermost.
+    """
+    own = [frame for frame in stack if not is_plumbing(frame.f_code.co_filename)] or stack
+    return f" at {_line(own[-1])}" if own else ""
+
+
+def place_of_task(task: Task[Any]) -> str:
+    """Return where a task waits."""
+    return place_of(list(stack_of(task)))
+
+
+def listing(stack: Iterable[FrameType]) -> str:
+    """Return the places of a stack, one a line."""
+    return "\n".join(map(_line, stack))
+
+
+def stacks_of(tasks: Iterable[Task[Any]]) -> str:
+    """Return where each of these tasks waits, as far as they have not ended."""
+    waiting = (task for task in tasks if not task.done())
+    return "\n".join(f"{name_of_task(task)}:\n{listing(stack_of(task))}" for task in waiting)
+
+
+def name_of_task(task: Task[Any]) -> str:
+    """Return what a task is called, and what it runs; only that, if nobody has named the task."""
+    return named(task.get_name(), name_of(task.get_coro()))
+
+
+def told(error: BaseException) -> str:
+    """Return an error in a line; of an assertion that says nothing, the line that failed."""
+    text = text_without_credentials(" ".join(str(error).split()))
+    if not text and isinstance(error, AssertionError):
+        text = _failed_line(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _failed_line(error: BaseException) -> str:
+    summary = traceback.extract_tb(error.__traceback__)
+    if not summary or not summary[-1].line:
+        return ""
+    return f"{' '.join(summary[-1].line.split())}{raised_at(error)}"
+
+
+def raised_at(error: BaseException) -> str:
+    """Return where an error comes from."""
+    return place_of([frame for frame, _ in traceback.walk_tb(error.__traceback__)])
+
+
+def traceback_of(error: BaseException | None) -> str:
+    """Return an error with its traceback, which is not kept: it would keep what it has been in."""
+    if error is None:
+        return ""
+    return text_without_credentials("".join(traceback.format_exception(error)).rstrip())
+
+
+def _line(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

@@ -1,0 +1,62 @@
+"""A report as annotations of GitHub's Actions: a line each, which is shown beside the code."""
+
+from __future__ import annotations
+
+import os
+
+from withal._core.printable import printable
+from withal.audit.report import messages as words
+from withal.audit.report.locations import UNKNOWN, Place, Places
+from withal.audit.report.outline import worst_first
+from withal.audit.report.record import Finding, Record, Verdict
+
+
+def render(record: Record) -> str:
+    """Return an error for each finding of another key, and a line for the verdict.
+
+    What is told apart is a notice. Where the verdict is unresolved, or the scenario fails by
+    itself, the reason is a warning or an error.
+
+    Example:
+        >>> from withal.audit.report.record import Record, Verdict
+        >>> print(render(Record(scenario="pool", target=None, verdict=Verdict.SAFE)), end="")
+        safe: pool: nothing wrong was found in 0 attempts (0 suspensions; asyncio)
+    """
+    places = Places()
+    lines = [_annotation("error", each, record, places) for each in _by_key(record.findings)]
+    lines += [_annotation("notice", each, record, places) for each in _by_key(record.excused)]
+    if record.verdict in (Verdict.UNRESOLVED, Verdict.ERROR):
+        level = "warning" if record.verdict is Verdict.UNRESOLVED else "error"
+        told = [record.reason, *words.reasons(record)]
+        text = "\n".join([words.headline(record), *filter(None, told)])
+        lines.append(f"::{level} title=withal audit::{_escaped(text)}")
+    return "\n".join([*lines, words.headline(record)]) + "\n"
+
+
+def _by_key(findings: tuple[Finding, ...]) -> list[Finding]:
+    found: dict[str, Finding] = {}
+    for finding in worst_first(findings):
+        found.setdefault(finding.key, finding)
+    return list(found.values())
+
+
+def _annotation(level: str, finding: Finding, record: Record, places: Places) -> str:
+    place = places.of(finding.suspension.site)
+    title = _escaped(f"withal audit: {finding.category}").replace(",", "%2C").replace(":", "%3A")
+    told = [words.told(finding), *([finding.excuse] if finding.excuse else [])]
+    told.append(f"replay: {record.replay(finding.address)}")
+    return f"::{level} {_where(place)}title={title}::{_escaped(chr(10).join(told))}"
+
+
+def _where(place: Place) -> str:
+    if place == UNKNOWN:
+        return ""
+    file = place.file.removeprefix(os.path.join(os.getcwd(), ""))
+    file = _escaped(file).replace(",", "%2C").replace(":", "%3A")
+    return f"file={file},line={place.line},"
+
+
+def _escaped(text: str) -> str:
+    """Return a text as the commands of a workflow take it, which end with the line."""
+    lines = "\n".join(map(printable, text.split("\n")))
+    return lines.replace("%", "%25").replace("\n", "%0A")

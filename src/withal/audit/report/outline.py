@@ -1,0 +1,111 @@
+"""What reports put side by side: the attempts at each suspension, by site, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import final
+
+from withal.audit.report.locations import Place, Places
+from withal.audit.report.record import (
+    WORST_FIRST,
+    Attempt,
+    Delivery,
+    Finding,
+    Record,
+    Suspension,
+)
+
+_RANKS = {category: rank for rank, category in enumerate(WORST_FIRST)}
+_UNRESOLVED, _SAFE, _UNTRIED = range(len(WORST_FIRST), len(WORST_FIRST) + 3)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A suspension, and what came of cancelling there in each way that was tried.
+
+    Attributes:
+        label: what the addresses of its attempts begin with, such as ``"3"`` or ``"3+2"``.
+        suspension: where the last cancellation comes.
+        after: where the earlier ones came.
+        attempts: by delivery.
+    """
+
+    label: str
+    suspension: Suspension
+    after: tuple[Suspension, ...]
+    attempts: Mapping[Delivery, Attempt]
+
+    @property
+    def rank(self) -> int:
+        """How bad it is; the smaller, the worse."""
+        return min(map(rank, self.attempts.values()), default=_UNTRIED)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SiteOutline:
+    """The points at one place, the worst first."""
+
+    place: Place
+    points: tuple[Point, ...]
+
+    @property
+    def attempts(self) -> Iterator[Attempt]:
+        """What was tried there, the worst point first."""
+        return (attempt for point in self.points for attempt in point.attempts.values())
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong there, the worst first."""
+        return worst_first(chain.from_iterable(attempt.findings for attempt in self.attempts))
+
+
+def rank(attempt: Attempt) -> int:
+    """Return how bad an attempt is; the smaller, the worse."""
+    if attempt.findings:
+        return min(_RANKS[finding.category] for finding in attempt.findings)
+    return _UNRESOLVED if attempt.unresolved else _SAFE
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings by category, the worst first, and in their order within each."""
+    return sorted(findings, key=lambda finding: _RANKS[finding.category])
+
+
+def outline(record: Record, places: Places) -> tuple[SiteOutline, ...]:
+    """Return the points of a record by site, what was not tried included, the worst sites first.
+
+    Of sites that are as bad as each other the one comes first where more attempts went wrong, and
+    then the one that the scenario meets first.
+    """
+    by_place: dict[Place, list[Point]] = {}
+    for place, point in _points(record, places):
+        by_place.setdefault(place, []).append(point)
+    sites = [
+        SiteOutline(place, tuple(sorted(points, key=lambda point: point.rank)))
+        for place, points in by_place.items()
+    ]
+    return tuple(sorted(sites, key=_badness))
+
+
+def _points(record: Record, places: Places) -> Iterator[tuple[Place, Point]]:
+    untried = {str(each.ordinal): each for each in record.suspensions}
+    tried: dict[tuple[str, Place], dict[Delivery, Attempt]] = {}
+    for attempt in record.attempts:
+        label = attempt.address.removesuffix(f":{attempt.delivery}")
+        untried.pop(label, None)
+        key = label, places.of(attempt.suspension.site)
+        tried.setdefault(key, {})[attempt.delivery] = attempt
+    for (label, place), attempts in tried.items():
+        any_of_them = next(iter(attempts.values()))
+        yield place, Point(label, any_of_them.suspension, any_of_them.after, attempts)
+    for label, suspension in untried.items():
+        yield places.of(suspension.site), Point(label, suspension, (), {})
+
+
+def _badness(site: SiteOutline) -> tuple[int, int]:
+    wrong = sum(1 for attempt in site.attempts if attempt.findings)
+    return site.points[0].rank, -wrong
