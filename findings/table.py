@@ -44,7 +44,7 @@ FINDINGS = (
         left="`copy_from_query` whose output fails on the last part never comes back to its pool",
         suffered="an export to a full disk does not raise: it waits for ever in the pool's "
         "`release`, and the pool has one connection less",
-        mended="`copy_out` waited for the server's cancellation only while the copy is not done",
+        mended="`copy_out` requested the server's cancellation only while the copy is not done",
         service=Service.POSTGRESQL,
     ),
     Finding(
@@ -54,8 +54,8 @@ FINDINGS = (
         line="psycopg/connection_async.py:199, `AsyncConnection.__aexit__`: `await self.commit()`",
         left="a commit that fails or is cancelled at the end of `async with` leaves the "
         "connection open",
-        suffered="a deferred constraint that fails, or a timeout during the commit, leaves an "
-        "open session at the server, with its locks, until garbage is collected",
+        suffered="a deferred constraint that fails, or a timeout during the commit, leaves "
+        "an open session at the server until garbage is collected",
         mended="`close()` stood in a `finally` around the commit",
         more=("psycopg[binary]==3.3.9",),
         service=Service.POSTGRESQL,
@@ -135,8 +135,7 @@ FINDINGS = (
         version="5.1.3",
         line="aiosmtplib/protocol.py, `SMTPProtocol.read_response`: its `finally`",
         left="after a command that is cancelled, later commands get the answers of earlier ones",
-        suffered="a recipient that the server refuses is reported as accepted, and a message that "
-        "was never stored as sent",
+        suffered="a recipient that the server refuses is reported as accepted",
         mended="a cancelled command closed the connection, as one that times out should",
         finds=(Category.WRONG_ANSWER,),
         may_find=(Category.CLEANUP,),
@@ -171,8 +170,8 @@ FINDINGS = (
         version="2.16.0",
         line="nats/aio/client.py:1875, `_process_pong`: `future.set_result(True)`",
         left="after a `flush` that is cancelled, the client receives nothing any more",
-        suffered="the reading task ends with an `InvalidStateError`: subscriptions are silent, "
-        "requests time out, and `is_connected` is still true",
+        suffered="the reading task ends with an `InvalidStateError`: "
+        "subscriptions are silent, and `is_connected` is still true",
         mended="`_process_pong` looked whether the future is done",
         near="https://github.com/nats-io/nats.py/issues/624",
         service=Service.NATS,
@@ -221,8 +220,8 @@ FINDINGS = (
         version="2.24.1",
         line="asyncssh/connection.py:5828, `start_sftp_client`: nothing closes `writer` again",
         left="`start_sftp_client` that is cancelled leaves its session open at the server",
-        suffered="the sessions of a connection are used up: a server allows 10 as a rule, and "
-        "refuses the next one",
+        suffered="the sessions of a connection are used up: OpenSSH allows 10, and refuses the "
+        "next one",
         mended="the channel were closed when the start of the SFTP client fails or is cancelled",
         finds=(Category.WRONG_ANSWER, Category.TASK),
     ),
@@ -294,7 +293,7 @@ FINDINGS = (
         version="0.22.1",
         line="aiosqlite/core.py:168, `Connection._connect`: `self._connection = await future`",
         left="`connect` that is cancelled leaves the database open",
-        suffered="the database, and a lock on it, stay until garbage is collected",
+        suffered="the file stays open until garbage is collected",
         mended="the thread kept the connection that it has opened, and closed it as it stops",
         known="https://github.com/omnilib/aiosqlite/issues/259",
         finds=(Category.COLLECTED,),
