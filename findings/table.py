@@ -325,6 +325,7 @@ SAFE = (
         library="httpcore2",
         version="2.16.2",
         audited="two requests of a pool with one connection",
+        more=("anyio==4.16.0",),
     ),
     Safe(
         name="asyncpg_pool",
