@@ -5,7 +5,7 @@ from __future__ import annotations
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from withal_site import commands, facades, links, twins
+from withal_site import accessible, commands, facades, links, twins
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
@@ -16,6 +16,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.connect("autodoc-process-signature", facades.without_that_of_enum)
     app.connect("source-read", links.read_page)
     app.connect("html-page-context", twins.name_the_twin)
+    app.connect("build-finished", accessible.mend)
     app.connect("build-finished", twins.write)
     app.connect("build-finished", links.check)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
