@@ -62,7 +62,7 @@ def browser() -> Iterator[Browser]:
 def test_the_first_page_is_small_and_complete(address: str, browser: Browser) -> None:
     page = browser.new_page()
     answers: list[Response] = []
-    page.on("response", answers.append)
+    page.on("response", lambda answer: answers.append(answer))
     page.goto(f"{address}/index.html", wait_until="networkidle")
     assert {answer.url for answer in answers if answer.status != 200} == set()
     assert all(answer.url.startswith(address) for answer in answers)
