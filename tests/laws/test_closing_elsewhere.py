@@ -6,10 +6,11 @@ import asyncio
 import gc
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from tests.conftest import LOOPS
 from tests.laws.probes import Log, Probe, failing, turns
 from withal import Scope, ScopeClosedError
 
@@ -243,3 +244,33 @@ async def test_a_thousand_levels_close_within_the_deadline_of_the_outermost(ente
         await scope.aclose()
     log.check_all_closed()
     assert {scope.state for scope in scopes} == {"closed"}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_generator_whose_finalizing_is_cancelled_before_it_begins_closes_all(
+    loop: str, count: int
+) -> None:
+    log = Log()
+
+    async def inner() -> AsyncGenerator[int]:
+        async with Scope() as scope:
+            for number in range(count):
+                await scope.enter(Probe(log, str(number), turns=2))
+            while True:
+                yield count
+
+    async def outer() -> AsyncGenerator[int]:
+        async with aclosing(inner()) as numbers:
+            async for number in numbers:
+                yield number
+
+    async def main() -> None:
+        async for _ in outer():
+            raise LookupError
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner, pytest.raises(LookupError):
+        runner.run(main())
+    gc.collect()
+    log.check_all_closed()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError, Task, current_task
+from asyncio import CancelledError, Task, current_task, get_running_loop
 from typing import Any
 
 from withal._core.causes import is_a
@@ -55,18 +55,30 @@ def inline_elsewhere(state: ScopeState, resource: Resource, more: str = "") -> R
     )
 
 
-async def close(state: ScopeState, exc: BaseException | None) -> BaseException | None:
-    """Close all, in order, and return what is to be raised in place of `exc`."""
+async def close(
+    state: ScopeState, exc: BaseException | None, closing: Closing | None = None
+) -> BaseException | None:
+    """Close all, in order, and return what is to be raised in place of `exc`.
+
+    Args:
+        state: the scope.
+        exc: the exception that its body ended with.
+        closing: what was begun, if another task closes the rest.
+    """
     state.phase = CLOSING
     state.closed_by = closer = current_task()
-    closing = begin_closing(state, exc, closer)
     outermost = state.outermost or state
-    outermost.closings += 1
-    try:
+    if closing is None:
+        closing = begin_closing(state, exc, closer)
+        outermost.closings += 1
         state.deadline = closing.deadline
         state.least = closing.least
         if state.is_observed:
             state.send(Step.CLOSING)
+    else:
+        closing.closer = closer
+    is_over = True
+    try:
         if state.in_flight:
             await _abort_pending_opens(state, closing)
         for number, stage in enumerate(state.resources.closing(), 1):
@@ -78,12 +90,43 @@ async def close(state: ScopeState, exc: BaseException | None) -> BaseException |
             if owed or state.carries:
                 state.take_back(stage)
         return _has_closed(state, closing, closer)
+    except GeneratorExit:
+        is_over = not _hand_on(state, closing)
+        raise
     finally:
-        outermost.closings -= 1
-        state.closed_by = None
-        state.phase = CLOSED
-        for latch in state.watchers:
-            latch.arrive()
+        if is_over:
+            outermost.closings -= 1
+            state.closed_by = None
+            state.phase = CLOSED
+            for latch in state.watchers:
+                latch.arrive()
+
+
+# The loop keeps tasks weakly, so these are held here.
+_closing_the_rest: set[Task[None]] = set()
+
+
+def _hand_on(state: ScopeState, closing: Closing) -> bool:
+    """Have a task of its own close the rest, since the coroutine of this one was closed.
+
+    That is what becomes of a generator that holds a scope if the task that finalizes it is
+    cancelled before it has begun, as by a loop that shuts down: its ``aclose`` throws first the
+    cancellation and then a `GeneratorExit` into what awaits the closing. Returns false if no loop
+    runs that could do it.
+    """
+    try:
+        if get_running_loop() is not state.loop:
+            return False
+    except RuntimeError:
+        return False
+    task = state.loop.create_task(_close_the_rest(state, closing), name=state.path)
+    _closing_the_rest.add(task)
+    task.add_done_callback(_closing_the_rest.discard)
+    return True
+
+
+async def _close_the_rest(state: ScopeState, closing: Closing) -> None:
+    state.error_left = await close(state, None, closing)
 
 
 async def close_again(state: ScopeState, exc: BaseException | None) -> BaseException | None:
