@@ -9,6 +9,7 @@ import pytest
 
 import withal
 from tests.cli.commands import Done, done
+from tests.test_public_api import FACADES
 
 pytestmark = pytest.mark.slow  # each starts an interpreter
 
@@ -30,12 +31,24 @@ def test_the_version_is_told() -> None:
     assert done("--version") == Done(0, [f"withal {withal.__version__}"], [])
 
 
+def test_the_help_names_each_part() -> None:
+    told = " ".join(" ".join(done("--help").out).split())
+    assert [name for name in FACADES if name not in told] == []
+
+
+@pytest.mark.parametrize("command", ["fetch", "audit", "track", "top", "demo"])
+def test_the_help_of_each_command_shows_an_example(command: str) -> None:
+    told = done(command, "--help")
+    example = told.out.index("  Example:")
+    assert any(f"withal {command}" in line for line in told.out[example + 1 : example + 3])
+
+
 def test_the_help_names_the_commands_and_shows_an_example() -> None:
     told = done("--help")
     assert told.status == 0
     assert told.out[0].startswith("Usage: withal ")
-    assert "    withal demo" in told.out
-    for command in ("fetch", "demo"):
+    assert "    withal demo --files 50" in told.out
+    for command in ("fetch", "audit", "track", "top", "demo"):
         assert any(line.startswith(f"  {command}  ") for line in told.out)
 
 

@@ -59,12 +59,18 @@ def withal(
 ) -> None:
     """Every resource that an asynchronous program opens is closed, whatever happens.
 
-    The commands here show it at work: files are fetched whole or not at all, and what was opened
-    for them is closed, also after Ctrl-C.
+    The commands look into programs that need not use withal: track names the lines that never
+    closed what they opened, top shows what is open, audit cancels code at every await. fetch
+    downloads files, whole or not at all. In Python there are withal.Scope, withal.files,
+    withal.http, withal.fetch, withal.pools, withal.lease, withal.ledger, withal.inspection,
+    withal.testing, withal.audit and withal.tracking.
 
     \b
     Example:
-      withal demo
+      withal demo --files 50
+      withal track server.py --port 8000
+      withal audit pool.py:scenario
+      withal fetch -o data https://example.org/a.csv
     """
 
 
