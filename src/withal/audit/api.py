@@ -53,8 +53,8 @@ def audit(
     cancelled at another suspension, in its own task and in those that it waits for. After each run
     is looked for: descriptors, sockets, processes, threads and tasks that stay; what only the
     garbage collector closes; a cancellation that is swallowed, or that never ends; errors in
-    clean-up; and an environment that the `probe` finds unusable. What it leaves when nobody cancels
-    it is normal.
+    clean-up; and an environment that the `probe` finds unusable. What it leaves without a
+    cancellation is normal.
 
     "Safe" is evidence for the schedules that were explored, and no proof. Nothing of an attempt is
     in the way of the next. Threads that never end stay until the program ends, which does not wait
@@ -68,7 +68,7 @@ def audit(
         deliveries: how it is cancelled, from `Delivery`, or their names; or one alone.
         depth: how many times in a row: 2 cancels the clean-up, too.
         children: whether all tasks are cancelled that the scenario starts. By default only those
-            are that end with it and that somebody waits for or whose coroutine is defined in the
+            are that end with it and that something waits for or whose coroutine is defined in the
             scenario's file: nobody but a loop that shuts down cancels the others. So they are
             judged without a probe.
         loop_factory: makes the loops, such as ``uvloop.new_event_loop``; asyncio's by default.

@@ -43,7 +43,7 @@ class Scenario:
         run: an async function, or a callable that returns an async context manager, which is
             entered and exited. Called with what the setup yields, if it takes an argument.
         setup: a callable that returns an async context manager: the environment of one attempt,
-            such as a pool, a server, or a lock that somebody else holds. It is not cancelled.
+            such as a pool, a server, or a lock that another task holds. It is not cancelled.
         probe: an async function that uses the environment again, called as `run` is. It raises if
             the environment is not what it should be.
         name: what reports call it; by default the name of `run`.

@@ -38,7 +38,7 @@ class Session:
             it has dropped can be collected.
         unmet: what fixtures have prepared and nobody came to, in this attempt.
         expected: what is left behind by design: the category and a part of the evidence, and why.
-        tasks: those of fixtures, which are nobody's residue.
+        tasks: those of fixtures, which are no residue.
         queues: the fixtures of this attempt in which the scenario is to stand first.
         gates: what asks a fixture, at this suspension, whether the scenario may be cancelled yet.
     """
@@ -112,7 +112,7 @@ def expect(category: Category | str, text: str = "", *, why: str) -> None:
 
 @final
 class CountingExecutor(ThreadPoolExecutor):
-    """Knows which of its calls still run: they outlive whoever waited for them."""
+    """Knows which of its calls still run: they outlive what waited for them."""
 
     def __init__(self) -> None:
         super().__init__(thread_name_prefix="audit-executor")

@@ -83,7 +83,7 @@ def audit(
     delivery: Annotated[
         list[Delivery],
         typer.Option("--delivery", "-d", help="How it is cancelled; may be given several times."),
-    ] = [Delivery.EARLY, Delivery.LATE],  # noqa: B006  # nobody changes it
+    ] = [Delivery.EARLY, Delivery.LATE],  # noqa: B006  # it is not changed
     depth: Annotated[
         int, typer.Option(metavar="N", min=1, help="How many cancellations in a row.")
     ] = 1,
@@ -158,7 +158,7 @@ def audit(
       1    unsafe
       2    the arguments are wrong, or something is not installed
       3    unresolved: not all could be tried, and nothing was found in the rest
-      4    the scenario fails although nobody cancels it
+      4    the scenario fails without any cancellation
       130  stopped by Ctrl-C, with the report so far (143 by SIGTERM)
     """
     from withal.cli.audit import AuditOptions, audit_command, new_command
@@ -204,7 +204,7 @@ def track(
     ] = False,
     ignore: Annotated[
         list[str], typer.Option(metavar="CLASS", help="Leave out a class of leaks; repeatable.")
-    ] = [],  # noqa: B006  # nobody changes it
+    ] = [],  # noqa: B006  # it is not changed
     also: Annotated[
         list[str],
         typer.Option(metavar="PACKAGE", help="Follow its with statements, too; repeatable."),

@@ -1,7 +1,7 @@
 """The server of the demo: it serves `demo_files`, and misbehaves. Run as a process of its own.
 
 It tells the port that it has taken in a line on standard output. It ends when its standard input
-does, which is when whoever started it has gone, and after `TIME_LIMIT` in any case.
+does, which is when the process that started it has gone, and after `TIME_LIMIT` in any case.
 """
 
 from __future__ import annotations

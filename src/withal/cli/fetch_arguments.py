@@ -130,7 +130,7 @@ def fetch(
     header: Annotated[
         list[str],
         typer.Option(metavar="'NAME: VALUE'", help="Send a header; may be given several times."),
-    ] = [],  # noqa: B006  # nobody changes it
+    ] = [],  # noqa: B006  # it is not changed
     netrc: Annotated[
         bool, typer.Option("--netrc", help="Take users and passwords from ~/.netrc.")
     ] = False,

@@ -3,7 +3,7 @@
 libcurl's "multi socket" interface leaves the waiting to the event loop: it says which sockets to
 watch and when to call again, and is told what has become ready. So there is neither a thread nor a
 loop of its own. What it calls back comes in the midst of one of its calls; nothing of libcurl's may
-be called there, so what comes is put aside, and whoever waits for it is woken.
+be called there, so what comes is put aside, and what waits for it is woken.
 """
 
 from __future__ import annotations

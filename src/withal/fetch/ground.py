@@ -191,7 +191,7 @@ class Ground:
         return None
 
     def publish(self, folder: int, part: str, base: str, file: int) -> None:
-        """Give a part file its name; it permits nobody more than the file does that it replaces."""
+        """Give a part file its name; it permits no more than the file does that it replaces."""
         if not self._replace:
             rename_new(folder, part, base)
             return

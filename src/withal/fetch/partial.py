@@ -108,7 +108,7 @@ class PartOnDisk:
         with self._lock:
             if self._failure is not None:
                 raise self._failure
-            if self._ended:  # it was left meanwhile, and nobody waits for this
+            if self._ended:  # it was left meanwhile, and nothing waits for this
                 raise gone(self._name)
             try:
                 return self._finish(expected)

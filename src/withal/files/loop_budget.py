@@ -57,7 +57,7 @@ class Turns:
     Attributes:
         left: what may still be served before the clock is looked at. Whoever serves something
             inline takes off its bytes, and `OPERATION` if system calls were made for it; and `MISS`
-            if that was in vain.
+            if that was without success.
 
     Example:
         >>> import asyncio

@@ -367,7 +367,7 @@ class _Waiting:
     name: str | bytes
 
     def read(self, stop: Event) -> bytes | OSError:
-        """Read to the end, and look now and then whether anybody still waits for it."""
+        """Read to the end, and look now and then whether something still waits for it."""
         try:
             return self._read(stop)
         except OSError as error:

@@ -231,7 +231,7 @@ def NamedTemporaryFile(  # noqa: N802 - the standard library's name
     The file object has the methods of `withal.files.open`'s, and ``name``, ``delete`` and ``file``,
     which is that of ``open``. A cancelled close, or end of the block, closes and removes it all the
     same, a moment later. One that is never closed is removed by the garbage collector or when the
-    interpreter ends, and one that somebody else has removed is none to complain about.
+    interpreter ends, and one that another task has removed is none to complain about.
 
     Args:
         mode: as for ``open``, like `buffering`, `encoding`, `newline` and `errors`.

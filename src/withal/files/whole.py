@@ -260,7 +260,7 @@ async def _write_waiting(name: str | bytes, mode: str, rest: _Rest | None) -> No
     if rest is None:
         return
     try:
-        if rest.fd < 0:  # a FIFO that nobody reads
+        if rest.fd < 0:  # a FIFO without a reader
             file = await open_file(name, mode)
         else:
             file = _file_of(rest.fd, name, mode)
@@ -294,7 +294,7 @@ def _file_of(fd: int, name: str | bytes, mode: str) -> BinaryFile:
 
 
 def _give_back(result: bytes | int | _Rest | None) -> None:
-    """Close what nobody waits for any more."""
+    """Close what nothing waits for any more."""
     fd = result.fd if isinstance(result, _Rest) else result if isinstance(result, int) else -1
     if fd >= 0:
         os.close(fd)
@@ -306,7 +306,7 @@ class _Rest:
     """What a thread leaves to be written, since it might have to wait for ever.
 
     Attributes:
-        fd: a descriptor, which is the receiver's; -1 of a FIFO that nobody reads.
+        fd: a descriptor, which is the receiver's; -1 of a FIFO without a reader.
         data: all that is to be written.
     """
 
@@ -346,7 +346,7 @@ def _read(name: str | bytes) -> bytes | int:
 
 
 def _open_to_write(name: str | bytes, mode: str) -> int:
-    """Open as the builtin does, without waiting; -1 of a FIFO that nobody reads."""
+    """Open as the builtin does, without waiting; -1 of a FIFO without a reader."""
     access = os.O_APPEND if mode == "ab" else os.O_TRUNC
     try:
         return os.open(name, os.O_WRONLY | os.O_CREAT | access | _FLAGS, 0o666)

@@ -250,7 +250,7 @@ class HostGate:
         return bool(state.waiting)
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look again when the first host opens that somebody waits for."""
+        """Look again when the first host opens that something waits for."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

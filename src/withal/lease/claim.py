@@ -4,8 +4,9 @@ It never waits and has no clock: `Tenure` tells it what happened and when, and d
 All times are seconds of the holder's own clock, which never jumps; the server's times never enter.
 
 What makes it safe is one inequality. The server counts the `ttl` from when it handles a request,
-which is later than when the holder sent it. So until `ttl` seconds after sending, nobody else can
-have the lease. The holder stops a margin before that, since its loop may be slow to stop the body.
+which is later than when the holder sent it. So until `ttl` seconds after sending, no other holder
+can have the lease. The holder stops a margin before that, since its loop may be slow to stop the
+body.
 
 | from | by | to |
 |---|---|---|

@@ -244,7 +244,7 @@ class _Psycopg:
 
 
 def _forget(task: asyncio.Future[Any]) -> None:
-    """Take note of how a query ended that nobody waits for any more."""
+    """Take note of how a query ended that nothing waits for any more."""
     if not task.cancelled():
         task.exception()
 

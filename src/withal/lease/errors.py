@@ -10,7 +10,7 @@ from withal._core.errors import WithalError
 
 @final
 class LeaseLostError(WithalError):
-    """A lease could not be kept, so that somebody else may have it now.
+    """A lease could not be kept, so that another task may have it now.
 
     The body was cancelled before that could happen, unless the process did not run at that time.
 
@@ -37,7 +37,7 @@ class LeaseLostError(WithalError):
 
 @final
 class LeaseTimeoutError(WithalError, TimeoutError):
-    """A lease was not acquired in time, since somebody else has it.
+    """A lease was not acquired in time, since another holder has it.
 
     Attributes:
         name: the name of the lease.

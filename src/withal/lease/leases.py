@@ -63,7 +63,7 @@ class Leases:
 
         At most one claim has the lease of a name at a time, among all that use the same server. It
         is renewed each third of its `ttl`. If that fails for too long, the body is cancelled, by a
-        clock of this process that never jumps, before anybody else can have the lease, and
+        clock of this process that never jumps, before another can have the lease, and
         `LeaseLostError` is raised when the body has left. What is left then to leave is a tenth of
         the `ttl`, 0.2 s at least and 5 s at most. A process that was stopped, or blocked its event
         loop, for longer finds out at its next await that waits: what it does before that may
@@ -83,7 +83,7 @@ class Leases:
             timeout: seconds to wait for the lease; 0 tries once, None waits without end.
 
         Raises:
-            LeaseTimeoutError: if somebody else has it; says who.
+            LeaseTimeoutError: if another holder has it; says who.
             LeaseLostError: if it could not be kept.
             LeaseDeadlockError: if this task has it or waits for it already.
             LeaseServerError: if the server cannot be reached for 5 s, or refuses to serve.

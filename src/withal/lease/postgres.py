@@ -22,7 +22,7 @@ _logger = logging.getLogger("withal")
 
 _CONNECTIONS = 4  # that one process has at most, besides the one that listens
 
-_OPENING_GRACE = 0.5  # seconds that an opening gets which nobody waits for any more
+_OPENING_GRACE = 0.5  # seconds that an opening gets which nothing waits for any more
 
 _UNDEFINED = {"42P01", "42883"}  # a table, a function
 _NO_RIGHT = "42501"

@@ -119,7 +119,7 @@ class Refused:
     Attributes:
         again_in: seconds until it may have it, if nothing changes before.
         ahead: how many are waiting ahead of it.
-        owner: who holds the lease, as JSON; empty if nobody does.
+        owner: who holds the lease, as JSON; empty if none does.
         problem: why the server grants nothing at all just now, if so.
     """
 

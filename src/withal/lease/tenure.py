@@ -51,7 +51,7 @@ class Lease:
 
     @property
     def expires_in(self) -> float:
-        """Seconds for which nobody else can have it, if it is not renewed; 0.0 when it is lost."""
+        """Seconds for which no other can have it, if it is not renewed; 0.0 when it is lost."""
         return self._tenure.left
 
     def check(self) -> None:

@@ -167,7 +167,7 @@ _MAY_BE_RESET = (None, Reason.CANCELLED)
 
 
 def _why_not_again(member: Member, exc: BaseException | None, now: float) -> Reason | None:
-    """Return why this may not be given to anybody else as it is, if that is so."""
+    """Return why this may not be given to another as it is, if that is so."""
     if member.host is not None and member.host.lost:
         return Reason.LOST
     if member.discarded:

@@ -37,7 +37,7 @@ class Cell:
         sharing: what it belongs to.
         make: returns a context manager each time that it is opened.
         opened: called when it has opened.
-        emptied: called when it has closed, or failed to open, and nobody waits for it.
+        emptied: called when it has closed, or failed to open, and nothing waits for it.
 
     Attributes:
         sharers: what decides.
@@ -101,7 +101,7 @@ class Cell:
         return self._host is not None and self._host.lost
 
     def leave_nowait(self, use: Use) -> None:
-        """End a use that never began; what follows from it nobody waits for."""
+        """End a use that never began; what follows from it nothing waits for."""
         if self.sharers.leave(use) and not self._linger():
             self.close_nowait()
         self.sharing.look()
@@ -202,7 +202,7 @@ class Cell:
                 closing.result.seen = exc
 
     def close_nowait(self) -> None:
-        """Close it, with nobody to wait for that, whoever uses it."""
+        """Close it, without a task that waits for that, whether it is used or not."""
         host = self._host
         if host is None or self.sharers.stage in (EMPTY, CLOSING):
             return
@@ -259,7 +259,7 @@ class Cell:
         self.sharing.look()
 
     def stop(self) -> None:
-        """Have no new users for good; close it if nobody uses it."""
+        """Have no new users for good; close it if it has no users."""
         self.sharers.closed = True
         _wake(self.sharers.turn_away(self._closed_error()))
         if self.sharers.stage is OPENING or self.sharers.is_idle:

@@ -52,7 +52,7 @@ class Closers:
         return len(members) + len(self._callbacks.keys() - members.keys())
 
     def retire(self, member: Member, reason: Reason, seen: BaseException | None = None) -> None:
-        """Have one closed that nobody waits for; what that fails with is raised by the pool."""
+        """Have one closed that nothing waits for; what that fails with is raised by the pool."""
         self._queue.retire(member, reason)
         member.stop_timer()
         if member.call is not None:

@@ -290,7 +290,7 @@ class Engine:
     # Dying
 
     def _lost(self, resource: Resource) -> None:
-        """Hear of a death (law 8): who uses it is to leave, and nobody else gets it."""
+        """Hear of a death (law 8): who uses it is to leave, and nothing else gets it."""
         member = next((each for each in self.queue.members if each.host is resource), None)
         if member is None or member.state is CLOSING:
             return
@@ -314,7 +314,7 @@ class Engine:
         return self.closers.open_count
 
     def stop(self) -> None:
-        """Have those that wait fail, and close what nobody uses."""
+        """Have those that wait fail, and close what has no users."""
         for timer in (self._retry, self._expiry):
             if timer is not None:
                 timer.cancel()

@@ -36,7 +36,7 @@ class Pool(EmitsEvents, Generic[T]):
 
     A use that ends by a cancellation, or by another `BaseException`, leaves a resource in an
     unknown state, with an answer still on its way perhaps. Such a resource is closed, and not
-    given to anybody else, unless `reset` makes it good. That includes a use that ends by an
+    given to another, unless `reset` makes it good. That includes a use that ends by an
     exception which a cancellation has led to, as a `TimeoutError` of `asyncio.timeout` does. Where
     such an exception is caught within the use, call `discard`.
 

@@ -4,9 +4,9 @@ Each method changes the state at once and returns what is to be done about it; t
 So there is no await between a decision and its effect: no slot, no turn and no resource can be
 lost in between, whatever is cancelled. The order is kept by three rules:
 
-* What becomes free goes to the first that waits, and is idle only if nobody does.
+* What becomes free goes to the first that waits, and is idle only if none does.
 * For each that waits something is prepared, an opening or a check, as long as there is room. What
-  is prepared belongs to nobody: it goes to the first that waits when it is done.
+  is prepared has no owner: it goes to the first that waits when it is done.
 * One that stops waiting after it was served hands on what it was given, to the first that waits.
 
 Opening, idle, being checked, held, closing: each takes a place, and there are `size` of them.
@@ -44,7 +44,7 @@ class Queue:
 
     Attributes:
         members: all that take a place.
-        idle: those that nobody uses, the one used last at the end.
+        idle: those without users, the one used last at the end.
         waiters: who waits and has not been served, the first first.
         closed: there are no new users.
         not_before: when the next opening may begin, after one has failed.

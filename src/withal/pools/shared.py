@@ -34,7 +34,7 @@ class Shared(AbstractAsyncContextManager[T], Generic[T]):
     is there for it: then the scope raises the error, or, without one, the loop's exception handler
     is called. If the resource dies in use, all that use it are cancelled and get an error.
 
-    Without a scope it belongs to nobody, and closes after its last user and `linger`, at the
+    Without a scope it has no owner, and closes after its last user and `linger`, at the
     latest when the loop ends, as `asyncio.run` ends it. It may then be opened again by another
     loop. The context variables of its opening are those where it was made. With a scope it closes
     where that closes, in its order and within its deadline; those that use it still are then named

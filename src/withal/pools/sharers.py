@@ -118,7 +118,7 @@ class Sharers:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is open and nobody uses it."""
+        """Whether it is open without users."""
         return self.stage is OPEN and not self.uses
 
     def close(self) -> None:

@@ -30,10 +30,10 @@ class Cell(Protocol):
         ...
 
     def close_nowait(self) -> None:
-        """Close it, with nobody to wait for that, whoever uses it."""
+        """Close it, without a task that waits for that, whether it is used or not."""
 
     def stop(self) -> None:
-        """Have no new users for good; close it if nobody uses it."""
+        """Have no new users for good; close it if it has no users."""
 
     def cancel(self) -> None:
         """Cancel what is closing."""
@@ -144,7 +144,7 @@ class Sharing:
         self.held.add(self._users)
 
     def keep(self, error: BaseException) -> None:
-        """Keep an error that nobody was there for, for the scope, or tell the loop of it."""
+        """Keep an error that no caller was there for, for the scope, or tell the loop of it."""
         if self._resources is not None:
             self._resources.keep(error)
         elif not is_a(error, ResourceLostError):  # as a loop that shuts down cancels its tasks
@@ -190,7 +190,7 @@ class Sharing:
         return len(self.cells)
 
     def stop(self) -> None:
-        """Have no new users, and close what nobody uses."""
+        """Have no new users, and close what has no users."""
         self.is_closed = True
         for cell in list(self.cells):
             cell.stop()

@@ -18,7 +18,7 @@ from withal._core.waiting.latch import Latch
 from withal.pools.errors import PoolCloseTimeoutError
 from withal.pools.statistics import Holder
 
-_KEPT = 100  # of the errors that nobody was there for
+_KEPT = 100  # of the errors that no caller was there for
 
 
 class Tenant(Protocol):
@@ -35,10 +35,10 @@ class Tenant(Protocol):
         ...
 
     def stop(self) -> None:
-        """Have no new users, and begin to close what nobody uses."""
+        """Have no new users, and begin to close what has no users."""
 
     def close_rest(self) -> None:
-        """Begin to close all that is not closing yet, whoever uses it."""
+        """Begin to close all that is not closing yet, whether it is used or not."""
 
     def cancel_rest(self) -> None:
         """Cancel what is still closing."""
@@ -121,7 +121,7 @@ class Resources(Resource):
         return False
 
     def keep(self, error: BaseException) -> None:
-        """Keep an error that nobody was there for, to be raised when the pool closes."""
+        """Keep an error that no caller was there for, to be raised when the pool closes."""
         self._dropped += len(self._errors) == _KEPT
         self._errors.append(error)
 

@@ -92,7 +92,7 @@ class PoolStatistics:
         name: the pool's name.
         size: how many resources it may have.
         open: how many it has open: idle, being checked, or held.
-        idle: how many of these nobody uses.
+        idle: how many of these have no users.
         held: how many of these are in use, or being reset after it.
         opening: how many are being opened.
         closing: how many are being closed, and still take a place.

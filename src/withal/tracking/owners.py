@@ -76,14 +76,14 @@ class Owners:
             self._mark(self._stack[-1])
 
     def leaks_that_ended(self, owner: Hashable) -> tuple[Leak, ...]:
-        """Return what of an owner nobody has closed, and is over."""
+        """Return what of an owner was not closed, and is over."""
         if any(self.of(held) == owner and held.stack for held in self._book.open_now()):
             gc.collect()  # then what nothing refers to is over
         self._sort_out()
         return self._leaks(self._ended.pop(owner, {}).values())
 
     def leaks(self, owner: Hashable) -> tuple[Leak, ...]:
-        """Return what of an owner nobody has closed, when the owner is over itself."""
+        """Return what of an owner was not closed, when the owner is over itself."""
         self._lasting.pop(owner, None)
         self._book.sweep()
         if self._open(owner):

@@ -86,7 +86,7 @@ class Tracker:
             self.patches.before(cls, "__del__", self.dying)
 
     def dying(self, thing: object) -> None:
-        """Note that an object is being collected: if it is still open, nobody has closed it."""
+        """Note that an object is being collected: if it is still open, was not closed it."""
         held = self.book.find(thing)
         if held is not None:
             self.book.end(held, Ending.CLOSED if held.is_over() else Ending.COLLECTED)

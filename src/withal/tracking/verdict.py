@@ -22,7 +22,7 @@ from withal.tracking.watch import Watch
 @final
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """What one line of the program has opened and nobody has closed, in the end.
+    """What one line of the program has opened and was not closed, in the end.
 
     Attributes:
         ending: its class.

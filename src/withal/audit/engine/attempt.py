@@ -97,7 +97,7 @@ def attempt(
         scenario: what is run.
         options: how.
         session: where fixtures say what they see and expect.
-        normal: what a run leaves that nobody cancels, at each look; None if that is to be seen.
+        normal: what a run without a cancellation leaves, at each look; None if that is to be seen.
         target: where it is cancelled; None for a run without.
     """
     complaints = Complaints()
@@ -194,7 +194,7 @@ class _Run:
             why = await why_in_vain(task, self._timeout)
             if why and self._watch.struck_a_child:
                 # Nobody cancels a child but its owner, or a loop that shuts down, and that cancels
-                # everybody. A task group takes no note of it, and so others may wait in vain.
+                # everybody. A task group takes no note of it, and so others may wait for ever.
                 task.cancel()
                 why = await why_in_vain(task, self._timeout)
         except asyncio.CancelledError:  # a task group of the environment has failed
@@ -249,7 +249,7 @@ class _Run:
             raise ScenarioError(f"{what} {words}") from error
 
     def _find(self, piece: Piece | None) -> None:
-        """Keep what is wrong, which is the scenario's own failure if nobody was to cancel it."""
+        """Keep what is wrong, which is the scenario's own failure if there was no cancellation."""
         if piece is None:
             return
         self._seen.pieces.append(piece)

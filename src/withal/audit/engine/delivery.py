@@ -159,7 +159,7 @@ WHILE_PENDING = frozenset({Delivery.EARLY, Delivery.ANYIO, Delivery.TIMEOUT})
 """These come before the result of what is awaited."""
 
 AROUND_THE_SCENARIO = frozenset({Delivery.ANYIO, Delivery.TIMEOUT})
-"""These reach the scenario's own task only: nobody puts a timeout around somebody else's task."""
+"""These reach the scenario's own task only: a timeout is not put around another task."""
 
 
 def deliverer_of(delivery: Delivery) -> Deliverer:

@@ -1,9 +1,9 @@
 """The exploration: which attempts are made, in which order, and what they come to together.
 
-First come runs that nobody cancels: one to warm up, since what is made once for the whole program
-is not a leak, and then some to see where the scenario is suspended and what it leaves, until two in
-a row are suspended at the same places. Then each suspension is struck, by each delivery; at a
-depth of 2 each suspension of the clean-up that follows too, and so on.
+First come runs without a cancellation: one to warm up, since what is made once for the whole
+program is not a leak, and then some to see where the scenario is suspended and what it leaves,
+until two in a row are suspended at the same places. Then each suspension is struck, by each
+delivery; at a depth of 2 each suspension of the clean-up that follows too, and so on.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Exploration:
     """The runs of one audit, and what has been seen in them.
 
     Attributes:
-        points: where the scenario is suspended when nobody cancels it; last, where its background
+        points: where the scenario is suspended without any cancellation; last, where its background
             tasks are.
         attempts: what was tried.
         reasons: why the whole says less than it should.
@@ -124,7 +124,7 @@ class Exploration:
 
     @property
     def always_left(self) -> tuple[str, ...]:
-        """What is left at the end although nobody cancels, as reports tell it."""
+        """What is left at the end without any cancellation, as reports tell it."""
         return tuple(
             f"{category}{f' ({kind})' if kind != category else ''}: "
             f"{number} left behind when nobody cancels, and so no finding"
@@ -350,7 +350,7 @@ def _unresolved(step: Step, seen: Observation) -> str:
 def background_of(traces: Iterable[Trace], file: str) -> frozenset[Path]:
     """Return which tasks nobody cancels but a loop that shuts down.
 
-    These are the tasks that outlive the scenario, and those that nobody waits for and whose
+    These are the tasks that outlive the scenario, and those that nothing waits for and whose
     coroutine is defined in another file than the scenario; with all tasks that they start.
     """
     found = set[Path]()

@@ -241,7 +241,7 @@ class Watch:
             self._loop.call_soon(self._deliver_after, gate, task, awaited)
 
     def ends(self, trace: Trace) -> None:
-        """Note that a watched coroutine has ended, and whether anybody waits for its task."""
+        """Note that a watched coroutine has ended, and whether something waits for its task."""
         task = _current_task()
         trace.has_ended = True
         trace.is_awaited = task is not None and is_awaited(task)

@@ -30,7 +30,7 @@ def cleared_loop(
 ) -> Generator[tuple[AbstractEventLoop, CountingExecutor]]:
     """Yield a new loop and its executor. What is left in them afterwards is cancelled and ended.
 
-    A thread that never ends stays, since nobody can end it. A process that forks while it is in
+    A thread that never ends stays, since it cannot be ended. A process that forks while it is in
     here goes on in its child as well, which has no business here, and is ended. Those processes
     stay which were there before, and those that fixtures have put among the kept ones meanwhile.
     """
@@ -56,7 +56,7 @@ def _end_when_back_in_the_loop() -> None:
     """End a forked child once it returns to the loop, which cannot run its tasks.
 
     From CPython 3.14 on a child has no running loop, and each step of a task is an error there: the
-    child would wait for its tasks for ever, and whoever waits for the child would, too.
+    child would wait for its tasks for ever, and what waits for the child would, too.
     """
     for loop in _open_loops:
         if not loop.is_closed():

@@ -13,7 +13,7 @@ from withal.audit.scenario import ScenarioError
 
 
 def judge_alone(task: Task[object]) -> tuple[str, str]:
-    """Return how a scenario has ended that nobody cancelled, and why it failed, if it did."""
+    """Return how a scenario has ended without a cancellation, and why it failed, if it did."""
     if task.cancelled():
         return "cancelled", "it cancels itself"
     error = task.exception()

@@ -79,7 +79,7 @@ class Reordering:
         scenario: what is run.
         options: how.
         session: of the audit.
-        normal: what a run leaves that nobody cancels.
+        normal: what a run without a cancellation leaves.
         steps: where it may be cancelled.
     """
 

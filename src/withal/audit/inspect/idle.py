@@ -14,7 +14,7 @@ _LOOK = 0.02  # seconds between two looks
 
 
 async def why_in_vain(task: Task[Any], timeout: float) -> str:
-    """Wait for a task, and return why that is in vain; nothing if the task has ended.
+    """Wait for a task, and return why that is without success; nothing if the task has ended.
 
     Args:
         task: what is waited for. It is not cancelled.

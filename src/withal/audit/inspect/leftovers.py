@@ -2,7 +2,7 @@
 
 What is there before a run is not its own. Of the rest each piece has a kind, and kinds are counted,
 since the number of a descriptor or the name of a temporary file says nothing: a run leaves too much
-behind if it leaves more of a kind than the runs that nobody cancelled.
+behind if it leaves more of a kind than the runs without a cancellation.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Look:
         self._others: Collection[Task[Any]] = ()
 
     def set_up(self) -> None:
-        """Note what the setup has made, which is nobody's residue while the setup is open."""
+        """Note what the setup has made, which is no residue while the setup is open."""
         self._with_setup = Belongings.now()
 
     async def at_rest(
@@ -119,7 +119,7 @@ class Look:
         return bool(moved or earlier.calls - now.calls)
 
     async def _calls_in_threads(self) -> list[Piece]:
-        """Wait for what threads still do: a call outlives whoever waited for it."""
+        """Wait for what threads still do: a call outlives what waited for it."""
         calls = {asyncio.wrap_future(call) for call in self._executor.calls}
         if not calls:
             return []

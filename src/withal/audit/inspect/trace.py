@@ -23,7 +23,7 @@ Path: TypeAlias = tuple[int, ...]
 Mark: TypeAlias = tuple[tuple[tuple[CodeType, int], ...], str]
 """One suspension: the places from the outermost frame on, and what is awaited."""
 
-_CALL = Scenario.call.__code__  # around every scenario, and of no interest to anybody
+_CALL = Scenario.call.__code__  # around every scenario, and of no interest
 
 TURN = "a turn of the loop"
 """What a bare ``yield`` awaits, such as that of ``asyncio.sleep(0)``."""

@@ -1,4 +1,4 @@
-"""Awaiting: whether anybody waits for a task, as its own callbacks tell.
+"""Awaiting: whether something waits for a task, as its own callbacks tell.
 
 A task that a library keeps for itself has none, or one that only forgets it
 (``task.add_done_callback(tasks.discard)``). Whoever waits for a task is woken by it.

@@ -1,4 +1,4 @@
-"""Complaints: what the interpreter and the loop say of things that nobody closed or waited for.
+"""Complaints: what the interpreter and the loop say of things that were not closed or waited for.
 
 For a file that the garbage collector closes they are the only signal.
 """

@@ -145,7 +145,7 @@ _CONSTANT: Final = {
     Category.WRONG_ANSWER: '"it can be used again"',
     Category.CLEANUP: "[]",
 }
-"""What is to be seen, whatever is seen when nobody cancels."""
+"""What is to be seen, whatever is seen without a cancellation."""
 
 _HOW: Final = {
     Delivery.EARLY: "while what it waits for is pending",

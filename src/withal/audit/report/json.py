@@ -127,7 +127,7 @@ class Report(TypedDict):
     expected: list[str]
     """What is left behind by design, and why."""
     suspensions: list[Suspended]
-    """Where the scenario waits when nobody cancels it."""
+    """Where the scenario waits without any cancellation."""
     attempts: list[Tried]
     """What was tried, in order."""
 

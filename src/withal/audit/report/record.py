@@ -89,9 +89,9 @@ class Suspension:
     """A place where a task of the scenario waits, and may be cancelled.
 
     Attributes:
-        ordinal: its number, from 1. In the run that nobody cancels it counts through the scenario's
-            own task first, then through its child tasks in order of creation; in a clean-up it
-            counts from the cancellation on.
+        ordinal: its number, from 1. In the run without a cancellation it counts through the
+            scenario's own task first, then through its child tasks in order of creation; in a
+            clean-up it counts from the cancellation on.
         task: which task: ``"scenario"``, or the name of the coroutine function of a child, after
             the name that the task has been given, if any.
         chain: where it is suspended, from the task's outermost frame to the innermost.
@@ -221,7 +221,7 @@ class Record:
         target: where the command line finds it (``"file.py:name"``), if that is known.
         verdict: what it comes to.
         reason: why, in a line or more, where the verdict is unresolved or error.
-        suspensions: where the scenario waits when nobody cancels it.
+        suspensions: where the scenario waits without any cancellation.
         attempts: what was tried, in order.
         deliveries: how it was cancelled.
         depth: how many times in a row, at most.
@@ -229,7 +229,7 @@ class Record:
         python: the interpreter and its version.
         seconds: how long it all took.
         expected: residue that is not a finding, and why: by design, as `expect` was told, or since
-            it is left behind when nobody cancels, too.
+            it is left behind without a cancellation, too.
         timeout: seconds that the scenario, and each use of the environment, might take.
         command: what makes one attempt again if its address is added, where that is neither
             ``withal audit`` nor a call of `audit`.

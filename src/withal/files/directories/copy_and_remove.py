@@ -187,7 +187,7 @@ def _interruptible(stop: Stop, copy_function: CopyFunction) -> CopyFunction:
 def _clear(stop: Stop, path: AnyPath, dir_fd: int | None, *, persist: bool) -> None:
     """Remove what is in the folder; on an error go on if `persist`, or raise it.
 
-    Links are not followed, even ones that somebody else puts in the place of a folder meanwhile:
+    Links are not followed, even ones that another task puts in the place of a folder meanwhile:
     `os.fwalk` goes by descriptors.
     """
     for _, folders, files, fd in os.fwalk(

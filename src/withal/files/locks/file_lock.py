@@ -99,7 +99,7 @@ def lock(path: AnyPath, *, shared: bool = False, timeout: float | None = None) -
             has begun in time has another second to end, if the disk or the threads are busy.
 
     Raises:
-        TimeoutError: somebody else has it; names the path.
+        TimeoutError: another holder has it; names the path.
         RuntimeError: this task has it already, and would wait for itself. (A task may share it
             several times.) What a scope enters in a task of its own is not recognised.
         OSError: the file cannot be opened or locked; its ``filename`` is `path`.
@@ -113,13 +113,13 @@ def lock(path: AnyPath, *, shared: bool = False, timeout: float | None = None) -
         ...         try:
         ...             await asyncio.create_task(other(f"{folder}/lock"))
         ...         except TimeoutError:
-        ...             print("somebody else has it")
+        ...             print("another holder has it")
         >>> async def other(path: str) -> None:
         ...     async with lock(path, timeout=0):
         ...         print("not reached")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     asyncio.run(main(folder))
-        somebody else has it
+        another holder has it
     """
     if not HAS_FLOCK:
         raise NotImplementedError("files.lock() needs flock(2), which this system does not have")

@@ -79,7 +79,7 @@ def atomic_write(
     closed; after that the file is on its way to its name, which a cancelled wait does not stop, and
     it is there a moment later. A killed process (``kill -9``, a power cut) leaves the temporary
     file behind, hidden, named after the target and ending in ``.part``: ``.notes.txt.<16 hex
-    digits>.part``. Such a file belongs to nobody: `withal.files.sweep` removes it. A write that is
+    digits>.part``. Such a file has no owner: `withal.files.sweep` removes it. A write that is
     dropped, with its block never left, is discarded with a `ResourceWarning`.
 
     What else to know of replacing a file:

@@ -79,7 +79,7 @@ def lock_made(descriptor: int) -> bool:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take the lock of a part file if nobody holds it."""
+    """Take the lock of a part file if no process holds it."""
     if sys.platform == "win32":
         return False
     try:

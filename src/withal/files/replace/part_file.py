@@ -38,7 +38,7 @@ def part_file(
 
     Args:
         path: where the file is to be; its folder must exist.
-        overwrite: replace a file that has the name. The new file permits nobody more than that
+        overwrite: replace a file that has the name. The new file permits no more than that
             did, as with `atomic_write`. A symbolic link is replaced, not followed.
         durable: have the file survive a power cut (``fsync`` of the file and of its folder).
 
@@ -136,7 +136,7 @@ class PartFile:
             if self._waiting < BATCH_BYTES and not flight.done():
                 return
             await landed(flight)
-            # Somebody else who waits for the same batch may have sent the next one already.
+            # Another task that waits for the same batch may have sent the next one already.
             if self._flight is flight:
                 self._flight = None
 

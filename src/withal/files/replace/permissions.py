@@ -82,7 +82,7 @@ def give_access(descriptor: int, old: Access) -> None:
     has_acl = _attribute(descriptor, ACL) is not None
     is_same = made.st_uid == old.uid and made.st_gid == old.gid
     if has_acl or not is_same:
-        # Until it belongs to those whose permissions these are, nobody else may use it.
+        # Until it belongs to those whose permissions these are, nothing else may use it.
         os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
         if has_acl:
             os.removexattr(descriptor, ACL)
@@ -104,7 +104,7 @@ def give_access(descriptor: int, old: Access) -> None:
 
 
 def mode_without_list(acl: bytes) -> int:
-    """Return the bits of the group and of others that permit nobody more than a list does.
+    """Return the bits of the group and of others that permit no more than a list does.
 
     Whoever is named in it is one of the group or of the others without it.
     """

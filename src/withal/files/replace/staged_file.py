@@ -94,7 +94,7 @@ class Draft:
         raise FileExistsError(errno.EEXIST, "no name is free for the temporary file")
 
     def resemble(self, old: os.stat_result | None) -> None:
-        """Permit nobody more than the file does that is to be replaced, and as much if possible."""
+        """Permit no more than the file does that is to be replaced, and as much if possible."""
         if old is not None and hasattr(os, "fchown"):
             give_access(self.descriptor, access_of(old, self._path_of_old()))
 
@@ -105,7 +105,7 @@ class Draft:
                 sweep_opened(self._folder, Stop())
 
     def end_unclosed(self) -> None:
-        """Remove a file that nobody has published or discarded, with a `ResourceWarning`."""
+        """Remove a file that was not published or discarded, with a `ResourceWarning`."""
         if self.state is not DraftState.MADE:
             with suppress(OSError):
                 self._close_folder()

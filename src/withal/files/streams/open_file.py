@@ -213,10 +213,10 @@ class Found(NamedTuple):
         status: of what it refers to.
         position: where it is.
         is_nonblocking: its calls never wait.
-        is_ours: it was opened for the file, and nobody else has it.
+        is_ours: it was opened for the file, and nothing else has it.
         early: what was read of it already.
         way: how it is read, if that is known.
-        has_own_position: nobody else uses the descriptor's position, as an `opener` might.
+        has_own_position: nothing else uses the descriptor's position, as an `opener` might.
     """
 
     number: int
@@ -382,7 +382,7 @@ async def _find(source: _Source) -> Found:
 
 
 def _find_blocking(source: _Source) -> Found | None:
-    """Open it, or return None if it is a FIFO that nobody reads."""
+    """Open it, or return None if it is a FIFO without a reader."""
     file, flags = source.file, source.mode.flags
     if isinstance(file, int) and source.opener is None:
         return _looked_at(file, source)
@@ -437,7 +437,7 @@ def look_at(number: int, *, is_ours: bool, appends: bool = False, is_new: bool =
 
     Args:
         number: the descriptor.
-        is_ours: nobody else has it.
+        is_ours: nothing else has it.
         appends: its position is to be the end.
         is_new: it was opened just now, so it is at the start of the file.
     """

@@ -1,4 +1,4 @@
-"""Reads of one file in threads: longer for whoever goes on reading, and one ahead of the reader.
+"""Reads of one file in threads: longer for a reader that goes on, and one ahead of the reader.
 
 A call in a thread costs as much as copying some 64 KiB. So a read that goes on where the last one
 has ended takes four times as much as that, up to `FAR`; and while that is used, as much is read

@@ -1,7 +1,7 @@
 """What was read ahead: bytes or characters, how far they are used, and their lines.
 
 ``async for`` and ``readline`` take lines from an iterator over a list, which costs nothing a line.
-How far the buffer is used is then worked out only when somebody asks, from how many are left.
+How far the buffer is used is then worked out only when it is asked for, from how many are left.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ AHEAD = 64 * 1024
 class Cursor:
     """The mechanics of a `BinaryFile`, which is its public face; a `TextFile` uses them too.
 
-    What waits here, all but `_wait_to_write` and `_read_all`, is for whoever has the lock.
+    What waits here, all but `_wait_to_write` and `_read_all`, is for the task that has the lock.
     """
 
     # What most files have all their lives.
@@ -65,7 +65,7 @@ class Cursor:
             self._end_unclosed()
 
     def _end_unclosed(self) -> None:
-        """Close what nobody has closed, at once, with a `ResourceWarning`."""
+        """Close what was not closed, at once, with a `ResourceWarning`."""
         descriptor = self._channel.descriptor
         if descriptor.is_closing:
             return
@@ -236,7 +236,7 @@ class Cursor:
         return self._channel.read_now(min(size, MOST), self._end)
 
     async def _read_in_thread(self, size: int) -> bytes:
-        """Read so much ahead, or more for whoever goes on reading."""
+        """Read so much ahead, or more for a reader that goes on."""
         channel = self._channel
         if self._writable or self._most_ahead != AHEAD or isinstance(channel, Sequential):
             return await channel.read(size, self._end)
@@ -418,7 +418,7 @@ class Cursor:
             self._share_position()
 
     def _share_position(self) -> None:
-        """Move the descriptor's own position to where the file is, for whoever uses that."""
+        """Move the descriptor's own position to where the file is, for what uses that."""
         if self._is_shared and self._channel.is_positional and not self._appends:
             os.lseek(self._channel.descriptor.number, self._position(), os.SEEK_SET)
 
@@ -447,7 +447,7 @@ class Cursor:
         channel, writer = self._channel, self._writer
         closes_at_once = not self._writable and _closes_at_once(channel)
         channel.wake()
-        with suppress(OSError):  # it was closed by somebody else, which closing will tell
+        with suppress(OSError):  # it was closed by another task, which closing will tell
             self._share_position()
         self._unread.set(b"")
         closing: Future[None] = get_running_loop().create_future()
@@ -482,7 +482,7 @@ class Cursor:
         _close_now(self._channel, closing)
 
     def _report(self, closing: Future[None]) -> None:
-        """Tell the loop of an error that nobody waits for any more."""
+        """Tell the loop of an error that nothing waits for any more."""
         error = closing.exception()
         if error is not None:
             message = f"{self!r} was closed by a task that was cancelled, and could not be written"
@@ -518,7 +518,7 @@ class Cursor:
 def _closes_at_once(channel: Channel) -> bool:
     try:
         return channel.closes_at_once()
-    except OSError:  # somebody else has closed it, which closing raises
+    except OSError:  # another task has closed it, which closing raises
         return False
 
 

@@ -226,7 +226,7 @@ class TextFile(File[str]):
         unread.forget_lines()
         try:
             result = make() if len(rest) <= LONG else await call(make)
-        except BaseException:  # it cannot be decoded, or nobody waits any more
+        except BaseException:  # it cannot be decoded, or no task waits any more
             if not binary.closed:
                 binary._unread.set(rest)
             raise

@@ -205,7 +205,7 @@ class Writer:
             batch.ended.set()
 
     def finish(self) -> asyncio.Future[None]:
-        """Write the rest and close the descriptor, whoever waits for it.
+        """Write the rest and close the descriptor.
 
         The future's error is the one that writing or closing has met.
         """
@@ -475,7 +475,7 @@ class Writer:
             finished.set_result(None)
         else:
             finished.set_exception(error)
-            finished.exception()  # nobody need ask for it
+            finished.exception()  # it need not be asked for
 
 
 def _land(reference: weakref.ref[Writer], _: object) -> None:

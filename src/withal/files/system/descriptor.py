@@ -40,7 +40,7 @@ class Descriptor:
 
     @property
     def is_closing(self) -> bool:
-        """Whether it has been closed, or is as soon as nobody uses it."""
+        """Whether it has been closed, or is as soon as it has no users."""
         return self._is_closing
 
     def use(self, function: Callable[[int, *Ts], T], *args: *Ts) -> T:

@@ -13,8 +13,8 @@ Which is why this need not be exact about *why* something failed, only about wha
   the descriptor is made with ``O_NONBLOCK``; what is not a regular file is not read here.
 * tmpfs, overlay, and file systems over a network refuse ``RWF_NOWAIT``. On the first two the
   kernel is asked first and read from plainly then: see `resident`. Another device that has refused
-  is remembered, and so are the folders of the files that were opened in vain: opening by itself
-  may wait for a server, so that is tried once for each folder.
+  is remembered, and so are the folders of the files that were opened without success: opening by
+  itself may wait for a server, so that is tried once for each folder.
 
 Set ``WITHAL_FILES_INLINE=0`` in the environment to have everything done in threads.
 """
@@ -178,7 +178,7 @@ def read_cached(fd: int, room: Room, size: int, offset: int) -> bytes | None:
 def read_much_cached(fd: int, size: int, offset: int) -> bytes | None:
     """Do as `read_cached`, quicker where `size` is `MUCH` or more, and less than `MOST`.
 
-    The bytes are read to where they stay: a `BytesIO` that nobody else refers to returns its
+    The bytes are read to where they stay: a `BytesIO` that nothing else refers to returns its
     buffer itself.
     """
     target = BytesIO(bytes(size))
@@ -281,7 +281,7 @@ def read_opened(fd: int) -> bytes:
 
 
 def note_folder(path: str) -> None:
-    """Remember a folder in which files are opened inline in vain."""
+    """Remember a folder in which files are opened inline without success."""
     if len(_refusing_folders) >= _FOLDERS:
         _refusing_folders.clear()
     _refusing_folders.add(path.rpartition("/")[0])

@@ -268,7 +268,7 @@ class MappedFile:
             self.release()
 
     def release(self) -> None:
-        """Unmap the file, until somebody asks again."""
+        """Unmap the file, until it is asked for again."""
         address, self._address = self._address, 0
         if address and _calls is not None:
             _calls.munmap(address, self._behind + _PAGE)

@@ -130,6 +130,6 @@ class NamedOnDisk:
         with self._lock:
             self._ended = True
             if self._there:
-                with suppress(FileNotFoundError):  # somebody else has
+                with suppress(FileNotFoundError):  # another task has
                     os.unlink(self.path)
                 self._there = False

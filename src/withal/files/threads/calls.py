@@ -1,7 +1,7 @@
 """Calls in a thread that nothing takes back.
 
 Cancelling the future of ``loop.run_in_executor`` also takes a call that has not started out of the
-executor's queue. For a call that closes a file that would be a leak. Here whoever is cancelled
+executor's queue. For a call that closes a file that would be a leak. Here what is cancelled
 while waiting only stops waiting.
 """
 
@@ -23,7 +23,7 @@ def hop(function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False) -> asy
     """Start ``function(*args)`` in a thread, and return the future of its result.
 
     A cancellation of whoever awaits the future by itself passes on to it, but not to the call; use
-    `landed` where others wait for it too. An error that nobody asks for is not reported;
+    `landed` where others wait for it too. An error that is not asked for is not reported;
     `function` must keep what it has to say.
 
     A call that `is_brief`, as a rule some microseconds, may share a thread with others that are.
@@ -72,7 +72,7 @@ async def obtain(
 
 @final
 class _Handover(Generic[T, *Ts]):
-    """A result on its way from a thread to whoever waits; who comes second sees to it."""
+    """A result on its way from a thread to what waits; the second of the two disposes of it."""
 
     __slots__ = ("_args", "_function", "_give_back", "_lock", "_refused", "_results")
 
@@ -87,7 +87,7 @@ class _Handover(Generic[T, *Ts]):
         self._results: list[T] = []  # at most one
 
     def fetch(self) -> T:
-        """Get the result, in a thread, and give it back if nobody waits for it any more."""
+        """Get the result, in a thread, and give it back if nothing waits for it any more."""
         result = self._function(*self._args)
         with self._lock:
             self._results.append(result)
@@ -97,7 +97,7 @@ class _Handover(Generic[T, *Ts]):
         return result
 
     def refuse(self) -> bool:
-        """Say that nobody waits any more. Returns whether the result is there to be disposed of."""
+        """Note that no task waits any more. Returns whether there is a result to dispose of."""
         with self._lock:
             self._refused = True
             return bool(self._results)

@@ -84,7 +84,7 @@ class Pool:
     ) -> asyncio.Future[T]:
         """Have a call made, and return the future of its result.
 
-        The call is made even if the future is cancelled. An error that nobody asks for is not
+        The call is made even if the future is cancelled. An error that is not asked for is not
         reported. A brief call may have to wait `PATIENCE` for others before it, and its result for
         others behind it.
         """
@@ -195,7 +195,7 @@ class Pool:
             del future, function, args, result  # lest an idle thread keep them alive
 
     def _leave_the_rest(self) -> None:
-        """Serve no more for the time of a call; if nobody else does, have another begin to."""
+        """Serve no more for the time of a call; if nothing else does, have another begin to."""
         with self._lock:
             self._serving -= 1
             if self._jobs and not self._serving:
@@ -213,7 +213,7 @@ class Pool:
             if self._bell is not None:
                 self._bell.ring()
                 return
-            with suppress(RuntimeError):  # the loop is closed, and nobody waits
+            with suppress(RuntimeError):  # the loop is closed, and no task waits
                 self._loop.call_soon_threadsafe(self._land)
 
     def _land(self) -> None:
@@ -231,7 +231,7 @@ class Pool:
                 future.set_result(value)
             else:
                 future.set_exception(error)
-                future.exception()  # nobody need ask for it
+                future.exception()  # it need not be asked for
         else:
             self._loop.call_soon(self._land)
         if not self._in_flight and self._all_landed is not None:
@@ -276,7 +276,7 @@ def submit(
 
 
 async def wait_idle() -> None:
-    """Wait until all calls of the running loop's pool have been made, whoever waits for them."""
+    """Wait until all calls of the running loop's pool have been made."""
     pool = _pools.get(asyncio.get_running_loop())
     if pool is not None:
         await pool.wait_idle()

@@ -2,7 +2,8 @@
 
 An object of the standard library that reads cannot be told to stop. So a call whose waiter was
 cancelled goes on in its thread; the next one waits until it has ended, without a thread of its
-own. What a read has read that nobody waited for any more is kept, for whoever asks for the same.
+own. What a read has read that nothing waited for any more is kept, for a call that asks for the
+same.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ class Serial:
 
 
 def _report(loop: asyncio.AbstractEventLoop, call: _Call) -> None:
-    """Tell the loop of an error that nobody waits for any more."""
+    """Tell the loop of an error that nothing waits for any more."""
     if call.error is not None:
         request = call.request
         message = f"{request.method} of {request.target!r} was cancelled, and then failed"

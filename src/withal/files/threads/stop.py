@@ -1,4 +1,4 @@
-"""Long work in a thread that ends soon after nobody waits for it any more.
+"""Long work in a thread that ends soon after nothing waits for it any more.
 
 A thread cannot be cancelled. So work that takes long is given a `Stop`, and looks at it between
 its steps.
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class StoppedError(Exception):
-    """Raised in the thread by `Stop.check`; nobody waits for it.
+    """Raised in the thread by `Stop.check`; nothing waits for it.
 
     Not an `OSError`: `shutil.copytree` gathers those and goes on.
     """
