@@ -12,7 +12,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives and what runs while the site is built."""
     app.add_directive("facade", facades.FacadeDirective)
     app.add_directive("commands", commands.CommandsDirective)
-    app.connect("autodoc-skip-member", facades.leave_out)
     app.connect("autodoc-process-signature", facades.without_that_of_enum)
     app.connect("source-read", links.read_page)
     app.connect("html-page-context", twins.name_the_twin)

@@ -13,9 +13,6 @@ from typing import Any
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-INTERNAL = {"holdings_for", "leave_to_others", "tell_through_its_holder"}
-"""Methods of public classes that are for other parts of withal, and not for users."""
-
 
 @dataclass(frozen=True)
 class Group:
@@ -52,13 +49,6 @@ def _sort(thing: object) -> str:
     if inspect.isclass(thing):
         return "Errors" if issubclass(thing, BaseException) else "Classes"
     return "Functions" if inspect.isroutine(thing) else "Objects"
-
-
-def leave_out(
-    app: object, kind: str, name: str, thing: object, skip: bool, options: object
-) -> bool | None:
-    """Have autodoc leave out what is not for users."""
-    return True if name in INTERNAL else None
 
 
 def without_that_of_enum(

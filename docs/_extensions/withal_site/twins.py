@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.util.inspect import signature, stringify_signature
 
 from withal_site.commands import helps
-from withal_site.facades import INTERNAL, groups
+from withal_site.facades import groups
 from withal_site.links import page_text
 
 _DIRECTIVE = re.compile(r"^```\{eval-rst\}\n\.\. (facade|commands)::[ ]?(\S*)\n```$", re.MULTILINE)
@@ -88,7 +88,7 @@ def _entry(name: str, thing: Any, level: str) -> Iterator[str]:
     if not (inspect.isclass(thing) or inspect.ismodule(thing)):
         return
     for member, inner in vars(thing).items():
-        if not member.startswith("_") and member not in INTERNAL and _is_documented(thing, inner):
+        if not member.startswith("_") and _is_documented(thing, inner):
             yield from _entry(f"{name.rpartition('.')[2]}.{member}", inner, level + "#")
 
 

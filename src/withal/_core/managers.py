@@ -54,7 +54,7 @@ class EmitsEvents:
 
     __slots__ = ()
 
-    def delegate_events(self, name: str | None) -> tuple[str, str]:
+    def _delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave telling to the scope that enters it, by the name and kind that are returned."""
         raise NotImplementedError
 

@@ -291,7 +291,7 @@ class Scope(EmitsEvents):
             return open_direct(state, Direct(state, manager, name))  # type: ignore[no-any-return]
         kind = None
         if isinstance(manager, EmitsEvents):
-            name, kind = manager.delegate_events(name)
+            name, kind = manager._delegate_events(name)
         if not inline:
             host = Host(state, manager, name, kind)
             await open_together(state, (host,))
@@ -544,7 +544,7 @@ class Scope(EmitsEvents):
         assert self._declared is not None
         return self._declared
 
-    def delegate_events(self, name: str | None) -> tuple[str, str]:
+    def _delegate_events(self, name: str | None) -> tuple[str, str]:
         """Let the scope that enters this one send its events, by the name and kind returned.
 
         That knows where the scope was entered, as of any resource.
@@ -552,7 +552,7 @@ class Scope(EmitsEvents):
         self._is_held = True
         return name or self.name, "scope"
 
-    def holdings_for(self, name: str) -> ScopeState:
+    def _state_for(self, name: str) -> ScopeState:
         """Return what is held, for something of this name that is to be held with it.
 
         Raises:
@@ -563,7 +563,7 @@ class Scope(EmitsEvents):
         state.check_loop("open", name)
         return state
 
-    def leave_to_others(self) -> ScopeState:
+    def _leave_to_others(self) -> ScopeState:
         """Be current no more, and return what is held: it is another thing's that was entered.
 
         What that runs is within this scope, but its body is not.

@@ -44,7 +44,7 @@ class Hold(EmitsEvents, AbstractAsyncContextManager[Lease]):
     def __repr__(self) -> str:
         return f"<withal.lease.Hold {self._terms.name!r} ttl={self._terms.ttl:g}>"
 
-    def delegate_events(self, name: str | None) -> tuple[str, str]:
+    def _delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave telling to the scope that enters it, and note for which task it does so."""
         self._caller = asyncio.current_task()
         return name or self._terms.name, "lease"

@@ -89,7 +89,7 @@ class Tenure(EmitsEvents):
         self._is_leaving = False  # the body leaves, or has left
         self._may_have_it = False  # the server may keep something for this claim
 
-    def delegate_events(self, name: str | None) -> tuple[str, str]:
+    def _delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave telling to the scope that enters it."""
         return name or self._owner.name, "lease"
 

@@ -46,7 +46,7 @@ class Acquisition(Use, AbstractAsyncContextManager[T], EmitsEvents, Generic[T]):
     def __repr__(self) -> str:
         return f"<acquisition of {self._engine.options.name!r}>"
 
-    def delegate_events(self, name: str | None) -> tuple[str, str]:
+    def _delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave it to the scope that enters this to tell of it."""
         self._observers = ()
         return name or self._engine.options.name, "acquisition"

@@ -178,7 +178,7 @@ class Pool(EmitsEvents, Generic[T]):
             raise AlreadyEnteredError(self.name)
         scope = self._scope
         await scope.__aenter__()
-        self._engine = engine = Engine(self._options, self._open, scope.leave_to_others())
+        self._engine = engine = Engine(self._options, self._open, scope._leave_to_others())
         if self._options.warm:
             try:
                 await engine.warm_up()
@@ -270,6 +270,6 @@ class Pool(EmitsEvents, Generic[T]):
         """Return who holds a resource: task, line and since when; the longest first."""
         return () if self._engine is None else self._engine.holders()
 
-    def delegate_events(self, name: str | None) -> tuple[str, str]:
+    def _delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave it to the scope that enters this pool to tell of it."""
-        return self._scope.delegate_events(name)
+        return self._scope._delegate_events(name)

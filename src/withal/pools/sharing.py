@@ -136,7 +136,7 @@ class Sharing:
         self._home = Home(repr(self.name), get_running_loop())
 
     def _join(self, scope: Scope) -> None:
-        self.held = scope.holdings_for(self.name)
+        self.held = scope._state_for(self.name)
         self._home = Home(repr(self.name), self.held.loop)
         self._resources = Resources(self.held, self, self.name)
         self._users = Users(self.held, self)

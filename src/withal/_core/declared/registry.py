@@ -263,7 +263,7 @@ class _Declared:
         values = {key: host.value for key, host in self._sources.items()}
         self._manager = manager = self._declaration(**values)
         if isinstance(manager, EmitsEvents):
-            manager.delegate_events(None)  # its events have the name of the declaration
+            manager._delegate_events(None)  # its events have the name of the declaration
         try:
             enter, self._exit, self._is_async = protocol_of(manager)
         except TypeError as error:

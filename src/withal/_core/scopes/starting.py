@@ -24,7 +24,7 @@ def openable(keeper: ScopeHandle, manager: object) -> Host | Direct:
     if is_direct(manager):
         return Direct(keeper, manager, None)
     if isinstance(manager, EmitsEvents):
-        return Host(keeper, manager, *manager.delegate_events(None))
+        return Host(keeper, manager, *manager._delegate_events(None))
     return Host(keeper, manager, None)
 
 

@@ -249,7 +249,7 @@ class Opening(EmitsEvents, Generic[F_co]):
     def __repr__(self) -> str:
         return f"<withal.files.Opening {self._source.file!r} mode={self._source.mode.text!r}>"
 
-    def delegate_events(self, name: str | None) -> tuple[str, str]:
+    def _delegate_events(self, name: str | None) -> tuple[str, str]:
         """Leave telling to the scope that enters it."""
         self._is_held = True
         return name or str(self._source.file), "file"
