@@ -12,6 +12,8 @@ import pytest
 
 from withal.audit import Category, Delivery, Report, Verdict, audit, contended, queued
 
+pytestmark = pytest.mark.slow
+
 
 class Miscounted:
     """A lock whose waiters, if they are cancelled, give back what they have not got."""

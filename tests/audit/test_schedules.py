@@ -14,6 +14,8 @@ from withal.audit.engine.schedules import Seed
 from withal.audit.programs.trial import script_of
 from withal.audit.report import html, json, junit, sarif
 
+pytestmark = pytest.mark.slow
+
 
 async def needs_an_order(bad: list[str]) -> None:
     """Fail if three tasks run in one of six orders, whatever two others do."""

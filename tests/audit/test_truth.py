@@ -21,6 +21,8 @@ from tests.audit.mutants import a_while, take
 from withal.audit import Category, Delivery, Report, Scenario, Verdict, audit
 from withal.audit.report.record import Finding
 
+pytestmark = pytest.mark.slow
+
 before_312 = pytest.mark.skipif(sys.version_info >= (3, 12), reason="wait_for was mended in 3.12")
 
 

@@ -20,6 +20,8 @@ from withal.audit import Delivery
 from withal.cli.audit import AuditOptions, audit_command
 from withal.cli.choices import Format, Loop
 
+pytestmark = pytest.mark.slow
+
 HERE = str(Path(__file__).with_name("audited.py"))
 BOTH = (Delivery.EARLY, Delivery.LATE)
 

@@ -13,6 +13,8 @@ from withal import Scope
 from withal.lease import Lease, LeaseLostError, LeaseTimeoutError
 from withal.lease.leases import Leases
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["..", "/", "a/b", "\0", "ü" * 300, "\ud800", "{a}:*?'\"; DROP", "x" * 5000]
 
 
