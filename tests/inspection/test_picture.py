@@ -104,7 +104,8 @@ async def test_a_server_and_both_ends_of_a_connection_are_shown(loop_name: str) 
     await writer.wait_closed()
     server.close()
     await server.wait_closed()
-    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
 
 
 async def test_a_timer_is_shown_until_it_is_cancelled(loop_name: str) -> None:
