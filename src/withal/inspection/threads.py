@@ -6,7 +6,8 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import FrameType
@@ -19,14 +20,10 @@ from withal.inspection.tasks import listing
 # for a child process, which is listed by itself.
 _POOLED = re.compile(r"asyncio_|asyncio-waitpid|withal-files|AnyIO worker thread|audit-executor")
 
-# Where the threads of pools wait for work, and the queue from which they take it. The names are
-# private, and a test fails if one of them changes.
-_WAITS_FOR_WORK: dict[tuple[str, str], Callable[[Mapping[str, Any]], Any]] = {
-    ("_worker", os.path.join("concurrent", "futures", "thread.py")): lambda its: its["work_queue"],
-    ("_wait_woken", os.path.join("withal", "files", "threads", "pool.py")): lambda its: (
-        its["self"].wakings
-    ),
-}
+# Where the threads of pools wait for work. The names are private, and a test fails if one of them
+# changes.
+_IN_EXECUTOR = ("_worker", os.path.join("concurrent", "futures", "thread.py"))
+_IN_POOL = ("_wait_woken", os.path.join("withal", "files", "threads", "pool.py"))
 
 
 @final
@@ -89,26 +86,49 @@ def is_pooled(thread: threading.Thread) -> bool:
 
 
 def is_idle(frame: FrameType) -> bool:
-    """Return whether a thread whose innermost frame this is belongs to a pool that has no work."""
-    code = frame.f_code
-    for (name, file), queue in _WAITS_FOR_WORK.items():
-        if code.co_name == name and code.co_filename.endswith(file):
-            return bool(queue(frame.f_locals).empty())
-    return False
+    """Return whether a thread whose innermost frame this is waits for work of a pool."""
+    return _is_in(frame, _IN_EXECUTOR) or _is_in(frame, _IN_POOL)
 
 
 def threads_at_work() -> dict[int, tuple[int, int]]:
     """Return where each other thread is at this moment: one at rest stays there.
 
     A thread of a pool that waits for work is left out. On a loaded machine it can take long until a
-    thread takes what is queued for it: that one is included.
+    thread takes what it was given: as long as its pool has such work, it is included.
     """
     me = threading.get_ident()
+    frames = {ident: frame for ident, frame in sys._current_frames().items() if ident != me}
+    idle = {ident: _pool_of(frame) for ident, frame in frames.items() if is_idle(frame)}
+    counts = Counter(map(id, idle.values()))
     return {
         ident: (id(frame.f_code), frame.f_lasti)
-        for ident, frame in sys._current_frames().items()
-        if ident != me and not is_idle(frame)
+        for ident, frame in frames.items()
+        if ident not in idle or _has_work(idle[ident], counts[id(idle[ident])])
     }
+
+
+def _is_in(frame: FrameType, place: tuple[str, str]) -> bool:
+    name, file = place
+    return frame.f_code.co_name == name and frame.f_code.co_filename.endswith(file)
+
+
+def _pool_of(frame: FrameType) -> Any:
+    """Return the executor or the pool of `withal.files` for which a thread waits."""
+    if _is_in(frame, _IN_POOL):
+        return frame.f_locals["self"]
+    return frame.f_locals["executor_reference"]()
+
+
+def _has_work(pool: Any, waiting: int) -> bool:
+    """Return whether a pool has given work to one of so many threads that has not begun it.
+
+    An executor counts the threads that wait. From CPython 3.13 on the queue hands an item to a
+    thread that waits, and is empty although that thread has not woken.
+    """
+    if isinstance(pool, ThreadPoolExecutor):
+        inside: Any = pool
+        return not inside._work_queue.empty() or inside._idle_semaphore._value < waiting
+    return pool is not None and pool.has_calls
 
 
 def executor_of(thread: threading.Thread) -> ThreadPoolExecutor | None:

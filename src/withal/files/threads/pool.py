@@ -104,6 +104,11 @@ class Pool:
         """Have the threads end: the loop was closed."""
         self.wakings.put(False)
 
+    @property
+    def has_calls(self) -> bool:
+        """Whether a call was submitted whose result the loop has not taken."""
+        return self._in_flight > 0
+
     async def wait_idle(self) -> None:
         """Wait until all that was submitted has landed."""
         while self._in_flight:
