@@ -46,6 +46,7 @@ async def coroutine() -> None:
         ({"size": 1, "check": 5}, TypeError, "check is a function that is called with"),
         ({"size": 1, "reset": "reset"}, TypeError, "reset is a function that is called with"),
         ({"size": 1, "check_after": 5}, ValueError, "check_after is given without a check"),
+        ({"size": 1, "name": 5}, TypeError, "name is a str or None, got 5"),
         ({"size": 1, "chek": print}, TypeError, "chek"),
         ({}, TypeError, "size"),
     ],

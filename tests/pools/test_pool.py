@@ -466,6 +466,21 @@ def test_what_is_too_old_is_replaced_where_it_is_to_be_warm() -> None:
     testing.run(main())
 
 
+def test_what_is_too_old_is_closed_in_time_beside_a_younger_one() -> None:
+    async def main() -> None:
+        made = world(2)
+        async with Pool(made.connect, size=2, max_age=10) as pool:
+            async with pool.acquire():
+                await asyncio.sleep(8)
+                async with pool.acquire():
+                    pass
+            await asyncio.sleep(2.1)
+            assert states(made) == ["closed", "open"]
+            assert pool.statistics().closed.age == 1
+
+    testing.run(main())
+
+
 async def test_entering_opens_what_is_to_be_warm_or_fails() -> None:
     made = world(3)
     async with Pool(made.connect, size=3, warm=2) as pool:
@@ -730,6 +745,32 @@ def test_a_use_that_takes_too_long_is_warned_of_once_at_its_line() -> None:
     assert warning.category is HeldTooLongWarning
     assert warning.filename == __file__
     assert "pool 'db' is held too long: by task" in str(warning.message)
+
+
+def test_each_long_use_is_warned_of_where_warnings_are_errors() -> None:
+    async def main() -> list[str]:
+        heard: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: heard.append(str(context["exception"])))
+        async with Pool(world(2).connect, size=2, held_too_long=5) as pool:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                async with pool.acquire(), pool.acquire():
+                    await asyncio.sleep(6)
+        return heard
+
+    assert len(testing.run(main())) == 2
+
+
+async def test_a_waiter_that_was_cancelled_late_is_not_counted_as_a_use() -> None:
+    async with Pool(world().connect, size=1) as pool:
+        async with pool.acquire():
+            waiter = asyncio.create_task(hold(pool))
+            await turns()
+        waiter.cancel()  # it was served by the release, and has not run since
+        await asyncio.wait([waiter])
+        now = pool.statistics()
+    assert (now.acquired, now.waits) == (1, 1)  # the first has waited for its opening
 
 
 async def test_all_is_in_the_ledger() -> None:

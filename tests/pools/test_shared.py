@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import traceback
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.pools.world import Connection, Plan, World
+from tests.pools.world import Connection, Plan, PlannedError, World
 from withal import ResourceLostError, Scope, ScopeClosedError, observing, resource, testing
 from withal.ledger import Ledger
 from withal.pools import (
@@ -148,7 +149,26 @@ def test_s1_a_loop_that_ends_lets_the_users_leave_first() -> None:
     assert states(made) == ["closed"]
 
 
-# Law S2, a cancellation concerns nobody else
+def test_s1_a_loop_that_was_closed_with_it_open_leaves_nothing_to_the_next() -> None:
+    made = World(10, [Plan()])
+    shared = Shared(made.connect, linger=None)
+    sessions: Keyed[str, Connection] = Keyed(lambda _: made.connect(), linger=None)
+    model = Reloadable(made.connect)
+
+    async def main() -> list[int]:
+        async with shared as one, sessions("key") as two, model as three:
+            return [one.number, two.number, three.number]
+
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(main()) == [0, 1, 2]
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.close()  # which asyncio.run does not do before it has cancelled all tasks
+    assert asyncio.run(main()) == [3, 4, 5]
+    assert states(made)[3:] == ["closed"] * 3
+
+
+# Law S2, a cancellation concerns no other user
 
 
 async def test_s2_the_first_is_cancelled_and_the_others_do_not_notice() -> None:
@@ -199,6 +219,15 @@ async def test_s3_all_that_wait_fail_and_the_next_tries_again() -> None:
         assert connection.number == 1
 
 
+async def test_s3_the_error_of_each_that_waits_shows_its_own_way_only() -> None:
+    shared = Shared(world(Plan(open_time=0.001, opens=False)).connect)
+    users = [asyncio.create_task(hold(shared)) for _ in range(20)]
+    *_, error = await asyncio.gather(*users, return_exceptions=True)
+    assert isinstance(error, PlannedError)
+    lines = traceback.extract_tb(error.__traceback__)
+    assert [line.name for line in lines].count("hold") == 1
+
+
 async def test_s3_the_last_user_hears_that_closing_has_failed() -> None:
     shared = Shared(world(Plan(closes=False)).connect)
     with pytest.raises(Exception, match="close of 0"):
@@ -228,7 +257,7 @@ def test_s3_without_a_scope_the_loop_hears_of_it() -> None:
 
     testing.run(main())
     assert [context["message"] for context in heard] == [
-        "'settings' has failed, and nobody waits for it"
+        "'settings' has failed, and no user waits for it"
     ]
     assert str(heard[0]["exception"]) == "close of 0"
 
@@ -420,6 +449,8 @@ def test_what_they_cannot_be(make: Callable[..., Any]) -> None:
         make(made.connect, close_timeout=-1)
     with pytest.raises(TypeError, match="scope is a Scope or None, got 'app'"):
         make(made.connect, scope="app")
+    with pytest.raises(TypeError, match="name is a str or None, got 5"):
+        make(made.connect, name=5)
 
 
 async def _nothing() -> AsyncIterator[None]:
@@ -637,3 +668,61 @@ async def test_reload_opens_the_first_one_too() -> None:
         await model.reload()
     with suppress(PoolClosedError):
         await hold(model)
+
+
+def test_the_drain_timeout_holds_for_an_old_one_that_opens_late() -> None:
+    async def main() -> None:
+        made = World(2, [Plan(open_time=3), Plan()])
+        model = Reloadable(made.connect, drain_timeout=5)
+        user = asyncio.create_task(hold(model))
+        await turns()
+        await model.reload()
+        assert states(made) == ["opening", "open"]
+        await asyncio.sleep(7.9)
+        assert states(made) == ["open", "open"]
+        with pytest.warns(HeldTooLongWarning, match="closed under its user"):
+            await asyncio.sleep(0.2)
+        assert states(made) == ["closed", "open"]
+        await cancelled(user)
+
+    testing.run(main())
+
+
+def test_an_old_one_that_is_opened_again_for_those_that_wait_does_not_linger() -> None:
+    async def main() -> None:
+        made = World(3, [Plan(close_time=3)])
+        model = Reloadable(made.connect, linger=100)
+        async with model:
+            pass
+        await asyncio.sleep(101)
+        assert states(made) == ["closing"]
+        done = asyncio.Event()
+        user = asyncio.create_task(hold(model, done))
+        await turns()
+        await model.reload()
+        await asyncio.sleep(3)
+        assert states(made) == ["closed", "open", "open"]
+        done.set()
+        await user
+        assert states(made) == ["closed", "open", "closed"]
+
+    testing.run(main())
+
+
+def test_the_old_one_is_closed_where_warnings_are_errors() -> None:
+    async def main() -> None:
+        made = World(2, [Plan()])
+        model = Reloadable(made.connect, drain_timeout=5)
+        user = asyncio.create_task(hold(model))
+        await turns()
+        await model.reload()
+        heard: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            await asyncio.sleep(5.1)
+        assert [type(context["exception"]) for context in heard] == [HeldTooLongWarning]
+        assert states(made) == ["closed", "open"]
+        await cancelled(user)
+
+    testing.run(main())

@@ -59,6 +59,8 @@ class Cell:
         self._emptied = emptied
         self._host: Openable | None = None
         self._timer: TimerHandle | None = None
+        self._is_replaced = False
+        self._drain_timeout: float | None = None
 
     # Using it
 
@@ -94,7 +96,8 @@ class Cell:
             guest.wake = partial(_complete, future)
             await future
         if guest.failure is not None:
-            raise guest.failure
+            # One error may be for many, and each is to show its own way only.
+            raise guest.failure.with_traceback(guest.failure_traceback)
 
     @property
     def _has_died(self) -> bool:
@@ -126,7 +129,7 @@ class Cell:
     def _linger(self) -> bool:
         """Stay open for a while without users, if that is wanted."""
         linger = self.sharing.linger
-        if linger == 0 or self.sharers.is_ending or self.sharers.closed:
+        if linger == 0 or self._is_replaced or self.sharers.is_ending or self.sharers.closed:
             return False
         self._stop_timer()
         if linger is not None:
@@ -166,6 +169,8 @@ class Cell:
             guest.use.since = now
         _wake(guests)
         self._opened(self)
+        if self._is_replaced:  # while it was opening, or by those that waited until it had closed
+            self.end_after_last(self._drain_timeout)
         if self.sharers.is_idle and not self._linger():
             self.close_nowait()
 
@@ -218,6 +223,8 @@ class Cell:
 
     def end_after_last(self, drain_timeout: float | None) -> None:
         """Have no new users, and close after the last, or when time is up."""
+        self._is_replaced = True
+        self._drain_timeout = drain_timeout
         self.sharers.is_ending = True
         self._close_if_idle()
         if self.sharers.stage is OPEN and drain_timeout is not None:
@@ -226,11 +233,12 @@ class Cell:
 
     def _drain(self) -> None:
         now = self.sharing.clock()
-        for use in self.sharers.uses:
+        uses = list(self.sharers.uses)
+        self.close_nowait()  # first, since a warning raises where warnings are errors
+        for use in uses:
             name = self.sharing.name
             text = f"{name!r} was replaced, and is closed under its user: {use.holder(now)}"
             warn_of(use, text)
-        self.close_nowait()
 
     def _cut(self, host: Openable) -> None:
         host.overdue = host.phase is not HOST_OPENING
@@ -257,6 +265,12 @@ class Cell:
             self.sharing.cells.pop(self, None)
             self._emptied(self)
         self.sharing.look()
+
+    def forget(self) -> None:
+        """Be empty again: the loop that it was open in was closed before it."""
+        self._timer = self._host = self.value = None
+        self.sharers = Sharers()
+        self._emptied(self)
 
     def stop(self) -> None:
         """Have no new users for good; close it if it has no users."""

@@ -1,4 +1,4 @@
-"""Closing the resources of a pool, one by one: for a user who waits for that, or for nobody."""
+"""Closing the resources of a pool, one by one: with a user who waits for that, or without one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from withal.pools.statistics import Reason
 
 
 class OpenPool(Protocol):
-    """What is to be told of it."""
+    """What a closing needs of its pool."""
 
     held: ScopeState
     users: Users

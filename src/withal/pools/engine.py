@@ -271,14 +271,18 @@ class Engine:
             self.closers.retire(member, Reason.POOL)
             return
         self.wake(self.queue.put(member, self.clock()))
-        if self._expiry is None:
+        if self._expiry is None or member.expires_at < self._expiry.when():
             self._watch_expiry()
 
     def _watch_expiry(self) -> None:
-        if self._expires and self._expiry is None and not self.queue.closed:
-            when = self.queue.next_expiry(self.clock())
-            if when is not None:
-                self._expiry = self.loop.call_at(when, self._look_for_expired)
+        if not self._expires or self.queue.closed:
+            return
+        when = self.queue.next_expiry(self.clock())
+        if when is None or (self._expiry is not None and self._expiry.when() <= when):
+            return
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry = self.loop.call_at(when, self._look_for_expired)
 
     def _look_for_expired(self) -> None:
         self._expiry = None

@@ -1,7 +1,7 @@
 """Hosts for what outlives its users: who keeps them, and how their steps are heard of.
 
-A scope waits in a task for what it opens and closes. Here nobody may be waiting, so that a
-function is called in place of waking a task.
+A scope waits in a task for what it opens and closes. Here there may be no such task, so
+a function is called instead.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing, leave_beh
 from withal._core.waiting.latch import Latch
 
 OPEN_GRACE = 1.0
-"""Seconds that an opening gets to finish when nobody wants it any more, before it is cancelled."""
+"""Seconds that an opening gets to finish when it is no longer wanted, before it is cancelled."""
 
 
 @final
 class Told(Latch):
-    """A latch that calls a function, once, as soon as somebody arrives or it is opened."""
+    """A latch that calls a function, once, at the first arrival or when it is opened."""
 
     __slots__ = ("_call",)
 
@@ -38,7 +38,7 @@ class Told(Latch):
             self._call()
 
     def open(self) -> None:
-        """Call the function, if nobody has arrived yet."""
+        """Call the function, if nothing has arrived yet."""
         self.arrive()
 
 
@@ -170,7 +170,7 @@ class Call(Resource):
                 self.task = self.keeper.loop.create_task(run, name=self.name, context=context)
                 self.task.add_done_callback(self._has_ended)
                 return
-        except BaseException as exc:  # carried to whoever hears of it
+        except BaseException as exc:  # reported by mark_closed
             self.mark_closed(exc)
         else:
             self.result = result

@@ -42,13 +42,15 @@ class LongUses:
         self._timer = None
         now = self._loop.time()
         uses = [each.use for each in self._queue.held() if each.use is not None]
-        for use in uses:
-            if not use.was_warned_of and now >= use.since + self._seconds:
-                use.was_warned_of = True
-                self._warn(use, now)
-        due = [each.since + self._seconds for each in uses if not each.was_warned_of]
-        if due:
-            self._timer = self._loop.call_at(min(due), self._look)
+        try:
+            for use in uses:
+                if not use.was_warned_of and now >= use.since + self._seconds:
+                    use.was_warned_of = True
+                    self._warn(use, now)
+        finally:  # a warning raises where warnings are errors
+            due = [each.since + self._seconds for each in uses if not each.was_warned_of]
+            if due:
+                self._timer = self._loop.call_at(min(due), self._look)
 
     def _warn(self, use: Use, now: float) -> None:
         name = self._queue.options.name

@@ -9,6 +9,8 @@ from contextlib import AsyncContextDecorator, ContextDecorator
 from dataclasses import dataclass
 from typing import Any, final
 
+from withal._core.credentials import text_without_credentials
+
 Asked = Callable[[Any], Awaitable[object] | object]
 """A `check` or a `reset`: of a user's own type, which the signature of `Pool` knows."""
 
@@ -16,7 +18,7 @@ Asked = Callable[[Any], Awaitable[object] | object]
 @final
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The arguments of `Pool`, which tells of them.
+    """The arguments of `Pool`, which documents them.
 
     Raises:
         TypeError: one is of the wrong type.
@@ -69,6 +71,17 @@ class Options:
             )
 
 
+def checked_name(name: object) -> str:
+    """Return a name as it may be shown, without credentials.
+
+    Raises:
+        TypeError: it is not text.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"name is a str or None, got {name!r}")
+    return text_without_credentials(name)
+
+
 def check_seconds(what: str, seconds: object, *, optional: bool = True) -> None:
     """Check that these are seconds, or None where that means without end.
 
@@ -93,7 +106,7 @@ def check_call(what: str, call: object) -> None:
     if call is None or callable(call):
         return
     if inspect.iscoroutine(call):
-        call.close()  # nobody will await it now, and the error says why
+        call.close()  # it is never awaited; the error says why
     raise TypeError(f"{what} is a function that is called with the resource, got {call!r}")
 
 

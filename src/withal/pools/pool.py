@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager
 from types import EllipsisType, TracebackType
 from typing import Any, Generic, TypeVar, final, overload
 
-from withal._core.credentials import text_without_credentials
 from withal._core.errors import AlreadyEnteredError
 from withal._core.managers import AsyncManager, EmitsEvents, Manager, SyncManager, name_of
 from withal._core.printable import printable
@@ -18,7 +17,7 @@ from withal.pools.acquisition import Acquisition
 from withal.pools.engine import Engine
 from withal.pools.errors import NotHeldError, PoolClosedError
 from withal.pools.member import HELD
-from withal.pools.options import Options, check_open, check_seconds
+from withal.pools.options import Options, check_open, check_seconds, checked_name
 from withal.pools.queue import Queue
 from withal.pools.statistics import Holder, PoolStatistics
 
@@ -30,9 +29,9 @@ class Pool(EmitsEvents, Generic[T]):
     """At most `size` resources, each opened when it is needed and used by one task at a time.
 
     Each resource is opened and closed in a task of its own, its host, so that a cancelled
-    `acquire` cuts no opening short: what it was opening goes to the next that waits. Whoever comes
-    first is served first; nobody is passed over, whoever else is cancelled and however late. Of
-    several idle ones the one used last is given out.
+    `acquire` does not interrupt an opening: the resource goes to the next task that waits. Tasks
+    are served in the order in which they came. No task is passed over when others are cancelled,
+    however late. Of several idle resources, the one used last is given out.
 
     A use that ends by a cancellation, or by another `BaseException`, leaves a resource in an
     unknown state, with an answer still on its way perhaps. Such a resource is closed, and not
@@ -43,7 +42,7 @@ class Pool(EmitsEvents, Generic[T]):
     An opening that fails raises its error in the task that waits first, or, if nothing at all is
     open, in all that wait. The next opening begins a moment later, at most half a second.
 
-    When the pool closes, nobody new is served, idle resources close at once, and those in use as
+    When the pool closes, new users are refused. Idle resources close at once, and those in use as
     soon as they are given back. What is still held at the deadline is closed under its user, and
     named by `PoolCloseTimeoutError`. The pool is a scope of its own, and may be entered into
     another, declared with `withal.resource`, or made before there is a loop. It is entered once,
@@ -57,8 +56,8 @@ class Pool(EmitsEvents, Generic[T]):
             open from then on.
         max_waiting: how many tasks may wait beyond those that something is being opened for; to
             one more, `acquire` raises `PoolFullError`.
-        acquire_timeout: seconds that `acquire` may take if it is not told otherwise; None for no
-            limit.
+        acquire_timeout: seconds that `acquire` may take if it has no `timeout` of its own; None
+            for no limit.
         idle_timeout: seconds after which an idle one is closed; None for never.
         max_age: seconds after which one is closed, once it is idle. Each lives up to a tenth
             shorter, so that not all are opened again at once.
@@ -143,7 +142,7 @@ class Pool(EmitsEvents, Generic[T]):
         name: str | None = None,
         **options: Any,  # as the overloads have them; `Options` checks each
     ) -> None:
-        name = text_without_credentials(name_of(open) if name is None else name)
+        name = checked_name(name_of(open) if name is None else name)
         check_open(f"pool {name!r}: open", open)
         self._open = open
         self._options = Options(name, size, **options)
@@ -228,7 +227,7 @@ class Pool(EmitsEvents, Generic[T]):
 
         Raises:
             PoolClosedError: the pool is not open, or closes before there is one.
-            PoolTimeoutError: there was none in time; tells who holds them.
+            PoolTimeoutError: no resource became free in time; names the holders.
             PoolFullError: as many as may are waiting already.
             PoolDeadlockError: the task holds all that there are, and would wait for itself.
             ResourceLostError: the resource was cancelled in use; raised at the end of the block.

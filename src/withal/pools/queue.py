@@ -77,7 +77,7 @@ class Queue:
     # Taking and giving back
 
     def take(self, use: Use, now: float) -> Member | None:
-        """Return one that is free at once, if there is one and nobody has come earlier."""
+        """Return one that is free at once, if there is one and no other task waits."""
         if self.waiters or not self.idle or self.closed:
             return None
         member = self.idle[-1]
@@ -104,17 +104,23 @@ class Queue:
 
     def rejoin(self, waiter: Waiter) -> None:
         """Wait again before all others: what it was given has died before it could be used."""
-        waiter.given = None
+        self._unserve(waiter)
         self.waiters[waiter] = None
         self.waiters.move_to_end(waiter, last=False)
 
     def leave(self, waiter: Waiter) -> Member | None:
         """Stop waiting, and return what it was given, for the next."""
         self.waiters.pop(waiter, None)
+        member = self._unserve(waiter)
+        return None if member is None or member.state is not HELD else member
+
+    def _unserve(self, waiter: Waiter) -> Member | None:
+        """Return what it was given, and do not count that as a use."""
         member, waiter.given = waiter.given, None
-        if member is None or member.state is not HELD:
-            return None
-        self.acquired -= 1
+        if member is not None:
+            self.acquired -= 1
+            self._waits -= 1
+            self._waited -= waiter.use.since - waiter.since
         return member
 
     def expire(self, waiter: Waiter) -> bool:

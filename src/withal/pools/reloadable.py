@@ -25,7 +25,7 @@ T = TypeVar("T")
 class Reloadable(AbstractAsyncContextManager[T], Generic[T]):
     """A resource that any number use at once, as with `Shared`, and that `reload` replaces.
 
-    Whoever enters it gets the newest; whoever has an older one keeps it until the end of the use.
+    A new user gets the newest. A user of an older one keeps it until the end of the use.
     An older one closes after its last user, or when `drain_timeout` is over.
 
     Args:

@@ -26,13 +26,13 @@ class Shared(AbstractAsyncContextManager[T], Generic[T]):
     """One resource for any number of users at once: opened for the first, closed after the last.
 
     It is entered by as many tasks as want to, and as often: ``async with shared as value``. While
-    it opens, all wait for the same opening. That one of them is cancelled, be it the one that came
-    first, the others do not notice. A failure reaches all that wait; whoever comes after it tries
-    again. While it closes, those that come wait until it can be opened again.
+    it opens, all wait for the same opening. A cancellation of one of them, even of the first, does
+    not affect the others. A failure is raised in all that wait; the next user tries again. A user
+    who comes while it closes waits until it can be opened again.
 
-    The last user waits until it is closed, and gets the error if that fails. If it lingers nobody
-    is there for it: then the scope raises the error, or, without one, the loop's exception handler
-    is called. If the resource dies in use, all that use it are cancelled and get an error.
+    The last user waits until it is closed, and gets the error if that fails. After a linger there
+    is no user to get the error: the scope raises it, or, without a scope, the loop's exception
+    handler is called. If the resource dies in use, all that use it are cancelled and get an error.
 
     Without a scope it has no owner, and closes after its last user and `linger`, at the
     latest when the loop ends, as `asyncio.run` ends it. It may then be opened again by another

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from types import TracebackType
 from typing import final
 
 from withal.pools.use import Use
@@ -33,15 +34,17 @@ class Guest:
         use: what it is wanted for.
         is_in: it is open, and this use counts.
         failure: why it is not.
+        failure_traceback: where that was raised.
         wake: has the one that waits look what has become of it.
     """
 
-    __slots__ = ("failure", "is_in", "use", "wake")
+    __slots__ = ("failure", "failure_traceback", "is_in", "use", "wake")
 
     def __init__(self, use: Use) -> None:
         self.use = use
         self.is_in = False
         self.failure: BaseException | None = None
+        self.failure_traceback: TracebackType | None = None
         self.wake: Callable[[], None] | None = None
 
 
@@ -108,6 +111,7 @@ class Sharers:
         self.guests.clear()
         for guest in failing:
             guest.failure = error
+            guest.failure_traceback = error.__traceback__
         return failing
 
     def leave(self, use: Use) -> bool:
@@ -122,7 +126,7 @@ class Sharers:
         return self.stage is OPEN and not self.uses
 
     def close(self) -> None:
-        """Note that it is closing: whoever comes now waits until it can be opened again."""
+        """Note that it is closing: a new user waits until it can be opened again."""
         self.stage = CLOSING
         self.uses.clear()
 

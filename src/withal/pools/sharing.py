@@ -7,7 +7,6 @@ from contextvars import Context, copy_context
 from typing import Protocol, cast, final
 
 from withal._core.causes import is_a
-from withal._core.credentials import text_without_credentials
 from withal._core.errors import ResourceLostError
 from withal._core.scope import Scope
 from withal._core.scopes.closing import close_unowned
@@ -15,7 +14,7 @@ from withal._core.scopes.state import ScopeState
 from withal.pools.errors import PoolClosedError
 from withal.pools.home import Home
 from withal.pools.hosting import OPEN_GRACE
-from withal.pools.options import check_seconds
+from withal.pools.options import check_seconds, checked_name
 from withal.pools.sharers import CLOSING, Sharers
 from withal.pools.stages import Resources, Users
 from withal.pools.statistics import Holder
@@ -34,6 +33,9 @@ class Cell(Protocol):
 
     def stop(self) -> None:
         """Have no new users for good; close it if it has no users."""
+
+    def forget(self) -> None:
+        """Be empty again: the loop that it was open in was closed before it."""
 
     def cancel(self) -> None:
         """Cancel what is closing."""
@@ -71,7 +73,7 @@ class Sharing:
         scope: Scope | None,
         limit: int | None = None,
     ) -> None:
-        self.name = name = text_without_credentials(name)
+        self.name = name = checked_name(name)
         check_seconds(f"{name!r}: linger", linger)
         check_seconds(f"{name!r}: close_timeout", close_timeout, optional=False)
         if scope is not None and not isinstance(cast("object", scope), Scope):
@@ -129,7 +131,9 @@ class Sharing:
         if home is not None and self.cells:
             if not home.loop.is_closed():
                 home.check()
-            self.cells.clear()  # a loop that was not run to its end has left them
+            for cell in list(self.cells):
+                cell.forget()  # a loop that was not run to its end has left it
+            self.cells.clear()
         self.held = ScopeState(self.name, self.close_timeout, OPEN_GRACE, None, close_unowned)
         assert self.context is not None
         self.held.context = self.context
@@ -148,7 +152,7 @@ class Sharing:
         if self._resources is not None:
             self._resources.keep(error)
         elif not is_a(error, ResourceLostError):  # as a loop that shuts down cancels its tasks
-            message = f"{self.name!r} has failed, and nobody waits for it"
+            message = f"{self.name!r} has failed, and no user waits for it"
             self.loop.call_exception_handler({"message": message, "exception": error})
 
     def has_become_idle(self, cell: Cell) -> None:

@@ -78,7 +78,7 @@ class Users(Resource):
         self.look()
 
     def look(self) -> None:
-        """Close, if that is asked for and nobody is left."""
+        """Close, if that is asked for and no user is left."""
         if self.phase is CLOSING and not self._tenant.use_count:
             self.mark_closed(None)
 

@@ -23,7 +23,7 @@ class Use:
         offset: where in that.
         task: the task that has it, or waits for it.
         since: when it began, in seconds of the loop's clock.
-        was_warned_of: somebody has been warned that it takes long.
+        was_warned_of: whether a warning was issued that it takes long.
     """
 
     __slots__ = (
