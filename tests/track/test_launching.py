@@ -13,7 +13,7 @@ from textwrap import dedent
 
 import pytest
 
-from withal.cli.track import parsed
+from withal.cli.track import parsed, problem_of
 from withal.tracking.options import TrackOptions
 
 COMMAND = [sys.executable, "-m", "withal", "track"]
@@ -170,6 +170,68 @@ def test_what_is_wrong_is_said_before_the_program_starts(
     assert done.returncode == 2
     assert said in done.stderr
     assert "started" not in done.stdout
+
+
+def test_a_report_is_written_to_a_pipe_or_a_device_and_does_not_take_its_place(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "program.py").write_text("print('out', flush=True)\n" + LEAKY)
+    link = tmp_path / "link"  # never a device of this machine, which a failure would replace
+    link.symlink_to("/dev/stdout")
+    done = run(tmp_path, "-q", "--json", str(link), "program.py")
+    first, _, report = done.stdout.partition("\n")
+    assert (first, done.stderr) == ("out", "")
+    assert json.loads(report)["leaks"][0]["site"] == "program.py:2"
+    assert link.is_symlink()
+
+
+def test_a_report_is_written_to_what_a_link_names(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(LEAKY)
+    link, report = tmp_path / "link", tmp_path / "report.json"
+    report.write_text("old")
+    link.symlink_to(report)
+    run(tmp_path, "-q", "--json", str(link), "program.py")
+    assert link.is_symlink()
+    assert json.loads(report.read_text())["complete"]
+
+
+def test_a_report_in_a_folder_that_is_not_writable_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "program.py").write_text("")
+    report = tmp_path / "report.json"
+    report.write_text("old")
+    # Root may write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
+    options = TrackOptions(str(tmp_path / "program.py"), json=str(report))
+    assert f"folder {tmp_path} is not writable" in problem_of(options)
+
+
+def test_an_executor_is_followed_in_a_folder_named_asyncio(tmp_path: Path) -> None:
+    folder = tmp_path / "asyncio_server"
+    folder.mkdir()
+    (folder / "program.py").write_text(
+        "from concurrent.futures import ThreadPoolExecutor\nkept = ThreadPoolExecutor()\n"
+    )
+    done = run(tmp_path, "--fail-on-leak", "asyncio_server/program.py")
+    assert "program.py:2" in done.stderr
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize(
+    "flags", [("-W", "always"), ("-X", "dev"), ("-X", "warn_default_encoding")]
+)
+def test_a_warning_about_a_file_names_the_line_of_the_program(
+    flags: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(
+        "open(__file__)\nopen(__file__, 'rb')\nopen(__file__, 'rb', 0)\nkept = open(__file__)\n"
+    )
+    without = plain(tmp_path, *flags, "program.py")
+    assert "Warning" in without.stderr
+    options = TrackOptions("program.py", quiet=True).dumped()
+    done = plain(tmp_path, *flags, "-m", "withal.tracking", options)
+    assert done.stderr == without.stderr
 
 
 def test_the_interim_report_opens_nothing_in_the_program(tmp_path: Path) -> None:

@@ -207,16 +207,16 @@ def track(
     ] = [],  # noqa: B006  # it is not changed
     also: Annotated[
         list[str],
-        typer.Option(metavar="PACKAGE", help="Follow its with statements, too; repeatable."),
+        typer.Option(metavar="PACKAGE", help="Follow its with statements too; repeatable."),
     ] = [],  # noqa: B006
     held: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0.001, help="Warn of what is open longer than that."),
+        typer.Option(metavar="SECONDS", min=0.001, help="Warn of each resource open for longer."),
     ] = None,
     stall: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", min=0.001, help="Name the line that holds the loop that long."
+            metavar="SECONDS", min=0.001, help="Name each line that blocks the loop for longer."
         ),
     ] = None,
     json_: Annotated[
@@ -231,7 +231,7 @@ def track(
         typer.Option("--perfetto", metavar="FILE", help="Write a trace for Perfetto's viewer."),
     ] = None,
     otel: Annotated[
-        bool, typer.Option("--otel", help="Send a span a resource through OpenTelemetry.")
+        bool, typer.Option("--otel", help="Send a span for each resource to OpenTelemetry.")
     ] = False,
     live: Annotated[
         bool, typer.Option("--live", help="Show what is open while the program runs.")

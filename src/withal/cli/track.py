@@ -101,7 +101,7 @@ def command_of(options: TrackOptions) -> list[str]:
 
 
 def problem_of(options: TrackOptions) -> str:
-    """Say what of the options cannot be, or return an empty text."""
+    """Return what is wrong with the options, or an empty text."""
     if options.is_module:
         if not _is_module(options.target):
             return f"no module named {options.target!r}"
@@ -152,6 +152,9 @@ def _unwritable(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"cannot write the report: there is no folder {folder}"
-    if not os.access(path if path.exists() else folder, os.W_OK):
+    if path.exists() and not os.access(path, os.W_OK):
         return f"cannot write the report: {path} is not writable"
+    # A regular file is written beside the old one, and then takes its place.
+    if (path.is_file() or not path.exists()) and not os.access(folder, os.W_OK):
+        return f"cannot write the report: the folder {folder} is not writable"
     return ""

@@ -122,7 +122,7 @@ class Run:
         runpy._run_module_as_main(self.options.target)  # type: ignore[attr-defined]
 
     def _fail(self, error: BaseException) -> NoReturn:
-        """End as the interpreter does after an exception that nobody has caught."""
+        """End as the interpreter does after an exception that the program has not caught."""
         sys.excepthook(type(error), error, error.__traceback__)
         if isinstance(error, KeyboardInterrupt):
             self._die_of_interrupt()
@@ -146,7 +146,7 @@ class Run:
     def _start_helpers(self) -> None:
         """Start what is not to be followed: what writes interim reports, and what serves."""
         _runs.append(self)
-        if self.options.json:
+        if self.options.json and not _is_special(self.options.json):
             from withal.tracking.interim import Interim
 
             self._interim = Interim(partial(_write, self.options.json))
@@ -268,16 +268,29 @@ class Run:
 
 
 def _write(path: str, text: str) -> None:
-    """Write a file that is never half there."""
-    half = f"{path}.{os.getpid()}.part"
-    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    """Write a file so that a reader never sees a part of it; write to a device or pipe directly."""
+    if _is_special(path):
+        _write_all(path, os.O_WRONLY, text)
+        return
+    target = os.path.realpath(path)  # a symbolic link stays one
+    half = f"{target}.{os.getpid()}.part"
+    _write_all(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, text)
+    os.replace(half, target)
+
+
+def _write_all(path: str, flags: int, text: str) -> None:
+    descriptor = os.open(path, flags, 0o666)
     try:
         data = memoryview(text.encode())
         while data:
             data = data[os.write(descriptor, data) :]
     finally:
         os.close(descriptor)
-    os.replace(half, path)
+
+
+def _is_special(path: str) -> bool:
+    """Return whether a path is a device or a pipe, such as /dev/null or /dev/stdout."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _read(path: str) -> bytes:

@@ -6,6 +6,7 @@ import builtins
 import io
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from functools import wraps
 from os import fspath
@@ -132,14 +133,17 @@ def _closing_range(book: Book) -> Any:
 class _FileIO(io.FileIO):
     """A file whose closing is seen, and whether a finalizer has done it."""
 
+    _finalizing: bool
     _held: Held | None = None
     _book: Book | None = None
 
     def close(self) -> None:
         held = self._held
         if held is not None and held.ending is None and self._book is not None:
-            by_collector = self._finalizing  # type: ignore[attr-defined]
-            self._book.end(held, COLLECTED if by_collector else CLOSED)
+            self._book.end(held, COLLECTED if self._finalizing else CLOSED)
+        if self._finalizing:
+            self._dealloc_warn(self)
+            self._finalizing = False  # FileIO would warn, at the line of its call below
         try:
             _close(self)
         except BaseException as exc:
@@ -149,7 +153,18 @@ class _FileIO(io.FileIO):
     def _dealloc_warn(self, source: object) -> None:
         if self._held is not None and self._book is not None:
             self._book.end(self._held, Ending.COLLECTED)
-        super()._dealloc_warn(source)  # type: ignore[misc]
+        if self.closed or not self.closefd:
+            return
+        try:
+            # What FileIO does, but at the line of the program instead of this one.
+            warnings.warn(
+                f"unclosed file {source!r}",
+                ResourceWarning,
+                stacklevel=3 if source is self else 2,  # this method's `close` is between
+                source=source,
+            )
+        except ResourceWarning:
+            super()._dealloc_warn(source)  # type: ignore[misc] # reports it as unraisable
 
 
 _FileIO.__module__ = io.FileIO.__module__
@@ -285,6 +300,9 @@ def _layered(raw: io.FileIO, how: _Mode, mode: str, buffering: int, text: Any) -
     if not how.is_text:
         return buffer
     encoding, errors, newline = text
+    if sys.flags.warn_default_encoding:
+        # It warns at the line that has called the replacement of open, two frames from here.
+        encoding = io.text_encoding(encoding, 3)
     file = io.TextIOWrapper(buffer, encoding, errors, newline, line_buffering)
     file.mode = mode  # type: ignore[misc]
     return file

@@ -46,8 +46,9 @@ def _follow_executors(tracker: Tracker, cls: Any) -> None:
     book = tracker.book
 
     def made(executor: Any, *_: object, **__: object) -> None:
-        # A loop shuts its own down when asyncio.run ends.
-        if "asyncio" not in sys._getframe(2).f_code.co_filename and book.find(executor) is None:
+        maker = sys._getframe(2).f_code.co_filename
+        # A loop makes one for itself, and asyncio.run shuts it down.
+        if book.program.owner(maker) is not STANDARD and book.find(executor) is None:
             book.opened(executor, EXECUTOR)
 
     tracker.patches.after(cls, "__init__", made)
