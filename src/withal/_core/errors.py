@@ -35,7 +35,7 @@ class ScopeClosedError(WithalError):
     def __init__(self, scope: str, state: str, resource: str) -> None:
         self.scope = scope
         self.state = state
-        self.resource = text_without_credentials(resource)
+        self.resource: str = text_without_credentials(resource)
         super().__init__(scope, state, self.resource)
 
     def __str__(self) -> str:
@@ -162,7 +162,7 @@ class NotOpenError(WithalError, LookupError):
 
     def __init__(self, scope: str, resource: str) -> None:
         self.scope = scope
-        self.resource = text_without_credentials(resource)
+        self.resource: str = text_without_credentials(resource)
         super().__init__(scope, self.resource)
 
     def __str__(self) -> str:

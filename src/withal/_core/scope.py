@@ -139,10 +139,10 @@ class Scope(EmitsEvents):
                 f"scope {name!r}: close_timeout and open_grace are seconds, zero or more; "
                 f"got {close_timeout!r} and {open_grace!r}"
             )
-        self.name = text_without_credentials(name)
-        self.close_timeout = close_timeout
-        self.open_grace = open_grace
-        self.parent = parent
+        self.name: str = text_without_credentials(name)
+        self.close_timeout: float = close_timeout
+        self.open_grace: float = open_grace
+        self.parent: EllipsisType | Scope | None = parent
         self._state: ScopeState | None = None
         self._declared: Declared | None = None
         self._token: Token[Scope | None] | None = None

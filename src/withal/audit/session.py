@@ -45,11 +45,11 @@ class Session:
 
     def __init__(self, kept: ExitStack, timeout: float, stop: Stop | None = None) -> None:
         self.timeout = timeout
-        self.stop = stop or Stop()
+        self.stop: Stop = stop or Stop()
         self.tasks: WeakSet[Task[Any]] = WeakSet()
         self.kept = kept
         self.shared: dict[object, Any] = {}
-        self.processes = set[int]()
+        self.processes: set[int] = set[int]()
         self.noted: list[Piece] = []
         self.task: ReferenceType[Task[Any]] | None = None
         self.unmet: list[str] = []

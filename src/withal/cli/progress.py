@@ -60,7 +60,7 @@ class Display:
     """How many files, how many bytes, how fast, what is slow, and what has gone wrong."""
 
     def __init__(self, files: int | None, *, speaks: bool, verbose: bool) -> None:
-        self.console = Console(stderr=True)
+        self.console: Console = Console(stderr=True)
         self._tally = Tally()
         self._files = files
         self._verbose = verbose

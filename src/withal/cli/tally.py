@@ -21,10 +21,10 @@ class Tally:
     __slots__ = ("_in_flight", "done", "failed", "received", "retries")
 
     def __init__(self) -> None:
-        self.done = 0
-        self.failed = 0
-        self.retries = 0
-        self.received = 0
+        self.done: int = 0
+        self.failed: int = 0
+        self.retries: int = 0
+        self.received: int = 0
         # By URL and name: URLs that differ in the user only are shown alike.
         self._in_flight: dict[tuple[str, str], tuple[float, Progress]] = {}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 try:
     from withal.fetch.batch import failed_requests, fetch, fetch_each
-except ImportError as error:
-    if "aiohttp" not in (error.name, getattr(error.__cause__, "name", None)):
+except ImportError as _error:
+    if "aiohttp" not in (_error.name, getattr(_error.__cause__, "name", None)):
         raise
     raise ImportError(
         'withal.fetch needs aiohttp, which is not installed: pip install "withal[http]"'
-    ) from error
+    ) from _error
 
 from withal.fetch.cluster import on_ray
 from withal.fetch.options import FetchOptions, OnExists, TransportName

@@ -102,7 +102,7 @@ class WatchedResponse(aiohttp.ClientResponse):
 
     watch: IdleWatch
     peer: str | None = None
-    timed_out = False
+    timed_out: bool = False
     _has_head = False
     _watched: Connection | None = None
 

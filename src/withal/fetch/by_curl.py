@@ -160,7 +160,7 @@ class _Handle:
     def __init__(self, options: FetchOptions) -> None:
         self.answer: CurlAnswer | None = None
         self.sockets: list[socket.socket] = []
-        self.curl = pycurl.Curl()
+        self.curl: pycurl.Curl = pycurl.Curl()
         for option, value in (
             (pycurl.NOSIGNAL, 1),
             (pycurl.FOLLOWLOCATION, 0),
@@ -228,8 +228,8 @@ class CurlAnswer:
 
     def __init__(self, transport: CurlTransport, handle: _Handle, ask: Ask) -> None:
         self.ask = ask
-        self.status = 0
-        self.phrase = ""
+        self.status: int = 0
+        self.phrase: str = ""
         self.peer: str | None = None
         self.is_refused = False
         self._lines: list[bytes] = []  # of the head

@@ -31,7 +31,7 @@ class Adaptive:
     """
 
     def __init__(self, most: int) -> None:
-        self.limit = min(FIRST, most)
+        self.limit: int = min(FIRST, most)
         self._most = most
         self._before = 0.0  # the goodput at the number before
         self._step_from: int | None = None  # what the last try of another number began from

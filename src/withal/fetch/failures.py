@@ -22,7 +22,7 @@ class AttemptError(WithalError):
     """
 
     def __init__(self, reason: str, *, is_transient: bool, from_zero: bool = False) -> None:
-        self.reason = text_without_credentials(" ".join(reason.split()))
+        self.reason: str = text_without_credentials(" ".join(reason.split()))
         self.is_transient = is_transient
         self.from_zero = from_zero
         super().__init__(self.reason)

@@ -67,11 +67,11 @@ class Folder:
     """
 
     def __init__(self, path: Path, options: FetchOptions) -> None:
-        self.ground = Ground(
+        self.ground: Ground = Ground(
             path, replace=options.on_exists is OnExists.REPLACE, durable=options.durable
         )
         self.journal: Journal | None = None
-        self.history = History()
+        self.history: History = History()
         self._keeps_journal = options.resume or options.retry_failed
         self._durable = options.durable
         self._queue: list[Whole] = []

@@ -44,7 +44,7 @@ class Ground:
 
     def __init__(self, path: Path, *, replace: bool, durable: bool) -> None:
         self.path = path
-        self.descriptor = -1
+        self.descriptor: int = -1
         self._replace = replace
         self._durable = durable
         self._lock = Lock()

@@ -25,7 +25,7 @@ class Part:
     __slots__ = ("_disk", "_entry", "_flight", "_gathered", "_waiting", "received")
 
     def __init__(self, disk: PartOnDisk, name: str, received: int) -> None:
-        self.received = received
+        self.received: int = received
         self._disk = disk
         self._gathered: list[bytes] = []
         self._waiting = 0  # bytes gathered

@@ -66,7 +66,7 @@ class PartOnDisk:
         digest: bool = False,
         durable: bool = False,
     ) -> None:
-        self.written = 0
+        self.written: int = 0
         self._ground = ground
         self._journal = journal
         self._name = name

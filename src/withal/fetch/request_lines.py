@@ -33,7 +33,7 @@ class RequestLineError(WithalError):
 
     def __init__(self, number: int, reason: str) -> None:
         self.number = number
-        self.reason = text_without_credentials(reason)
+        self.reason: str = text_without_credentials(reason)
         super().__init__(number, self.reason)
 
     def __str__(self) -> str:

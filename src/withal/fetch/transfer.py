@@ -98,9 +98,12 @@ class Transfer:
 
     __slots__ = ("_attempt", "_kept", "_resumed", "host", "job", "mark", "turn")
 
+    host: str
+    turn: str
+
     def __init__(self, job: Job, mark: int, kept: Kept | None) -> None:
-        self.job = job
-        self.mark = mark
+        self.job: Job = job
+        self.mark: int = mark
         self.host = self.turn = job.host
         self._attempt = 0
         self._kept = kept

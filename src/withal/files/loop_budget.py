@@ -76,7 +76,7 @@ class Turns:
     __slots__ = ("_giving", "_going_on", "_line", "_since", "left")
 
     def __init__(self) -> None:
-        self.left = GLANCE
+        self.left: int = GLANCE
         self._since = monotonic()
         self._giving: asyncio.AbstractEventLoop | None = None  # a turn, which has not come yet
         self._going_on = 0  # how many tasks do in that turn

@@ -53,7 +53,7 @@ class Making(Generic[F]):
     __slots__ = ("__name__", "_file", "_is_entered", "_make")
 
     def __init__(self, name: str, make: Callable[[], Coroutine[Any, Any, F]]) -> None:
-        self.__name__ = name
+        self.__name__: str = name
         self._make = make
         self._file: F | None = None
         self._is_entered = False

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 try:
     from withal.http.session import session
-except ModuleNotFoundError as error:
-    if error.name != "aiohttp":
+except ModuleNotFoundError as _error:
+    if _error.name != "aiohttp":
         raise
     raise ImportError(
         'withal.http needs aiohttp, which is not installed: pip install "withal[http]"'
-    ) from error
+    ) from _error
 
 from withal.http.gate import GateStatistics, HostGate
 from withal.http.public import NotPublicError, is_public

@@ -70,13 +70,13 @@ class Claim:
     """
 
     def __init__(self, ttl: float, timeout: float, now: float) -> None:
-        self.phase = Phase.NEW
+        self.phase: Phase = Phase.NEW
         self.ttl = ttl
-        self.margin = min(max(ttl / 10, LEAST_MARGIN), MOST_MARGIN)
-        self.token = 0
-        self.held_until = now
-        self.next_renewal = now
-        self.reason = ""
+        self.margin: float = min(max(ttl / 10, LEAST_MARGIN), MOST_MARGIN)
+        self.token: int = 0
+        self.held_until: float = now
+        self.next_renewal: float = now
+        self.reason: str = ""
         self._timeout = timeout
         self._give_up_at = now + timeout
         self._sent_at = now

@@ -25,7 +25,7 @@ class LeaseLostError(WithalError):
     def __init__(self, name: str, token: int, reason: str) -> None:
         self.name = name
         self.token = token
-        self.reason = text_without_credentials(reason)
+        self.reason: str = text_without_credentials(reason)
         super().__init__(name, token, self.reason)
 
     def __str__(self) -> str:
@@ -106,8 +106,8 @@ class LeaseServerError(WithalError):
     __module__ = "withal.lease"
 
     def __init__(self, server: str, problem: str) -> None:
-        self.server = text_without_credentials(server)
-        self.problem = text_without_credentials(problem)
+        self.server: str = text_without_credentials(server)
+        self.problem: str = text_without_credentials(problem)
         super().__init__(self.server, self.problem)
 
     def __str__(self) -> str:

@@ -36,8 +36,8 @@ class Mailbox:
     """
 
     def __init__(self, listen: Listen) -> None:
-        self.address = uuid4().hex
-        self.is_listening = False
+        self.address: str = uuid4().hex
+        self.is_listening: bool = False
         self._listen = listen
         self._bells: dict[str, asyncio.Event] = {}
         self._task: asyncio.Task[None] | None = None

@@ -42,9 +42,9 @@ class Lease:
 
     def __init__(self, tenure: Tenure, name: str, token: int, ttl: float) -> None:
         self._tenure = tenure
-        self.name = name
-        self.token = token
-        self.ttl = ttl
+        self.name: str = name
+        self.token: int = token
+        self.ttl: float = ttl
 
     def __repr__(self) -> str:
         return f"<withal.lease.Lease {self.name!r} token={self.token}>"

@@ -36,6 +36,8 @@ class Acquisition(Use, AbstractAsyncContextManager[T], EmitsEvents, Generic[T]):
 
     __slots__ = ("_engine", "_id", "_member", "_observers", "_timeout")
 
+    since: float
+
     def __init__(self, engine: Engine, timeout: float | None, code: CodeType, offset: int) -> None:
         super().__init__(code, offset)
         self._engine = engine

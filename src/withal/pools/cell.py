@@ -52,7 +52,7 @@ class Cell:
         emptied: Callable[[Cell], None] = _ignore,
     ) -> None:
         self.sharing = sharing
-        self.sharers = Sharers()
+        self.sharers: Sharers = Sharers()
         self.value: Any = None
         self._make = make
         self._opened = opened

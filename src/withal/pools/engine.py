@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Future, TimerHandle
+from asyncio import AbstractEventLoop, Future, TimerHandle
 from collections.abc import Callable
 from functools import partial
 from typing import final
@@ -55,15 +55,15 @@ class Engine:
 
     def __init__(self, options: Options, make: Callable[[], object], held: ScopeState) -> None:
         self.options = options
-        self.queue = Queue(options)
+        self.queue: Queue = Queue(options)
         self.held = held
-        self.loop = held.loop
-        self.clock = held.clock
-        self.home = Home(f"pool {options.name!r}", held.loop)
-        self.keeper = HostKeeper(held, self._lost)
+        self.loop: AbstractEventLoop = held.loop
+        self.clock: Callable[[], float] = held.clock
+        self.home: Home = Home(f"pool {options.name!r}", held.loop)
+        self.keeper: HostKeeper = HostKeeper(held, self._lost)
         self._make = make
-        self.silent = HostKeeper(held, self._lost, is_heard=False)
-        self.is_plain = options.reset is None and options.max_age is None
+        self.silent: HostKeeper = HostKeeper(held, self._lost, is_heard=False)
+        self.is_plain: bool = options.reset is None and options.max_age is None
         self._is_working = False
         self._retry: TimerHandle | None = None
         self._expiry: TimerHandle | None = None
@@ -73,11 +73,11 @@ class Engine:
         self.long_uses: LongUses | None = None
         if options.held_too_long is not None:
             self.long_uses = LongUses(self.queue, self.loop, options.held_too_long)
-        self.resources = Resources(held, self, options.name)
-        self.users = Users(held, self)
+        self.resources: Resources = Resources(held, self, options.name)
+        self.users: Users = Users(held, self)
         held.add(self.resources)
         held.add(self.users)  # which closes first
-        self.closers = Closers(self.queue, self.silent, self)
+        self.closers: Closers = Closers(self.queue, self.silent, self)
 
     # Waiting for one
 

@@ -35,7 +35,7 @@ class Home:
 
     def __init__(self, name: str, loop: AbstractEventLoop) -> None:
         self._name = name
-        self.loop = loop
+        self.loop: AbstractEventLoop = loop
         self._fork = _forks.count
 
     def is_here(self) -> bool:

@@ -13,7 +13,7 @@ from inspect import isawaitable, iscoroutine
 from typing import Any, final
 
 from withal._core.events import Observers
-from withal._core.resources.base import CLOSED, CLOSING, OPEN, Resource, ScopeHandle
+from withal._core.resources.base import CLOSED, CLOSING, OPEN, Phase, Resource, ScopeHandle
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing, leave_behind
 from withal._core.waiting.latch import Latch
 
@@ -105,6 +105,7 @@ class Call(Resource):
         result: what it has returned.
     """
 
+    task: Task[Any] | None
     result: object = None
 
     def __init__(
@@ -113,7 +114,7 @@ class Call(Resource):
         super().__init__(keeper, what)
         self._function = function
         self._argument = argument
-        self.phase = OPEN
+        self.phase: Phase = OPEN
 
     @property
     def kind(self) -> str:

@@ -58,13 +58,13 @@ class Member:
     )
 
     def __init__(self) -> None:
-        self.state = OPENING
+        self.state: State = OPENING
         self.host: Openable | None = None
         self.value: Any = None
         self.use: Use | None = None
-        self.idle_since = 0.0
-        self.expires_at = 0.0
-        self.discarded = False
+        self.idle_since: float = 0.0
+        self.expires_at: float = 0.0
+        self.discarded: bool = False
         self.call: Resource | None = None
         self.timer: TimerHandle | None = None
 

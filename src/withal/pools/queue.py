@@ -53,17 +53,19 @@ class Queue:
         opened_count: how many have been opened.
     """
 
+    opened_count: int
+
     def __init__(self, options: Options) -> None:
         self.options = options
         self.members: dict[Member, None] = {}
         self.idle: list[Member] = []
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
-        self.closed = False
-        self.not_before = -inf
+        self.closed: bool = False
+        self.not_before: float = -inf
         self._last_failure: BaseException | None = None
         self._last_failed_at = -inf
-        self.acquired = 0
-        self.timed_out = 0
+        self.acquired: int = 0
+        self.timed_out: int = 0
         self._preparing = 0
         self._closing = 0
         self._failures = 0

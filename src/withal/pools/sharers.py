@@ -41,8 +41,8 @@ class Guest:
     __slots__ = ("failure", "failure_traceback", "is_in", "use", "wake")
 
     def __init__(self, use: Use) -> None:
-        self.use = use
-        self.is_in = False
+        self.use: Use = use
+        self.is_in: bool = False
         self.failure: BaseException | None = None
         self.failure_traceback: TracebackType | None = None
         self.wake: Callable[[], None] | None = None
@@ -64,11 +64,11 @@ class Sharers:
     __slots__ = ("closed", "guests", "is_ending", "stage", "uses")
 
     def __init__(self) -> None:
-        self.stage = EMPTY
+        self.stage: Stage = EMPTY
         self.uses: dict[Use, None] = {}
         self.guests: dict[Guest, None] = {}
-        self.is_ending = False
-        self.closed = False
+        self.is_ending: bool = False
+        self.closed: bool = False
 
     def take(self, use: Use) -> bool:
         """Use it at once, if it is open."""

@@ -61,6 +61,7 @@ class Sharing:
         is_closed: there are no new users.
     """
 
+    name: str
     held: ScopeState
     _home: Home | None = None
 
@@ -81,7 +82,7 @@ class Sharing:
         self.linger = linger
         self.close_timeout = close_timeout
         self.cells: dict[Cell, None] = {}
-        self.is_closed = False
+        self.is_closed: bool = False
         self.context: Context | None = copy_context() if scope is None else None
         self._limit = limit
         self._scope = scope

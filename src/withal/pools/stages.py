@@ -12,6 +12,7 @@ from typing import Protocol, final
 
 from withal._core.causes import is_a
 from withal._core.errors import ResourceLostError
+from withal._core.events import Observers
 from withal._core.outcome import one_of
 from withal._core.resources.base import CLOSED, CLOSING, Resource, ScopeHandle
 from withal._core.waiting.latch import Latch
@@ -57,7 +58,7 @@ class Users(Resource):
 
     def __init__(self, keeper: ScopeHandle, tenant: Tenant) -> None:
         super().__init__(keeper, "users")
-        self.observers = ()
+        self.observers: Observers = ()
         self._tenant = tenant
         self._began = 0.0
         self.mark_open(None)
@@ -101,11 +102,12 @@ class Users(Resource):
 class Resources(Resource):
     """What a pool has open: closed when all of it has closed."""
 
+    error: BaseException | None
     _ended: Latch | None = None
 
     def __init__(self, keeper: ScopeHandle, tenant: Tenant, name: str) -> None:
         super().__init__(keeper, name)
-        self.observers = ()
+        self.observers: Observers = ()
         self._tenant = tenant
         self._errors: deque[BaseException] = deque(maxlen=_KEPT)
         self._dropped = 0

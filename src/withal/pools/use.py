@@ -38,11 +38,11 @@ class Use:
     )
 
     def __init__(self, code: CodeType, offset: int) -> None:
-        self.code = code
-        self.offset = offset
+        self.code: CodeType = code
+        self.offset: int = offset
         self.task: Task[Any] | None = None
-        self.since = 0.0
-        self.was_warned_of = False
+        self.since: float = 0.0
+        self.was_warned_of: bool = False
         self._baseline = 0
         self._has_begun = False
         self._has_died = False

@@ -28,13 +28,13 @@ class Waiter:
     __slots__ = ("failure", "failure_traceback", "given", "late", "since", "use", "wake")
 
     def __init__(self, use: Use, since: float) -> None:
-        self.use = use
-        self.since = since
+        self.use: Use = use
+        self.since: float = since
         self.wake: Callable[[], None] | None = None
         self.given: Member | None = None
         self.failure: BaseException | None = None
         self.failure_traceback: TracebackType | None = None
-        self.late = False
+        self.late: bool = False
 
     @property
     def is_done(self) -> bool:

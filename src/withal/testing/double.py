@@ -100,11 +100,11 @@ class Resource:
             )
         self.name = name
         self.hold = hold
-        self.state = ResourceState.NEW
+        self.state: ResourceState = ResourceState.NEW
         self.seen: BaseException | None = None
         self.error: BaseException | None = None
-        self.enters = 0
-        self.exits = 0
+        self.enters: int = 0
+        self.exits: int = 0
         self._seconds = {ResourceState.OPENING: opening, ResourceState.CLOSING: closing}
         self._gate: asyncio.Future[BaseException | None] | None = None
         self._reached = {state: asyncio.Event() for state in ResourceState}

@@ -34,9 +34,9 @@ class Watched:
         self._enter, self._exit, self._is_async = protocol_of(manager)
         self._manager = manager
         self._on_wait = on_wait
-        self.opened = 0
-        self.exits = 0
-        self.closed = 0
+        self.opened: int = 0
+        self.exits: int = 0
+        self.closed: int = 0
 
     async def __aenter__(self) -> Watched:
         """Enter the other. What that returns is the user's and of no concern here."""
@@ -75,7 +75,7 @@ class Cancelling:
     def __init__(self, phase: Phase, number: int) -> None:
         self._at = phase, number
         self.owner: asyncio.Task[Any] | None = None
-        self.done = False
+        self.done: bool = False
 
     def __call__(self, phase: Phase, number: int) -> None:
         """Hear of a wait, and cancel if it is the one. Called in the task that enters and exits."""

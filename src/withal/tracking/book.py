@@ -7,7 +7,7 @@ import time
 from asyncio import AbstractEventLoop, current_task
 from asyncio import _get_running_loop as _running_loop
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any, final
@@ -47,9 +47,9 @@ class Leaks:
     __slots__ = ("count", "ending", "first", "kept")
 
     def __init__(self, first: Held, ending: Ending) -> None:
-        self.first = first
-        self.ending = ending
-        self.count = 0
+        self.first: Held = first
+        self.ending: Ending = ending
+        self.count: int = 0
         self.kept: list[Held] = []
 
     def add(self, held: Held) -> None:
@@ -95,9 +95,11 @@ class Book:
         self.notes_closers = False
         self.notes_threads = False
         self.loops: WeakSet[AbstractEventLoop] = WeakSet()
-        self.last_loop = 0  # the `id` of the one that a task was made on last
+        self.last_loop: int = 0  # the `id` of the one that a task was made on last
         self._by_key: dict[int, Held] = {}
-        self.get = self._by_key.get  # by the `id` of an object, which is what is asked most
+        self.get: Callable[[int], Held | None] = (
+            self._by_key.get
+        )  # by the `id` of an object, which is what is asked most
         self._when_collected = self._collected
         self._dead: dict[int, Held] = {}
         self._is_collecting = False

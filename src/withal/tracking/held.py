@@ -59,8 +59,10 @@ class Held(Life):
         loop: the `id` of the loop that it belongs to, if an adapter notes that.
     """
 
+    type_name: str
+    opened_at: float | None
     tracked = True
-    scope = ()
+    scope: tuple[str, ...] = ()
     task = ""
     own = True
     ref: ReferenceType[Any] | None = None
@@ -79,9 +81,9 @@ class Held(Life):
         opened_at: float,
     ) -> None:
         # What Life.__init__ does, without the call.
-        self.id = next_id()
+        self.id: int = next_id()
         self.name = self.type_name = type_name
-        self.kind = sort.name
+        self.kind: str = sort.name
         self.stack = stack
         self.opening_at = self.opened_at = opened_at
         self.sort = sort

@@ -56,7 +56,7 @@ class Run:
 
     def __init__(self, options: TrackOptions) -> None:
         self.options = options
-        self.session = Session(
+        self.session: Session = Session(
             Ledger(keep_closed=options.keep if options.keeps_records else 0),
             also=options.also,
             keep_statements=options.keeps_records,
@@ -64,7 +64,7 @@ class Run:
         )
         if options.keeps_records:
             self.session.book.depth = 8
-        self.started_at = time.time()
+        self.started_at: float = time.time()
         self.status: int | None = 0
         self._started = time.monotonic()
         self._process = os.getpid()

@@ -50,7 +50,7 @@ class Program:
     def __init__(self, also: Iterable[str] = ()) -> None:
         self.known: dict[str, Owner] = {}
         self._paths: dict[str, str] = {}
-        self.barriers = {id(code) for code in _loop_codes()}
+        self.barriers: set[int] = {id(code) for code in _loop_codes()}
         self._also = frozenset(also)
         paths = sysconfig.get_paths()
         folders = {paths["stdlib"], paths["platstdlib"], os.path.dirname(os.__file__)}

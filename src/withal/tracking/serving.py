@@ -88,7 +88,7 @@ class Server:
         if problem:
             raise OSError(problem)
         _remove_left(folder)
-        self.path = folder / f"{os.getpid()}.sock"
+        self.path: Path = folder / f"{os.getpid()}.sock"
         self._answer = answer
         self._process = os.getpid()
         self._listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)

@@ -104,9 +104,9 @@ class Session:
         ignore: Iterable[Ending] = (),
     ) -> None:
         self.ledger = ledger
-        self.book = Book(ledger, Program(also))
+        self.book: Book = Book(ledger, Program(also))
         self.book.notes_closers = keep_statements
-        self.watch = Watch(self.book, keep=keep_statements)
+        self.watch: Watch = Watch(self.book, keep=keep_statements)
         self.calls: dict[str, Callable[..., Any]] = {
             WATCHED: self.watch.watched,
             ENTERED: self.watch.entered,
@@ -117,7 +117,7 @@ class Session:
             RELEASE: self.watch.release,
         }
         self.warnings: list[str] = []
-        self.ignored = frozenset(ignore)
+        self.ignored: frozenset[Ending] = frozenset(ignore)
         self._adapters = tuple(adapters)
         self._patches = Patches(self._complain)
         self._complained: set[str] = set()

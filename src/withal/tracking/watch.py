@@ -46,11 +46,11 @@ class Entry:
     __slots__ = ("code", "kinds", "offset", "opened_at", "task", "things")
 
     def __init__(self, code: CodeType, offset: int, thing: object) -> None:
-        self.code = code
-        self.offset = offset
-        self.things = [thing]
-        self.opened_at = 0.0
-        self.task = ""
+        self.code: CodeType = code
+        self.offset: int = offset
+        self.things: list[object] = [thing]
+        self.opened_at: float = 0.0
+        self.task: str = ""
         self.kinds: list[tuple[str, Totals]] | None = None
 
 

@@ -31,8 +31,8 @@ class Declaration(Generic[T_co]):
     __slots__ = ("_make", "name", "needs", "site")
 
     def __init__(self, function: Callable[..., Any], make: Callable[..., Any]) -> None:
-        self.name = function.__name__
-        self.site = _site_of(function)
+        self.name: str = function.__name__
+        self.site: str = _site_of(function)
         self.needs: dict[str, Declaration[Any]] = dict(_needs_of(function))
         self._make = make
 

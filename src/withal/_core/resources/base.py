@@ -99,7 +99,7 @@ class Resource:
     lost = False
     needs: Sequence[Resource] = ()  # these close after it; some are of scopes around
     users: dict[Resource, None] | None = None  # what is open, or opening, and needs it
-    cut = False
+    cut: bool = False
     overdue = False
     opened_at: float | None = None
     _name: str | None = None
@@ -111,8 +111,8 @@ class Resource:
 
     def __init__(self, keeper: ScopeHandle, name: str | None) -> None:
         self.keeper = keeper
-        self.observers = keeper.observers
-        self.opening_at = keeper.clock()
+        self.observers: Observers = keeper.observers
+        self.opening_at: float = keeper.clock()
         self._name = None if name is None else text_without_credentials(name)
 
     @property
@@ -266,6 +266,7 @@ class Managed(Resource):
         is_async: what `enter` and `exit` return is to be awaited.
     """
 
+    is_async: bool
     _kind: str | None = None
 
     def __init__(
@@ -275,8 +276,8 @@ class Managed(Resource):
         self._manager = manager
         # What Resource.__init__ does, without the call: an inline enter costs little more.
         self.keeper = keeper
-        self.observers = keeper.observers
-        self.opening_at = keeper.clock()
+        self.observers: Observers = keeper.observers
+        self.opening_at: float = keeper.clock()
         self._name = None if name is None else text_without_credentials(name)
         if kind is not None:
             self._kind = kind
@@ -319,6 +320,7 @@ class Openable(Managed):
             resource is not reset in the one beside it.
     """
 
+    needs: Sequence[Resource]
     close_requested = False
     was_returned = False
     before: Context

@@ -23,6 +23,11 @@ T = TypeVar("T")
 class Inline(Managed):
     """A context manager that is entered and exited by the task that owns the scope."""
 
+    suppressed: bool
+    error: BaseException | None
+    overdue: bool
+    task: Task[Any] | None
+
     @property
     def task_name(self) -> str:
         """The name of the task that is running now: the owner's."""

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import types
 from asyncio import AbstractEventLoop, CancelledError, Task, Timeout, timeout_at
-from collections.abc import Awaitable, Coroutine, Generator, Sequence
-from typing import Any, cast, final
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from typing import Any, ClassVar, cast, final
 
 from withal._core.causes import is_a
 from withal._core.errors import CloseTimeoutError
@@ -62,7 +62,7 @@ class Closing:
 
     closer: Task[Any] | None = None
     floor = 0
-    hurried = False
+    hurried: bool = False
     _waiting: Latch | None = None
     _inline_limit: Timeout | None = None
     overdue: tuple[Resource, ...] = ()
@@ -82,10 +82,10 @@ class Closing:
             least = left * _LEAST if least is None else least
             share = max(left - min(left * _RESERVED, LAST_CALL_SECONDS), min(left, least))
             timeout = min(timeout, share)
-        self.timeout = timeout
-        self.least = timeout * _LEAST if least is None else least
-        self.deadline = now + timeout
-        self.result = CloseResult(body)
+        self.timeout: float = timeout
+        self.least: float = timeout * _LEAST if least is None else least
+        self.deadline: float = now + timeout
+        self.result: CloseResult = CloseResult(body)
         self._outer = outer
         self._loop = loop
         self._turn_at = now + STEP_SECONDS
@@ -264,7 +264,7 @@ class Closing:
         except CancelledError as exc:
             self.result.record_cancellation(exc)
 
-    turn = types.coroutine(_turn)
+    turn: ClassVar[Callable[[Closing], Awaitable[None]]] = types.coroutine(_turn)
 
     async def give_up(self, openings: Sequence[Resource], grace: float) -> None:
         """Close what has opened, and what opens within `grace` seconds; cancel the rest.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
 from time import monotonic
 from typing import Any, final
-from weakref import ref
+from weakref import ReferenceType, ref
 
 from withal._core.errors import ScopeClosedError
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
@@ -29,7 +29,7 @@ from withal._core.resources.base import (
 from withal._core.resources.inline import Inline
 from withal._core.scopes.context_variables import Carried, Changes, changes, settle_owed
 from withal._core.scopes.order import Order
-from withal._core.scopes.program_deadline import program_deadline_in_force
+from withal._core.scopes.program_deadline import ProgramDeadline, program_deadline_in_force
 from withal._core.scopes.snapshot import ResourceSnapshot, ScopeSnapshot
 from withal._core.waiting.cancellation import requests_delivered
 from withal._core.waiting.latch import Latch
@@ -80,7 +80,7 @@ class ScopeState:
     phase: Phase = OPEN
     held_by: Resource | None = None
     entered_within = 0
-    cancelled_body = False
+    cancelled_body: bool = False
     lost_need: ScopeClosedError | None = None
     error_left: BaseException | None = None
     deadline: float | None = None
@@ -106,8 +106,8 @@ class ScopeState:
         parent: ScopeState | None,
         close_unowned: Callable[[ScopeState], Coroutine[Any, Any, None]],
     ) -> None:
-        self.loop = get_running_loop()
-        self.clock = _clock_of(self.loop)
+        self.loop: AbstractEventLoop = get_running_loop()
+        self.clock: Callable[[], float] = _clock_of(self.loop)
         owner = current_task(self.loop)
         if owner is None:
             raise RuntimeError(f"scope {name!r} must be entered in an asyncio task")
@@ -116,10 +116,10 @@ class ScopeState:
         self.open_grace = open_grace
         self.parent = parent
         self.outermost: ScopeState | None = parent and (parent.outermost or parent)
-        self.owner = ref(owner)
+        self.owner: ReferenceType[Task[Any]] = ref(owner)
         self.observers: Observers = current_observers()
-        self.baseline = requests_delivered(owner)
-        self.program_deadline = program_deadline_in_force.get()
+        self.baseline: int = requests_delivered(owner)
+        self.program_deadline: ProgramDeadline | None = program_deadline_in_force.get()
         self.resources: Order[Resource] = Order()
         self.in_flight: dict[Latch, Sequence[Openable]] = {}
         self.within: dict[ScopeState, None] = {}

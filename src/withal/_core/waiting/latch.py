@@ -28,7 +28,7 @@ class Latch:
     __slots__ = ("_late", "_loop", "_waiter", "missing")
 
     def __init__(self, loop: AbstractEventLoop, missing: int) -> None:
-        self.missing = missing
+        self.missing: int = missing
         self._loop = loop
         self._late = False
         self._waiter: Future[None] | None = None

@@ -77,9 +77,9 @@ class Exploration:
         self.points: list[Point] = []
         self.attempts: list[Attempt] = []
         self.reasons: list[str] = []
-        self.failure = ""
-        self.loop = ""
-        self.schedules = ""
+        self.failure: str = ""
+        self.loop: str = ""
+        self.schedules: str = ""
 
     @property
     def verdict(self) -> Verdict:

@@ -75,10 +75,10 @@ class Watch:
         gates: Mapping[CodeType, Callable[[], bool]] = NO_GATES,
     ) -> None:
         self.traces: list[Trace] = []
-        self.strikes = 0
+        self.strikes: int = 0
         self.difference: int | None = None
-        self.was_told = False
-        self.timers = Timers(loop, lambda: _watching.get() is self)
+        self.was_told: bool = False
+        self.timers: Timers = Timers(loop, lambda: _watching.get() is self)
         self.others: WeakSet[Task[Any]] = WeakSet()
         self._target = target
         self._gates = gates

@@ -135,7 +135,7 @@ class Lock(AbstractAsyncContextManager[FileLock]):
     __slots__ = ("__name__", "_held", "_name", "_timeout", "_value")
 
     def __init__(self, value: FileLock, name: str | bytes, timeout: float) -> None:
-        self.__name__ = "lock"
+        self.__name__: str = "lock"
         self._value = value
         self._name = name
         self._timeout = timeout

@@ -89,8 +89,8 @@ class PartFile:
     def __init__(self, path: Path, *, overwrite: bool, durable: bool) -> None:
         if path.name in ("", ".."):
             raise ValueError(f"cannot write a file at {str(path)!r}: the path has no file name")
-        self.path = path
-        self.size = 0
+        self.path: Path = path
+        self.size: int = 0
         self._disk = PartOnDisk(path, overwrite=overwrite, durable=durable)
         self._gathered: list[bytes] = []
         self._waiting = 0  # bytes gathered

@@ -59,9 +59,9 @@ class Draft:
     __slots__ = ("_durable", "_folder", "_private", "descriptor", "path", "state")
 
     def __init__(self, path: Path, *, durable: bool) -> None:
-        self.path = path
-        self.state = DraftState.NEW
-        self.descriptor = -1
+        self.path: Path = path
+        self.state: DraftState = DraftState.NEW
+        self.descriptor: int = -1
         self._private = new_part_name(path.name)
         self._durable = durable
         self._folder: int | None = None

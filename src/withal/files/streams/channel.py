@@ -83,11 +83,11 @@ class Positional:
         way: Way | None = None,
         has_own_position: bool = False,
     ) -> None:
-        self.descriptor = descriptor
-        self.has_own_position = has_own_position
+        self.descriptor: Descriptor = descriptor
+        self.has_own_position: bool = has_own_position
         self.is_local: bool | None = None
-        self.counters = Counters()
-        self.size_at_first = status.st_size
+        self.counters: Counters = Counters()
+        self.size_at_first: int = status.st_size
         self._links = status.st_nlink
         self._looked = monotonic()
         self._device = device = status.st_dev
@@ -294,9 +294,9 @@ class Sequential:
     way: Way = "thread"
 
     def __init__(self, descriptor: Descriptor, *, is_nonblocking: bool) -> None:
-        self.descriptor = descriptor
-        self.counters = Counters()
-        self.is_nonblocking = is_nonblocking
+        self.descriptor: Descriptor = descriptor
+        self.counters: Counters = Counters()
+        self.is_nonblocking: bool = is_nonblocking
         self._can_watch = True
         self._has_begun = False
         self._flight: asyncio.Future[bytes] | None = None

@@ -43,9 +43,9 @@ class Buffer(Generic[AnyStr]):
     def __init__(self, empty: AnyStr) -> None:
         self._empty: AnyStr = empty
         self.data: AnyStr = empty
-        self.at = 0
+        self.at: int = 0
         self.lines: Iterator[AnyStr] | None = None
-        self.at_once = FIRST
+        self.at_once: int = FIRST
         self._cut: Sequence[AnyStr] = ()  # the list that they are taken from
         self._left = 0  # of these, when `at` was worked out
         self._end = 0  # of these, in the data

@@ -87,7 +87,7 @@ class Cursor:
         entry: Entry | None,
     ) -> None:
         self.name = name
-        self.mode = mode.of_binary
+        self.mode: str = mode.of_binary
         self._channel = channel
         self._readable = readable = mode.is_readable
         self._writable = writable = mode.is_writable

@@ -38,6 +38,12 @@ class Counters:
 
     __slots__ = ("bytes_read", "bytes_written", "hits", "hops", "misses")
 
+    bytes_read: int
+    bytes_written: int
+    hits: int
+    hops: int
+    misses: int
+
     def __init__(self) -> None:
         self.hits = self.misses = self.hops = self.bytes_read = self.bytes_written = 0
 

@@ -66,7 +66,7 @@ class TextFile(File[str]):
     ) -> None:
         self.buffer = buffer
         self.mode = mode
-        self.write_through = False
+        self.write_through: bool = False
         self._turns = turns_here()
         self._lock = buffer._lock
         self._unread: Buffer[str] = Buffer("")

@@ -115,7 +115,7 @@ class Writer:
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.parts: list[bytes] = []
-        self.room = batch
+        self.room: int = batch
         self._batch = batch
         self._limit = batch  # what `room` is counted from
         self._channel = channel

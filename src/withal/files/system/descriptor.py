@@ -30,9 +30,9 @@ class Descriptor:
     __slots__ = ("__weakref__", "_is_closing", "_lock", "_users", "is_ours", "name", "number")
 
     def __init__(self, number: int, name: object, is_ours: bool) -> None:
-        self.number = number
-        self.name = name
-        self.is_ours = is_ours
+        self.number: int = number
+        self.name: object = name
+        self.is_ours: bool = is_ours
         self._is_closing = False
         # The garbage collector may close a dropped file in the thread that has the lock.
         self._lock = RLock()

@@ -260,7 +260,7 @@ class MappedFile:
         self._length = 0  # of the file when it was mapped, in whole pages
         self._behind = 0  # where the page is that is never in memory
         self._user = -1
-        self.is_honest = False
+        self.is_honest: bool = False
         self._map()
 
     def __del__(self) -> None:

@@ -30,9 +30,9 @@ class NamedFile(Forwarding[AnyStr]):
     def __init__(
         self, file: Any, on_disk: NamedOnDisk, *, delete: bool, delete_on_close: bool
     ) -> None:
-        self.file = file
-        self.name = on_disk.path
-        self.delete = delete
+        self.file: Any = file
+        self.name: Any = on_disk.path
+        self.delete: bool = delete
         self._delete_on_close = delete and delete_on_close
         self._on_disk = on_disk
         if delete:

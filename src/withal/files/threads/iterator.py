@@ -33,8 +33,8 @@ class Finder(Generic[T]):
     __slots__ = ("_error", "_items", "_lock", "ended", "stop")
 
     def __init__(self, find: Callable[[Stop], Generator[T, None, None]]) -> None:
-        self.stop = Stop()
-        self.ended = False
+        self.stop: Stop = Stop()
+        self.ended: bool = False
         self._items = find(self.stop)  # a generator does nothing before it is read
         self._lock = Lock()
         self._error: Exception | None = None

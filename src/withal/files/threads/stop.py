@@ -29,7 +29,7 @@ class Stop:
     __slots__ = ("asked",)
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked: bool = False
 
     def ask(self) -> None:
         """Ask the work to end at its next step."""
