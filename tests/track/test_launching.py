@@ -75,6 +75,7 @@ PROGRAMS = {
         """,
     "excepthook": "import sys\nsys.excepthook = lambda *e: print('hook', e[0])\n1 / 0",
     "at_exit": "import atexit\natexit.register(print, 'last')\nprint('first')",
+    "file_shown": "print(open(__file__, 'rb', 0), open(__file__), open(__file__, 'rb').raw)",
     "exits_at_once": "import os; print('out', flush=True); os._exit(4)",
     "main_is_found": "import sys; x = 1; print(sys.modules['__main__'].x)",
     "closed_output": "import sys; sys.stdout.close()",

@@ -137,6 +137,10 @@ class _FileIO(io.FileIO):
     _held: Held | None = None
     _book: Book | None = None
 
+    def __repr__(self) -> str:
+        # From CPython 3.13 on it begins with the name of the class, which has no module for ours.
+        return super().__repr__().replace("<FileIO ", "<_io.FileIO ", 1)
+
     def close(self) -> None:
         held = self._held
         if held is not None and held.ending is None and self._book is not None:
