@@ -23,7 +23,7 @@ import shutil
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, AnyStr, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, AnyStr, TypeVar, cast, overload
 
 from withal.files.directories import copy_and_remove as tree
 from withal.files.directories import copyfileobj as streams
@@ -42,6 +42,22 @@ from withal.files.directories.sendfile import sendfile
 from withal.files.directories.walk import Links, walk_down, walk_up
 from withal.files.threads.functions import threaded
 from withal.files.threads.stop import stoppable
+
+if TYPE_CHECKING:
+    from withal.files.directories.signatures import (
+        ChangingMode,
+        CopyingMetadata,
+        MakingFolder,
+        MakingFolders,
+        Moving,
+        OfDescriptor,
+        OfDescriptorOrFile,
+        OfEntry,
+        OfFollowed,
+        OfNothing,
+        OfPath,
+        Truncating,
+    )
 
 __all__ = [
     "Scan",
@@ -94,67 +110,67 @@ B = TypeVar("B", bound="bytes | os.PathLike[bytes]")
 access = threaded(os.access)
 """Whether this process may use the path in that way."""
 
-chdir = threaded(os.chdir)
+chdir: OfPath[None] = threaded(os.chdir)
 """Change the current folder, of the whole process."""
 
-chmod = threaded(os.chmod)
+chmod: ChangingMode = threaded(os.chmod)
 """Change the permissions."""
 
-fstat = threaded(os.fstat)
+fstat: OfDescriptor[os.stat_result] = threaded(os.fstat)
 """What `stat` returns, of what a descriptor is open on."""
 
-fsync = threaded(os.fsync)
+fsync: OfDescriptorOrFile[None] = threaded(os.fsync)
 """Wait until the disk has what was written by a descriptor. Of a file object, await ``sync()``."""
 
-getcwd = threaded(os.getcwd)
+getcwd: OfNothing[str] = threaded(os.getcwd)
 """The current folder."""
 
-getcwdb = threaded(os.getcwdb)
+getcwdb: OfNothing[bytes] = threaded(os.getcwdb)
 """The current folder, as bytes."""
 
 listdir = threaded(os.listdir)
 """The names in a folder, all at once."""
 
-lstat = threaded(os.lstat)
+lstat: OfEntry[os.stat_result] = threaded(os.lstat)
 """What `stat` returns, of a link itself."""
 
-makedirs = threaded(os.makedirs)
+makedirs: MakingFolders = threaded(os.makedirs)
 """Make a folder and those above it."""
 
-mkdir = threaded(os.mkdir)
+mkdir: MakingFolder = threaded(os.mkdir)
 """Make a folder."""
 
 readlink = threaded(os.readlink)
 """Where a symbolic link points."""
 
-remove = threaded(os.remove)
+remove: OfEntry[None] = threaded(os.remove)
 """Remove a file."""
 
 removedirs = threaded(os.removedirs)
 """Remove an empty folder, and then those above it while they are empty."""
 
-rename = threaded(os.rename)
+rename: Moving = threaded(os.rename)
 """Rename a file or folder. On Unix a file of the new name is replaced."""
 
 renames = threaded(os.renames)
 """Rename, making the folders that are needed and removing those that become empty."""
 
-replace = threaded(os.replace)
+replace: Moving = threaded(os.replace)
 """Rename a file or folder. A file of the new name is replaced."""
 
-rmdir = threaded(os.rmdir)
+rmdir: OfEntry[None] = threaded(os.rmdir)
 """Remove an empty folder."""
 
-stat = threaded(os.stat)
+stat: OfFollowed[os.stat_result] = threaded(os.stat)
 """The size, times, permissions and so on of what the path leads to."""
 
 symlink = threaded(os.symlink)
 """Make a symbolic link."""
 
-truncate = threaded(os.truncate)
+truncate: Truncating = threaded(os.truncate)
 """Cut a file off, or fill it up with zeros, to be so many bytes long."""
 
-unlink = threaded(os.unlink)
+unlink: OfEntry[None] = threaded(os.unlink)
 """Remove a file."""
 
 utime = threaded(os.utime)
@@ -163,10 +179,10 @@ utime = threaded(os.utime)
 disk_usage = threaded(shutil.disk_usage)
 """How many bytes the file system has: total, used, free."""
 
-copymode = threaded(shutil.copymode)
+copymode: CopyingMetadata = threaded(shutil.copymode)
 """Give a file the permissions of another."""
 
-copystat = threaded(shutil.copystat)
+copystat: CopyingMetadata = threaded(shutil.copystat)
 """Give a file the permissions, times, flags and extended attributes of another."""
 
 make_archive = threaded(shutil.make_archive)

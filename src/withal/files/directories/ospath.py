@@ -11,8 +11,18 @@ import os
 import stat
 import sys
 from os import path
+from typing import TYPE_CHECKING
 
 from withal.files.threads.functions import threaded
+
+if TYPE_CHECKING:
+    from withal.files.directories.signatures import (
+        OfFilename,
+        OfPath,
+        OfS,
+        OfTwoDescriptors,
+        OfTwoFiles,
+    )
 
 __all__ = [
     "abspath",
@@ -34,40 +44,40 @@ __all__ = [
     "sameopenfile",
 ]
 
-exists = threaded(path.exists)
+exists: OfPath[bool] = threaded(path.exists)
 """Whether there is something under the path; a dangling link counts as nothing."""
 
-lexists = threaded(path.lexists)
+lexists: OfPath[bool] = threaded(path.lexists)
 """Whether there is something under the path; a dangling link counts."""
 
-isfile = threaded(path.isfile)
+isfile: OfPath[bool] = threaded(path.isfile)
 """Whether the path leads to a regular file."""
 
-isdir = threaded(path.isdir)
+isdir: OfS[bool] = threaded(path.isdir)
 """Whether the path leads to a folder."""
 
-islink = threaded(path.islink)
+islink: OfPath[bool] = threaded(path.islink)
 """Whether the path is a symbolic link, dangling or not."""
 
-ismount = threaded(path.ismount)
+ismount: OfPath[bool] = threaded(path.ismount)
 """Whether the path is where a file system is mounted."""
 
-getsize = threaded(path.getsize)
+getsize: OfFilename[int] = threaded(path.getsize)
 """The size of the file, in bytes."""
 
-getatime = threaded(path.getatime)
+getatime: OfFilename[float] = threaded(path.getatime)
 """When the file was last read, in seconds since the epoch."""
 
-getmtime = threaded(path.getmtime)
+getmtime: OfFilename[float] = threaded(path.getmtime)
 """When the file was last written, in seconds since the epoch."""
 
-getctime = threaded(path.getctime)
+getctime: OfFilename[float] = threaded(path.getctime)
 """When the file's metadata last changed (on Windows: when it was made), in seconds."""
 
-samefile = threaded(path.samefile)
+samefile: OfTwoFiles[bool] = threaded(path.samefile)
 """Whether two paths lead to the same file."""
 
-sameopenfile = threaded(path.sameopenfile)
+sameopenfile: OfTwoDescriptors[bool] = threaded(path.sameopenfile)
 """Whether two descriptors are open on the same file."""
 
 abspath = threaded(path.abspath)
