@@ -23,6 +23,7 @@ import pytest
 from tests.fetch import hostile
 from tests.fetch.fetch_hostile import options
 from tests.fetch.hostile import ALSO, EXPECTED, NAMES, changed, content
+from tests.fetch.transports import TRANSPORTS
 from withal.fetch import FetchOptions, Report, fetch
 from withal.fetch.journal import JOURNAL_NAME, History
 
@@ -30,7 +31,6 @@ pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("WITHAL_KILLS", "6"))
 HERE = Path(__file__).parent
-TRANSPORTS = ["aiohttp", "curl"]
 
 FILES: dict[str, bytes] = {name: body for name, body in EXPECTED.items() if isinstance(body, bytes)}
 FILES |= {safe: content(name, 1000) for name, safe in NAMES.items()}

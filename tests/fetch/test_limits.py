@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.fetch.transports import TRANSPORTS
 from withal.fetch import FetchOptions, fetch, fetch_each
 from withal.fetch.journal import JOURNAL_NAME
 
@@ -58,7 +59,7 @@ def small_disk(path: Path, size: int) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("transport", ["aiohttp", "curl"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_small_disk_takes_what_fits_and_is_never_full(
     tmp_path: Path, transport: str
 ) -> None:
