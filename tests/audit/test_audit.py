@@ -37,7 +37,7 @@ from withal.inspection.processes import child_processes
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait long for what never ends."""
-    monkeypatch.setattr("withal.audit.inspect.settle._REST", 0.03)
+    monkeypatch.setattr("withal.audit.inspect.settle._SETTLE_SECONDS", 0.03)
 
 
 def test_what_a_timer_of_the_scenario_does_after_its_end_is_waited_for() -> None:
@@ -380,7 +380,7 @@ async def free_lock() -> AsyncGenerator[asyncio.Lock]:
 def test_contended_outside_of_an_audit_raises_if_somebody_never_comes_through(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("withal.audit.fixtures.contention._PATIENCE", 0.05)
+    monkeypatch.setattr("withal.audit.fixtures.contention._STARVATION_SECONDS", 0.05)
 
     async def main() -> None:
         lock = asyncio.Lock()

@@ -96,9 +96,9 @@ async def ask_whatever_comes(address: tuple[str, int]) -> None:
 @pytest.fixture
 def a_port() -> int:
     """Return a port that is free, and stays the same in each attempt: one proxy serves all."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
+    with socket.socket() as capturing:
+        capturing.bind(("127.0.0.1", 0))
+        return int(capturing.getsockname()[1])
 
 
 @pytest.mark.parametrize("fault", [Fault.CLOSE, Fault.CUT])

@@ -16,8 +16,8 @@ from withal.audit import Category, Delivery, Finding, Report, Verdict, audit
 def audited(mutant: Mutant, loop: str, *, mended: bool) -> Report:
     """Audit without waiting long for what never ends, and clear away what is left behind."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("withal.audit.inspect.settle._REST", mutant.rest)
-        patch.setattr("withal.audit.fixtures.contention._PATIENCE", 0.1)
+        patch.setattr("withal.audit.inspect.settle._SETTLE_SECONDS", mutant.rest)
+        patch.setattr("withal.audit.fixtures.contention._STARVATION_SECONDS", 0.1)
         try:
             return audit(
                 partial(mutant.run, mended),

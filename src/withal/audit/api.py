@@ -26,7 +26,7 @@ from withal.audit.scenario import Run, Scenario, Setup, scenario_of
 from withal.audit.session import Session, session
 from withal.audit.stopping import Stop, Stopped, asked
 
-BOTH = Delivery.EARLY, Delivery.LATE
+DEFAULT_DELIVERIES = Delivery.EARLY, Delivery.LATE
 
 
 def audit(
@@ -34,7 +34,7 @@ def audit(
     *,
     setup: Setup | None = None,
     probe: Run | None = None,
-    deliveries: Iterable[Delivery | str] | str = BOTH,
+    deliveries: Iterable[Delivery | str] | str = DEFAULT_DELIVERIES,
     depth: int = 1,
     children: bool = False,
     loop_factory: Callable[[], AbstractEventLoop] | None = None,
@@ -82,7 +82,7 @@ def audit(
         at: the address of a single attempt that is to be made again, such as ``"3:late"``.
         target: where the command line finds the scenario, for the report.
         command: what makes one attempt again if its address is added, for the report.
-        on_attempt: told after each attempt how many were made, are known of, and were unsafe.
+        on_attempt: called after each attempt: how many were made, are known, and were unsafe.
 
     Raises:
         TypeError: the scenario, the setup or the probe is nothing that can be called, or
@@ -118,7 +118,7 @@ def audit(
     if at is not None and is_schedule:
         choices_of(at)  # which raises if it is none
     address = None if at is None or is_schedule else Address.parse(at)
-    tell = on_attempt or _tell_nobody
+    tell = on_attempt or _ignore_progress
 
     def explore(exploration: Exploration) -> None:
         if at is not None and is_schedule:
@@ -166,11 +166,11 @@ def survey(
         ['a turn of the loop']
     """
     whole = scenario_of(scenario, setup, probe)
-    report = _Audited(whole, loop_factory, timeout, _try_nothing, children=children).report()
+    report = _Audited(whole, loop_factory, timeout, _make_no_attempts, children=children).report()
     return replace(report, depth=0, target=target)
 
 
-def _try_nothing(exploration: Exploration) -> None:
+def _make_no_attempts(exploration: Exploration) -> None:
     exploration.reasons.append("nothing was cancelled")
 
 
@@ -188,7 +188,7 @@ class _Audited:
         children: bool = False,
         max_time: float | None = None,
     ) -> None:
-        _refuse_a_running_loop()
+        _check_no_loop_runs()
         if not timeout > 0:
             raise ValueError(f"timeout is a number of seconds above zero; got {timeout!r}")
         if max_time is not None and not max_time > 0:
@@ -221,13 +221,13 @@ class _Audited:
             timeout=self._options.timeout,
             children=self._children,
             schedules=exploration.schedules,
-            expected=current.expectations + exploration.always_left,
+            expected=current.expectations + exploration.baseline_leftovers,
         )
 
     def _run(self, current: Session, exploration: Exploration) -> None:
         session.set(current)
         try:
-            exploration.see_what_is_normal()
+            exploration.run_baseline()
             if not exploration.failure:
                 self._explore(exploration)
         except Stopped as stopped:
@@ -243,7 +243,7 @@ def _delivery(name: Delivery | str) -> Delivery:
         raise ValueError(f"{name!r} is not a delivery; there are {known}") from None
 
 
-def _refuse_a_running_loop() -> None:
+def _check_no_loop_runs() -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -251,4 +251,4 @@ def _refuse_a_running_loop() -> None:
     raise RuntimeError("audit runs event loops of its own; call it where none is running")
 
 
-def _tell_nobody(made: int, known: int, unsafe: int) -> None: ...
+def _ignore_progress(made: int, known: int, unsafe: int) -> None: ...

@@ -11,7 +11,7 @@ from withal.audit.report.record import Category
 
 @final
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Leftover:
     """One thing that is there.
 
     Attributes:
@@ -30,4 +30,4 @@ class Piece:
 
 
 Counts = Counter[tuple[Category, str]]
-"""How many pieces there are of each category and kind."""
+"""How many leftovers there are of each category and kind."""

@@ -30,12 +30,14 @@ def name_of(made: object) -> str:
 _NUMBERED = re.compile(r"Task-\d+")
 
 
-def named(name: str, function: str) -> str:
+def display_name(name: str, function: str) -> str:
     """Return the name of a task and what it runs; the latter alone, if the name adds nothing.
 
     Example:
-        >>> named("reader", "Pool.read"), named("Task-12", "Pool.read"), named("", "Pool.read")
-        ('reader (Pool.read)', 'Pool.read', 'Pool.read')
+        >>> display_name("reader", "Pool.read")
+        'reader (Pool.read)'
+        >>> display_name("Task-12", "Pool.read"), display_name("", "Pool.read")
+        ('Pool.read', 'Pool.read')
     """
     if not name or _NUMBERED.fullmatch(name) or name.endswith(function):
         return function

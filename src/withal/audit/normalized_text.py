@@ -1,4 +1,4 @@
-"""Likeness: what two texts have in common that differ only in what is random or counted."""
+"""Texts without what is random or counted, so that they can be compared between runs."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _VARYING = re.compile(
 )
 
 
-def likeness_of(text: str) -> str:
+def without_varying_parts(text: str) -> str:
     """Return a text with ``#`` in place of what may differ from run to run.
 
     These are numbers, addresses, identifiers in hexadecimal, and paths: the names of temporary
     files and folders are random.
 
     Example:
-        >>> likeness_of("unclosed file <_io.TextIOWrapper name='/tmp/tmpk1_xq0zw/f' mode='w'>")
-        "unclosed file <_io.TextIOWrapper name='#' mode='w'>"
-        >>> likeness_of("Task-12 at 0x7f3a, peer 127.0.0.1:4567")
+        >>> without_varying_parts("unclosed file <_io.FileIO name='/tmp/tmpk1_xq0zw/f' mode='rb'>")
+        "unclosed file <_io.FileIO name='#' mode='rb'>"
+        >>> without_varying_parts("Task-12 at 0x7f3a, peer 127.0.0.1:4567")
         'Task-# at #, peer #.#.#.#:#'
-        >>> likeness_of("unclosed session q7Xk2mP9s of worker-3")
+        >>> without_varying_parts("unclosed session q7Xk2mP9s of worker-3")
         'unclosed session # of worker-#'
     """
     return _VARYING.sub("#", text)

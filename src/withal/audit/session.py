@@ -14,13 +14,13 @@ from types import CodeType
 from typing import Any, final
 from weakref import ReferenceType, WeakSet
 
-from withal.audit.leftover import Piece
+from withal.audit.leftover import Leftover
 from withal.audit.report.record import Category
 from withal.audit.stopping import Stop
 
 session: ContextVar[Session | None] = ContextVar("session", default=None)
 
-_AT_MOST = 0.05  # seconds that a call is held back: code may block the loop to wait for it
+_MAX_DELAY_SECONDS = 0.05  # of a call in a thread: code may block the loop to wait for it
 
 
 @final
@@ -36,9 +36,9 @@ class Session:
         noted: what fixtures have found in this attempt.
         task: the scenario's own, of this attempt, once it has been started. Weakly, so that what
             it has dropped can be collected.
-        unmet: what fixtures have prepared and nobody came to, in this attempt.
+        unmet: what fixtures have prepared and the scenario did not use, in this attempt.
         expected: what is left behind by design: the category and a part of the evidence, and why.
-        tasks: those of fixtures, which are no residue.
+        tasks: those of fixtures, which are not leftovers.
         queues: the fixtures of this attempt in which the scenario is to stand first.
         gates: what asks a fixture, at this suspension, whether the scenario may be cancelled yet.
     """
@@ -50,7 +50,7 @@ class Session:
         self.kept = kept
         self.shared: dict[object, Any] = {}
         self.processes: set[int] = set[int]()
-        self.noted: list[Piece] = []
+        self.noted: list[Leftover] = []
         self.task: ReferenceType[Task[Any]] | None = None
         self.unmet: list[str] = []
         self.expected: dict[tuple[Category, str], str] = {}
@@ -65,9 +65,9 @@ class Session:
         self.queues.clear()
         self.task = None
 
-    def unexpected(self, pieces: list[Piece]) -> list[Piece]:
-        """Return the pieces that are not there by design."""
-        return [piece for piece in pieces if not self._expects(piece)]
+    def unexpected(self, leftovers: list[Leftover]) -> list[Leftover]:
+        """Return the leftovers that are not there by design."""
+        return [leftover for leftover in leftovers if not self._expects(leftover)]
 
     @property
     def expectations(self) -> tuple[str, ...]:
@@ -77,9 +77,9 @@ class Session:
             for (category, text), why in self.expected.items()
         )
 
-    def _expects(self, piece: Piece) -> bool:
+    def _expects(self, leftover: Leftover) -> bool:
         return any(
-            category is piece.category and text in piece.evidence
+            category is leftover.category and text in leftover.evidence
             for category, text in self.expected
         )
 
@@ -153,5 +153,5 @@ class CountingExecutor(ThreadPoolExecutor):
 def _call_after(
     suspended: threading.Event, fn: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Any:
-    suspended.wait(_AT_MOST)
+    suspended.wait(_MAX_DELAY_SECONDS)
     return fn(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Stopping: an audit that is told to end early gives the report so far."""
+"""Stopping: an audit that is asked to end early returns the report so far."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from withal.audit import Delivery, Report, Scenario, ScenarioError, Verdict, audit, survey
-from withal.audit.api import BOTH
+from withal.audit.api import DEFAULT_DELIVERIES
 from withal.audit.engine.shutdown import noting_threads
 from withal.audit.programs.trial import script_of, test_of
 from withal.audit.report import github, html, json, junit, sarif, text
@@ -62,7 +62,7 @@ class AuditOptions:
         accept_new: whether new findings are added to it.
     """
 
-    deliveries: tuple[Delivery, ...] = BOTH
+    deliveries: tuple[Delivery, ...] = DEFAULT_DELIVERIES
     depth: int = 1
     children: bool = False
     loop: Loop = Loop.ASYNCIO

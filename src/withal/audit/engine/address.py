@@ -1,4 +1,4 @@
-"""Steps: the attempts that are to be made, each with an address."""
+"""Addresses, and the attempts that are to be made."""
 
 from __future__ import annotations
 

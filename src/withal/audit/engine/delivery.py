@@ -1,4 +1,4 @@
-"""Deliveries: the ways in which a suspended task is told to give up, each a real one.
+"""Deliveries: the ways in which a suspended task is made to give up, each a real one.
 
 Nothing is thrown into a coroutine behind its task's back: then ``Task.cancelling()`` would stay 0,
 and no timeout and no task group would know of the request.
@@ -17,15 +17,15 @@ from withal.audit.scenario import ScenarioError
 
 
 @final
-class GaveUp:
-    """Returned by the scenario's task when what is around it had it give up, and it did."""
+class CaughtCancellation:
+    """Returned by the scenario's task if the timeout or scope around it caught its cancellation."""
 
 
 class Deliverer(Protocol):
-    """Tells one task of one attempt to give up, perhaps several times.
+    """Makes one task of one attempt give up, perhaps several times.
 
     Attributes:
-        came_late: whether the task's result was there before it was told, in a race that it lost.
+        came_late: whether the awaited result was there before the delivery: a lost race.
     """
 
     came_late: bool
@@ -52,19 +52,19 @@ class _Plain:
 
 
 class _WhilePending:
-    """Tells the task in the next turn of the loop, which a result may come to be in, too.
+    """Delivers in the next turn of the loop, in which the result may arrive, too.
 
-    Not at once: a child that has just been started is then to run its first step.
+    Not at once: a child that has just been started is to run its first step.
     """
 
     came_late = False
 
-    def _tell_soon(
-        self, task: Task[Any], awaited: Future[Any] | None, tell: Callable[[], object]
+    def _deliver_next_turn(
+        self, task: Task[Any], awaited: Future[Any] | None, cancel: Callable[[], object]
     ) -> None:
         def strike() -> None:
             self.came_late = self.came_late or (awaited is not None and awaited.done())
-            tell()
+            cancel()
 
         task.get_loop().call_soon(strike)
 
@@ -75,7 +75,7 @@ class _Early(_WhilePending):
         return scenario
 
     def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
-        self._tell_soon(task, awaited, task.cancel)
+        self._deliver_next_turn(task, awaited, task.cancel)
 
 
 @final
@@ -110,16 +110,17 @@ class _Timeout(_WhilePending):
                 await scenario
         except TimeoutError:
             if self._timeout.expired():
-                return GaveUp
+                return CaughtCancellation
             raise
         return None
 
     def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
         if self._timeout.when() is None:
-            self._tell_soon(task, awaited, lambda: None)  # in the same turn, and looks first
+            # In the same turn, before the timeout: it only notes whether the result is there.
+            self._deliver_next_turn(task, awaited, lambda: None)
             self._timeout.reschedule(task.get_loop().time())
         else:  # it has expired, and somebody cancels the task that cleans up
-            self._tell_soon(task, awaited, task.cancel)
+            self._deliver_next_turn(task, awaited, task.cancel)
 
 
 @final
@@ -139,12 +140,12 @@ class _Anyio(_WhilePending):
     async def around(self, scenario: Coroutine[Any, Any, object]) -> object:
         with self._new_scope() as self._scope:
             await scenario
-        return GaveUp if self._scope.cancelled_caught else None
+        return CaughtCancellation if self._scope.cancelled_caught else None
 
     def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
         assert self._scope is not None
         is_first = not self._scope.cancel_called
-        self._tell_soon(task, awaited, self._scope.cancel if is_first else task.cancel)
+        self._deliver_next_turn(task, awaited, self._scope.cancel if is_first else task.cancel)
 
 
 _DELIVERERS: dict[Delivery, type[Deliverer]] = {

@@ -17,10 +17,10 @@ from typing import Any, TypeAlias, final
 from withal.audit.engine.address import Address, Point, Step
 from withal.audit.engine.attempt import Observation, Options, attempt
 from withal.audit.engine.delivery import AROUND_THE_SCENARIO
-from withal.audit.engine.infallible_waits import is_signal
+from withal.audit.engine.infallible_waits import cannot_fail
 from withal.audit.engine.injection import Target
 from withal.audit.engine.reordering import Order, Reordering, choices_of
-from withal.audit.engine.results import aftermath, result_of
+from withal.audit.engine.results import describe_aftermath, result_of
 from withal.audit.engine.schedules import Seed
 from withal.audit.inspect.trace import (
     Mark,
@@ -36,12 +36,12 @@ from withal.audit.report.record import Attempt, Delivery, Suspension, Verdict
 from withal.audit.scenario import Scenario
 from withal.audit.session import Session
 
-_BASELINES = 6  # at most, in search of two that are alike
-_TRIES = 12  # for an attempt that was not suspended where it was to be struck
-_TIMES = 3  # that what is found is made, to see whether it comes each time
-_RACES = 3  # for one whose cancellation came after the result, which may well be so each time
-_MOST = 5000  # suspensions of one scenario that are struck; one that polls has no end of them
-_ROOM = 64  # descriptors that must be left for an attempt
+_MAX_BASELINE_RUNS = 6  # until two in a row are alike
+_MAX_TRIES = 12  # of an attempt that is not suspended where it is to be struck
+_CONFIRMING_RUNS = 3  # of an attempt that finds something: is it found each time?
+_MAX_LATE_TRIES = 3  # of one whose cancellation came after the result, as it may each time
+_MAX_SUSPENSIONS = 5000  # of one scenario that are struck; one that polls has any number
+_MIN_FREE_DESCRIPTORS = 64  # for an attempt
 
 OnAttempt: TypeAlias = Callable[[int, int, int], None]
 """Called after each attempt with how many were made, how many are known of, and are unsafe."""
@@ -67,13 +67,13 @@ class Exploration:
         self._scenario = scenario
         self._stop = session.stop
         self._confirmed = set[str]()
-        self._went_well = 0
+        self._successes = 0
         self._file = file_of(scenario.run)
         self._children = children
         self._background = frozenset[Path]()
         self._options = options
         self._session = session
-        self._normal: list[Counts] = []
+        self._baseline: list[Counts] = []
         self.points: list[Point] = []
         self.attempts: list[Attempt] = []
         self.reasons: list[str] = []
@@ -100,21 +100,23 @@ class Exploration:
     def _is_struck(self, point: Point) -> bool:
         return self._children or point.trace.path not in self._background
 
-    def see_what_is_normal(self) -> None:
+    def run_baseline(self) -> None:
         """Run the scenario without any cancellation until two runs are alike."""
         self._run()
         runs: list[Observation] = []
-        while not self.failure and len(runs) < _BASELINES:
+        while not self.failure and len(runs) < _MAX_BASELINE_RUNS:
             runs.append(self._run())
-            if len(runs) > 1 and not self._differ(runs[-2], runs[-1]):
+            if len(runs) > 1 and not self._difference_between(runs[-2], runs[-1]):
                 break
         if self.failure:
             return
         # How much a run leaves may vary; the most that any has left is still normal.
-        self._normal = [_most(looks) for looks in zip(*(run.looks for run in runs), strict=False)]
+        self._baseline = [
+            _maximum(looks) for looks in zip(*(run.looks for run in runs), strict=False)
+        ]
         self.loop = runs[-1].loop
         self._set_points(runs[-1])
-        if difference := self._differ(runs[-2], runs[-1]):
+        if difference := self._difference_between(runs[-2], runs[-1]):
             self.reasons.append(f"it is not deterministic: {difference}")
         if runs[-1].bypassed:
             self.reasons.append(
@@ -123,15 +125,17 @@ class Exploration:
             )
 
     @property
-    def always_left(self) -> tuple[str, ...]:
-        """What is left at the end without any cancellation, as reports tell it."""
+    def baseline_leftovers(self) -> tuple[str, ...]:
+        """What is left at the end without any cancellation, as reports have it."""
         return tuple(
             f"{category}{f' ({kind})' if kind != category else ''}: "
             f"{number} left behind when nobody cancels, and so no finding"
-            for (category, kind), number in (self._normal[-1] if self._normal else Counts()).items()
+            for (category, kind), number in (
+                self._baseline[-1] if self._baseline else Counts()
+            ).items()
         )
 
-    def _differ(self, one: Observation, other: Observation) -> str:
+    def _difference_between(self, one: Observation, other: Observation) -> str:
         kept = (self._struck_traces(each) for each in (one, other))
         return _difference(*kept)
 
@@ -144,13 +148,13 @@ class Exploration:
     def _run(self) -> Observation:
         self._stop.check()
         seen = attempt(self._scenario, self._options, self._session)
-        if seen.failure and self._went_well:
+        if seen.failure and self._successes:
             self.failure = (
-                f"it cannot be repeated: it went well {counted(self._went_well, 'time')}, and then "
+                f"it cannot be repeated: it went well {counted(self._successes, 'time')}, and then "
                 f"{seen.failure}; have the setup make anew what it changes"
             )
         self.failure = self.failure or seen.failure
-        self._went_well += 1
+        self._successes += 1
         self.reasons += [each for each in self._session.unmet if each not in self.reasons]
         return seen
 
@@ -162,21 +166,21 @@ class Exploration:
         places = [
             (trace, ordinal + 1) for trace in traces for ordinal in range(trace.within_scenario)
         ]
-        self.points = [Point(n, *place) for n, place in enumerate(places[:_MOST], 1)]
+        self.points = [Point(n, *place) for n, place in enumerate(places[:_MAX_SUSPENSIONS], 1)]
         if not self.suspensions:
             self.reasons.append(
                 "it never suspends, so it cannot be cancelled; if it waits only for what somebody "
                 "else holds, have that held (see withal.audit.contended)"
             )
-        elif len(places) > _MOST:
+        elif len(places) > _MAX_SUSPENSIONS:
             self.reasons.append(
-                f"only the first {_MOST} of its {len(places)} suspensions were tried; "
+                f"only the first {_MAX_SUSPENSIONS} of its {len(places)} suspensions were tried; "
                 "audit a smaller scenario"
             )
 
     # Attempts
 
-    def explore(self, deliveries: tuple[Delivery, ...], depth: int, tell: OnAttempt) -> None:
+    def explore(self, deliveries: tuple[Delivery, ...], depth: int, on_attempt: OnAttempt) -> None:
         """Make all attempts, the shallow ones first at each suspension."""
         steps = [
             step
@@ -193,13 +197,17 @@ class Exploration:
                 if self._is_out_of_descriptors():
                     return
                 each = waiting.pop(0)
-                seen = self._make(each)
+                seen = self._make_attempt(each)
                 done += 1
                 unsafe += bool(self.attempts[-1].findings)
-                deeper = list(self._deeper(each, seen)) if len(each.address.numbers) < depth else []
+                deeper = (
+                    list(self._deeper_steps(each, seen))
+                    if len(each.address.numbers) < depth
+                    else []
+                )
                 waiting += deeper
                 known += len(deeper)
-                tell(done, known, unsafe)
+                on_attempt(done, known, unsafe)
 
     def replay(self, address: Address) -> None:
         """Make one attempt, and before it those that lead to it; only its own result is kept."""
@@ -212,31 +220,31 @@ class Exploration:
         )
         if step is None:
             raise ValueError(f"{address.delivery} does not apply at suspension {first}")
-        seen = self._make(step, times=1)
+        seen = self._make_attempt(step, times=1)
         for number in later:
-            deeper = list(self._deeper(step, seen))
+            deeper = list(self._deeper_steps(step, seen))
             if number > len(deeper):
                 raise ValueError(
                     f"there is no attempt {address}: after {step.address} the task is suspended "
                     f"{len(deeper)} times"
                 )
             step = deeper[number - 1]
-            seen = self._make(step, times=1)
-        self.attempts = [replace(self.attempts[-1], detail=aftermath(step, seen))]
+            seen = self._make_attempt(step, times=1)
+        self.attempts = [replace(self.attempts[-1], detail=describe_aftermath(step, seen))]
 
     # Schedules
 
     def reorder(
-        self, number: int, seed: Seed, deliveries: tuple[Delivery, ...], tell: OnAttempt
+        self, number: int, seed: Seed, deliveries: tuple[Delivery, ...], on_attempt: OnAttempt
     ) -> None:
         """Run random schedules, and keep those that fail."""
         made, reordering = len(self.attempts), self._reordering(deliveries)
 
-        def tell_so_far(done: int) -> None:
+        def on_schedule(done: int) -> None:
             unsafe = sum(bool(each.findings) for each in self.attempts)
-            tell(made + done, made + number, unsafe)
+            on_attempt(made + done, made + number, unsafe)
 
-        for found in reordering.explore(number, seed, tell_so_far):
+        for found in reordering.explore(number, seed, on_schedule):
             self.attempts.append(found)
         self.schedules = f"{number} schedules of seed {seed}"
 
@@ -259,7 +267,7 @@ class Exploration:
             for step in self._first_steps(deliveries)
             if self._children or step.target.path not in self._background
         ]
-        return Reordering(self._scenario, self._options, self._session, self._normal, steps)
+        return Reordering(self._scenario, self._options, self._session, self._baseline, steps)
 
     def _first_steps(self, deliveries: tuple[Delivery, ...]) -> Iterator[Step]:
         for point in self.points:
@@ -271,7 +279,7 @@ class Exploration:
                     target = Target(delivery, path, ordinals, expected, is_background)
                     yield Step(Address((point.number,), delivery), target, point.suspension, ())
 
-    def _deeper(self, step: Step, seen: Observation) -> Iterator[Step]:
+    def _deeper_steps(self, step: Step, seen: Observation) -> Iterator[Step]:
         """Yield the attempts that strike once more, at each suspension that has followed."""
         target = step.target
         trace = seen.trace_of(target.path)
@@ -288,12 +296,12 @@ class Exploration:
             deeper = replace(target, ordinals=ordinals, expected=expected)
             yield Step(address, deeper, suspension, (*step.after, step.suspension))
 
-    def _make(self, step: Step, times: int = _TIMES) -> Observation:
+    def _make_attempt(self, step: Step, times: int = _CONFIRMING_RUNS) -> Observation:
         """Make an attempt, and what it finds, if that is new, once more, and again."""
-        seen, why = self._came_to(step)
+        seen, why = self._run_until_struck(step)
         result = result_of(step, [seen], why)
         if not why and any(each.key not in self._confirmed for each in result.findings):
-            again = (self._came_to(step) for _ in range(times - 1))
+            again = (self._run_until_struck(step) for _ in range(times - 1))
             runs = [seen, *(run for run, missed in again if not missed)]
             result = result_of(step, runs, why)
             self._confirmed |= {
@@ -302,16 +310,18 @@ class Exploration:
         self.attempts.append(result)
         return seen
 
-    def _came_to(self, step: Step) -> tuple[Observation, str]:
+    def _run_until_struck(self, step: Step) -> tuple[Observation, str]:
         """Try until the cancellation comes where it should; return why it has not, if so."""
         tries = 0
         while True:
             self._stop.check()
-            seen = attempt(self._scenario, self._options, self._session, self._normal, step.target)
+            seen = attempt(
+                self._scenario, self._options, self._session, self._baseline, step.target
+            )
             tries += 1
-            why = _unresolved(step, seen)
-            lost = seen.came_late and not seen.pieces and tries < _RACES
-            if not (why or lost) or tries == _TRIES:
+            why = _why_unresolved(step, seen)
+            lost = seen.came_late and not seen.leftovers and tries < _MAX_LATE_TRIES
+            if not (why or lost) or tries == _MAX_TRIES:
                 return seen, why
 
     def _is_out_of_descriptors(self) -> bool:
@@ -320,7 +330,7 @@ class Exploration:
         except OSError:
             return False
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if limit - open_now > _ROOM:
+        if limit - open_now > _MIN_FREE_DESCRIPTORS:
             return False
         self.reasons.append(f"stopped early: {open_now} descriptors are open, of at most {limit}")
         return True
@@ -331,24 +341,25 @@ def _applies(delivery: Delivery, path: Path, mark: Mark) -> bool:
     if delivery is Delivery.ORDER:
         return False
     if delivery is Delivery.ERROR:
-        return not is_signal(mark)
+        return not cannot_fail(mark)
     return not path or delivery not in AROUND_THE_SCENARIO
 
 
-def _unresolved(step: Step, seen: Observation) -> str:
-    """Return why a run says nothing of the suspension that it was to strike."""
+def _why_unresolved(step: Step, seen: Observation) -> str:
+    """Return why a run shows nothing about the suspension that it was to strike."""
     target = step.target
     if seen.failure:
         return seen.failure
     if seen.strikes < len(target.ordinals):
-        return f"it came to {seen.strikes} of {len(target.ordinals)} cancellations in {_TRIES} runs"
+        wanted = len(target.ordinals)
+        return f"it came to {seen.strikes} of {wanted} cancellations in {_MAX_TRIES} runs"
     if seen.difference is not None:
-        return f"its suspension {seen.difference} was not where it was before, in {_TRIES} runs"
+        return f"its suspension {seen.difference} was not where it was before, in {_MAX_TRIES} runs"
     return ""
 
 
 def background_of(traces: Iterable[Trace], file: str) -> frozenset[Path]:
-    """Return which tasks nobody cancels but a loop that shuts down.
+    """Return which tasks are cancelled only by a loop that shuts down.
 
     These are the tasks that outlive the scenario, and those that nothing waits for and whose
     coroutine is defined in another file than the scenario; with all tasks that they start.
@@ -389,7 +400,7 @@ def _difference(one: Iterable[Trace], other: Iterable[Trace]) -> str:
     return ""
 
 
-def _most(looks: tuple[Any, ...]) -> Counts:
+def _maximum(looks: tuple[Any, ...]) -> Counts:
     most = Counts()
     for each in looks:
         most |= each

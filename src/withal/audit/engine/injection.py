@@ -23,16 +23,16 @@ from withal.audit.injected_error import InjectedError
 from withal.audit.inspect.relay import relayed
 from withal.audit.inspect.timers import Timers
 from withal.audit.inspect.trace import Mark, Path, Trace, first_difference, mark_of
-from withal.audit.inspect.waiters import is_awaited
+from withal.audit.inspect.waiters import wakes_a_waiter
 from withal.audit.names import file_of, name_of
 from withal.audit.report.record import Delivery
 
 T = TypeVar("T")
 
 NO_GATES: Mapping[CodeType, Callable[[], bool]] = {}
-"""Where no fixture has a say in when the scenario is cancelled."""
+"""Without fixtures that decide when the scenario may be cancelled."""
 
-_watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
+_watching: ContextVar[ScenarioWatch | None] = ContextVar("watching", default=None)
 
 
 @final
@@ -56,7 +56,7 @@ class Target:
 
 
 @final
-class Watch:
+class ScenarioWatch:
     """Watches the tasks of one run.
 
     Attributes:
@@ -64,8 +64,8 @@ class Watch:
         strikes: how many times it has struck.
         difference: the number of the first suspension that was not as expected, if any.
         timers: those that its tasks have made.
-        others: the tasks of the environment, which it does not watch.
-        was_told: whether the coroutine that was struck has been told: a shield may keep it away.
+        environment_tasks: the tasks of the environment, which it does not watch.
+        was_notified: whether the cancellation has reached the coroutine: a shield may prevent it.
     """
 
     def __init__(
@@ -77,19 +77,19 @@ class Watch:
         self.traces: list[Trace] = []
         self.strikes: int = 0
         self.difference: int | None = None
-        self.was_told: bool = False
+        self.was_notified: bool = False
         self.timers: Timers = Timers(loop, lambda: _watching.get() is self)
-        self.others: WeakSet[Task[Any]] = WeakSet()
+        self.environment_tasks: WeakSet[Task[Any]] = WeakSet()
         self._target = target
         self._gates = gates
         self._deliverer: Deliverer | None = deliverer_of(target.delivery) if target else None
         self._traces_by_task: WeakKeyDictionary[Task[Any], Trace] = WeakKeyDictionary()
-        self._own: object = None
+        self._scenario: object = None
         self._inner = loop.get_task_factory()
-        self._accepted = None if self._inner is None else _accepted_by(self._inner)
+        self._accepted = None if self._inner is None else _options_of(self._inner)
         self._loop = loop
         # Typed as one function for all results, which no protocol of typeshed's can say.
-        self._factory = cast("Any", _eager_around(loop, self._watched) or self._new_task)
+        self._factory = cast("Any", _eager_factory(loop, self._watched) or self._new_task)
         loop.set_task_factory(self._factory)
 
     @property
@@ -103,28 +103,28 @@ class Watch:
         return self._deliverer is not None and self._deliverer.came_late
 
     @property
-    def is_armed(self) -> bool:
+    def has_target(self) -> bool:
         """Whether it is to strike at all."""
         return self._target is not None
 
     @property
-    def struck_itself(self) -> Delivery | None:
-        """How the scenario's own task was told to give up, if it was that task and it was told."""
+    def own_delivery(self) -> Delivery | None:
+        """How the scenario's own task was struck; None if it was another task, or not struck."""
         if self._target is None or self._target.path or not self.strikes:
             return None
         return self._target.delivery
 
     @property
-    def struck_a_child(self) -> bool:
-        """Whether a task was told to give up that the scenario has started."""
+    def struck_child(self) -> bool:
+        """Whether a task was struck that the scenario has started."""
         return bool(self._target is not None and self._target.path and self.strikes)
 
     @property
-    def strikes_the_background(self) -> bool:
+    def targets_background(self) -> bool:
         """Whether it cancels what only a loop that shuts down would cancel."""
         return self._target is not None and self._target.is_background
 
-    def note_what_outlives(self) -> None:
+    def note_surviving_tasks(self) -> None:
         """Note which tasks are still there, as the scenario has just ended."""
         for trace in self.traces:
             trace.outlived = not trace.has_ended
@@ -137,10 +137,10 @@ class Watch:
 
     def start(self, scenario: Coroutine[Any, Any, None]) -> Task[object]:
         """Start the scenario's own task. What a delivery puts around it is not watched."""
-        relayed: Coroutine[Any, Any, object] = _and_a_turn(self._relayed(scenario))
+        relayed: Coroutine[Any, Any, object] = _then_yield_once(self._relayed(scenario))
         if self._deliverer is not None:
             relayed = self._deliverer.around(relayed)
-        self._own = relayed
+        self._scenario = relayed
         context = copy_context()
         context.run(_watching.set, self)
         return self._loop.create_task(relayed, name="scenario", context=context)
@@ -149,12 +149,12 @@ class Watch:
         self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any
     ) -> Task[T]:
         watched = self._watched(coroutine, options.get("context"))
-        task = self._made_task(loop, watched, options)
+        task = self._create_task(loop, watched, options)
         if watched is coroutine:
-            self.others.add(task)
+            self.environment_tasks.add(task)
         return task
 
-    def _made_task(
+    def _create_task(
         self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T], options: dict[str, Any]
     ) -> Task[T]:
         if self._inner is None:
@@ -165,7 +165,7 @@ class Watch:
 
     def _watched(self, coroutine: Coroutine[Any, Any, T], context: Any) -> Coroutine[Any, Any, T]:
         """Put a relay around the coroutine of a new task if that is one of the scenario's."""
-        if coroutine is self._own or not self._is_watched(context):
+        if coroutine is self._scenario or not self._is_watched(context):
             return coroutine
         return self._relayed(coroutine)
 
@@ -219,37 +219,37 @@ class Watch:
         task = _current_task()
         assert task is not None
         assert self._deliverer is not None
-        gate = self._gate_at(trace.marks[-1]) if target.delivery in WHILE_PENDING else None
+        gate = self._gate_of(trace.marks[-1]) if target.delivery in WHILE_PENDING else None
         if gate is None:
             return self._deliverer.deliver(task, awaited)
         # In a turn of its own: only then is the task suspended, and seen to be.
-        self._loop.call_soon(self._deliver_after, gate, task, awaited)
+        self._loop.call_soon(self._deliver_when_ready, gate, task, awaited)
         return None
 
-    def _gate_at(self, mark: Mark) -> Callable[[], bool] | None:
+    def _gate_of(self, mark: Mark) -> Callable[[], bool] | None:
         places, _ = mark
         return self._gates.get(places[-1][0]) if places else None
 
-    def _deliver_after(
+    def _deliver_when_ready(
         self, gate: Callable[[], bool], task: Task[Any], awaited: Future[Any] | None
     ) -> None:
-        """Deliver once a fixture of the environment has it that the scenario may be cancelled."""
+        """Deliver as soon as a fixture of the environment permits it."""
         assert self._deliverer is not None
         if task.done() or gate():
             self._deliverer.deliver(task, awaited)
         else:
-            self._loop.call_soon(self._deliver_after, gate, task, awaited)
+            self._loop.call_soon(self._deliver_when_ready, gate, task, awaited)
 
     def ends(self, trace: Trace) -> None:
         """Note that a watched coroutine has ended, and whether something waits for its task."""
         task = _current_task()
         trace.has_ended = True
-        trace.is_awaited = task is not None and is_awaited(task)
+        trace.is_awaited = task is not None and wakes_a_waiter(task)
 
-    def told(self, trace: Trace, error: BaseException) -> None:
+    def thrown(self, trace: Trace, error: BaseException) -> None:
         """Note that a cancellation has reached a coroutine."""
         if self.strikes and self._target is not None and trace.path == self._target.path:
-            self.was_told = self.was_told or isinstance(error, CancelledError)
+            self.was_notified = self.was_notified or isinstance(error, CancelledError)
 
 
 def _current_task() -> Task[Any] | None:
@@ -259,8 +259,8 @@ def _current_task() -> Task[Any] | None:
         return None
 
 
-async def _and_a_turn(scenario: Coroutine[Any, Any, None]) -> None:
-    """Be what a program does next: it waits for something.
+async def _then_yield_once(scenario: Coroutine[Any, Any, None]) -> None:
+    """Run the scenario and wait once more, as a program does that goes on.
 
     A cancellation that an error has displaced is delivered here. A task group's and a scope's
     stays requested, for the next wait; to have seen nothing until the end is not yet to swallow it.
@@ -272,7 +272,7 @@ async def _and_a_turn(scenario: Coroutine[Any, Any, None]) -> None:
         await asyncio.sleep(0)
 
 
-def _accepted_by(factory: Callable[..., object]) -> frozenset[str] | None:
+def _options_of(factory: Callable[..., object]) -> frozenset[str] | None:
     """Return the options that a task factory takes; None for all."""
     parameters = inspect.signature(factory).parameters.values()
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
@@ -280,7 +280,7 @@ def _accepted_by(factory: Callable[..., object]) -> frozenset[str] | None:
     return frozenset(each.name for each in parameters)
 
 
-def _eager_around(
+def _eager_factory(
     loop: AbstractEventLoop,
     watched: Callable[[Coroutine[Any, Any, Any], Any], Coroutine[Any, Any, Any]],
 ) -> object:

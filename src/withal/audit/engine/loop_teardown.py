@@ -1,4 +1,4 @@
-"""Clearance: a loop for one attempt, and when that is over, nothing is left of it for the next."""
+"""A loop for one attempt, and its tear-down, which leaves nothing for the next attempt."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from typing import cast
 from withal.audit.session import CountingExecutor
 from withal.inspection.processes import child_processes
 
-_ROUNDS = 3  # in which what does not end is cancelled again, before the loop is closed over it
-_MOMENT = 0.1  # seconds for one of these
-_LOOKS = 20  # at most, at processes that are killed
+_CANCEL_ROUNDS = 3  # for what does not end, before the loop is closed
+_ROUND_SECONDS = 0.1  # for one of these
+_MAX_POLLS = 20  # of processes that are being killed
 _open_loops: list[AbstractEventLoop] = []
-_WAITING = "asyncio-waitpid"  # the names of threads in which asyncio waits for a process
+_WAITPID_THREAD = "asyncio-waitpid"  # the names of threads in which asyncio waits for a process
 
 
 @contextmanager
-def cleared_loop(
+def isolated_loop(
     loop_factory: Callable[[], AbstractEventLoop], kept: Set[int]
 ) -> Generator[tuple[AbstractEventLoop, CountingExecutor]]:
     """Yield a new loop and its executor. What is left in them afterwards is cancelled and ended.
@@ -47,12 +47,12 @@ def cleared_loop(
         _open_loops.remove(loop)
         if os.getpid() != pid:
             os._exit(0)
-        _end(loop, before | kept)
+        _tear_down(loop, before | kept)
         executor.shutdown(wait=not executor.calls, cancel_futures=True)
-        gc.collect()  # here, so that it is not heard in the next attempt
+        gc.collect()  # here, so that its warnings do not count for the next attempt
 
 
-def _end_when_back_in_the_loop() -> None:
+def _exit_when_back_in_the_loop() -> None:
     """End a forked child once it returns to the loop, which cannot run its tasks.
 
     From CPython 3.14 on a child has no running loop, and each step of a task is an error there: the
@@ -64,13 +64,13 @@ def _end_when_back_in_the_loop() -> None:
 
 
 if sys.version_info >= (3, 14):
-    os.register_at_fork(after_in_child=_end_when_back_in_the_loop)
+    os.register_at_fork(after_in_child=_exit_when_back_in_the_loop)
 
 
-def _end(loop: AbstractEventLoop, spared: set[int]) -> None:
+def _tear_down(loop: AbstractEventLoop, spared: set[int]) -> None:
     if not loop.is_closed():
         with suppress(RuntimeError):  # something stops it again and again
-            loop.run_until_complete(_ended(loop, spared))
+            loop.run_until_complete(_cancel_remaining(loop, spared))
         _reap(spared)  # while the threads in which asyncio waits for a process can still reach it
         loop.close()
     _reap(spared)
@@ -84,44 +84,44 @@ def _reap(spared: set[int]) -> None:
     left = set(child_processes()) - spared
     for pid in left:
         _kill(pid)
-    for _ in range(_LOOKS):
+    for _ in range(_MAX_POLLS):
         if not (left := left.intersection(child_processes())) or not _is_waited_for_in_threads():
             break
-        time.sleep(_MOMENT / _LOOKS)
+        time.sleep(_ROUND_SECONDS / _MAX_POLLS)
     for pid in left:
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)
 
 
-async def _ended(loop: AbstractEventLoop, spared: set[int]) -> None:
-    for _ in range(_ROUNDS):
+async def _cancel_remaining(loop: AbstractEventLoop, spared: set[int]) -> None:
+    for _ in range(_CANCEL_ROUNDS):
         left = asyncio.all_tasks(loop) - {asyncio.current_task()}
         if not left:
             break
         for task in left:
             task.cancel()
-        await asyncio.wait(left, timeout=_MOMENT)
+        await asyncio.wait(left, timeout=_ROUND_SECONDS)
     with suppress(TimeoutError):
-        await asyncio.wait_for(loop.shutdown_asyncgens(), _MOMENT)
-    await _killed(set(child_processes()) - spared)
+        await asyncio.wait_for(loop.shutdown_asyncgens(), _ROUND_SECONDS)
+    await _kill_children(set(child_processes()) - spared)
 
 
-async def _killed(left: Collection[int]) -> None:
-    """Kill processes, and leave the loop time to hear of it, as it waits for those it started.
+async def _kill_children(left: Collection[int]) -> None:
+    """Kill processes, and give the loop time to notice, as it waits for those it started.
 
     Before CPython 3.12 it does so in a thread for each, which has the transport until it ends.
     """
     for pid in left:
         _kill(pid)
-    for _ in range(_LOOKS if left else 0):
+    for _ in range(_MAX_POLLS if left else 0):
         if not _is_waited_for_in_threads() and not set(child_processes()).intersection(left):
             break
-        await asyncio.sleep(_MOMENT / _LOOKS)
-    await asyncio.sleep(0)  # in which the loop hears what the last of them has to say
+        await asyncio.sleep(_ROUND_SECONDS / _MAX_POLLS)
+    await asyncio.sleep(0)  # for the loop to handle the end of the last of them
 
 
 def _is_waited_for_in_threads() -> bool:
-    return any(thread.name.startswith(_WAITING) for thread in threading.enumerate())
+    return any(thread.name.startswith(_WAITPID_THREAD) for thread in threading.enumerate())
 
 
 def _kill(pid: int) -> None:

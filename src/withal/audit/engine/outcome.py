@@ -1,75 +1,79 @@
-"""Judgement: how a scenario, or a probe, has ended, and what is wrong with that."""
+"""Outcomes: how a scenario, or a probe, has ended, and what is wrong with that."""
 
 from __future__ import annotations
 
 from asyncio import CancelledError, Task
 
-from withal.audit.engine.delivery import GaveUp
-from withal.audit.engine.injection import Watch
-from withal.audit.inspect.stacks import raised_at, told, traceback_of
-from withal.audit.leftover import Piece
+from withal.audit.engine.delivery import CaughtCancellation
+from withal.audit.engine.injection import ScenarioWatch
+from withal.audit.inspect.stacks import describe_error, raised_at, traceback_of
+from withal.audit.leftover import Leftover
 from withal.audit.report.record import Category, Delivery
 from withal.audit.scenario import ScenarioError
 
 
-def judge_alone(task: Task[object]) -> tuple[str, str]:
+def classify_baseline(task: Task[object]) -> tuple[str, str]:
     """Return how a scenario has ended without a cancellation, and why it failed, if it did."""
     if task.cancelled():
         return "cancelled", "it cancels itself"
     error = task.exception()
-    return ("returned", "") if error is None else (f"raised {told(error)}", failure_of(error))
+    return (
+        ("returned", "")
+        if error is None
+        else (f"raised {describe_error(error)}", failure_of(error))
+    )
 
 
-def judge(task: Task[object], watch: Watch) -> tuple[str, Piece | None]:
+def classify_attempt(task: Task[object], watch: ScenarioWatch) -> tuple[str, Leftover | None]:
     """Return how a scenario has ended that was to be cancelled, and what is wrong with that."""
     if task.cancelled():
-        return "cancelled", _judge_cancelled(watch)
+        return "cancelled", _classify_cancelled(watch)
     error = task.exception()
     if error is not None:
-        return f"raised {told(error)}", _judge_error(error, watch)
-    if task.result() is GaveUp:
+        return f"raised {describe_error(error)}", _classify_error(error, watch)
+    if task.result() is CaughtCancellation:
         return "cancelled", None
-    return "returned", _judge_returned(watch)
+    return "returned", _classify_returned(watch)
 
 
-def _judge_cancelled(watch: Watch) -> Piece | None:
+def _classify_cancelled(watch: ScenarioWatch) -> Leftover | None:
     if watch.strikes == 1:  # what is around it was to catch its own request, and only that
-        if watch.struck_itself is Delivery.TIMEOUT:
+        if watch.own_delivery is Delivery.TIMEOUT:
             return _swallowed("the timeout that expired did not know its own cancellation")
-        if watch.struck_itself is Delivery.ANYIO:
+        if watch.own_delivery is Delivery.ANYIO:
             return _swallowed("the scope that was cancelled did not know its own cancellation")
     return None
 
 
-def _judge_error(error: BaseException, watch: Watch) -> Piece | None:
-    if watch.struck_itself in {None, Delivery.ERROR}:
+def _classify_error(error: BaseException, watch: ScenarioWatch) -> Leftover | None:
+    if watch.own_delivery in {None, Delivery.ERROR}:
         return None
-    words = f"it raised {told(error)} in place of the cancellation"
-    return Piece(Category.CLEANUP, "outcome", words, traceback_of(error))
+    words = f"it raised {describe_error(error)} in place of the cancellation"
+    return Leftover(Category.CLEANUP, "outcome", words, traceback_of(error))
 
 
-def _judge_returned(watch: Watch) -> Piece | None:
-    if watch.struck_itself in {None, Delivery.ERROR}:
+def _classify_returned(watch: ScenarioWatch) -> Leftover | None:
+    if watch.own_delivery in {None, Delivery.ERROR}:
         return None
-    if watch.struck_itself is Delivery.ANYIO and not watch.was_told:
+    if watch.own_delivery is Delivery.ANYIO and not watch.was_notified:
         return None  # a shield has kept it away until the end
     return _swallowed("it was cancelled, and returned as if nobody had")
 
 
-def _swallowed(evidence: str) -> Piece:
-    return Piece(Category.SWALLOWED, "outcome", evidence)
+def _swallowed(evidence: str) -> Leftover:
+    return Leftover(Category.SWALLOWED, "outcome", evidence)
 
 
-def judge_probe(task: Task[object], when: str) -> Piece | None:
+def classify_probe(task: Task[object], when: str) -> Leftover | None:
     """Return what is wrong with the environment, as its probe has found it."""
     if task.cancelled():
-        return Piece(Category.WRONG_ANSWER, PROBE, f"used again {when}, it was cancelled")
+        return Leftover(Category.WRONG_ANSWER, PROBE, f"used again {when}, it was cancelled")
     error = task.exception()
     if error is None:
         return None
-    words = f"used again {when}, it raised {told(error)}"
+    words = f"used again {when}, it raised {describe_error(error)}"
     category = Category.SLOT if _is_timeout(error) else Category.WRONG_ANSWER
-    return Piece(category, PROBE, words, traceback_of(error))
+    return Leftover(category, PROBE, words, traceback_of(error))
 
 
 PROBE = "probe"
@@ -93,4 +97,4 @@ def failure_of(error: BaseException) -> str:
         return "it stops the event loop"
     if isinstance(error, RuntimeError) and "Cannot close a running event loop" in str(error):
         return "it closes the event loop"
-    return f"it raises {told(error)}{raised_at(error)}"
+    return f"it raises {describe_error(error)}{raised_at(error)}"

@@ -13,19 +13,23 @@ from typing import Final, final
 
 from withal._core.site import Site
 from withal.audit.engine.address import Step
-from withal.audit.engine.attempt import RUN, Observation, Options, attempt
+from withal.audit.engine.attempt import ATTEMPT_CODE, Observation, Options, attempt
 from withal.audit.engine.schedules import Chooser, Seed
-from withal.audit.leftover import Counts, Piece
+from withal.audit.leftover import Counts, Leftover
 from withal.audit.report.record import Attempt, Category, Delivery, Finding, Suspension
 from withal.audit.scenario import Scenario
 from withal.audit.session import Session
 
-_RUNS: Final = 300  # at most, in search of a smaller schedule
-_TIMES: Final = 3  # that what is found is made again
-_CANCELLED: Final = 0.5  # of the schedules
-_SHARES: Final = (0.1, 0.3, 1.0)  # of the choices of a schedule that are random
-_FEW: Final = (1, 2, 3)  # choices of schedules that are tried in search of a smaller one
-_TRIED: Final = 60  # of each number of choices
+_MAX_SHRINK_RUNS: Final = 300  # at most, in search of a smaller schedule
+_CONFIRMING_RUNS: Final = 3  # that what is found is made again
+_CANCELLED_SHARE: Final = 0.5  # of the schedules
+_RANDOM_SHARES: Final = (0.1, 0.3, 1.0)  # of the choices of a schedule that are random
+_SMALL_CHOICE_COUNTS: Final = (
+    1,
+    2,
+    3,
+)  # of the smaller schedules that are tried
+_TRIES_PER_COUNT: Final = 60  # of each number of choices
 
 
 @final
@@ -42,12 +46,16 @@ class Order:
     step: Step | None
 
     def __str__(self) -> str:
-        told = ",".join(f"{number}.{index}" for number, index in self.choices) or "0.0"
-        return f"{told}:{Delivery.ORDER}" if self.step is None else f"{told}/{self.step.address}"
+        reordered = ",".join(f"{number}.{index}" for number, index in self.choices) or "0.0"
+        return (
+            f"{reordered}:{Delivery.ORDER}"
+            if self.step is None
+            else f"{reordered}/{self.step.address}"
+        )
 
 
 def is_order(address: str) -> bool:
-    """Tell whether an address is that of a schedule."""
+    """Return whether an address is that of a schedule."""
     return address.endswith(f":{Delivery.ORDER}") or "/" in address
 
 
@@ -57,10 +65,10 @@ def choices_of(address: str) -> tuple[tuple[tuple[int, int], ...], str]:
     Raises:
         ValueError: if it is not a valid address.
     """
-    told, slash, step = address.partition("/")
-    told = told if slash else told.removesuffix(f":{Delivery.ORDER}")
+    reordered, slash, step = address.partition("/")
+    reordered = reordered if slash else reordered.removesuffix(f":{Delivery.ORDER}")
     choices: list[tuple[int, int]] = []
-    for each in told.split(","):
+    for each in reordered.split(","):
         number, _, index = each.partition(".")
         if not (number.isdecimal() and index.isdecimal()):
             raise ValueError(
@@ -79,7 +87,7 @@ class Reordering:
         scenario: what is run.
         options: how.
         session: of the audit.
-        normal: what a run without a cancellation leaves.
+        baseline: what a run without a cancellation leaves.
         steps: where it may be cancelled.
     """
 
@@ -88,34 +96,36 @@ class Reordering:
         scenario: Scenario,
         options: Options,
         session: Session,
-        normal: list[Counts],
+        baseline: list[Counts],
         steps: list[Step],
     ) -> None:
         self._scenario = scenario
         self._options = options
         self._session = session
-        self._normal = normal
+        self._baseline = baseline
         self._steps = steps
         self._known = set[tuple[Category, str]]()
 
-    def explore(self, number: int, seed: Seed, tell: Callable[[int], None]) -> Iterator[Attempt]:
+    def explore(
+        self, number: int, seed: Seed, on_schedule: Callable[[int], None]
+    ) -> Iterator[Attempt]:
         """Run that many schedules, and yield an attempt for each way in which one has failed."""
         for index in range(number):
             random = seed.random(index)
-            order, seen, told = self._run(Order((), self._drawn(random)), random)
-            wrong = _wrong(seen).keys() - self._known
+            order, seen, reordered = self._run(Order((), self._random_step(random)), random)
+            wrong = _failures(seen).keys() - self._known
             if wrong:
                 self._known |= wrong
-                yield self._shrunk(order, wrong, seen, told)
-            tell(index + 1)
+                yield self._shrink(order, wrong, seen, reordered)
+            on_schedule(index + 1)
 
     def replay(self, order: Order) -> Attempt:
         """Run one schedule again."""
-        _, seen, told = self._run(order)
-        return self._attempt(order, [seen], set(_wrong(seen)), told)
+        _, seen, reordered = self._run(order)
+        return self._attempt(order, [seen], set(_failures(seen)), reordered)
 
-    def _drawn(self, random: Random) -> Step | None:
-        if not self._steps or random.random() > _CANCELLED:
+    def _random_step(self, random: Random) -> Step | None:
+        if not self._steps or random.random() > _CANCELLED_SHARE:
             return None
         step = random.choice(self._steps)
         # Not where it was seen to be, but where it is: the order is another.
@@ -125,60 +135,64 @@ class Reordering:
         self, order: Order, random: Random | None = None
     ) -> tuple[Order, Observation, list[str]]:
         self._session.stop.check()
-        share = 1.0 if random is None else random.choice(_SHARES)
+        share = 1.0 if random is None else random.choice(_RANDOM_SHARES)
         chooser = Chooser(random, share, dict(order.choices))
-        factory = chooser.ordered(self._options.loop_factory, RUN)
+        factory = chooser.ordered(self._options.loop_factory, ATTEMPT_CODE)
         options = replace(self._options, loop_factory=factory)
         target = None if order.step is None else order.step.target
-        seen = attempt(self._scenario, options, self._session, self._normal, target)
+        seen = attempt(self._scenario, options, self._session, self._baseline, target)
         taken = tuple(sorted(chooser.chosen.items())) if random is not None else order.choices
-        return replace(order, choices=taken), seen, chooser.told
+        return replace(order, choices=taken), seen, chooser.reordered
 
-    def _shrunk(
-        self, order: Order, wrong: set[tuple[Category, str]], seen: Observation, told: list[str]
+    def _shrink(
+        self,
+        order: Order,
+        wrong: set[tuple[Category, str]],
+        seen: Observation,
+        reordered: list[str],
     ) -> Attempt:
         """Look for the smallest part of a schedule that fails in one of these ways."""
-        left = _RUNS
+        left = _MAX_SHRINK_RUNS
 
         def fails(smaller: Order) -> bool:
-            nonlocal left, seen, told
+            nonlocal left, seen, reordered
             if left <= 0:
                 return False
             left -= 1
             _, now, names = self._run(smaller)
-            if wrong.isdisjoint(_wrong(now)):
+            if wrong.isdisjoint(_failures(now)):
                 return False
-            seen, told = now, names
+            seen, reordered = now, names
             return True
 
         if order.step is not None and fails(replace(order, step=None)):
             order = replace(order, step=None)
         order = _with_fewer(order, fails)
-        for smaller in _small(order, Random(str(order))):
+        for smaller in _smaller_orders(order, Random(str(order))):
             if len(smaller.choices) < len(order.choices) and fails(smaller):
                 order = _with_fewer(smaller, fails)
-        runs = [self._run(order)[1] for _ in range(_TIMES)]
-        return self._attempt(order, [seen, *runs][-_TIMES:], wrong, told)
+        runs = [self._run(order)[1] for _ in range(_CONFIRMING_RUNS)]
+        return self._attempt(order, [seen, *runs][-_CONFIRMING_RUNS:], wrong, reordered)
 
     def _attempt(
         self,
         order: Order,
         runs: list[Observation],
         wrong: set[tuple[Category, str]],
-        told: list[str],
+        reordered: list[str],
     ) -> Attempt:
         suspension = self._suspension(order)
         delivery = Delivery.ORDER if order.step is None else order.step.target.delivery
-        names = "; ".join(told) or "in asyncio's own order"
+        names = "; ".join(reordered) or "in asyncio's own order"
         findings: list[Finding] = []
         for key in sorted(wrong):
-            seen = [found[key] for run in runs if key in (found := _wrong(run))]
+            seen = [found[key] for run in runs if key in (found := _failures(run))]
             if seen:
-                piece = seen[0]
-                words = f"{piece.evidence} (in another order: {names})"
-                plain = Finding(str(order), suspension, delivery, piece.category, words)
-                counted = replace(plain, kind=piece.kind, seen=len(seen), runs=len(runs))
-                findings.append(replace(counted, detail=piece.detail))
+                leftover = seen[0]
+                words = f"{leftover.evidence} (in another order: {names})"
+                plain = Finding(str(order), suspension, delivery, leftover.category, words)
+                counted = replace(plain, kind=leftover.kind, seen=len(seen), runs=len(runs))
+                findings.append(replace(counted, detail=leftover.detail))
         outcome = runs[-1].outcome or "did not begin"
         return Attempt(str(order), suspension, delivery, outcome, tuple(findings))
 
@@ -206,20 +220,20 @@ def _with_fewer(order: Order, fails: Callable[[Order], bool]) -> Order:
     return order
 
 
-def _small(order: Order, random: Random) -> Iterator[Order]:
+def _smaller_orders(order: Order, random: Random) -> Iterator[Order]:
     """Yield schedules of a few choices that are like those of another."""
     last = max((number for number, _ in order.choices), default=0)
     most = max((index for _, index in order.choices), default=0)
-    for few in _FEW:
-        for _ in range(_TRIED if few <= last else 0):
+    for few in _SMALL_CHOICE_COUNTS:
+        for _ in range(_TRIES_PER_COUNT if few <= last else 0):
             numbers = sorted(random.sample(range(1, last + 1), few))
             yield replace(order, choices=tuple((each, random.randint(1, most)) for each in numbers))
 
 
-def _wrong(seen: Observation) -> dict[tuple[Category, str], Piece]:
-    """Return what is wrong with a run, by what it is."""
-    found = {(piece.category, piece.kind): piece for piece in seen.pieces}
+def _failures(seen: Observation) -> dict[tuple[Category, str], Leftover]:
+    """Return what is wrong with a run, by category and kind."""
+    found = {(leftover.category, leftover.kind): leftover for leftover in seen.leftovers}
     if seen.failure and not found:
-        piece = Piece(Category.WRONG_ANSWER, "outcome", seen.failure)
-        found[piece.category, piece.kind] = piece
+        leftover = Leftover(Category.WRONG_ANSWER, "outcome", seen.failure)
+        found[leftover.category, leftover.kind] = leftover
     return found

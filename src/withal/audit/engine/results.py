@@ -1,4 +1,4 @@
-"""Results: what the runs of one attempt come to, and whose doing that is."""
+"""Results: the findings of one attempt, from its runs, and which of them CPython excuses."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Iterator, Sequence
 from withal.audit.engine.address import Step
 from withal.audit.engine.attempt import Observation
 from withal.audit.inspect.trace import suspension_of
-from withal.audit.leftover import Piece
+from withal.audit.leftover import Leftover
 from withal.audit.report.record import Attempt, Category, Delivery, Finding, Suspension
 
-_BY_WAIT_FOR = (
+_WAIT_FOR_EXCUSE = (
     "asyncio.wait_for of CPython 3.11 drops a cancellation that comes with the result, whoever "
     "calls it; from 3.12 on it does not"
 )
 
 
 def result_of(step: Step, runs: Sequence[Observation], unresolved: str) -> Attempt:
-    """Return what an attempt comes to.
+    """Return the result of an attempt.
 
     Args:
         step: the attempt.
@@ -27,59 +27,59 @@ def result_of(step: Step, runs: Sequence[Observation], unresolved: str) -> Attem
         unresolved: why the first run says nothing, if it does not.
     """
     seen = runs[0]
-    told = [] if unresolved and not seen.strikes else list(_told(step, runs))
+    findings = [] if unresolved and not seen.strikes else list(_findings_of(step, runs))
     return Attempt(
         str(step.address),
         step.suspension,
         step.target.delivery,
         seen.outcome,
-        findings=tuple(each for each in told if not each.excuse),
-        excused=tuple(each for each in told if each.excuse),
+        findings=tuple(each for each in findings if not each.excuse),
+        excused=tuple(each for each in findings if each.excuse),
         after=step.after,
         unresolved=unresolved,
     )
 
 
-def _told(step: Step, runs: Sequence[Observation]) -> Iterator[Finding]:
+def _findings_of(step: Step, runs: Sequence[Observation]) -> Iterator[Finding]:
     """Yield each finding as it was first seen, with how many of the runs have seen it."""
-    found: dict[tuple[Category, str], list[list[Piece]]] = {}
+    found: dict[tuple[Category, str], list[list[Leftover]]] = {}
     for run in runs:
-        of_run: dict[tuple[Category, str], list[Piece]] = {}
-        for piece in run.pieces:
-            of_run.setdefault((piece.category, piece.kind), []).append(piece)
-        for kind, pieces in of_run.items():
-            found.setdefault(kind, []).append(pieces)
+        of_run: dict[tuple[Category, str], list[Leftover]] = {}
+        for leftover in run.leftovers:
+            of_run.setdefault((leftover.category, leftover.kind), []).append(leftover)
+        for kind, leftovers in of_run.items():
+            found.setdefault(kind, []).append(leftovers)
     is_late = step.target.delivery is Delivery.LATE or any(run.came_late for run in runs)
     for seen in found.values():
-        for piece in seen[0]:
+        for leftover in seen[0]:
             yield Finding(
                 str(step.address),
                 step.suspension,
                 step.target.delivery,
-                piece.category,
-                piece.evidence,
-                piece.detail,
-                kind=piece.kind,
+                leftover.category,
+                leftover.evidence,
+                leftover.detail,
+                kind=leftover.kind,
                 seen=len(seen),
                 runs=len(runs),
-                excuse=_excuse(piece, step.suspension) if is_late else "",
+                excuse=_excuse(leftover, step.suspension) if is_late else "",
             )
 
 
-def _excuse(piece: Piece, suspension: Suspension) -> str:
-    """Say of what only happens to the code that is audited whose doing it is."""
+def _excuse(leftover: Leftover, suspension: Suspension) -> str:
+    """Return why a leftover is not the fault of the audited code; empty if it is."""
     if (
         sys.version_info < (3, 12)
-        and piece.category in {Category.SWALLOWED, Category.HANG}
+        and leftover.category in {Category.SWALLOWED, Category.HANG}
         and suspension.chain
         and suspension.chain[-1].code is asyncio.wait_for.__code__
     ):
-        return _BY_WAIT_FOR
+        return _WAIT_FOR_EXCUSE
     return ""
 
 
-def aftermath(step: Step, seen: Observation) -> str:
-    """Tell where the task was suspended once it had been cancelled."""
+def describe_aftermath(step: Step, seen: Observation) -> str:
+    """Return where the task was suspended after it had been cancelled, as text."""
     trace = seen.trace_of(step.target.path)
     marks = trace.marks[step.target.ordinals[-1] :] if trace is not None else []
     if not marks:

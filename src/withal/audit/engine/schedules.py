@@ -14,7 +14,7 @@ from random import Random
 from types import CodeType
 from typing import Any, Final, cast, final
 
-from withal.audit.names import name_of, named
+from withal.audit.names import display_name, name_of
 from withal.audit.scenario import ScenarioError
 
 VERSION: Final = 1
@@ -63,7 +63,7 @@ class Chooser:
         share: how many of the choices are random; the others are asyncio's.
         given: by the number of the choice, from 1, how many tasks are passed over.
         chosen: the same as it was chosen, where any were.
-        told: which task went before which, for each of these.
+        reordered: which task went before which, for each of these.
         choices: how many there were.
     """
 
@@ -71,7 +71,7 @@ class Chooser:
     share: float = 1.0
     given: Mapping[int, int] = field(default_factory=dict[int, int])
     chosen: dict[int, int] = field(default_factory=dict[int, int])
-    told: list[str] = field(default_factory=list[str])
+    reordered: list[str] = field(default_factory=list[str])
     choices: int = 0
 
     def choose(self, ready: list[Task[Any]]) -> int:
@@ -84,17 +84,17 @@ class Chooser:
             index = min(self.given.get(self.choices, 0), len(ready) - 1)
         if index:
             self.chosen[self.choices] = index
-            self.told.append(f"{_name(ready[index])} before {_name(ready[0])}")
+            self.reordered.append(f"{_name(ready[index])} before {_name(ready[0])}")
         return index
 
     def ordered(
-        self, loop_factory: Callable[[], AbstractEventLoop], spared: CodeType
+        self, loop_factory: Callable[[], AbstractEventLoop], excluded: CodeType
     ) -> Callable[[], AbstractEventLoop]:
         """Return what makes loops that run tasks in the order that is chosen here.
 
         Args:
             loop_factory: makes the loops.
-            spared: the code of a task that is not to be chosen: the attempt's own.
+            excluded: the code of a task that is not to be chosen: the attempt's own.
         """
 
         def new_loop() -> AbstractEventLoop:
@@ -105,23 +105,23 @@ class Chooser:
                     f"schedules need asyncio's own loop; {type(loop).__module__} keeps what is "
                     "ready to itself"
                 )
-            cast("Any", loop)._ready = _Ready(self, spared)
+            cast("Any", loop)._ready = _Ready(self, excluded)
             return loop
 
         return new_loop
 
 
 def _name(task: Task[Any]) -> str:
-    return named(task.get_name(), name_of(task.get_coro()))
+    return display_name(task.get_name(), name_of(task.get_coro()))
 
 
 class _Ready(deque[Any]):
     """The handles that a loop is to run. Of the steps of tasks at its head one is chosen."""
 
-    def __init__(self, chooser: Chooser, spared: CodeType) -> None:
+    def __init__(self, chooser: Chooser, excluded: CodeType) -> None:
         super().__init__()
         self._chooser = chooser
-        self._spared = spared
+        self._spared = excluded
 
     def popleft(self) -> Any:
         tasks: list[Task[Any]] = []

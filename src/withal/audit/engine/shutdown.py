@@ -28,15 +28,15 @@ from weakref import WeakKeyDictionary
 
 from withal._core.printable import printable
 from withal._core.site import Site
-from withal.audit.inspect.stacks import place_of
-from withal.audit.normalized_text import likeness_of
+from withal.audit.inspect.stacks import at_place
+from withal.audit.normalized_text import without_varying_parts
 from withal.audit.report.locations import shortened
 from withal.audit.session import CountingExecutor
 from withal.inspection.threads import frame_of, is_idle, stack_of_thread
 
-_GRACE = 2.0  # seconds that a thread has which audited code left, once the main thread has ended
-_LAST_MOMENT = 0.2  # seconds of it that remain where others took longer to end
-_LOOK = 0.01  # seconds between two looks at the threads of pools
+_GRACE_SECONDS = 2.0  # for a thread that audited code left, after the end of the main thread
+_MIN_GRACE_SECONDS = 0.2  # of it that remain where other threads took longer to end
+_POLL_SECONDS = 0.01  # between two looks at the threads of pools
 
 
 @contextmanager
@@ -45,17 +45,17 @@ def noting_threads() -> Generator[None]:
 
     At its end the program does not wait for those of them that never end, and names each.
     """
-    _notes.register()
-    with _notes.noting():
+    _started.register()
+    with _started.noting():
         yield
 
 
 @final
-class _Notes:
+class _StartedThreads:
     """The threads that audited code has started, and the lines that started them.
 
     Who starts them is seen in `threading.Thread.start`, which is wrapped as long as
-    notes are taken: CPython 3.11 has no audit event for it, and no thread knows its parent.
+    they are noted: CPython 3.11 has no audit event for it, and no thread knows its parent.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class _Notes:
         self._starts_as_daemons = False
 
     def register(self) -> None:
-        """Have the end of the program see to them, before it joins the threads of executors."""
+        """Have `_at_shutdown` called before the program joins the threads of executors."""
         if not self._is_registered:
             with suppress(RuntimeError):  # it ends already
                 register: Any = vars(threading)["_register_atexit"]
@@ -128,20 +128,20 @@ class _Notes:
             self._wrapped = None
 
 
-_notes = _Notes()  # the process ends once, for all audits
+_started = _StartedThreads()  # the process ends once, for all audits
 
 
 def _starter(frame: FrameType) -> Site:
     """Return the line that has started a thread, or has had an executor start it."""
     each: FrameType | None = frame
     while each is not None:
-        if each.f_globals.get("__name__") not in _STARTERS:
+        if each.f_globals.get("__name__") not in _STARTER_MODULES:
             return Site(each.f_code, each.f_lasti)
         each = each.f_back
     return Site(frame.f_code, frame.f_lasti)
 
 
-_STARTERS = {
+_STARTER_MODULES = {
     "threading",
     pools.__name__,
     CountingExecutor.__module__,
@@ -154,26 +154,23 @@ _STARTERS = {
 
 
 def _at_shutdown() -> None:
-    """See to it that only those threads are joined that end. Called before any of them is."""
-    if not _notes.left:
+    """Have only those threads joined that end. Called before any of them is."""
+    if not _started.left:
         return
-    until = monotonic() + _GRACE
-    _leave_to_themselves_the_busy(until)
+    until = monotonic() + _GRACE_SECONDS
+    _abandon_busy_pool_threads(until)
     _join_instead(lambda: _join_all(until))
 
 
-def _leave_to_themselves_the_busy(until: float) -> None:
-    """Take those threads of executors out of their care that do not come to rest in time.
-
-    ``concurrent.futures`` tells idle ones to end, and joins them all.
-    """
+def _abandon_busy_pool_threads(until: float) -> None:
+    """Take the threads that stay busy off the list of ``concurrent.futures``, which joins them."""
     queues: Any = vars(pools)["_threads_queues"]
-    while busy := [each for each in _notes.left if each in queues and _is_busy(each)]:
+    while busy := [each for each in _started.left if each in queues and _is_busy(each)]:
         if monotonic() > until:
             for thread in busy:
                 queues.pop(thread, None)
             return
-        sleep(_LOOK)
+        sleep(_POLL_SECONDS)
 
 
 def _is_busy(thread: Thread) -> bool:
@@ -210,29 +207,29 @@ class _Joining:
         """Do nothing."""
 
     def locked(self) -> bool:
-        """Tell that it is still to be waited for."""
+        """Return that it is still to be waited for."""
         return True
 
 
 def _join_all(until: float) -> None:
     """Join the threads of others however long they take, and those that were left until then."""
-    while others := [each for each in _joined_at_the_end() if each not in _notes.left]:
+    while others := [each for each in _threads_that_are_joined() if each not in _started.left]:
         for thread in others:
             thread.join()
-    until = max(until, monotonic() + _LAST_MOMENT)
-    for thread in _notes.left:
+    until = max(until, monotonic() + _MIN_GRACE_SECONDS)
+    for thread in _started.left:
         thread.join(max(0.0, until - monotonic()))
-    left = _notes.left
+    left = _started.left
     if sys.version_info < (3, 13):  # what was started meanwhile
         inside: Any = threading
         with inside._shutdown_locks_lock:
             inside._shutdown_locks.difference_update(each._tstate_lock for each in map(_any, left))
     with suppress(Exception):  # standard error may be closed
-        for line in _told(left):
+        for line in _warnings_of(left):
             print(line, file=sys.stderr, flush=True)
 
 
-def _joined_at_the_end() -> list[Thread]:
+def _threads_that_are_joined() -> list[Thread]:
     return [
         each
         for each in threading.enumerate()
@@ -240,21 +237,21 @@ def _joined_at_the_end() -> list[Thread]:
     ]
 
 
-def _told(left: dict[Thread, Site]) -> list[str]:
+def _warnings_of(left: dict[Thread, Site]) -> list[str]:
     """Return a line for each thread, and one for those that differ only in numbers."""
     alike: dict[tuple[str, Site], list[Thread]] = {}
     for thread, site in left.items():
-        alike.setdefault((likeness_of(thread.name), site), []).append(thread)
+        alike.setdefault((without_varying_parts(thread.name), site), []).append(thread)
     return [
         printable(
             f"withal: the program ends without waiting for the thread {first.name!r}"
             f"{f' and {len(others):,} more like it' if others else ''}, which audited code has "
             f"left and which does not end: started at {shortened(str(site))} in "
-            f"{site.code.co_qualname}, it runs{shortened(place_of(stack_of_thread(first)))}"
+            f"{site.code.co_qualname}, it runs{shortened(at_place(stack_of_thread(first)))}"
         )
         for (_, site), (first, *others) in alike.items()
     ]
 
 
-def _any(thing: Any) -> Any:  # what is private, no type tells of
+def _any(thing: Any) -> Any:  # the attribute is private, so no type has it
     return thing

@@ -1,4 +1,4 @@
-"""Standstill: nothing can wake a loop any more, so that there is no need to wait for a timeout."""
+"""Idle loops: nothing can wake one any more, so that there is no need to wait for a timeout."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from withal.audit.session import session
 from withal.inspection.loop import has_only_its_own_descriptor, is_ready
 from withal.inspection.threads import threads_at_work
 
-_LOOK = 0.02  # seconds between two looks
+_POLL_SECONDS = 0.02  # between two looks
 
 
-async def why_in_vain(task: Task[Any], timeout: float) -> str:
-    """Wait for a task, and return why that is without success; nothing if the task has ended.
+async def wait_or_diagnose(task: Task[Any], timeout: float) -> str | None:
+    """Wait for a task; return why it does not end, or None if it has ended.
 
     Args:
         task: what is waited for. It is not cancelled.
@@ -26,26 +26,25 @@ async def why_in_vain(task: Task[Any], timeout: float) -> str:
     current = session.get()
     loop = asyncio.get_running_loop()
     until = loop.time() + timeout
-    stood_still = False
+    was_idle = False
     while (left := until - loop.time()) > 0:
-        await asyncio.wait((task,), timeout=min(_LOOK, left))
+        await asyncio.wait((task,), timeout=min(_POLL_SECONDS, left))
         if task.done():
-            return ""
+            return None
         if current is not None:
             current.stop.check()
-        stands_still = _stands_still(loop)
-        if stands_still and stood_still:
+        is_idle = _is_idle(loop)
+        if is_idle and was_idle:
             return "nothing can wake it any more"
-        stood_still = stands_still
+        was_idle = is_idle
     return f"{timeout:g} s have passed"
 
 
-def _stands_still(loop: AbstractEventLoop) -> bool:
-    """Return whether the loop has nothing to do, no timer, nothing to listen to, and no thread
-    works.
+def _is_idle(loop: AbstractEventLoop) -> bool:
+    """Return whether the loop has no callback, timer or descriptor, and no thread works.
 
-    Of asyncio's loop that can be seen, of others not; then only time tells. Also a thread that is
-    older than the loop may know it: one of a pool that a module keeps, or one that serves all.
+    asyncio's loop shows that, others do not; there only a timeout ends the wait. A thread that
+    is older than the loop may wake it, too: one of a pool that a module keeps, or one for all.
     """
     is_busy, listens_to_itself = is_ready(loop), has_only_its_own_descriptor(loop)
     return is_busy is False and listens_to_itself is True and not threads_at_work()

@@ -1,8 +1,8 @@
-"""Residue: what a run may leave behind, looked at from outside: descriptors, tasks, threads, ...
+"""What a run may leave behind, looked at from outside: descriptors, tasks, threads, ...
 
-What is there before a run is not its own. Of the rest each piece has a kind, and kinds are counted,
-since the number of a descriptor or the name of a temporary file says nothing: a run leaves too much
-behind if it leaves more of a kind than the runs without a cancellation.
+What is there before a run is not its own. Each leftover has a kind, and kinds are counted, since
+the number of a descriptor or the name of a temporary file says nothing. A run leaves too much if it
+leaves more of a kind than the runs without a cancellation.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any, final
 
 from withal._core.descriptors import open_descriptors
 from withal.audit.inspect.relay import stack_of
-from withal.audit.inspect.stacks import listing, name_of_task, place_of
-from withal.audit.leftover import Counts, Piece
+from withal.audit.inspect.stacks import at_place, format_frames, name_of_task
+from withal.audit.leftover import Counts, Leftover
 from withal.audit.names import name_of
-from withal.audit.normalized_text import likeness_of
+from withal.audit.normalized_text import without_varying_parts
 from withal.audit.report.record import Category
 from withal.inspection.descriptors import (
     listening_addresses,
@@ -35,15 +35,15 @@ from withal.inspection.threads import executor_of, is_pooled, stack_of_thread
 
 @final
 @dataclass(frozen=True, slots=True)
-class Belongings:
-    """What the process has at one moment, by what tells the pieces apart."""
+class ProcessState:
+    """What the process holds at one moment, by what identifies each thing."""
 
     descriptors: frozenset[tuple[int, str]]
     threads: frozenset[threading.Thread]
     processes: frozenset[int]
 
     @classmethod
-    def now(cls) -> Belongings:
+    def now(cls) -> ProcessState:
         """Return what there is at this moment."""
         return cls(
             open_descriptors(),
@@ -52,12 +52,12 @@ class Belongings:
         )
 
 
-def residue(
-    before: Belongings,
-    allowed: Belongings,
+def find_leftovers(
+    before: ProcessState,
+    allowed: ProcessState,
     loop: AbstractEventLoop,
     own: Iterable[Task[Any] | None],
-) -> Iterator[Piece]:
+) -> Iterator[Leftover]:
     """Yield what is there now, in the process and in the running loop, and was not before.
 
     Args:
@@ -67,56 +67,58 @@ def residue(
         loop: the running loop, which has been made for this run.
         own: tasks that do not count.
     """
-    now = Belongings.now()
+    now = ProcessState.now()
     served = set[object]()
     if allowed is not before:
         served = listening_addresses(allowed.descriptors - before.descriptors)
     for fd, link in sorted(now.descriptors - before.descriptors - allowed.descriptors):
         if not (served and link.startswith("socket:") and local_address(fd) in served):
-            yield _descriptor_piece(fd, link)
+            yield _descriptor_leftover(fd, link)
     for pid in sorted(now.processes - before.processes - allowed.processes):
-        yield _process_piece(pid)
-    yield from _thread_pieces(now.threads - before.threads - allowed.threads, allowed)
+        yield _process_leftover(pid)
+    yield from _thread_leftovers(now.threads - before.threads - allowed.threads, allowed)
     for task in asyncio.all_tasks(loop).difference(own):
-        yield _task_piece(task)
+        yield _task_leftover(task)
     yield from _watched_descriptors(loop, now, before)
 
 
-def surplus(pieces: Iterable[Piece], normal: Counts) -> list[Piece]:
-    """Return the pieces beyond what is normal, the last of each kind."""
-    left = normal.copy()
-    beyond = list[Piece]()
-    for piece in pieces:
-        key = piece.category, piece.kind
+def beyond_baseline(leftovers: Iterable[Leftover], baseline: Counts) -> list[Leftover]:
+    """Return the leftovers beyond the baseline, the last of each kind."""
+    left = baseline.copy()
+    beyond = list[Leftover]()
+    for leftover in leftovers:
+        key = leftover.category, leftover.kind
         if left[key] > 0:
             left[key] -= 1
         else:
-            beyond.append(piece)
+            beyond.append(leftover)
     return beyond
 
 
-def not_told(pieces: Iterable[Piece], told: Iterable[Piece]) -> list[Piece]:
-    """Return the pieces that were not there at an earlier look, which has told of the others."""
-    left = Counter((each.category, each.kind, each.evidence) for each in told)
-    new = list[Piece]()
-    for piece in pieces:
-        key = piece.category, piece.kind, piece.evidence
+def without_reported(leftovers: Iterable[Leftover], reported: Iterable[Leftover]) -> list[Leftover]:
+    """Return the leftovers that an earlier look has not reported."""
+    left = Counter((each.category, each.kind, each.evidence) for each in reported)
+    new = list[Leftover]()
+    for leftover in leftovers:
+        key = leftover.category, leftover.kind, leftover.evidence
         if left[key] > 0:
             left[key] -= 1
         else:
-            new.append(piece)
+            new.append(leftover)
     return new
 
 
-def told_once(pieces: Iterable[Piece]) -> list[Piece]:
-    """Return the pieces without what was open at one look and was collected by the next."""
-    pieces = list(pieces)
+def without_repetitions(leftovers: Iterable[Leftover]) -> list[Leftover]:
+    """Return the leftovers without those that were open at one look and collected by the next."""
+    leftovers = list(leftovers)
     warnings = [
-        each.evidence for each in pieces if each.category in {Category.COLLECTED, Category.DROPPED}
+        each.evidence
+        for each in leftovers
+        if each.category in {Category.COLLECTED, Category.DROPPED}
     ]
     return [
         each
-        for each in pieces
+        for each in leftovers
         if not any(
             re.search(rf"{re.escape(name)}(?!\d)", warning)
             for name in each.known_as
@@ -125,74 +127,76 @@ def told_once(pieces: Iterable[Piece]) -> list[Piece]:
     ]
 
 
-def count(pieces: Iterable[Piece]) -> Counts:
-    """Count pieces by what they are counted as."""
-    return Counter((piece.category, piece.kind) for piece in pieces)
+def count(leftovers: Iterable[Leftover]) -> Counts:
+    """Count leftovers by category and kind."""
+    return Counter((leftover.category, leftover.kind) for leftover in leftovers)
 
 
 # Descriptors and processes
 
 
-def _descriptor_piece(fd: int, link: str) -> Piece:
+def _descriptor_leftover(fd: int, link: str) -> Leftover:
     number = f"fd={fd}"
     if link.startswith("socket:"):
         ends = socket_of(fd)
         words = f"socket {fd} is open" + ("" if ends is None else f", {ends}")
-        return Piece(Category.TRANSPORT, "socket", words, known_as=(number,))
+        return Leftover(Category.TRANSPORT, "socket", words, known_as=(number,))
     kind = re.sub(r"\[\d+\]", "", link) if not link.startswith("/") else "file"
     words = f"descriptor {fd} is open on {link}"
-    return Piece(Category.DESCRIPTOR, kind, words, known_as=(number, f"name={link!r}"))
+    return Leftover(Category.DESCRIPTOR, kind, words, known_as=(number, f"name={link!r}"))
 
 
-def _process_piece(pid: int) -> Piece:
+def _process_leftover(pid: int) -> Leftover:
     command = describe_process(pid).command or "it has ended, and nothing has waited for it"
-    return Piece(Category.PROCESS, "process", f"process {pid} still runs: {command}")
+    return Leftover(Category.PROCESS, "process", f"process {pid} still runs: {command}")
 
 
 # Threads
 
 
-def _thread_pieces(threads: Iterable[threading.Thread], before: Belongings) -> Iterator[Piece]:
-    """Yield a piece for each thread, and one for each executor that has been left with some.
+def _thread_leftovers(
+    threads: Iterable[threading.Thread], before: ProcessState
+) -> Iterator[Leftover]:
+    """Yield a leftover for each thread, and one for each executor that was left with threads.
 
-    How many threads an executor has come to have is its own affair.
+    How many threads an executor has started does not matter.
     """
     known = {id(executor_of(thread)) for thread in before.threads}
     for thread in threads:
         executor = executor_of(thread)
         if executor is None:
-            yield _thread_piece(thread)
+            yield _thread_leftover(thread)
         elif id(executor) not in known:
             known.add(id(executor))
             words = f"an executor was not shut down, and has the thread {thread.name!r}"
-            yield Piece(Category.THREAD, likeness_of(thread.name), words)
+            yield Leftover(Category.THREAD, without_varying_parts(thread.name), words)
 
 
-def _thread_piece(thread: threading.Thread) -> Piece:
+def _thread_leftover(thread: threading.Thread) -> Leftover:
     stack = stack_of_thread(thread)
     kept = "" if thread.daemon else "; the program cannot end while it runs"
-    return Piece(
+    return Leftover(
         Category.THREAD,
-        likeness_of(thread.name),
-        f"thread {thread.name!r} still runs{place_of(stack)}{kept}",
-        listing(stack),
+        without_varying_parts(thread.name),
+        f"thread {thread.name!r} still runs{at_place(stack)}{kept}",
+        format_frames(stack),
     )
 
 
 # What is in the loop
 
 
-def _task_piece(task: Task[Any]) -> Piece:
+def _task_leftover(task: Task[Any]) -> Leftover:
     stack = list(stack_of(task))
-    words = f"task {name_of_task(task)} still waits{place_of(stack)}"
-    return Piece(Category.TASK, name_of(task.get_coro()), words, listing(stack))
+    words = f"task {name_of_task(task)} still waits{at_place(stack)}"
+    return Leftover(Category.TASK, name_of(task.get_coro()), words, format_frames(stack))
 
 
 def _watched_descriptors(
-    loop: AbstractEventLoop, now: Belongings, before: Belongings
-) -> Iterator[Piece]:
+    loop: AbstractEventLoop, now: ProcessState, before: ProcessState
+) -> Iterator[Leftover]:
     """Yield what the loop still watches although it was there before; new ones count anyway."""
     fresh = {fd for fd, _ in now.descriptors - before.descriptors}
     for fd in watched_descriptors(loop):
         if fd not in fresh:
-            yield Piece(Category.TRANSPORT, "watched", f"the loop still watches descriptor {fd}")
+            yield Leftover(Category.TRANSPORT, "watched", f"the loop still watches descriptor {fd}")

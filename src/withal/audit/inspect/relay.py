@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class RelayWatch(Protocol):
-    """What is told of the steps of a relay."""
+    """Receives the steps of a relay."""
 
     def begins(self, trace: Trace) -> None:
         """Note that the coroutine runs its first step."""
@@ -30,7 +30,7 @@ class RelayWatch(Protocol):
     ) -> InjectedError | None:
         """Note a suspension; return what is to be raised in place of what it waits for."""
 
-    def told(self, trace: Trace, error: BaseException) -> None:
+    def thrown(self, trace: Trace, error: BaseException) -> None:
         """Note that an exception is thrown into the coroutine."""
 
     def ends(self, trace: Trace) -> None:
@@ -48,8 +48,8 @@ def relayed(
 class _Relayed(Generic[T]):
     """A coroutine whose relay may never begin, as a task does not that is cancelled before.
 
-    Without a relay such a coroutine is told of the cancellation, and so has been awaited; here it
-    is closed, lest the interpreter warn that it was forgotten.
+    Without a relay the cancellation is thrown into such a coroutine, which then counts as awaited.
+    Here it is closed, so that the interpreter does not warn that it was never awaited.
     """
 
     __slots__ = ("coroutine",)
@@ -87,7 +87,7 @@ def _relay(
                 coroutine.close()
                 raise
             except BaseException as error:
-                watch.told(trace, error)
+                watch.thrown(trace, error)
                 step, value = coroutine.throw, error
                 continue
             if injected is not None:

@@ -1,4 +1,4 @@
-"""A look: what an attempt has left, once everything has come to rest and garbage is collected."""
+"""Settling: wait until an attempt is at rest, then compare what it has left with the baseline."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, final
 
-from withal.audit.inspect.idle import why_in_vain
-from withal.audit.inspect.leftovers import Belongings, count, residue, surplus
+from withal.audit.inspect.idle import wait_or_diagnose
+from withal.audit.inspect.leftovers import ProcessState, beyond_baseline, count, find_leftovers
 from withal.audit.inspect.timers import Timers
-from withal.audit.inspect.warnings_capture import DESTROYED, Complaints
-from withal.audit.leftover import Counts, Piece
+from withal.audit.inspect.warnings_capture import DESTROYED, CapturedWarnings
+from withal.audit.leftover import Counts, Leftover
 from withal.audit.report.record import Category
 from withal.audit.session import CountingExecutor, Session
 from withal.inspection.threads import threads_at_work
 
-_TURNS = 10  # of the loop, for what was told to end
-_REST = 0.25  # seconds for what ends by itself: a thread, a peer's answer
-_PATIENCE = 1.0  # seconds for those who share the environment
-_LOOK = 0.005  # seconds between two looks at what has not come to rest
+_SETTLE_TURNS = 10  # of the loop, for tasks that are about to end
+_SETTLE_SECONDS = 0.25  # for what ends without being waited for: a thread, a peer's answer
+_FIXTURE_SECONDS = 1.0  # for other users of the environment
+_POLL_SECONDS = 0.005  # between two looks at what is not at rest
 
 
 @final
@@ -40,85 +40,85 @@ class Work:
 
 
 @final
-class Look:
-    """Sees what there is, in the process and in a loop, that was not there when this began."""
+class LeftoverCheck:
+    """Finds what is there, in the process and in a loop, that was not there at the start."""
 
     def __init__(
         self,
         loop: AbstractEventLoop,
         session: Session,
         executor: CountingExecutor,
-        complaints: Complaints,
+        warnings: CapturedWarnings,
     ) -> None:
         self._loop = loop
         self._session = session
         self._executor = executor
-        self._complaints = complaints
+        self._warnings = warnings
 
-    def begin(self) -> None:
+    def note_start(self) -> None:
         """Note what is there. The loop runs by now: uvloop opens its own sockets as it begins."""
-        self._before = self._open = Belongings.now()
+        self._before = self._open = ProcessState.now()
         self._others: Collection[Task[Any]] = ()
 
-    def set_up(self) -> None:
-        """Note what the setup has made, which is no residue while the setup is open."""
-        self._with_setup = Belongings.now()
+    def note_setup(self) -> None:
+        """Note what the setup has made, which is not a leftover while the setup is open."""
+        self._with_setup = ProcessState.now()
 
-    async def at_rest(
+    async def settle_and_compare(
         self,
-        normal: Counts | None,
+        baseline: Counts | None,
         timers: Timers,
         others: Collection[Task[Any]],
         *,
         environment_is_open: bool,
-    ) -> tuple[Counts, list[Piece]]:
-        """Let everything come to rest; return all there is, counted, and what is too much.
+    ) -> tuple[Counts, list[Leftover]]:
+        """Wait until everything is at rest; return the counts, and what is beyond the baseline.
 
         Args:
-            normal: what may be there; None if that is to be found out.
+            baseline: what may be there; None in a run that is to find that out.
             timers: those that are waited for if they are due soon.
-            others: tasks that are no residue now.
+            others: tasks that are not leftovers now.
             environment_is_open: whether what the setup has made is still to be there.
         """
         self._others = others
         self._open = self._with_setup if environment_is_open else self._before
-        stuck = await self._calls_in_threads()
-        await self._fixtures_end()
-        await self._rest(normal, timers)
-        allowed = Counts() if normal is None else normal
-        before = self._pieces()
-        with self._complaints.collecting():
+        stuck = await self._wait_for_calls()
+        await self._wait_for_fixtures()
+        await self._settle(baseline, timers)
+        allowed = Counts() if baseline is None else baseline
+        before = self._leftovers()
+        with self._warnings.collecting():
             gc.collect()
             for _ in range(2):  # a collected transport closes in a turn of its own
                 await asyncio.sleep(0)
-        complaints = self._complaints.take()
-        now = self._pieces() + complaints
+        warnings = self._warnings.take()
+        now = self._leftovers() + warnings
         now += _collected(before, now, allowed)
         if any(each.category is Category.TASK for each in now):
             now = [each for each in now if each.kind != DESTROYED] or now
-        return count(now), stuck + ([] if normal is None else surplus(now, normal))
+        return count(now), stuck + ([] if baseline is None else beyond_baseline(now, baseline))
 
-    def work(self) -> Work:
+    def current_work(self) -> Work:
         """Return what threads do at this moment."""
         return Work(self._executor.calls, threads_at_work())
 
-    async def work_ends(self) -> None:
+    async def wait_for_work(self) -> None:
         """Wait for calls in threads, and until the other threads stay where they are."""
         calls = {asyncio.wrap_future(call) for call in self._executor.calls}
         if calls:
             await asyncio.wait(calls, timeout=self._session.timeout)
-        until, were_at_work = self._loop.time() + _REST, None
+        until, were_at_work = self._loop.time() + _SETTLE_SECONDS, None
         while (at_work := threads_at_work()) != were_at_work and self._loop.time() < until:
             were_at_work = at_work
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_SECONDS)
 
-    def was_at_work(self, earlier: Work) -> bool:
+    def has_moved_since(self, earlier: Work) -> bool:
         """Return whether a thread was at work then that has ended its work or moved on since."""
-        now = self.work()
+        now = self.current_work()
         moved = earlier.threads.items() - now.threads.items()
         return bool(moved or earlier.calls - now.calls)
 
-    async def _calls_in_threads(self) -> list[Piece]:
+    async def _wait_for_calls(self) -> list[Leftover]:
         """Wait for what threads still do: a call outlives what waited for it."""
         calls = {asyncio.wrap_future(call) for call in self._executor.calls}
         if not calls:
@@ -129,45 +129,45 @@ class Look:
         if not pending:
             return []
         words = f"{len(pending)} calls in threads do not end within {self._session.timeout:g} s"
-        return [Piece(Category.THREAD, "calls", words)]
+        return [Leftover(Category.THREAD, "calls", words)]
 
-    async def _fixtures_end(self) -> None:
-        """Wait for those who share the environment: who holds a lock may yet let it go wrongly."""
+    async def _wait_for_fixtures(self) -> None:
+        """Wait for the other users of the environment: one may release a lock wrongly."""
         for task in list(self._session.tasks):
             if not task.done():
-                await why_in_vain(task, min(_PATIENCE, self._session.timeout))
+                await wait_or_diagnose(task, min(_FIXTURE_SECONDS, self._session.timeout))
 
-    async def _rest(self, normal: Counts | None, timers: Timers) -> None:
-        """Wait until nothing is too much; or, where nobody knows yet, until no less is there."""
-        for _ in range(_TURNS):
+    async def _settle(self, baseline: Counts | None, timers: Timers) -> None:
+        """Wait until nothing is beyond the baseline; without one, until the counts are steady."""
+        for _ in range(_SETTLE_TURNS):
             await asyncio.sleep(0)
-        await timers.wait(_REST)
-        until = self._loop.time() + _REST
-        at_work, beyond = threads_at_work(), self._beyond(normal)
+        await timers.wait(_SETTLE_SECONDS)
+        until = self._loop.time() + _SETTLE_SECONDS
+        at_work, beyond = threads_at_work(), self._beyond_baseline(baseline)
         while (at_work or beyond) and self._loop.time() < until:
             were_at_work, was_beyond = at_work, beyond
-            await asyncio.sleep(_LOOK)
-            at_work, beyond = threads_at_work(), self._beyond(normal)
-            is_steady = normal is None and count(beyond) == count(was_beyond)
+            await asyncio.sleep(_POLL_SECONDS)
+            at_work, beyond = threads_at_work(), self._beyond_baseline(baseline)
+            is_steady = baseline is None and count(beyond) == count(was_beyond)
             if at_work == were_at_work and (is_steady or not beyond):
                 break
 
-    def _beyond(self, normal: Counts | None) -> list[Piece]:
-        return surplus(self._pieces(), Counts() if normal is None else normal)
+    def _beyond_baseline(self, baseline: Counts | None) -> list[Leftover]:
+        return beyond_baseline(self._leftovers(), Counts() if baseline is None else baseline)
 
-    def _pieces(self) -> list[Piece]:
+    def _leftovers(self) -> list[Leftover]:
         own = {asyncio.current_task(), *self._session.tasks, *self._others}
-        return list(residue(self._before, self._open, self._loop, own))
+        return list(find_leftovers(self._before, self._open, self._loop, own))
 
 
-def _collected(before: list[Piece], now: list[Piece], normal: Counts) -> list[Piece]:
-    """Return what only the garbage collector has ended, where nothing says so as well."""
-    still = {piece.evidence for piece in now}
-    gone = [each for each in surplus(before, normal) if each.evidence not in still]
-    if any(piece.category in {Category.COLLECTED, Category.DROPPED} for piece in now):
+def _collected(before: list[Leftover], now: list[Leftover], baseline: Counts) -> list[Leftover]:
+    """Return what only the garbage collector has ended, unless a warning reports it already."""
+    still = {leftover.evidence for leftover in now}
+    gone = [each for each in beyond_baseline(before, baseline) if each.evidence not in still]
+    if any(leftover.category in {Category.COLLECTED, Category.DROPPED} for leftover in now):
         gone = [each for each in gone if each.category is Category.TASK]
     return [
-        Piece(
+        Leftover(
             Category.TASK if each.category is Category.TASK else Category.COLLECTED,
             each.kind,
             f"{each.evidence}, until garbage is collected",

@@ -1,4 +1,4 @@
-"""Evidence: errors, and the places where something waits, in words."""
+"""Errors and the places where something waits, as text for findings."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 
 from withal._core.credentials import text_without_credentials
 from withal.audit.inspect.relay import stack_of
-from withal.audit.libraries import is_plumbing
-from withal.audit.names import name_of, named
+from withal.audit.libraries import is_library_file
+from withal.audit.names import display_name, name_of
 
 
-def place_of(stack: Sequence[FrameType]) -> str:
-    """Return, with a word before it, the innermost place of a stack that is not a library's own.
+def at_place(stack: Sequence[FrameType]) -> str:
+    """Return ``" at "`` and the innermost place of a stack outside of libraries; empty if no stack.
 
     That is outside of asyncio, anyio and the standard library, or else the innermost.
     """
-    own = [frame for frame in stack if not is_plumbing(frame.f_code.co_filename)] or stack
+    own = [frame for frame in stack if not is_library_file(frame.f_code.co_filename)] or stack
     return f" at {_line(own[-1])}" if own else ""
 
 
-def place_of_task(task: Task[Any]) -> str:
-    """Return where a task waits."""
-    return place_of(list(stack_of(task)))
+def at_place_of_task(task: Task[Any]) -> str:
+    """Return where a task waits, as `at_place` does."""
+    return at_place(list(stack_of(task)))
 
 
-def listing(stack: Iterable[FrameType]) -> str:
+def format_frames(stack: Iterable[FrameType]) -> str:
     """Return the places of a stack, one a line."""
     return "\n".join(map(_line, stack))
 
@@ -36,15 +36,15 @@ def listing(stack: Iterable[FrameType]) -> str:
 def stacks_of(tasks: Iterable[Task[Any]]) -> str:
     """Return where each of these tasks waits, as far as they have not ended."""
     waiting = (task for task in tasks if not task.done())
-    return "\n".join(f"{name_of_task(task)}:\n{listing(stack_of(task))}" for task in waiting)
+    return "\n".join(f"{name_of_task(task)}:\n{format_frames(stack_of(task))}" for task in waiting)
 
 
 def name_of_task(task: Task[Any]) -> str:
-    """Return what a task is called, and what it runs; only that, if nobody has named the task."""
-    return named(task.get_name(), name_of(task.get_coro()))
+    """Return the name of a task and what it runs; only the latter if it has no name of its own."""
+    return display_name(task.get_name(), name_of(task.get_coro()))
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return an error in a line; of an assertion that says nothing, the line that failed."""
     text = text_without_credentials(" ".join(str(error).split()))
     if not text and isinstance(error, AssertionError):
@@ -61,7 +61,7 @@ def _failed_line(error: BaseException) -> str:
 
 def raised_at(error: BaseException) -> str:
     """Return where an error comes from."""
-    return place_of([frame for frame, _ in traceback.walk_tb(error.__traceback__)])
+    return at_place([frame for frame, _ in traceback.walk_tb(error.__traceback__)])
 
 
 def traceback_of(error: BaseException | None) -> str:

@@ -13,7 +13,7 @@ from types import CodeType
 from typing import TypeAlias, cast, final
 
 from withal._core.site import Site, suspended_frames
-from withal.audit.names import name_of, named
+from withal.audit.names import display_name, name_of
 from withal.audit.report.record import Suspension
 from withal.audit.scenario import Scenario
 
@@ -25,7 +25,7 @@ Mark: TypeAlias = tuple[tuple[tuple[CodeType, int], ...], str]
 
 _CALL = Scenario.call.__code__  # around every scenario, and of no interest
 
-TURN = "a turn of the loop"
+LOOP_TURN = "a turn of the loop"
 """What a bare ``yield`` awaits, such as that of ``asyncio.sleep(0)``."""
 
 
@@ -38,7 +38,7 @@ def mark_of(coroutine: object, awaited: object) -> Mark:
 
 def _kind_of(awaited: object) -> str:
     if awaited is None:
-        return TURN
+        return LOOP_TURN
     if isinstance(awaited, Task):
         return f"the task of {name_of(cast('Task[object]', awaited).get_coro())}"
     return type(awaited).__name__
@@ -76,7 +76,7 @@ class Trace:
     @property
     def name(self) -> str:
         """What people call it."""
-        return named(self.title, self.function)
+        return display_name(self.title, self.function)
 
     @property
     def within_scenario(self) -> int:

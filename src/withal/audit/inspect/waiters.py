@@ -1,7 +1,7 @@
-"""Awaiting: whether something waits for a task, as its own callbacks tell.
+"""Whether something waits for a task: its callbacks show it.
 
 A task that a library keeps for itself has none, or one that only forgets it
-(``task.add_done_callback(tasks.discard)``). Whoever waits for a task is woken by it.
+(``task.add_done_callback(tasks.discard)``). What waits for a task is woken by one.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from asyncio import Future, Task
 from collections.abc import Callable
 from typing import Any, cast
 
-# What wakes those who wait in asyncio.gather, asyncio.wait, a task group, or a scope of withal's.
-_WAITERS = tuple(
+# The files whose callbacks wake a waiter: of asyncio.gather, asyncio.wait, task groups and scopes.
+_WAITER_FILES = tuple(
     os.path.join("", *parts)
     for parts in (
         ("asyncio", "tasks.py"),
@@ -26,8 +26,8 @@ _WAITERS = tuple(
 )
 
 
-def is_awaited(task: Task[Any]) -> bool:
-    """Return whether a task wakes anybody when it ends."""
+def wakes_a_waiter(task: Task[Any]) -> bool:
+    """Return whether a task wakes a waiter when it ends."""
     callbacks: Any = getattr(task, "_callbacks", None)
     return any(_wakes(_function_of(each)) for each in callbacks or ())
 
@@ -44,4 +44,4 @@ def _wakes(callback: Callable[..., object]) -> bool:
         return True
     function: Any = getattr(callback, "func", callback)  # of a partial
     code = getattr(getattr(function, "__func__", function), "__code__", None)
-    return code is not None and code.co_filename.endswith(_WAITERS)
+    return code is not None and code.co_filename.endswith(_WAITER_FILES)

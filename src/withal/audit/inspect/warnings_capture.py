@@ -1,4 +1,4 @@
-"""Complaints: what the interpreter and the loop say of things that were not closed or waited for.
+"""Warnings of the interpreter and the loop about what was not closed or not awaited.
 
 For a file that the garbage collector closes they are the only signal.
 """
@@ -17,26 +17,26 @@ from typing import Any, final
 from withal._core.credentials import text_without_credentials
 from withal.audit.injected_error import InjectedError
 from withal.audit.inspect.stacks import traceback_of
-from withal.audit.leftover import Piece
+from withal.audit.leftover import Leftover
 from withal.audit.names import name_of
-from withal.audit.normalized_text import likeness_of
+from withal.audit.normalized_text import without_varying_parts
 from withal.audit.report.record import Category
 
 DESTROYED = "destroyed"
-"""The kind of a task that was collected while it waited. Where it waited, it cannot tell."""
+"""The kind of a task that was collected while it waited. Where it waited is lost."""
 
 
 @final
-class Complaints:
-    """Hears them while it is `listening`, and keeps them as pieces of residue."""
+class CapturedWarnings:
+    """Keeps the warnings that are given while it is `capturing`, as leftovers."""
 
     def __init__(self) -> None:
-        self.pieces: list[Piece] = []
+        self.leftovers: list[Leftover] = []
         self._unclosed = Category.DROPPED
 
     @contextmanager
     def collecting(self) -> Generator[None]:
-        """Hear what is said meanwhile as said of what the garbage collector has closed."""
+        """Take warnings in this block as about what the garbage collector has closed."""
         self._unclosed = Category.COLLECTED
         try:
             yield
@@ -44,8 +44,8 @@ class Complaints:
             self._unclosed = Category.DROPPED
 
     @contextmanager
-    def listening(self) -> Generator[Complaints]:
-        """Hear warnings and errors that would go to standard error, and none but these."""
+    def capturing(self) -> Generator[CapturedWarnings]:
+        """Capture `ResourceWarning`, and errors that would go to standard error."""
         unraisable, in_thread = sys.unraisablehook, threading.excepthook
         with warnings.catch_warnings():
             warnings.simplefilter("always", ResourceWarning)
@@ -59,14 +59,14 @@ class Complaints:
             finally:
                 sys.unraisablehook, threading.excepthook = unraisable, in_thread
 
-    def listen_to(self, loop: AbstractEventLoop) -> None:
-        """Hear what goes to the loop's exception handler, too."""
+    def capture_from(self, loop: AbstractEventLoop) -> None:
+        """Capture also what goes to the loop's exception handler."""
         loop.set_exception_handler(self._unhandled)
 
-    def take(self) -> list[Piece]:
-        """Return what has been heard since the last time."""
-        pieces, self.pieces = self.pieces, []
-        return pieces
+    def take(self) -> list[Leftover]:
+        """Return what was captured since the last call."""
+        leftovers, self.leftovers = self.leftovers, []
+        return leftovers
 
     def _warned(
         self, message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any
@@ -103,12 +103,12 @@ class Complaints:
         elif message.startswith("Unclosed"):
             self._add(self._unclosed, message, message)
         else:
-            told = f"{message}: {error!r}" if error is not None else message
-            self._add(Category.CLEANUP, told, told, traceback_of(error))
+            text = f"{message}: {error!r}" if error is not None else message
+            self._add(Category.CLEANUP, text, text, traceback_of(error))
 
     def _add(self, category: Category, kind: str, evidence: str, detail: str = "") -> None:
         evidence = text_without_credentials(" ".join(evidence.split()))
-        self.pieces.append(Piece(category, likeness_of(kind), evidence, detail))
+        self.leftovers.append(Leftover(category, without_varying_parts(kind), evidence, detail))
 
 
 def _is_never_awaited(error: BaseException | None) -> bool:

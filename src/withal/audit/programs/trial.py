@@ -20,8 +20,8 @@ from withal.audit.report.outline import worst_first
 from withal.audit.report.record import Finding, Record
 from withal.audit.scenario import Scenario, ScenarioError
 
-_TIMES = 3
-_START = 10.0  # seconds that a program may take besides its scenario
+_CONFIRMING_RUNS = 3
+_START_SECONDS = 10.0  # seconds that a program may take besides its scenario
 
 
 @final
@@ -40,12 +40,15 @@ class Trial:
     @property
     def note(self) -> str:
         """What the program says of it."""
-        if self.shown == _TIMES:
-            return f"It was run {_TIMES} times, and showed this each time."
+        if self.shown == _CONFIRMING_RUNS:
+            return f"It was run {_CONFIRMING_RUNS} times, and showed this each time."
         why = f" It printed: {self.last}" if self.last else ""
         if self.shown:
-            return f"FLAKY: it was run {_TIMES} times, and showed this {self.shown} times.{why}"
-        return f"DOES NOT REPRODUCE: it was run {_TIMES} times, and has not shown this.{why}"
+            times = f"it was run {_CONFIRMING_RUNS} times, and showed this {self.shown} times"
+            return f"FLAKY: {times}.{why}"
+        return (
+            f"DOES NOT REPRODUCE: it was run {_CONFIRMING_RUNS} times, and has not shown this.{why}"
+        )
 
 
 def script_of(record: Record, scenario: Scenario) -> str:
@@ -105,7 +108,7 @@ def _trial(program: Program) -> Trial:
     with tempfile.TemporaryDirectory(prefix="withal-audit-") as folder:
         path = Path(folder) / "finding.py"
         path.write_text(program.script(""), encoding="utf-8")
-        for _ in range(_TIMES):
+        for _ in range(_CONFIRMING_RUNS):
             is_shown, told = _run(path, program)
             shown += is_shown
             last = last if is_shown else told
@@ -114,7 +117,7 @@ def _trial(program: Program) -> Trial:
 
 def _run(path: Path, program: Program) -> tuple[bool, str]:
     """Run a program, and tell whether it has shown the finding, and its last words."""
-    timeout = _START + 4 * program.record.timeout
+    timeout = _START_SECONDS + 4 * program.record.timeout
     places = [str(program.excerpt.folder), os.getcwd(), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
     command = [sys.executable, str(path)]

@@ -27,8 +27,8 @@ def render(record: Record) -> str:
     lines += [_annotation("notice", each, record, places) for each in _by_key(record.excused)]
     if record.verdict in (Verdict.UNRESOLVED, Verdict.ERROR):
         level = "warning" if record.verdict is Verdict.UNRESOLVED else "error"
-        told = [record.reason, *words.reasons(record)]
-        text = "\n".join([words.headline(record), *filter(None, told)])
+        reasons = [record.reason, *words.reasons(record)]
+        text = "\n".join([words.headline(record), *filter(None, reasons)])
         lines.append(f"::{level} title=withal audit::{_escaped(text)}")
     return "\n".join([*lines, words.headline(record)]) + "\n"
 
@@ -43,9 +43,9 @@ def _by_key(findings: tuple[Finding, ...]) -> list[Finding]:
 def _annotation(level: str, finding: Finding, record: Record, places: Places) -> str:
     place = places.of(finding.suspension.site)
     title = _escaped(f"withal audit: {finding.category}").replace(",", "%2C").replace(":", "%3A")
-    told = [words.told(finding), *([finding.excuse] if finding.excuse else [])]
-    told.append(f"replay: {record.replay(finding.address)}")
-    return f"::{level} {_where(place)}title={title}::{_escaped(chr(10).join(told))}"
+    parts = [words.describe_finding(finding), *([finding.excuse] if finding.excuse else [])]
+    parts.append(f"replay: {record.replay(finding.address)}")
+    return f"::{level} {_where(place)}title={title}::{_escaped(chr(10).join(parts))}"
 
 
 def _where(place: Place) -> str:

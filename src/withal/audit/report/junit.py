@@ -61,7 +61,10 @@ def _case(record: Record, attempt: Attempt, places: Places) -> Element:
     case = _named(record, f"{attempt.address} {places.of(attempt.suspension.site)}")
     if attempt.findings:
         worst = worst_first(attempt.findings)
-        body = [f"{each.category}: {printable(words.told(each))}\n{each.detail}" for each in worst]
+        body = [
+            f"{each.category}: {printable(words.describe_finding(each))}\n{each.detail}"
+            for each in worst
+        ]
         body.append(f"replay: {record.replay(attempt.address)}")
         message = f"{worst[0].category}: {worst[0].evidence}"
         failure = _tell(case, "failure", message, "\n".join(body))
@@ -70,8 +73,11 @@ def _case(record: Record, attempt: Attempt, places: Places) -> Element:
         _tell(case, "skipped", attempt.unresolved, "")
     if attempt.excused:
         out = SubElement(case, "system-out")
-        told = (f"{each.category}: {words.told(each)}: {each.excuse}" for each in attempt.excused)
-        out.text = "\n".join(map(printable, told))
+        lines = (
+            f"{each.category}: {words.describe_finding(each)}: {each.excuse}"
+            for each in attempt.excused
+        )
+        out.text = "\n".join(map(printable, lines))
     return case
 
 

@@ -16,7 +16,7 @@ from withal._core.printable import printable
 from withal._core.site import Site
 
 _INSTALLED = re.compile(r".*[/\\](?:site|dist)-packages[/\\]", re.DOTALL)
-_WIDEST = 200  # characters of a line of source; what is longer was not written by hand
+_MAX_LINE_CHARACTERS = 200  # characters of a line of source; what is longer was not written by hand
 
 
 @final
@@ -45,7 +45,7 @@ class Place:
         except ValueError:  # no file can have such a name
             return ""
         line = printable(line.expandtabs(1))
-        return line if len(line) <= _WIDEST else line[:_WIDEST] + "..."
+        return line if len(line) <= _MAX_LINE_CHARACTERS else line[:_MAX_LINE_CHARACTERS] + "..."
 
     def __str__(self) -> str:
         if self == UNKNOWN:

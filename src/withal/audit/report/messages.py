@@ -112,7 +112,7 @@ def reasons(record: Record) -> dict[str, list[Attempt]]:
     return found
 
 
-def told(finding: Finding) -> str:
+def describe_finding(finding: Finding) -> str:
     """Return what was seen, in which task, how often, and the key of it: all in a line."""
     task = in_task(finding.suspension)
     how = "an error" if finding.delivery is Delivery.ERROR else "cancelled"

@@ -128,8 +128,8 @@ class _Interning:
 
     def _cell(self, attempt: Attempt) -> _Cell:
         cell: _Cell = {"verdict": attempt.verdict, "outcome": self._line(attempt.outcome)}
-        if told := (*worst_first(attempt.findings), *attempt.excused):
-            cell["findings"] = [self._found(each) for each in told]
+        if findings := (*worst_first(attempt.findings), *attempt.excused):
+            cell["findings"] = [self._found(each) for each in findings]
         if attempt.unresolved:
             cell["unresolved"] = self._lines(attempt.unresolved)
         if attempt.detail:
@@ -140,7 +140,7 @@ class _Interning:
         return {
             "category": WORST_FIRST.index(finding.category),
             "evidence": self._line(
-                words.told(finding) + (f": {finding.excuse}" if finding.excuse else "")
+                words.describe_finding(finding) + (f": {finding.excuse}" if finding.excuse else "")
             ),
             "detail": self._lines(finding.detail),
         }

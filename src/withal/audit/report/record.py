@@ -11,7 +11,7 @@ from hashlib import blake2s
 from typing import final
 
 from withal._core.site import Site
-from withal.audit.libraries import is_plumbing
+from withal.audit.libraries import is_library_file
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that a scenario, and each use of its environment, may take by default."""
@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 @final
 class Delivery(StrEnum):
-    """How a suspended task is told to give up."""
+    """How a suspended task is made to give up."""
 
     EARLY = "early"
     """``Task.cancel()`` while what it awaits is still pending."""
@@ -110,7 +110,7 @@ class Suspension:
         If there is none, the innermost frame.
         """
         for site in reversed(self.chain):
-            if not is_plumbing(site.file):
+            if not is_library_file(site.file):
                 return site
         return self.innermost
 
@@ -228,7 +228,7 @@ class Record:
         loop: the kind of the event loop, such as ``"asyncio"``.
         python: the interpreter and its version.
         seconds: how long it all took.
-        expected: residue that is not a finding, and why: by design, as `expect` was told, or since
+        expected: leftovers that are not findings, and why: by design (`expect`), or since
             it is left behind without a cancellation, too.
         timeout: seconds that the scenario, and each use of the environment, might take.
         command: what makes one attempt again if its address is added, where that is neither

@@ -64,17 +64,17 @@ def _id(category: Category) -> str:
 
 def _invocation(record: Record) -> _Object:
     """Return how the audit itself went, with all that no line of the program stands for."""
-    told = [words.headline(record), *words.printable_lines(record.reason)]
-    told += [
+    lines = [words.headline(record), *words.printable_lines(record.reason)]
+    lines += [
         f"{words.counted(len(attempts), 'attempt')} came to nothing: {reason}"
         for reason, attempts in words.reasons(record).items()
     ]
-    told += [f"left behind, and no finding: {each}" for each in record.expected]
+    lines += [f"left behind, and no finding: {each}" for each in record.expected]
     level = "note" if record.verdict in (Verdict.SAFE, Verdict.UNSAFE) else "warning"
     return {
         "executionSuccessful": record.verdict is not Verdict.ERROR,
         "toolExecutionNotifications": [
-            {"level": level, "message": _message(each)} for each in told
+            {"level": level, "message": _message(each)} for each in lines
         ],
     }
 
@@ -87,7 +87,9 @@ def _result(record: Record, finding: Finding, places: Places) -> _Object:
         "ruleId": _id(finding.category),
         "ruleIndex": WORST_FIRST.index(finding.category),
         "level": "error",
-        "message": _message(f"{finding.category}: {words.told(finding)} ({how}). Replay: {replay}"),
+        "message": _message(
+            f"{finding.category}: {words.describe_finding(finding)} ({how}). Replay: {replay}"
+        ),
         "locations": [_location(places.of(finding.suspension.site))],
         "stacks": [
             {

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 
 from withal._core.printable import printable
-from withal.audit.normalized_text import likeness_of
+from withal.audit.normalized_text import without_varying_parts
 from withal.audit.report import messages as words
 from withal.audit.report.locations import Places, shortened
 from withal.audit.report.outline import SiteOutline, outline
@@ -63,7 +63,7 @@ def render_attempt(record: Record, attempt: Attempt) -> str:
     if attempt.unresolved:
         blocks.append(["unresolved:", *_indented(words.printable_lines(attempt.unresolved))])
     for finding in (*attempt.findings, *attempt.excused):
-        line = f"{finding.category}: {printable(words.told(finding))}"
+        line = f"{finding.category}: {printable(words.describe_finding(finding))}"
         line += f" (no finding: {finding.excuse})" if finding.excuse else ""
         blocks.append([line, *_indented(words.printable_lines(finding.detail))])
     blocks.append(words.printable_lines(attempt.detail))
@@ -74,7 +74,10 @@ def render_attempt(record: Record, attempt: Attempt) -> str:
 def _site(record: Record, site: SiteOutline, places: Places) -> Iterator[str]:
     yield f"{site.place}{_waits_at(site, places)}"
     folded = list(_folded(site.findings))
-    rows = [(finding.address, finding.category, words.told(finding)) for finding, _ in folded]
+    rows = [
+        (finding.address, finding.category, words.describe_finding(finding))
+        for finding, _ in folded
+    ]
     for line, (_, others) in zip(_table(rows), folded, strict=True):
         yield f"  {line}"
         if others:
@@ -96,7 +99,10 @@ def _folded(findings: Iterable[Finding]) -> Iterator[tuple[Finding, list[str]]]:
     alike: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         # However often each was seen: of findings alike only the first is made again.
-        key = finding.category, likeness_of(words.told(replace(finding, seen=1, runs=1)))
+        key = (
+            finding.category,
+            without_varying_parts(words.describe_finding(replace(finding, seen=1, runs=1))),
+        )
         alike.setdefault(key, []).append(finding)
     for first, *others in alike.values():
         yield first, [finding.address for finding in others]
@@ -117,8 +123,8 @@ def _excused(record: Record) -> Iterator[str]:
         yield "told apart, and no finding:"
     for first, others in _folded(record.excused):
         also = f", and {len(others):,} more like it" if others else ""
-        told = f"{first.category}: {words.told(first)}: {first.excuse}"
-        yield printable(f"  {first.address}{also}  {told}")
+        line = f"{first.category}: {words.describe_finding(first)}: {first.excuse}"
+        yield printable(f"  {first.address}{also}  {line}")
 
 
 def _expected(record: Record) -> Iterator[str]:
