@@ -41,7 +41,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: object(), "neither __aenter__ and __aexit__ nor __enter__ and __exit__"),
     (lambda: None, "got None of type NoneType"),
     (lambda: Probe, r"got the class Probe; call it: Probe\(\)"),
-    (lambda: int, "got the class int, which is not one either"),
+    (lambda: int, "got the class int, whose instances are not context managers"),
     (lambda: connect(), r"the un-awaited coroutine of connect\(\); await it first"),
     (lambda: connect, r"got the function connect; call it: connect\(\)"),
     (lambda: one_shot, r"got the function one_shot; call it: one_shot\(\)"),
@@ -185,12 +185,12 @@ async def test_spawning_or_deferring_the_wrong_thing() -> None:
 
 def test_negative_times() -> None:
     for times in ({"close_timeout": -1.0}, {"open_grace": -0.1}):
-        with pytest.raises(ValueError, match="seconds, zero or more"):
+        with pytest.raises(ValueError, match="zero or more seconds"):
             Scope("app", **times)  # type: ignore[arg-type]
 
 
 def test_a_parent_that_is_no_scope() -> None:
-    with pytest.raises(TypeError, match="parent is a Scope or None, got 'app'"):
+    with pytest.raises(TypeError, match="parent must be a Scope or None, got 'app'"):
         Scope("request", parent="app")  # type: ignore[arg-type]
 
 

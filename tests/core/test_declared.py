@@ -299,9 +299,9 @@ def wrong_things() -> list[tuple[Callable[[], object], str]]:
     return [
         (lambda: resource(coroutine), "it is a coroutine function; let it yield"),  # type: ignore[arg-type]
         (lambda: resource(generator), "it is a plain generator function; make it `async def`"),
-        (lambda: resource(unfilled), "nothing fills its parameter 'value'"),
-        (lambda: resource(positional), "nothing fills its parameter 'value'"),
-        (lambda: resource(3), "marks a function"),  # type: ignore[call-overload]
+        (lambda: resource(unfilled), "its parameter 'value' has no default"),
+        (lambda: resource(positional), "its parameter 'value' has no default"),
+        (lambda: resource(3), "decorates functions only"),  # type: ignore[call-overload]
         (lambda: needs(coroutine), "needs() takes a declared resource"),  # type: ignore[arg-type]
     ]
 

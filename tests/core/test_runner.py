@@ -383,7 +383,7 @@ def test_what_cannot_be_run() -> None:
 
     with pytest.raises(TypeError, match=r"call the function: run\(main\(\)\)"):
         run(main)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="seconds, zero or more"):
+    with pytest.raises(ValueError, match="zero or more seconds"):
         run(main(), close_timeout=-1)
 
 

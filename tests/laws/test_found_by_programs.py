@@ -223,7 +223,7 @@ async def test_law_7_what_fails_after_it_was_abandoned_is_told_to_the_loop() -> 
         await released.wait()
         await asyncio.wait((task,))
     assert [each["message"] for each in told] == [
-        "'work' in scope 'app' was abandoned, and has failed"
+        "'work' in scope 'app' failed after it was abandoned"
     ]
     error = told[0]["exception"]
     assert isinstance(error, ExceptionGroup)

@@ -1,4 +1,4 @@
-"""The core: scopes, what they hold, and what they promise. Standard library only.
+"""The core: scopes and the resources that they own. It imports only the standard library.
 
-The laws cited here by number stand in docs/design.md; each is held by a test in tests/laws.
+Comments cite the laws of docs/design.md by number; tests/laws tests each of them.
 """

@@ -1,8 +1,8 @@
 """The members of an exception group, and the causes behind an exception.
 
-An exception may be of any type, with attributes and comparisons that raise. Exceptions are
-apart by identity here, and what they hold is read where `BaseException` keeps it, so that no code
-of their types runs.
+An exception may have any type, whose attributes and comparisons may raise. So exceptions are
+compared by identity here, and their fields are read through the descriptors of `BaseException`:
+no code of their own types runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _hides_context: Callable[[BaseException], bool] = _fields["__suppress_context__"
 
 
 def is_a(error: BaseException | None, cls: type[E]) -> TypeGuard[E]:
-    """Do as `isinstance` does, which may ask the exception itself what its class is."""
+    """Do as `isinstance` does, without reading ``__class__``, which a type may override."""
     return issubclass(type(error), cls)
 
 
@@ -52,9 +52,9 @@ def only_wraps(error: BaseException, wrapped: BaseException | None) -> bool:
 
 
 def comes_of(error: BaseException, cls: type[BaseException]) -> bool:
-    """Return whether one of this class is the error, a member of its group, or behind one of these.
+    """Return whether the error, a member of its group, or a cause of these is of class `cls`.
 
-    That a cause is hidden, as by ``raise X from None``, does not matter.
+    Causes that ``raise X from None`` hides are included.
     """
     seen: dict[int, BaseException] = {}
     todo: list[BaseException | None] = [error]
@@ -78,7 +78,8 @@ class ReportedErrors:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[int, BaseException] = {}  # held, so that no other has the same identity
+        # The exceptions are referenced, so that no later one can have the same id.
+        self._known: dict[int, BaseException] = {}
 
     def __contains__(self, error: BaseException) -> bool:
         return id(error) in self._known
@@ -86,10 +87,10 @@ class ReportedErrors:
     def add(
         self, error: BaseException, replaced: BaseException | None = None, *, causes: bool = True
     ) -> bool:
-        """Add an exception and all that raising it shows, and say whether it replaces another.
+        """Add an exception and all that its traceback shows; return whether it replaces `replaced`.
 
-        It does if that is among the causes behind it. What is known already is not walked through
-        again: adding takes time by what is new.
+        It does if `replaced` is among its causes. Exceptions that are known already are not
+        visited again, so the time depends only on the number of new ones.
         """
         found = False
         todo = [(error, False)]
@@ -111,9 +112,10 @@ class ReportedErrors:
         return found
 
     def without(self, error: BaseException) -> BaseException | None:
-        """Return what of this is not reported yet: all, nothing, or a group without some members.
+        """Return the part of `error` that is not reported yet.
 
-        A group keeps its structure, notes and traceback, as `BaseExceptionGroup.split` has it.
+        That is the error itself, None, or its group without the members that are reported. A group
+        keeps its structure, notes and traceback, as with `BaseExceptionGroup.split`.
         """
         if error in self:
             return None
@@ -134,7 +136,7 @@ class ReportedErrors:
         if not again or not new:
             return error if new else None
 
-        def is_told(each: BaseException) -> bool:
+        def is_reported(each: BaseException) -> bool:
             if each in self:
                 return True
             if is_a(each, BaseExceptionGroup):
@@ -144,6 +146,6 @@ class ReportedErrors:
             return not is_first
 
         try:
-            return BaseExceptionGroup.split(error, is_told)[1]
+            return BaseExceptionGroup.split(error, is_reported)[1]
         except Exception:  # its type cannot be split: reported twice is better than not at all
             return error

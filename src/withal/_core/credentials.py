@@ -1,7 +1,7 @@
-"""Credentials in URLs are not shown: users and passwords are left out of URLs and of text.
+"""Removing credentials (users and passwords) from URLs, and from text that has URLs in it.
 
-This is the one place that decides what is left out: all before the ``@`` of a URL, since a user
-alone may be an access token. Secrets in paths and query parameters cannot be told from the rest.
+Only this module decides what is removed: all before the ``@`` of a URL, since a user name alone
+may be an access token. Secrets in paths and query parameters cannot be recognized, and stay.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 
 _START = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 _AUTHORITY = re.compile(r"[^/?#]*")
-# What may be left of an authority: a host in brackets or not, and a port.
+# An authority without credentials: a host, in brackets or not, and a port.
 _HOST = re.compile(r"(?:\[[^\s@\[\]]+\]|[^\s@:\[\]]+)(?::\d{0,5})?")
-# In other text a URL ends with white space or a quote. A user whose ``:`` does not begin a port is
-# followed by a password, which may have anything in it. The bound keeps the search linear.
+# In text, a URL ends at white space or a quote. A ``:`` after the user that does not begin a port
+# begins a password, which may contain any character. The bound of 400 keeps the search linear.
 _IN_TEXT = re.compile(
     r"(?<=://)(?:[^\s/?#\"'<>]*|[^\s/?#@:\[\"'<>]+:(?!\d{0,5}(?:[/?#\"'<>]|$))\S{0,400})@"
 )
@@ -30,10 +30,10 @@ def text_without_credentials(text: str) -> str:
 
 
 def url_without_credentials(url: str) -> str:
-    """Return what was given as a URL, and may not be one, with user and password left out.
+    """Return a URL, which may be malformed, without user and password.
 
-    Where it is malformed, all before the last ``@`` is left out: a password may have any
-    character in it that should have been percent-encoded.
+    From a malformed one all before the last ``@`` is removed: a password may contain any
+    character that should have been percent-encoded.
 
     Example:
         >>> url_without_credentials("http://ann:s3cret@host.example/@home?at=@")

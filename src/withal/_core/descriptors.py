@@ -1,4 +1,4 @@
-"""The descriptors that this process has open."""
+"""The file descriptors that this process has open."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from contextlib import suppress
 
 _FOLDER = "/proc/self/fd"
 
-# By these, threads of ours wake event loops. As asyncio's own, they last as long as their loop.
+# withal's threads wake event loops through these. They live as long as the loop, as asyncio's do.
 _left_out = set[int]()
 
 leave_out: Callable[[int], None] = _left_out.add
-"""Have a descriptor left out of `open_descriptors`."""
+"""Exclude a descriptor from `open_descriptors`."""
 
 take_in: Callable[[int], None] = _left_out.discard
-"""Have it there again: it was closed, and its number may be another's."""
+"""Include a descriptor again: it was closed, and its number may be reused."""
 
 
 def is_left_out(fd: int) -> bool:
-    """Return whether a descriptor is left out."""
+    """Return whether a descriptor is excluded."""
     return fd in _left_out
 
 
 def open_descriptors() -> frozenset[tuple[int, str]]:
-    """Return each with what it is open on; none where there is no ``/proc``."""
+    """Return each descriptor with what it is open on; empty where there is no ``/proc``.
+
+    See https://man7.org/linux/man-pages/man5/proc.5.html.
+    """
     found = set[tuple[int, str]]()
     for fd in os.listdir(_FOLDER) if os.path.isdir(_FOLDER) else ():
         with suppress(FileNotFoundError):  # the descriptor of the listing itself

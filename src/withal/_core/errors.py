@@ -1,4 +1,4 @@
-"""What goes wrong with a scope, as exceptions that say what happened, to what, and what to do."""
+"""The exceptions of scopes: each names what happened, to which resource, and what to do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from withal._core.credentials import text_without_credentials
 class WithalError(Exception):
     """The base of every error that withal itself raises.
 
-    What a resource raises of its own, while it opens, lives or closes, reaches the caller as it
-    is and is not wrapped.
+    An exception that a resource raises, while it opens, is in use or closes, reaches the caller
+    unchanged and is not wrapped.
     """
 
     __module__ = "withal"
@@ -19,15 +19,15 @@ class WithalError(Exception):
 
 @final
 class ScopeClosedError(WithalError):
-    """Something was asked of a scope that is not open: not yet, no longer, or only until now.
+    """A scope was used before it was entered, or after it began to close.
 
-    Also raised by a scope of another task that uses a resource of a scope which closes.
+    Also raised in the scope of another task that uses a resource of a scope that is closing.
 
     Attributes:
         scope: the scope's path, such as ``"app > request"``.
         state: ``"new"``, ``"closing"`` or ``"closed"``.
-        resource: the name of what was to be opened, or was in use; empty where the scope itself
-            was to be closed.
+        resource: the name of the resource that was to be opened, or was in use; empty if the scope
+            itself was to be closed.
     """
 
     __module__ = "withal"
@@ -63,10 +63,10 @@ class CloseTimeoutError(WithalError):
 
     Attributes:
         scope: the scope's path.
-        timeout: the seconds that closing was given.
-        resources: the names of all that had not closed by then, in order of closing.
-        abandoned: the names of those that a cancellation did not end either.
-        hurried: whether closing was cut short, since the program had to end: under `withal.run`,
+        timeout: the seconds that closing could take.
+        resources: the names of the resources that had not closed by then, in order of closing.
+        abandoned: the names of those that did not end when they were cancelled either.
+        hurried: whether closing was cut short, because the program had to end: under `withal.run`,
             after a second signal, or when its own `close_timeout` had passed after the first.
     """
 
@@ -124,13 +124,13 @@ class ResourceLostError(WithalError):
         when = "in use" if self.phase == "open" else self.phase
         return (
             f"{self.resource!r} in scope {self.scope!r} was cancelled while {when}, and not by its "
-            "scope; look for what cancels tasks that it did not start"
+            "scope; look for code that cancels tasks that it did not start"
         )
 
 
 @final
 class AlreadyEnteredError(WithalError):
-    """A context manager that serves once was entered a second time.
+    """A context manager that can be entered only once was entered a second time.
 
     Attributes:
         resource: its name.
@@ -151,11 +151,11 @@ class AlreadyEnteredError(WithalError):
 
 @final
 class NotOpenError(WithalError, LookupError):
-    """What was to be released is not open in the scope: never was, or no longer is.
+    """The value passed to `Scope.release` is not open in the scope: it never was, or has closed.
 
     Attributes:
         scope: the scope's path.
-        resource: how the value given looks.
+        resource: the ``repr`` of the value.
     """
 
     __module__ = "withal"
@@ -168,13 +168,13 @@ class NotOpenError(WithalError, LookupError):
     def __str__(self) -> str:
         return (
             f"cannot release {self.resource}: it is not open in scope {self.scope!r}; "
-            "pass the very object that entering it returned, once"
+            "pass the same object that entering it returned, and release it once"
         )
 
 
 @final
 class DeclarationError(WithalError):
-    """A resource is declared wrongly, or behaves otherwise than it was declared.
+    """A resource is declared wrongly, or does not behave as it was declared.
 
     Attributes:
         resource: its name.
@@ -199,7 +199,7 @@ class DependencyCycleError(WithalError):
     """Declared resources depend on each other in a circle.
 
     Attributes:
-        path: the names around the circle; the first is the last too.
+        path: the names around the circle; the first is repeated as the last.
         sites: where each of them was declared.
     """
 
@@ -214,13 +214,13 @@ class DependencyCycleError(WithalError):
         named = [f"{name} ({site})" for name, site in zip(self.path, self.sites, strict=True)]
         return (
             f"resources need each other in a circle: {' > '.join(named)}; "
-            "take what they share into a resource of its own"
+            "move what they share into a third resource"
         )
 
 
 @final
 class AlreadyOpenError(WithalError):
-    """A resource was to be replaced by another, but has been opened.
+    """A resource cannot be replaced by another, because it has been opened.
 
     Attributes:
         scope: the path of the scope that holds it.
@@ -245,7 +245,7 @@ class AlreadyOpenError(WithalError):
 
 @final
 class StillNeededError(WithalError):
-    """A declared resource was to be released while others that need it are open.
+    """A declared resource cannot be released, because others that are open need it.
 
     Attributes:
         scope: the path of the scope that holds it.

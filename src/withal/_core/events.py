@@ -1,8 +1,8 @@
-"""Events: each step that a scope makes with a resource, sent as it happens (law 10).
+"""Events: one for each step of a resource, sent as it happens (law 10).
 
-Without observers a step costs a look at an empty tuple. Observers are found
-through the context, so that a program can observe one part of itself, and those in force when a
-scope is entered get all events of that scope.
+Without observers, a step costs one test of an empty tuple. Observers are stored in a context
+variable, so that a program can observe one part of itself. A scope sends all of its events to the
+observers that are set when it is entered.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Event:
     Attributes:
         step: what happened.
         time: when, in seconds of the event loop's monotonic clock.
-        id: the same for every step of one resource, and of no other in this process.
+        id: identifies the resource; unique in this process.
         name: the resource's name.
         kind: what sort of resource it is: its manager's type or function, ``"task"``,
             ``"callback"`` or ``"scope"``.
         scope: the names of the scopes around it, outermost first.
         task: the name of the task that it is opened and closed in, or for.
-        outcome: how the step ended, where it ends one: `Step.FAILED`, `Step.CLOSED`.
+        outcome: how the resource ended, for `Step.FAILED` and `Step.CLOSED`; else None.
     """
 
     step: Step
@@ -84,11 +84,11 @@ current_observers = _observers.get
 def observing(observer: Observer) -> Generator[None]:
     """Send the events of all scopes that are entered in this block to `observer`.
 
-    That includes those entered in tasks that the block starts, except by `Scope.spawn` of a scope
-    entered before: what that runs has the context, and so the observers, of its scope.
+    That includes scopes entered in tasks that the block starts. An exception is `Scope.spawn` of a
+    scope that was entered earlier: its task runs in that scope's context, and so has its observers.
 
-    Observers nest: an inner one is called as well, not instead. One that raises is logged to the
-    logger ``withal`` and cannot break a scope.
+    Observers nest: an inner one is called in addition to the outer ones. An exception of an
+    observer is logged to the logger ``withal`` and does not affect the scope.
 
     Example:
         >>> import asyncio

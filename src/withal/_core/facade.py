@@ -1,7 +1,7 @@
-"""Facades whose names are imported when they are first used.
+"""Facades whose names are imported when they are first used (PEP 562).
 
-To import a package takes as long as to import all that it exports, and a program uses a few of
-these. So a facade lists where each name is from, and type checkers see plain imports.
+Importing everything that a package exports takes time, and a program uses only a few of the names.
+So a facade lists the module of each name; type checkers see plain imports.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, TypeAlias
 
-Get: TypeAlias = Callable[[str], Any]  # of what type a name is, type checkers see elsewhere
+Get: TypeAlias = Callable[[str], Any]  # type checkers read the types from the plain imports
 List: TypeAlias = Callable[[], list[str]]
 
 
@@ -20,8 +20,7 @@ def deferred(facade: str, homes: Mapping[str, str]) -> tuple[Get, List]:
 
     Args:
         facade: the module's name.
-        homes: for each name that is imported when it is used, the module that has it; its own name
-            if it is a module itself.
+        homes: for each name, the module to import it from; for a submodule, its full name.
 
     Example:
         >>> get, _ = deferred("json", {"scanner": "json.scanner", "JSONDecoder": "json.decoder"})

@@ -1,4 +1,4 @@
-"""Context managers as scopes see them: how one is entered and left, and what is none and why."""
+"""The protocol of context managers: how to enter and exit one, and errors for other objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class AsyncManager(Protocol[T_co]):
-    """What ``async with`` takes."""
+    """A manager for ``async with``."""
 
     def __aenter__(self) -> Awaitable[T_co]: ...
 
@@ -30,7 +30,7 @@ class AsyncManager(Protocol[T_co]):
 
 
 class SyncManager(Protocol[T_co]):
-    """What ``with`` takes."""
+    """A manager for ``with``."""
 
     def __enter__(self) -> T_co: ...
 
@@ -47,20 +47,21 @@ Manager: TypeAlias = AsyncManager[T_co] | SyncManager[T_co]
 
 
 class EmitsEvents:
-    """A manager that sends events of its own, as a scope or a file does.
+    """A manager that sends events of its own, such as a scope or a file.
 
-    Where a scope enters it, that scope sends them in its place, since it knows where that was.
+    When a scope enters it, the scope sends these events instead, since it knows where it was
+    entered.
     """
 
     __slots__ = ()
 
     def _delegate_events(self, name: str | None) -> tuple[str, str]:
-        """Leave telling to the scope that enters it, by the name and kind that are returned."""
+        """Send no events from now on; the scope sends them, with the name and kind returned."""
         raise NotImplementedError
 
 
-# The methods as the type has them. The values that pass through are the user's own and of any
-# type; the signatures of Scope are where they are typed.
+# The methods as the type has them. The values have any type of the user's; the signatures of Scope
+# give them their types.
 Enter: TypeAlias = Callable[[Any], Any]
 Exit: TypeAlias = Callable[[Any, Any, Any, Any], Any]
 
@@ -75,20 +76,20 @@ async def _async_sample() -> AsyncGenerator[None]:
     yield
 
 
-# Managers made of a generator function, by contextlib: each serves once.
+# Managers that contextlib makes from generator functions: each can be entered once.
 GENERATOR_MANAGER: type = type(_sample())
 _GENERATOR_MANAGERS: tuple[type, type] = (GENERATOR_MANAGER, type(_async_sample()))
 
 
 def protocol_of(manager: object) -> tuple[Enter, Exit, bool]:
-    """Return how to enter and how to leave `manager`, and whether both are to be awaited.
+    """Return the methods that enter and exit `manager`, and whether their results are awaited.
 
     The methods are looked up on the type, as ``async with`` does. A manager of both kinds is
     entered as an asynchronous one.
 
     Raises:
-        TypeError: it is not a context manager; says what it is and what to do.
-        AlreadyEnteredError: it serves once, and has.
+        TypeError: if it is not a context manager; the message names what it is and what to do.
+        AlreadyEnteredError: if it can be entered only once, and has been.
     """
     cls: Any = type(manager)
     try:
@@ -98,8 +99,10 @@ def protocol_of(manager: object) -> tuple[Enter, Exit, bool]:
             methods = cls.__enter__, cls.__exit__, False
         except AttributeError:
             raise _not_a_manager(manager) from None
-    # contextlib drops the arguments of the generator function when the manager is entered. There
-    # is no public way to ask an async generator on 3.11 whether it has started.
+    # contextlib deletes the arguments of the generator function when the manager is entered
+    # (https://github.com/python/cpython/blob/3.11/Lib/contextlib.py, `__enter__`). Whether an async
+    # generator has started cannot be asked before inspect.getasyncgenstate() of 3.12:
+    # https://docs.python.org/3/library/inspect.html#inspect.getasyncgenstate
     if cls in _GENERATOR_MANAGERS and not hasattr(manager, "args"):
         raise AlreadyEnteredError(name_of(manager))
     return methods
@@ -109,8 +112,8 @@ def check_together(managers: tuple[object, ...]) -> None:
     """Check that these can be entered together, before any of them is.
 
     Raises:
-        TypeError: one is not a context manager.
-        AlreadyEnteredError: one that serves once has been entered, or is among them twice.
+        TypeError: if one is not a context manager.
+        AlreadyEnteredError: if one that can be entered once was entered, or is given twice.
     """
     seen = set[int]()
     try:
@@ -129,7 +132,7 @@ def check_callable(thing: object) -> None:
     """Check that this can be called when the scope closes.
 
     Raises:
-        TypeError: it cannot; most often it has been called already.
+        TypeError: if it cannot; most often because it has been called already.
     """
     if callable(thing):
         return
@@ -142,10 +145,10 @@ def check_callable(thing: object) -> None:
 
 
 def named(name: str) -> Callable[[F], F]:
-    """Give managers made of a generator function another name, which `name_of` returns.
+    """Set the name that `name_of` returns for managers made from a generator function.
 
-    For a public function that checks what it is given and then returns such a manager. The
-    decorator goes below contextlib's.
+    For a public function that checks its arguments and then returns such a manager. Apply this
+    decorator below contextlib's.
     """
 
     def mark(function: F) -> F:
@@ -156,20 +159,20 @@ def named(name: str) -> Callable[[F], F]:
 
 
 def name_of(thing: object) -> str:
-    """Name a manager or a function: as its type, or as the function that it was made of."""
+    """Return the name of a manager or function: of its type, or of the function that made it."""
     try:
         if type(thing) in _GENERATOR_MANAGERS:
             thing = getattr(thing, "gen", None)
         name = getattr(thing, "__name__", None)
-    except Exception:  # of its own attributes: a proxy that is not bound, say
+    except Exception:  # its attributes may raise, such as those of an unbound proxy
         name = None
     return name if isinstance(name, str) else type(thing).__name__
 
 
 def _not_a_manager(thing: object) -> TypeError:
-    """Say what was given in place of a context manager, and what was probably meant."""
+    """Return the error for an object that is not a context manager, with the likely fix."""
     if inspect.iscoroutine(thing):
-        # It will not be awaited now; this error is clearer than the warning.
+        # Closed, so that the interpreter does not warn as well that it was never awaited.
         thing.close()
         name = thing.__name__
         return TypeError(
@@ -181,7 +184,8 @@ def _not_a_manager(thing: object) -> TypeError:
         if _has_protocol(thing):
             return TypeError(f"expected a context manager, got the class {name}; call it: {name}()")
         return TypeError(
-            f"expected a context manager, got the class {name}, which is not one either"
+            f"expected a context manager, got the class {name}, whose instances are not context "
+            "managers; pass an object with __aenter__ and __aexit__"
         )
     if inspect.isasyncgen(thing) or inspect.isgenerator(thing):
         kind = "asynccontextmanager" if inspect.isasyncgen(thing) else "contextmanager"

@@ -1,4 +1,4 @@
-"""Context managers that serve once, and say so when they are entered again."""
+"""Context managers that can be entered once, and raise a clear error the second time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ T_co = TypeVar("T_co", covariant=True)
 
 @final
 class Once(AbstractAsyncContextManager[T_co], Generic[T_co]):
-    """A context manager that is made when this is entered, which it can be once.
+    """A wrapper that makes its context manager when it is entered, which is possible once.
 
-    It has the name of the public function that returned it, for the events of a scope.
+    In the events of a scope it has the name of the public function that returned it.
 
     Args:
-        name: that name.
-        subject: what it is about, such as a path; for the error. None if there is none.
+        name: the name of that function.
+        subject: the argument to show in errors, such as a path; None for no argument.
         make: returns the context manager.
     """
 
@@ -50,7 +50,9 @@ class Once(AbstractAsyncContextManager[T_co], Generic[T_co]):
         traceback: TracebackType | None,
     ) -> bool | None:
         if self._manager is None:
-            raise RuntimeError(f"{self._described()} was left without having been entered")
+            raise RuntimeError(
+                f"{self._described()} was exited without having been entered; use `async with`"
+            )
         return await self._manager.__aexit__(exc_type, exc, traceback)
 
     def _described(self) -> str:

@@ -1,4 +1,4 @@
-"""How something ended, and the one exception that several errors are raised as."""
+"""The outcome of an exception, and the combination of several errors into one exception."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def one_of(message: str, errors: list[E]) -> E | BaseExceptionGroup[E]:
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
-    """Return how something ended that ended with this."""
+    """Return the outcome of something that ended with `error`, or without one."""
     if error is None:
         return Outcome.OK
     return Outcome.CANCELLED if is_a(error, CancelledError) else Outcome.ERROR
 
 
 def raise_unchanged(error: BaseException) -> None:
-    """Raise an error with the context it has, not with what happens to be handled just now."""
+    """Raise an error without changing its ``__context__`` to the exception being handled."""
     context = context_of(error)
     try:
         raise error
     finally:
-        with suppress(ValueError):  # a circle, which only the error's own code can have made
+        with suppress(ValueError):  # the contexts form a circle; only user code can cause that
             set_context(error, context)

@@ -1,4 +1,4 @@
-"""Text from elsewhere, as one line that can be printed."""
+"""Untrusted text as one line that is safe to print."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from withal._core.credentials import text_without_credentials
 
 
 def printable(text: str) -> str:
-    r"""Return a text with all that cannot be printed escaped, and no credentials in its URLs.
+    r"""Return a text with non-printable characters escaped and without credentials in its URLs.
 
-    URLs, paths, the words of servers and the ``repr`` of other people's objects are in what is
-    told. As they are they could break a line, or speak to the terminal.
+    Messages contain URLs, paths, text from servers and the ``repr`` of foreign objects. Printed
+    as they are, these could break a line or send escape sequences to the terminal.
 
     Example:
         >>> print(printable("http://host.example/\x1b[2Jx: the server answered 404"))

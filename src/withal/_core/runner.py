@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# After a second signal the process is gone within a second, whatever a finalizer waits for.
+# After a second signal the process ends within a second, whatever a finalizer waits for.
 _EXIT_GRACE_SECONDS = 0.75
-_POLL_SECONDS = 0.1  # seconds between two looks whether time is up
+_POLL_SECONDS = 0.1  # between two checks whether time is up
 
 
 def run(
@@ -41,14 +41,15 @@ def run(
     """Run a program in an event loop of its own and return its result, as `asyncio.run` does.
 
     The first SIGINT or SIGTERM cancels ``main``, once. From then on all scopes together have
-    `close_timeout` seconds to close, however long they were given themselves.
+    `close_timeout` seconds to close, even if their own `close_timeout` is longer.
 
-    A second signal, be it the same or the other, has them close without waiting: what still closes
-    is cancelled, and what does not end even so is left behind. One line on standard error names
-    what was given up; other errors of ``main`` are printed with their tracebacks. The status is
-    that of the first signal. Within a second the process is gone, and further signals change
-    nothing. That is also how a program ends whose time has run out with tasks or threads left. A
-    finalizer that blocks the loop in Python code or a system call does not prevent that.
+    A second signal, of either kind, ends the program within a second. Finalizers that still run are
+    cancelled, and those that do not end then are abandoned. One line on standard error names them;
+    other errors of ``main`` are printed with their tracebacks. The exit status is that of the
+    first signal. Further signals have no effect. The program ends in the same way if
+    `close_timeout` has passed and tasks or threads are left. A finalizer that blocks the loop in
+    Python code or in a system call does not prevent that.
+
     Signals are handled in the main thread only.
 
     Args:
@@ -58,11 +59,11 @@ def run(
         debug: asyncio's debug mode.
 
     Raises:
-        SystemExit: a signal has ended ``main``; the status is 128 and the number of the first
-            signal, as shells have it. After a second one its cause is what ``main`` has raised.
-        TypeError: `main` is not a coroutine.
-        ValueError: `close_timeout` is negative.
-        BaseException: what ``main`` raises, unless there has been a second signal.
+        SystemExit: if a signal has ended ``main``; the status is 128 plus the number of the first
+            signal, as in shells. After a second signal its cause is the exception of ``main``.
+        TypeError: if `main` is not a coroutine.
+        ValueError: if `close_timeout` is negative.
+        BaseException: the exception that ``main`` raises, unless there was a second signal.
 
     Example:
         >>> from withal import Scope, run
@@ -78,7 +79,7 @@ def run(
         raise TypeError(f"run() takes a coroutine, got {main!r}; call the function: run(main())")
     if not close_timeout >= 0:
         main.close()
-        raise ValueError(f"close_timeout is seconds, zero or more; got {close_timeout!r}")
+        raise ValueError(f"close_timeout must be zero or more seconds; got {close_timeout!r}")
     program = _Program(close_timeout)
     factory = _uvloop_factory() if uvloop else None
     try:
@@ -106,7 +107,7 @@ def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 @final
 class _Program:
-    """A program that runs, the signals it has received, and what it has left behind."""
+    """A running program, the signals that it has received, and the tasks that it waits for."""
 
     def __init__(self, close_timeout: float) -> None:
         self.received: list[signal.Signals] = []
@@ -115,30 +116,31 @@ class _Program:
         self._opened = _Opened()
         self._error: BaseException | None = None
         self._awaited: Collection[asyncio.Task[Any]] = ()
-        # In a thread, since a finalizer that blocks keeps the loop's own timers from ringing.
+        # In a thread, since a finalizer that blocks the loop also delays the loop's timers.
         self._kill_timer = threading.Timer(_EXIT_GRACE_SECONDS, self._exit_at_once)
         self._kill_timer.daemon = True
 
     @property
     def status(self) -> int:
-        """What the process exits with, when a signal has ended it."""
+        """The exit status of the process after a signal."""
         return 128 + self.received[0]
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether a second signal has come."""
+        """Whether a second signal was received."""
         return len(self.received) > 1
 
     async def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run to the end, in the task that is to be main's own.
+        """Run `main` to its end, in the current task.
 
-        Another task, that looks after it, would be among `asyncio.all_tasks`: a main that cancels
-        all of these, and waits for them, would end its own program, or wait for itself.
+        A second task that supervises it would be in `asyncio.all_tasks`. A `main` that cancels all
+        other tasks and waits for them would then cancel its own supervisor, and deadlock.
         """
         task = asyncio.current_task()
         assert task is not None
         task.set_name("main")
-        # The error of main is raised by `run`, also where it is one that ends the loop at once.
+        # `run` raises the error of main, also one that stops the loop, such as KeyboardInterrupt.
+        # So it is marked as retrieved here.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         self._awaited = (task,)
         program_deadline_in_force.set(self._limit)
@@ -154,7 +156,7 @@ class _Program:
 
     @contextmanager
     def _handling_signals(self, task: asyncio.Task[Any]) -> Generator[None]:
-        """Handle the signals in the interpreter, not in the loop, which something may block."""
+        """Handle the signals in the interpreter, not in the loop, which may be blocked."""
         loop = asyncio.get_running_loop()
 
         counter = itertools.count(1)
@@ -170,17 +172,17 @@ class _Program:
         try:
             for each in _SIGNALS:
                 handler = signal.getsignal(each)
-                # A signal that another thread receives is to wake the loop, too.
+                # So that a signal that another thread receives wakes the loop, too.
                 loop.add_signal_handler(each, int)
                 before[each] = handler
                 signal.signal(each, on_signal)
         except (ValueError, RuntimeError, NotImplementedError):
-            pass  # not the main thread, or a system without
+            pass  # not the main thread, or a system without signal handlers
         try:
             yield
         finally:
             self._kill_timer.cancel()
-            if self._kill_timer.is_alive():  # a thread that ends at once, or ends the process
+            if self._kill_timer.is_alive():  # it ends immediately, or ends the process
                 self._kill_timer.join()
             for each, handler in before.items():
                 loop.remove_signal_handler(each)
@@ -192,28 +194,28 @@ class _Program:
             self._limit.when = when = loop.time() + self._close_timeout
             loop.call_at(
                 when, self._limit.expire_now, when
-            )  # what closes already has its own deadline
+            )  # closings that have begun already have their own deadline
             task.cancel()
         elif count == 2:
             self._limit.expire_now(loop.time())
 
     async def _end_the_rest(self) -> None:
-        """Cancel what runs still, and wait for it, as `asyncio.run` does, but not without end.
+        """Cancel the remaining tasks and wait for them, as `asyncio.run` does, but bounded.
 
-        When a signal has come and time is up, the process ends without it.
+        After a signal, the process ends when time is up, even if tasks are left.
         """
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for each in rest:
             each.cancel()
         await self._join(rest)
         if self.received:
-            # Its threads are waited for when the loop closes, and when the interpreter ends.
+            # Else closing the loop, and the end of the interpreter, would wait for its threads.
             loop = asyncio.get_running_loop()
             threads = loop.create_task(loop.shutdown_default_executor(), name="threads of the loop")
             await self._join({threads})
 
     async def _join(self, tasks: Collection[asyncio.Task[Any]]) -> None:
-        """Wait for these. Who cancels main now, be it a signal, is too late: it has ended."""
+        """Wait for these. Cancelling main has no effect now, since it has ended."""
         loop = asyncio.get_running_loop()
         self._awaited = tasks
         latch = Latch(loop, len(tasks))
@@ -229,7 +231,7 @@ class _Program:
         return when is not None and asyncio.get_running_loop().time() > when
 
     def report_end(self, error: BaseException | None) -> None:
-        """Say in one line what was given up, and show what else `main` has failed with."""
+        """Print one line that names what was abandoned, and the other errors of `main`."""
         late, rest = _split(error)
         described = [
             *self._opened.described(),
@@ -244,7 +246,7 @@ class _Program:
 
     @property
     def _running(self) -> list[asyncio.Task[Any]]:
-        """The tasks that are waited for: main, or what runs still when that has ended."""
+        """The tasks that are waited for: main, or those that remain when main has ended."""
         return [each for each in self._awaited if not each.done()]
 
     def _exit_at_once(self) -> NoReturn:
@@ -258,14 +260,14 @@ class _Program:
 
 @final
 class _Opened:
-    """An observer that knows what is open, and where that was opened."""
+    """An observer that records what is open, and where it was opened."""
 
     def __init__(self) -> None:
         self._sites: dict[int, tuple[Event, Site | None]] = {}
         self._closing: dict[int, None] = {}
 
     def __call__(self, event: Event) -> None:
-        """Take note of an event."""
+        """Record an event."""
         if event.step is Step.OPENING:
             self._sites[event.id] = event, site_of(sys._getframe(1))
         elif event.step is Step.CLOSING:
@@ -286,12 +288,12 @@ class _Opened:
 
 
 def _split(error: BaseException | None) -> tuple[list[CloseTimeoutError], BaseException | None]:
-    """Part what says that closing was cut short from what else there is; cancellations are none."""
+    """Return the errors that report a hurried closing, and the rest without cancellations."""
     if error is None:
         return [], None
     late: list[CloseTimeoutError] = []
 
-    def is_told(each: BaseException) -> bool:
+    def is_reported(each: BaseException) -> bool:
         if isinstance(each, CloseTimeoutError) and each.hurried:
             late.append(each)
             return True
@@ -299,11 +301,11 @@ def _split(error: BaseException | None) -> tuple[list[CloseTimeoutError], BaseEx
 
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
-        return late, group.split(is_told)[1]
-    return late, None if is_told(error) else error
+        return late, group.split(is_reported)[1]
+    return late, None if is_reported(error) else error
 
 
 def _cut_short(error: CloseTimeoutError) -> Generator[str]:
-    """Describe each resource that ended when it was cancelled. Others are known to be open."""
+    """Describe each resource that ended when it was cancelled; `_Opened` describes the others."""
     for name in (Counter(error.resources) - Counter(error.abandoned)).elements():
         yield f"{name!r} in scope {error.scope!r}: its finalizer was cancelled"

@@ -1,7 +1,7 @@
 """Scopes: the regions of a program that own resources.
 
-Long for its contracts and overloads, which are best read in one place; what they promise is kept
-by `ScopeState` and `Declared`.
+This module is long because of its docstrings and overloads, which are best read in one place;
+`ScopeState`, the functions beside it and `Declared` implement them.
 """
 
 from __future__ import annotations
@@ -61,35 +61,37 @@ _current: ContextVar[Scope | None] = ContextVar("withal_scope", default=None)
 class Scope(EmitsEvents):
     """A region of a program that owns resources: ``async with Scope("app") as scope: ...``.
 
-    What was opened in it is closed exactly once when the body ends, however it ends: in reverse
-    order, what was opened together side by side, and within one deadline. An error of a finalizer
-    is raised; one error bare, several as an `ExceptionGroup`, the body's first. A cancellation
-    that arrives meanwhile is raised once closing is done.
+    Each resource that was opened in the scope is closed exactly once when the body ends, whether
+    by success, an exception or a cancellation. Resources close in reverse order, those that were
+    opened together at the same time, and all within one deadline. Errors of finalizers are raised:
+    one error bare, several as an `ExceptionGroup`, the body's first. A cancellation that arrives
+    during closing is raised when closing is done.
 
-    Each resource is entered and exited in a task of its own, its host; a synchronous manager, which
-    cannot be cancelled half-way, by the task that opens or closes it. What a manager sets in
-    context variables is seen by the body and by what opens later, until it closes. A resource that
-    dies in use (its host is cancelled, a task group in it fails, a spawned task raises) cancels the
-    body; when that has left, the scope raises the resource's error in place of the cancellation.
+    Each resource is entered and exited in a task of its own, its host. A synchronous manager cannot
+    be cancelled in the middle, so the task that opens or closes it enters or exits it directly.
+    Context variables that a manager sets are visible to the body and to resources that open later,
+    until the manager closes. If a resource dies in use (its host is cancelled, a task group in it
+    fails, a spawned task raises), the scope cancels the body. When the body has left, the scope
+    raises the resource's error in place of the cancellation.
 
-    A scope is entered once. It may be used by other tasks than the one that entered it, and what
-    they open is closed with the rest. A scope may also be entered into another, with
-    `Scope.enter`.
+    A scope can be entered once. Other tasks than the one that entered it may use it; what they open
+    is closed with the rest. A scope may also be entered into another, with `Scope.enter`.
 
     Args:
-        name: what the scope is called in errors, events and snapshots.
-        close_timeout: seconds that closing may take altogether. What still runs then is
-            cancelled, and reported as `CloseTimeoutError`; what has yet to close gets a last
-            call, of a quarter of a second and a moment for each that is stuck. A scope within
-            another closes within what is left to the outer one.
-        open_grace: seconds that openings in flight get to finish, and are then closed, when they
-            are given up: because the caller is cancelled, another resource of the same
-            `enter_all` has failed, or the scope closes. Afterwards they are cancelled.
-        parent: the scope around this one; by default the scope current where it is entered,
-            and None for none.
+        name: the scope's name in errors, events and snapshots.
+        close_timeout: seconds that closing may take altogether. Then finalizers that still run are
+            cancelled, and reported as `CloseTimeoutError`. Resources that have not begun to close
+            still get a quarter of a second together, and 20 ms for each that does not end. A scope
+            within another closes within the time that is left to the outer one.
+        open_grace: seconds that pending openings get to finish when they are no longer wanted:
+            because the caller is cancelled, another resource of the same `enter_all` has failed,
+            or the scope closes. Those that finish are closed again, the others are cancelled.
+        parent: the scope around this one; by default the scope that is current where this one is
+            entered. None for no parent.
 
     Raises:
-        ValueError: a time is negative.
+        TypeError: if `parent` is neither a scope nor None.
+        ValueError: if a time is negative.
 
     Example:
         >>> import asyncio, contextlib
@@ -133,10 +135,10 @@ class Scope(EmitsEvents):
         parent: Scope | EllipsisType | None = ...,
     ) -> None:
         if parent is not ... and not isinstance(cast("object", parent), _PARENTS):
-            raise TypeError(f"scope {name!r}: parent is a Scope or None, got {parent!r}")
+            raise TypeError(f"scope {name!r}: parent must be a Scope or None, got {parent!r}")
         if not (close_timeout >= 0 and open_grace >= 0):  # nor NaN
             raise ValueError(
-                f"scope {name!r}: close_timeout and open_grace are seconds, zero or more; "
+                f"scope {name!r}: close_timeout and open_grace must be zero or more seconds; "
                 f"got {close_timeout!r} and {open_grace!r}"
             )
         self.name: str = text_without_credentials(name)
@@ -164,9 +166,9 @@ class Scope(EmitsEvents):
         """Open the scope and make it the current one.
 
         Raises:
-            AlreadyEnteredError: it was entered before.
-            ScopeClosedError: the parent that it was given is not open yet, or closed.
-            RuntimeError: no asyncio task is running.
+            AlreadyEnteredError: if it was entered before.
+            ScopeClosedError: if its `parent` is not open yet, or closed.
+            RuntimeError: if no asyncio task is running.
         """
         if self._state is not None:
             raise AlreadyEnteredError(self.name)
@@ -185,15 +187,15 @@ class Scope(EmitsEvents):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        """Close all that the scope holds; wait for that where another task has begun to.
+        """Close all resources of the scope; if another task is closing them already, wait for it.
 
         Raises:
-            RuntimeError: the calling task is one that closing would wait for, such as that of a
-                finalizer; or something was entered inline by the owner, which still runs.
-            CloseTimeoutError: the deadline passed; names what had not closed.
-            ResourceLostError: a resource was cancelled from outside while in use.
-            BaseException: what a resource, a spawned task or a finalizer failed with.
-            BaseExceptionGroup: there was more than one such error, or one beside the body's.
+            RuntimeError: if closing would wait for the calling task, as for that of a finalizer; or
+                if the owner has entered something inline and still runs.
+            CloseTimeoutError: if the deadline passed; it names the resources that had not closed.
+            ResourceLostError: if a resource was cancelled from outside while in use.
+            BaseException: the exception of a resource, a spawned task or a finalizer.
+            BaseExceptionGroup: if there is more than one such error, or one besides the body's.
         """
         state = self._state
         if state is None:
@@ -202,7 +204,7 @@ class Scope(EmitsEvents):
             if state.owner() is not current_task():
                 check_closer(state)
         elif state.phase is CLOSING and waits_for(state, current_task()):
-            return False  # a finalizer closes again what waits for it
+            return False  # a finalizer of this scope closes it again: closing waits for that task
         self._leave_context()
         error = await (close(state, exc) if state.phase is OPEN else close_again(state, exc))
         if error is not None and error is not exc:
@@ -212,18 +214,19 @@ class Scope(EmitsEvents):
     async def aclose(self) -> None:
         """Close the scope now, as the end of its ``async with`` would after success.
 
-        It may be called by any task and any number of times: a call while the scope
-        closes waits until that is done, and a later call does nothing. A cancellation that
-        arrives meanwhile is raised when the scope has closed. The body, if it still runs, is not
-        cancelled; what it asks of the scope is refused from now on.
+        Any task may call it, any number of times: a call while the scope closes waits until closing
+        is done, and a later call does nothing. A cancellation that arrives meanwhile is raised when
+        the scope has closed. The body, if it still runs, is not cancelled; from now on its calls
+        that open something in the scope raise `ScopeClosedError`.
 
         Raises:
-            ScopeClosedError: the scope was never entered.
-            RuntimeError: the calling task is one that closing would wait for: that of a finalizer,
-                of a spawned task, or of an opening in this scope; or this is another event loop;
-                or something was entered inline by the owner, which still runs and has to close it.
-            BaseException: what closing raises, as at the end of ``async with``; only the first
-                call does.
+            ScopeClosedError: if the scope was never entered.
+            RuntimeError: if closing would wait for the calling task (that of a finalizer, of a
+                spawned task, or of an opening in this scope); if this is another event loop than
+                the scope's; or if the owner has entered something inline and still runs: then
+                only the owner can close the scope.
+            BaseException: the errors of closing, as at the end of ``async with``; raised by the
+                first call only.
 
         Example:
             >>> import asyncio
@@ -258,25 +261,25 @@ class Scope(EmitsEvents):
     async def enter(
         self, manager: Manager[T], *, name: str | None = None, inline: bool = False
     ) -> T:
-        """Open one resource, and return what its manager's ``__aenter__`` returns.
+        """Open one resource, and return the value of its manager's ``__aenter__``.
 
-        When the caller is cancelled meanwhile, the opening gets `open_grace` seconds to finish;
-        what has opened is closed again, and then the cancellation is raised.
+        If the caller is cancelled meanwhile, the opening gets `open_grace` seconds to finish. If it
+        finishes, the resource is closed again. Then the cancellation is raised.
 
         Args:
             manager: any asynchronous or synchronous context manager.
-            name: what the resource is called; by default its type or function.
+            name: the resource's name; by default that of its type or function.
             inline: enter it in the caller's own task, as a plain ``async with`` does: for a
-                manager that governs the body (a timeout, a cancel scope, a task group). A
-                cancellation then reaches into the manager itself.
+                manager that affects the body (a timeout, a cancel scope, a task group). The manager
+                is then not protected from cancellations of the caller.
 
         Raises:
-            TypeError: it is not a context manager.
-            AlreadyEnteredError: it can be entered only once, and has been.
-            ScopeClosedError: the scope is not open.
-            ResourceLostError: the opening was cancelled from outside.
-            RuntimeError: `inline` is asked for by another task than the scope's own.
-            BaseException: what the manager raises.
+            TypeError: if `manager` is not a context manager.
+            AlreadyEnteredError: if it can be entered only once, and has been.
+            ScopeClosedError: if the scope is not open.
+            ResourceLostError: if the opening was cancelled from outside.
+            RuntimeError: if `inline` is set in another task than the one that entered the scope.
+            BaseException: the exception that the manager raises.
         """
         state = self._state
         if state is None or state.phase is not OPEN:
@@ -300,7 +303,7 @@ class Scope(EmitsEvents):
         within = state.entered_within
         before = copy_context()
         if resource.observers:
-            resource.tell(Step.OPENING)
+            resource.send(Step.OPENING)
         try:
             value = resource.enter()
             if resource.is_async:
@@ -319,7 +322,8 @@ class Scope(EmitsEvents):
             state.carry(resource, changes(before, after), to_caller=False)
         return value  # type: ignore[no-any-return]
 
-    # What is both, as aiohttp's session is, counts as asynchronous, so those come first.
+    # Managers of both kinds, such as aiohttp's session, count as asynchronous, so the overloads for
+    # asynchronous ones come first.
     @overload
     async def enter_all(self) -> tuple[()]: ...
     @overload
@@ -367,18 +371,18 @@ class Scope(EmitsEvents):
     @overload
     async def enter_all(self, *managers: Manager[Any]) -> tuple[Any, ...]: ...
     async def enter_all(self, *managers: Manager[Any]) -> tuple[Any, ...]:
-        """Open several resources side by side, all or nothing, and return their values in order.
+        """Open several resources concurrently, all or nothing, and return their values in order.
 
-        They will be closed side by side too. When one fails, those that have opened are closed
-        again, those in flight get `open_grace` seconds to finish before they are cancelled, and
-        the errors are raised: one bare, several as a group. A cancellation of the caller is
-        handled likewise.
+        They are closed concurrently too. If one fails, those that have opened are closed again,
+        those still opening get `open_grace` seconds to finish before they are cancelled, and the
+        errors are raised: one bare, several as a group. A cancellation of the caller is handled
+        in the same way.
 
         Raises:
-            TypeError: one is not a context manager; none was entered.
-            AlreadyEnteredError: one can be entered only once, and has been, or is given twice.
-            ScopeClosedError: the scope is not open.
-            BaseException: what a manager raises.
+            TypeError: if one is not a context manager; then none was entered.
+            AlreadyEnteredError: if one that can be entered only once has been, or is given twice.
+            ScopeClosedError: if the scope is not open.
+            BaseException: the exception that a manager raises.
         """
         state = self._holdings("resources")
         check_together(managers)
@@ -402,20 +406,20 @@ class Scope(EmitsEvents):
     @overload
     async def open(self, *resources: Declaration[T]) -> tuple[T, ...]: ...
     async def open(self, *resources: Declaration[Any]) -> Any:
-        """Open declared resources and all that they need, and return the value, or the values.
+        """Open declared resources and their dependencies; return the value, or a tuple of values.
 
-        Each is opened once: what this scope or one around it has open is used again. The rest
-        opens here, each as soon as what it needs is open, all or nothing. It closes the other
-        way: each as soon as all that needs it has closed. Failure and cancellation are handled as
-        in `enter_all`.
+        Each is opened once: a resource that is open in this scope or in a parent is reused. The
+        others open in this scope, each as soon as its dependencies are open, all or nothing. They
+        close in the opposite direction: each as soon as all resources that need it have closed.
+        Failure and cancellation are handled as in `enter_all`.
 
         Raises:
-            DeclarationError: one is not a declared resource, or not as it was declared.
-            DependencyCycleError: they need each other in a circle, or wait for each other in one
-                because they call this method while they open.
-            ScopeClosedError: the scope is not open.
-            RuntimeError: this is not the event loop that the scope was entered in.
-            BaseException: what a resource raises.
+            DeclarationError: if one is not a declared resource, or does not behave as declared.
+            DependencyCycleError: if they need each other in a circle, or wait for each other in a
+                circle because they call this method while they open.
+            ScopeClosedError: if the scope is not open.
+            RuntimeError: if this is another event loop than the scope's.
+            BaseException: the exception that a resource raises.
         """
         check_declared(resources)
         self._holdings(resources[0].name if resources else "nothing")
@@ -423,40 +427,40 @@ class Scope(EmitsEvents):
         return values[0] if len(values) == 1 else values
 
     def plan(self, *resources: Declaration[Any]) -> Plan:
-        """Return in which order `open` would open these, as data; ``str()`` of it draws the tree.
+        """Return the order in which `open` would open these, as data; ``str()`` draws the tree.
 
         Raises:
-            DeclarationError: one is not a declared resource.
-            DependencyCycleError: they need each other in a circle.
-            ScopeClosedError: the scope is not open.
+            DeclarationError: if one is not a declared resource.
+            DependencyCycleError: if they need each other in a circle.
+            ScopeClosedError: if the scope is not open.
         """
         check_declared(resources)
         self._holdings("a plan")
         return self._declarations().plan(resources)
 
     def override(self, real: Declaration[T], fake: Declaration[T]) -> None:
-        """Have `fake`, and what that needs, opened wherever `real` is asked for.
+        """Open `fake`, with its own dependencies, in place of `real`.
 
-        It holds in this scope and in those within it, and is meant for tests.
+        It applies to this scope and to scopes within it, and is meant for tests.
 
         Raises:
-            DeclarationError: one is not a declared resource.
-            AlreadyOpenError: the real one is open, or opening, here or in a scope around.
-            ScopeClosedError: the scope is not open.
+            DeclarationError: if one is not a declared resource.
+            AlreadyOpenError: if `real` is open or opening, in this scope or in a parent.
+            ScopeClosedError: if the scope is not open.
         """
         check_declared((real, fake))
         self._holdings(fake.name)
         self._declarations().override(real, fake)
 
     def defer(self, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[P, R]:
-        """Have a plain or asynchronous function called when the scope closes, and return it.
+        """Register a plain or asynchronous function to call when the scope closes; return it.
 
-        It is called before what was opened earlier closes, in a task of its own, bounded by the
-        scope's deadline like any finalizer. What it raises, the scope raises.
+        It is called before resources that were opened earlier close, in a task of its own, within
+        the scope's deadline like any finalizer. The scope raises its exception, if any.
 
         Raises:
-            ScopeClosedError: the scope is not open.
-            TypeError: it cannot be called.
+            ScopeClosedError: if the scope is not open.
+            TypeError: if `func` is not callable.
         """
         state = self._holdings(name_of(func))
         state.check_loop("defer", name_of(func))
@@ -467,14 +471,14 @@ class Scope(EmitsEvents):
     def spawn(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> Task[T]:
         """Run a coroutine in a task that the scope owns, and return the task.
 
-        It runs in the context that the scope was entered with, like all that the scope runs, and
-        not in the caller's. It is cancelled and waited for before what was opened earlier closes.
-        If it raises earlier, the body is cancelled and the scope raises its error. It may also
-        end earlier, or be cancelled by its user; then the scope forgets it.
+        It runs in a copy of the scope's context, not of the caller's. When the scope closes, the
+        task is cancelled and awaited before resources that were opened earlier close. If it raises
+        before that, the body is cancelled and the scope raises its error. If it returns before
+        that, or is cancelled by other code, the scope forgets it.
 
         Raises:
-            ScopeClosedError: the scope is not open.
-            TypeError: it is not a coroutine.
+            ScopeClosedError: if the scope is not open.
+            TypeError: if `coro` is not a coroutine.
         """
         if not iscoroutine(coro):
             raise TypeError(
@@ -485,33 +489,36 @@ class Scope(EmitsEvents):
             state = self._holdings(name or coro.__name__)
             state.check_loop("spawn", name or coro.__name__)
         except (ScopeClosedError, RuntimeError):
-            coro.close()  # it will not be awaited now, and the error says why
+            coro.close()  # so that the interpreter does not warn that it was never awaited
             raise
         spawned = Spawned(state, coro, name)
         state.add(spawned)
         return spawned.value  # type: ignore[no-any-return]
 
     async def release(self, value: object) -> None:
-        """Close one resource early: the object that entering it returned, or its manager.
+        """Close one resource early.
 
-        What was opened later is not touched, though it may depend on this. Of several that have
-        the same value, such as None, the newest is closed. A cancellation that arrives meanwhile
-        is raised once it is closed; the deadline is the scope's `close_timeout`, from now.
+        Resources that were opened later stay open, even if they use this one. If several have the
+        same value, such as None, the newest is closed. A cancellation that arrives meanwhile is
+        raised when the resource is closed. The deadline is the scope's `close_timeout`, from now.
+
+        Args:
+            value: the object that entering the resource returned, or its manager.
 
         Raises:
-            NotOpenError: it is not open in this scope.
-            StillNeededError: a declared resource that is open needs it.
-            RuntimeError: the calling task is the one that it runs in, or it was entered inline by
-                another task.
-            CloseTimeoutError: its finalizer did not end in time.
-            BaseException: what its finalizer raises.
+            NotOpenError: if it is not open in this scope.
+            StillNeededError: if a declared resource that is open needs it.
+            RuntimeError: if the resource runs in the calling task, or another task entered it
+                inline.
+            CloseTimeoutError: if its finalizer did not end in time.
+            BaseException: the exception that its finalizer raises.
         """
         if self._state is None:
             raise ScopeClosedError(self.name, "new", repr(value))
         await release(self._state, value)
 
     def snapshot(self) -> ScopeSnapshot:
-        """Return what the scope and the scopes within it hold now, as frozen data.
+        """Return the resources of the scope and of the scopes within it now, as frozen data.
 
         ``str()`` of it draws the tree.
         """
@@ -520,7 +527,7 @@ class Scope(EmitsEvents):
         return self._state.snapshot()
 
     def _holdings(self, thing: object) -> ScopeState:
-        """Return what the scope holds, or raise that `thing` cannot be opened in it now."""
+        """Return the scope's state; raise `ScopeClosedError` for `thing` if it is not open."""
         state = self._state
         if state is None or state.phase is not OPEN:
             raise self._not_open(thing)
@@ -545,28 +552,29 @@ class Scope(EmitsEvents):
         return self._declared
 
     def _delegate_events(self, name: str | None) -> tuple[str, str]:
-        """Let the scope that enters this one send its events, by the name and kind returned.
+        """Let the scope that enters this one send its events, with the name and kind returned.
 
-        That knows where the scope was entered, as of any resource.
+        The outer scope knows where this one was entered, as for any resource.
         """
         self._is_held = True
         return name or self.name, "scope"
 
     def _state_for(self, name: str) -> ScopeState:
-        """Return what is held, for something of this name that is to be held with it.
+        """Return the scope's state, to which the caller adds something of this name.
 
         Raises:
-            ScopeClosedError: the scope is not open.
-            RuntimeError: it belongs to another event loop.
+            ScopeClosedError: if the scope is not open.
+            RuntimeError: if it belongs to another event loop.
         """
         state = self._holdings(name)
         state.check_loop("open", name)
         return state
 
     def _leave_to_others(self) -> ScopeState:
-        """Be current no more, and return what is held: it is another thing's that was entered.
+        """Stop being the current scope, and return the state.
 
-        What that runs is within this scope, but its body is not.
+        For an object that owns this scope, such as a pool: what the object runs is within this
+        scope, but the body of the object's own ``async with`` is not.
         """
         assert self._state is not None
         self._leave_context()
@@ -577,8 +585,8 @@ class Scope(EmitsEvents):
             try:
                 _current.reset(self._token)
             except ValueError:
-                # Another task than entered it has nothing to reset in its own context. The owner
-                # may still come, when its body ends.
+                # This is not the task that entered the scope, so its own context has no value to
+                # reset. The owner resets its own when its body ends.
                 return
             self._token = None
 
@@ -600,7 +608,7 @@ def current_names() -> tuple[str, ...]:
 
 
 def _holdings_around(scope: Scope) -> ScopeState | None:
-    """Return what the parent of a scope about to be entered holds."""
+    """Return the state of the parent of a scope that is about to be entered."""
     parent = scope.parent
     if parent is ...:
         parent = _current.get()

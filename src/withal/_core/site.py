@@ -1,6 +1,6 @@
-"""Places in a program, kept as a code object and an offset; the line is found when asked for.
+"""Places in a program, stored as a code object and an offset; the line is computed on demand.
 
-A walk of a few frames costs a microsecond or two, which is ten times less than finding lines.
+Walking a few frames takes a microsecond or two, a tenth of the time that computing lines takes.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from itertools import islice
 from types import CodeType, FrameType
 from typing import Any, final
 
-# The names of the attributes that hold the frame of an awaitable, and what it awaits in turn.
+# The attributes that hold the frame of an awaitable, and the awaitable that it awaits in turn:
+# https://docs.python.org/3/library/inspect.html#types-and-members
 _FRAMES = "cr_frame", "gi_frame", "ag_frame"
 _AWAITED = "cr_await", "gi_yieldfrom", "ag_await"
-# These have neither: the awaitables that an async generator's methods return, and what
-# ``coroutine.__await__()`` does. Whose they are only the garbage collector knows.
-_MUTE = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable"}) | {
-    "coroutine_wrapper"
-}
+# The awaitables that the methods of an async generator and ``coroutine.__await__()`` return have
+# neither. Their generator or coroutine is found through the garbage collector's references.
+_WITHOUT_FRAME = frozenset(
+    {"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"}
+)
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -27,7 +28,7 @@ _PACKAGE = __name__.partition(".")[0]
 @final
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place in a program. ``str()`` of it gives file and line, found when it is asked for."""
+    """A place in a program. ``str()`` of it returns file and line."""
 
     code: CodeType
     offset: int
@@ -48,7 +49,7 @@ class Site:
 
 
 def site_of(frame: FrameType | None) -> Site | None:
-    """Return the nearest place up the stack that is not in withal, or else where withal began."""
+    """Return the innermost place on the stack outside of withal, or else the outermost one."""
     last = None
     for each in _frames(frame):
         last = each
@@ -59,9 +60,9 @@ def site_of(frame: FrameType | None) -> Site | None:
 
 
 def suspended_frames(awaited: object) -> Iterator[FrameType]:
-    """Yield the frames of a suspended coroutine, from the outermost to what waits innermost."""
+    """Yield the frames of a suspended coroutine, from the outermost to the innermost."""
     while awaited is not None:
-        while type(awaited).__name__ in _MUTE:
+        while type(awaited).__name__ in _WITHOUT_FRAME:
             awaited = next(filter(_has_frame, gc.get_referents(awaited)), None)
         frame = _first_of(awaited, _FRAMES)
         if frame is not None:
@@ -70,10 +71,10 @@ def suspended_frames(awaited: object) -> Iterator[FrameType]:
 
 
 def _has_frame(thing: object) -> bool:
-    return _first_of(thing, _FRAMES) is not None or type(thing).__name__ in _MUTE
+    return _first_of(thing, _FRAMES) is not None or type(thing).__name__ in _WITHOUT_FRAME
 
 
-def _first_of(thing: object, names: tuple[str, ...]) -> Any:  # as attributes found by name are
+def _first_of(thing: object, names: tuple[str, ...]) -> Any:  # the result of getattr()
     for name in names:
         found = getattr(thing, name, None)
         if found is not None:

@@ -1,1 +1,1 @@
-"""Declared resources: what they need, the order that follows, and which of them are open."""
+"""Declared resources: their dependencies, the order of opening, and which of them are open."""

@@ -1,4 +1,4 @@
-"""Declared resources: what a program may open, said once, and what each needs (pure data)."""
+"""Declarations of resources and their dependencies, as data: nothing is opened here."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ class Declaration(Generic[T_co]):
         return f"<resource {self.name} at {self.site}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> AsyncManager[T_co] | SyncManager[T_co]:
-        """Make its context manager of dependencies that the caller gives, outside of any scope."""
+        """Return its context manager, made from dependencies that the caller passes.
+
+        No scope is involved.
+        """
         return cast("AsyncManager[T_co] | SyncManager[T_co]", self._make(*args, **kwargs))
 
 
@@ -53,12 +56,12 @@ def resource(function: Callable[..., SyncManager[T]], /) -> Declaration[T]: ...
 def resource(function: Callable[..., Any], /) -> Declaration[Any]:
     """Declare a resource: an async generator function, or one that returns a context manager.
 
-    A generator yields the value once, and cleans up after that. Parameters whose default is
-    `needs(other)` are given the value of another declared resource; others must have a default.
-    Nothing is opened before `Scope.open` asks for it.
+    A generator yields the value once, and cleans up after that. A parameter whose default is
+    `needs(other)` gets the value of that other declared resource; each other parameter must have
+    a default. Nothing is opened before `Scope.open` is called.
 
     Raises:
-        DeclarationError: it is not such a function, or a parameter has no value.
+        DeclarationError: if `function` is not such a function, or a parameter has no default.
 
     Example:
         >>> import asyncio
@@ -81,7 +84,7 @@ def resource(function: Callable[..., Any], /) -> Declaration[Any]:
         close dsn
     """
     if not isinstance(function, FunctionType):
-        raise DeclarationError(repr(function), _caller(), "@resource marks a function")
+        raise DeclarationError(repr(function), _caller(), "@resource decorates functions only")
     if inspect.isasyncgenfunction(function):
         return Declaration(function, asynccontextmanager(function))
     problem = None
@@ -95,10 +98,10 @@ def resource(function: Callable[..., Any], /) -> Declaration[Any]:
 
 
 def needs(other: Declaration[T], /) -> T:
-    """Declare a dependency, as the default of a parameter; it has the type of its value.
+    """Declare a dependency, as the default of a parameter; its type is that of the value.
 
     Raises:
-        DeclarationError: it is not a declared resource.
+        DeclarationError: if `other` is not a declared resource.
     """
     if not isinstance(cast("object", other), Declaration):
         name = getattr(other, "__name__", None) or repr(other)
@@ -111,7 +114,7 @@ def check_declared(things: Sequence[object]) -> None:
     """Check that all of these are declared resources.
 
     Raises:
-        DeclarationError: one is not; names it, and where it stands.
+        DeclarationError: if one is not; the message has its name and where it was defined.
     """
     for thing in things:
         if not isinstance(thing, Declaration):
@@ -146,7 +149,7 @@ def _needs_of(function: Callable[..., Any]) -> list[tuple[str, Declaration[Any]]
         ):
             _refuse(
                 function,
-                f"nothing fills its parameter {parameter.name!r}; give it a default, such as "
+                f"its parameter {parameter.name!r} has no default; give it one, such as "
                 "needs(other)",
             )
     return found

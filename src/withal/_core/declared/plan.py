@@ -1,7 +1,7 @@
 """The order in which declared resources open, as data; nothing is opened here.
 
-A plan is a list in which each resource stands behind all that it needs. Opening follows the needs
-themselves: each resource begins as soon as those are open, and closing runs the other way.
+A plan is a list in which each resource comes after its dependencies. Each resource starts to open
+as soon as all of its dependencies are open; closing runs in the opposite direction.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class PlannedResource:
     """One resource of a plan.
 
     Attributes:
-        declaration: which, after overriding.
-        needs: what it depends on, after overriding, by the parameter that takes it.
-        reused: it is open already, in the scope or in one around it.
+        declaration: the declaration, after overrides are applied.
+        needs: its dependencies, after overrides are applied, by the parameter that takes each.
+        reused: whether it is open already, in the scope or in a parent of it.
     """
 
     declaration: Node
@@ -43,8 +43,8 @@ class Plan:
     """The order in which some resources open. ``str()`` of it draws the tree.
 
     Attributes:
-        wanted: what was asked for, after overriding.
-        resources: all that is involved, each behind what it needs.
+        wanted: the requested resources, after overrides are applied.
+        resources: these and all their dependencies; each comes after what it needs.
     """
 
     wanted: tuple[Node, ...]
@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of what would be opened, each behind what it needs."""
+        """The names of the resources that would be opened; each comes after what it needs."""
         return tuple(each.name for each in self.resources if not each.reused)
 
     def __str__(self) -> str:
@@ -70,16 +70,17 @@ def plan(
     """Return the plan for opening these.
 
     Args:
-        wanted: what is to be open in the end.
-        override: gives what a declaration is replaced by, or itself.
-        is_open: returns whether one, after overriding, need not be opened, nor what it needs.
+        wanted: the resources to open.
+        override: returns the replacement of a declaration, or the declaration itself.
+        is_open: returns whether a declaration (after overriding) is open, so that neither it nor
+            its dependencies have to be opened.
 
     Raises:
-        DependencyCycleError: they need each other in a circle.
+        DependencyCycleError: if they need each other in a circle.
     """
     roots = tuple(override(node) for node in wanted)
     done: dict[Node, PlannedResource] = {}
-    # Depth first, without recursion: a chain may be longer than the stack is deep.
+    # Depth first, without recursion: a chain may be longer than the recursion limit.
     path: dict[Node, Iterator[Node]] = {}
     found: dict[Node, PlannedResource] = {}
 
@@ -107,7 +108,7 @@ def plan(
 
 
 def cycle(circle: Sequence[Node]) -> DependencyCycleError:
-    """Return the error that draws a circle, of which the first is the last too."""
+    """Return the error for a circle; its first node is repeated as its last."""
     return DependencyCycleError(
         tuple(each.name for each in circle), tuple(each.site for each in circle)
     )

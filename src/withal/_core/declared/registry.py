@@ -26,11 +26,11 @@ from withal._core.waiting.latch import Latch
 
 @final
 class Declared:
-    """What of the declared resources a scope has open. It sees those of the scopes around it.
+    """The declared resources that a scope has open. It also finds those of parent scopes.
 
     Args:
-        state: what the scope holds.
-        around: the same of the scope around it.
+        state: the state of the scope.
+        around: the registry of the parent scope.
     """
 
     __slots__ = ("_around", "_open", "_opening", "_overrides", "_state")
@@ -43,7 +43,7 @@ class Declared:
         self._overrides: dict[Node, Node] = {}
 
     def override(self, real: Node, fake: Node) -> None:
-        """Have `fake` opened wherever `real` is asked for, here and in scopes within."""
+        """Open `fake` in place of `real`, in this scope and in scopes within it."""
         current = self._overriding(real)
         found = self._find(current)
         if found is not None or self._flight_of(current) is not None:
@@ -78,7 +78,7 @@ class Declared:
                         if host is not None:
                             host.was_returned = True
                     return values
-                # One that was to be used again has been released meanwhile.
+                # A resource that was to be reused has been released meanwhile: try again.
         except BaseException as error:
             mine = [host for host in opened if not host.was_returned]
             if mine:
@@ -117,22 +117,22 @@ class Declared:
         return host
 
     def _forget(self, node: Node, manager: _Declared) -> None:
-        """Let go of what has closed, and of its value.
+        """Remove a resource that has closed.
 
-        Unless it was abandoned, and has been opened again before it closed.
+        It stays if it had been abandoned, and was opened again before this manager closed.
         """
         host = self._open.get(node)
         if host is not None and host.matches(manager):
             del self._open[node]
 
     def _in_the_way(self, plan: Plan) -> tuple[Wait, Latch] | None:
-        """Return what is to be waited for before this plan can be carried out, or is made again.
+        """Return what to wait for before the plan can be carried out, or has to be made again.
 
-        That is what another task opens, which may fail, or closes.
+        That is a resource that another task is opening, which may fail, or closing.
 
         Raises:
-            DeclarationError: what would be waited for is what makes this very call.
-            DependencyCycleError: it waits for that.
+            DeclarationError: if the resource to wait for is the one that makes this call.
+            DependencyCycleError: if that resource waits for the one that makes this call.
         """
         if not any(each._opening or each._state.releasing for each in self._scopes()):
             return None
@@ -154,7 +154,7 @@ class Declared:
         return None
 
     def _released(self, node: Node) -> tuple[ScopeState, Openable] | None:
-        """Return the host that is being released, and has not closed yet, and whose it is."""
+        """Return the host that is being released and has not closed yet, and its scope."""
         for around in self._scopes():
             host = around._open.get(node)
             if host is not None and around._state.is_releasing(host):
@@ -168,11 +168,11 @@ class Declared:
             around = around._around
 
     def _find(self, node: Node) -> Openable | None:
-        """Return the host that has it open, here or in a scope around."""
+        """Return the host that has it open, in this scope or in a parent."""
         around: Declared | None = self
         while around is not None:
             host = around._open.get(node)
-            # What closes or has died is not built upon.
+            # A resource that is closing, or has died, is not reused.
             if host is not None and host.phase is around._state.phase is OPEN and not host.lost:
                 return host
             around = around._around
@@ -188,7 +188,7 @@ class Declared:
         return next((each for each in found if each is not None), None)
 
     def _overriding(self, node: Node) -> Node:
-        """Return what is opened in the place of this one: the nearest scope decides."""
+        """Return what is opened in place of `node`; the override of the nearest scope counts."""
         if not any(each._overrides for each in self._scopes()):
             return node
         path = [node]
@@ -214,7 +214,7 @@ class Declared:
 
 @final
 class _Flight:
-    """Declared resources that open together, and who waits for them."""
+    """Declared resources that open together, and the latches of tasks that wait for them."""
 
     __slots__ = ("hosts", "watchers")
 
@@ -224,7 +224,7 @@ class _Flight:
 
 
 def _checked(node: Node, hosts: Mapping[Node, Openable]) -> Wait:
-    """Return the wait for these, unless they cannot go on before the calling task does."""
+    """Return the wait for these hosts, or raise if they in turn wait for the calling task."""
     task = current_task()
     caller = next((host for host in hosts.values() if host.task is task), None)
     if caller is None:
@@ -233,7 +233,7 @@ def _checked(node: Node, hosts: Mapping[Node, Openable]) -> Wait:
         return wait
     if caller.phase is CLOSING:
         problem = (
-            f"{caller.name!r} opens it while closing, and would wait for itself; open it before"
+            f"{caller.name!r} opens it while closing, and would wait for itself; open it earlier"
         )
     elif caller.name == node.name:
         problem = "it opens itself, and would wait without end"
@@ -247,7 +247,7 @@ def _checked(node: Node, hosts: Mapping[Node, Openable]) -> Wait:
 
 @final
 class _Declared:
-    """The manager of a declared resource, made when all that it needs is open."""
+    """The manager of a declared resource; the user's manager is made when its needs are open."""
 
     def __init__(
         self,
@@ -286,7 +286,8 @@ class _Declared:
             done = self._exit(self._manager, exc_type, exc, traceback)
             return await done if self._is_async else done
         except RuntimeError as error:
-            # What contextlib says, whichever way the generator was resumed.
+            # The message of contextlib, after send() and after throw():
+            # https://github.com/python/cpython/blob/3.11/Lib/contextlib.py
             if not str(error).startswith("generator didn't stop"):
                 raise
             problem = "it yields a second time; yield the value once, and clean up after that"

@@ -1,11 +1,12 @@
-"""Which task waits for which declared resources, so that a circle of waits is refused.
+"""Which task waits for which declared resources, so that a deadlock is detected and raised.
 
 A resource may open others by ``Scope.open`` while it opens or closes itself. If one of these waits
-for it in turn, at whatever distance, none of them would ever go on. A plan cannot know that
-beforehand, since it is not declared. So every task that waits is registered, and a task that is
-about to wait follows what is registered: if that leads back to itself, it raises.
+for it, directly or through others, all of them would wait without end. A plan cannot detect that,
+since such a dependency is not declared. So each task that waits is registered, and before a task
+waits it follows the registered waits: if they lead back to the task itself, it raises.
 
-What a resource waits for in a task that it has started itself, with a task group say, is not seen.
+Limitation: a wait in a task that the resource has started itself, as with a task group, is not
+registered.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ class Wait:
     """What a task waits for.
 
     Attributes:
-        asked: what it wants, of those below.
-        hosts: all that open together, or the one that closes: the wait is over when all are done.
+        asked: the resources it wants, a part of those in `hosts`.
+        hosts: all that open together, or the one that closes; the wait ends when all are done.
     """
 
     asked: Sequence[Node]
     hosts: Mapping[Node, Openable]
 
     def way_to(self, node: Node) -> tuple[Node, ...]:
-        """Return the path from what was asked to this one."""
+        """Return the path from the wanted resources to this one."""
         return (node,) if node in self.asked else (self.asked[0], node)
 
 
@@ -44,7 +45,7 @@ _waits: dict[Task[Any], Wait] = {}
 
 @contextmanager
 def waiting(wait: Wait) -> Generator[None]:
-    """Have it known in this block that the calling task waits."""
+    """Register the wait of the calling task for the duration of this block."""
     task = current_task()
     assert task is not None
     _waits[task] = wait
@@ -55,10 +56,10 @@ def waiting(wait: Wait) -> Generator[None]:
 
 
 def check_circle(wait: Wait) -> None:
-    """Check that what the calling task is about to wait for does not wait for it.
+    """Check that what the calling task is about to wait for does not wait for this task.
 
     Raises:
-        DependencyCycleError: it does; draws the shortest way round.
+        DependencyCycleError: if it does; the message draws the shortest circle.
     """
     caller = current_task()
     ways: deque[tuple[tuple[Node, ...], Wait]] = deque([((), wait)])

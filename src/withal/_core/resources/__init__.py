@@ -1,1 +1,1 @@
-"""The sorts of resource that a scope owns: how each of them opens, lives and closes."""
+"""The kinds of resource that a scope owns, and how each of them opens and closes."""

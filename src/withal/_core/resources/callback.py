@@ -13,7 +13,7 @@ from withal._core.resources.base import CLOSED, CLOSING, Resource, ScopeHandle
 
 @final
 class Callback(Resource):
-    """A deferred call. Its task is started only when the time has come."""
+    """A deferred call. Its task is started only when the scope closes."""
 
     def __init__(
         self, keeper: ScopeHandle, call: Callable[[], Awaitable[object] | object], name: str
@@ -21,7 +21,7 @@ class Callback(Resource):
         super().__init__(keeper, name)
         self._call = call
         if self.observers:
-            self.tell(Step.OPENING)
+            self.send(Step.OPENING)
         self.mark_open(None)
 
     @property
@@ -30,7 +30,7 @@ class Callback(Resource):
         return "callback"
 
     def matches(self, value: object) -> bool:
-        """Never: a callback is not released, it runs."""
+        """Return false: a callback cannot be released."""
         return False
 
     def _begin_close(self) -> None:
@@ -40,14 +40,15 @@ class Callback(Resource):
         try:
             context = keeper.context.copy()
             self.task = keeper.loop.create_task(run, name=self.name, context=context)
-        except BaseException as exc:  # of a task factory
+        except BaseException as exc:  # raised by a task factory
             run.close()
             self.mark_closed(exc)
         else:
             self.task.add_done_callback(self._check_started)
 
     def _check_started(self, task: Task[Any]) -> None:
-        # A loop that shuts down cancels tasks that have never run. This call is still owed.
+        # asyncio.run() cancels all tasks at the end, also those that have not run yet. The callback
+        # still has to be called, so another task is started.
         if self.phase is not CLOSED and task.cancelled():
             self._begin_close()
 
@@ -57,7 +58,7 @@ class Callback(Resource):
             result = self._call()
             if isawaitable(result):
                 await result
-        except BaseException as exc:  # carried to the scope that closes
+        except BaseException as exc:  # raised by the scope that closes
             self.mark_closed(exc)
         else:
             self.mark_closed(None)

@@ -1,6 +1,6 @@
 """Synchronous managers: entered and exited by the calling task, in a context of their own.
 
-What does not wait cannot be cancelled half-way, so that a task of its own would protect nothing.
+A manager that does not wait cannot be cancelled in the middle, so it needs no task of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from withal._core.resources.base import (
 )
 from withal._core.waiting.latch import Latch
 
-# Libraries whose synchronous managers govern the task that enters them: cancel scopes, timeouts.
+# Libraries whose synchronous managers affect the task that enters them: cancel scopes, timeouts.
 _GOVERNING = frozenset({"anyio", "async_timeout"})
 
 
@@ -35,12 +35,12 @@ class Direct(Openable):
     def __init__(self, keeper: ScopeHandle, manager: object, name: str | None) -> None:
         cls: Any = type(manager)
         if cls is GENERATOR_MANAGER:
-            super().__init__(keeper, manager, name)  # which may have been entered before
+            super().__init__(keeper, manager, name)  # raises if it was entered before
             return
         self._enter = cls.__enter__
         self._exit = cls.__exit__
         self._manager = manager
-        # What Resource.__init__ does, without the call: this is on the hot path.
+        # The same as Resource.__init__, without the call: this is a hot path.
         self.keeper = keeper
         self.observers = keeper.observers
         self.opening_at = keeper.clock()
@@ -53,7 +53,7 @@ class Direct(Openable):
         return running_task_name()
 
     def start(self, latch: Latch) -> None:
-        """Open it, or fail, and have `latch` told."""
+        """Open it and arrive at `latch`, or open the latch if it fails."""
         self.open()
         if self.error is None:
             latch.arrive(self)
@@ -61,10 +61,10 @@ class Direct(Openable):
             latch.open()
 
     def open(self) -> None:
-        """Open it, or fail."""
+        """Open it, or set `error`."""
         keeper = self.keeper
         if self.observers:
-            self.tell(Step.OPENING)
+            self.send(Step.OPENING)
         self.before = before = keeper.context
         self.after = after = before.copy()
         try:
@@ -72,17 +72,17 @@ class Direct(Openable):
         except BaseException as exc:  # raised to the caller that entered it
             self.mark_closed(exc)
             return
-        # What mark_open does, without the call, as in __init__.
+        # The same as mark_open(), without the call.
         self.phase = OPEN
         self.opened_at = keeper.clock()
         if self.observers:
-            self.tell(Step.OPENED)
+            self.send(Step.OPENED)
 
     def exit_now(self, seen: BaseException | None) -> None:
-        """Close it, with the exception that it is to see."""
+        """Close it; `seen` is the exception passed to its exit, or None."""
         self.phase = CLOSING
         if self.observers:
-            self.tell(Step.CLOSING)
+            self.send(Step.CLOSING)
         try:
             if seen is None:
                 done = self.after.run(self._exit, self._manager, None, None, None)
@@ -94,7 +94,7 @@ class Direct(Openable):
         except BaseException as exc:  # raised to the task that closes it
             self.mark_closed(self.failure(exc))
         else:
-            self.phase = CLOSED  # all that has_closed would do where nothing waits for it
+            self.phase = CLOSED  # mark_closed() does nothing else unless one of these is set
             if self.observers or self.needs or self._latch is not None:
                 self.mark_closed(None)
 
@@ -103,7 +103,7 @@ class Direct(Openable):
 
 
 def is_direct(manager: object) -> bool:
-    """Return whether a manager needs no task: it is synchronous, and does not govern one."""
+    """Return whether a manager needs no task: it is synchronous, and does not affect its task."""
     cls: Any = type(manager)
     if not _is_synchronous(cls):
         return False

@@ -1,12 +1,13 @@
 """Hosts: a task per resource, which enters its manager, waits, and exits it (law 4).
 
-asyncio cannot tell a cancellation that a timeout or task group inside ``__aenter__`` makes of its
-own task from one that comes from outside. So a hosted resource is entered in a
-task of its own, which nothing outside cancels: each cancellation there comes from inside, and
-the caller's cancellation cannot hit the manager between taking something and giving it back.
+A timeout or task group inside ``__aenter__`` cancels its own task, and asyncio cannot distinguish
+that from a cancellation of the caller. So a hosted resource is entered in a task of its own, which
+no code outside cancels. Each cancellation there comes from inside the manager, and a cancellation
+of the caller cannot interrupt the manager between acquiring something and releasing it.
 
-Entered and exited in one task and one context, cancel scopes and task groups work inside a
-resource, as do context variables that it resets.
+The manager is entered and exited in one task and one context. So cancel scopes, task groups and
+the reset of context variables work inside a resource:
+https://docs.python.org/3/library/asyncio-task.html#task-cancellation
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from withal._core.resources.base import CLOSING, OPEN, OPENING, Openable
 from withal._core.resources.pause import Pause
 from withal._core.waiting.latch import Latch
 
-# Since 3.12 a task can run at once up to its first wait: a manager that has nothing to wait for
-# is then open without a turn of the loop.
+# Since 3.12 a task can start eagerly and run up to its first wait: a manager that does not wait is
+# then open without a turn of the loop.
+# https://docs.python.org/3/library/asyncio-task.html#asyncio.Task
 _EAGERLY: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
@@ -34,11 +36,11 @@ class Host(Openable):
     _body_left: Latch | None = None
 
     def start(self, latch: Latch) -> None:
-        """Begin to open it, and have `latch` told when it is open or has failed."""
+        """Begin to open it; it arrives at `latch` when open, and opens the latch if it fails."""
         self._latch = latch
         keeper = self.keeper
         if self.observers:
-            self.tell(Step.OPENING)
+            self.send(Step.OPENING)
         name = self._name or name_of(self._manager)
         self.before = keeper.context
         self.after = context = self.before.copy()
@@ -49,14 +51,15 @@ class Host(Openable):
                 self.task = Task(live, loop=loop, name=name, context=context, **_EAGERLY)
             else:
                 self.task = loop.create_task(live, name=name, context=context)
-        except BaseException as exc:  # of a task factory
+        except BaseException as exc:  # raised by a task factory
             live.close()
             self._fail(exc)
 
     def check_started(self) -> None:
-        """Notice, a turn after the start, that the task was cancelled before it ever ran.
+        """Check, one turn after the start, whether the task was cancelled before it ran.
 
-        Then no code of this class has run. A loop that shuts down does that.
+        No code of the task has run then, so the failure is recorded here. This happens when
+        ``asyncio.run`` cancels all tasks at its end.
         """
         if self.phase is OPENING and self.task is not None and self.task.cancelled():
             self._fail(CancelledError())
@@ -71,11 +74,11 @@ class Host(Openable):
             self._waiting.end()
 
     def close_at_once(self, seen: BaseException | None, latch: Latch, caller: Task[Any]) -> None:
-        """Close what is open, within this call as far as its exit does not wait.
+        """Close it; if its exit does not wait, it is closed when this call returns.
 
         Args:
-            seen: the exception that it is to see.
-            latch: is told when it has closed.
+            seen: the exception passed to its exit, or None.
+            latch: the latch it arrives at when it has closed.
             caller: the task that calls this.
         """
         self._claimed = True
@@ -90,7 +93,7 @@ class Host(Openable):
 
     async def _live(self) -> None:
         if self.task is None:
-            self.task = current_task()  # it has been started eagerly, and start() goes on later
+            self.task = current_task()  # started eagerly: start() has not assigned it yet
         try:
             value = self._enter(self._manager)
             if self.is_async:
@@ -101,7 +104,7 @@ class Host(Openable):
         self.mark_open(value)
         if not self.close_requested:
             self._latch.arrive(self)  # type: ignore[union-attr]  # which start() has set
-        if not self.close_requested:  # by what was just woken
+        if not self.close_requested:  # a task that the latch has woken may have requested it
             self._waiting = Pause(loop=self.keeper.loop)
             try:
                 await self._waiting
@@ -118,7 +121,7 @@ class Host(Openable):
         except BaseException as exc:  # raised to the task that closes it
             self.mark_closed(self.failure(exc))
         else:
-            # A lost one answers for its own cancellation only, not for the body's exception.
+            # A lost resource can suppress its own cancellation only, not the body's exception.
             self.suppressed = suppresses and not self.lost
             self.mark_closed(seen if self.lost and not suppresses else None)
 
@@ -129,14 +132,14 @@ class Host(Openable):
             opening.open()  # one failure is enough for all that opens together
 
     async def _wait_for_body_exit(self, death: CancelledError) -> None:
-        """Wait until the body has left, which may use this resource (law 8).
+        """Wait until the body has left, since it may still use this resource (law 8).
 
-        What its manager is to see is the cancellation that it died of, not the body's exception.
+        The manager's exit gets the cancellation that ended it, not the body's exception.
         """
         self.lost = True
         self._body_left = Latch(self.keeper.loop, 1)
         if self.observers:
-            self.tell(Step.LOST)
+            self.send(Step.LOST)
         self.keeper.lost(self)
         await self._body_left.wait_uncancellable()
         self._seen = death

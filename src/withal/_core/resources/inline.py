@@ -1,7 +1,7 @@
 """Managers entered in the owner's own task, as a plain ``async with`` does.
 
-For those that govern the body (a timeout, a cancel scope), and those known to be safe when they
-are cancelled half-way: here nothing shields them.
+For managers that affect the body (a timeout, a cancel scope), and for those known to be safe when
+they are cancelled at any point: they are not protected from the caller's cancellation.
 """
 
 from __future__ import annotations
@@ -36,10 +36,13 @@ class Inline(Managed):
     def exit_nowait(
         self, seen: BaseException | None
     ) -> tuple[Coroutine[Any, Any, object], object] | None:
-        """Exit as far as that goes without waiting; return the rest, and what it waits for."""
+        """Run the exit up to its first wait.
+
+        Returns None if it is done, else the suspended coroutine and what it has yielded.
+        """
         self.phase = CLOSING
         if self.observers:
-            self.tell(Step.CLOSING)
+            self.send(Step.CLOSING)
         try:
             if seen is None:
                 done = self._exit(self._manager, None, None, None)
@@ -65,7 +68,10 @@ class Inline(Managed):
     async def exit_rest(
         self, rest: tuple[Coroutine[Any, Any, object], object], limit: Timeout, moment: float
     ) -> None:
-        """Exit to the end, or until a moment after the limit, which has not been entered yet."""
+        """Run the rest of the exit, at most until `moment` seconds after the limit.
+
+        `limit` has not been entered yet.
+        """
         try:
             done, left, self.error = await finish_within(*rest, limit, moment)
             self.suppressed = left is None and bool(done)
@@ -77,14 +83,14 @@ class Inline(Managed):
             if left is None:
                 self.mark_closed(None)
             else:
-                self.task = left  # it goes on there, abandoned
+                self.task = left  # the abandoned exit continues in this task
                 left.add_done_callback(self._has_ended_late)
 
     def _has_ended_late(self, task: Task[Any]) -> None:
         self.mark_closed(None if task.cancelled() else task.exception())
 
     def _explain(self, error: BaseException) -> BaseException | None:
-        """Take a cancellation for what it is: the owner's, not a death of this resource."""
+        """Return a cancellation unchanged: it is the owner's, not a loss of this resource."""
         return error if is_a(error, CancelledError) else super()._explain(error)
 
 

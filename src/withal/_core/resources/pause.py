@@ -1,9 +1,9 @@
-"""What a host waits for while its resource is in use, and how its task is resumed without a turn.
+"""The future that a host waits for, which can resume the host without a turn of the loop.
 
-A future that is done has its task resumed by the loop, in the next turn. A turn costs more than all
-else that the closing of a resource does, most of it in the selector. So here the task that closes
-steps aside for the time of one step of the host's, as a task that is started eagerly has the one
-that starts it do. ``_leave_task`` and ``_enter_task`` are there for those who write tasks:
+When a future is done, the loop resumes the waiting task in its next turn. A turn costs more than
+everything else in closing a resource, most of it in the selector. So the task that closes runs one
+step of the host's task directly, as the start of an eager task does. ``_leave_task`` and
+``_enter_task`` are documented for such uses:
 https://docs.python.org/3/library/asyncio-extending.html#task-lifetime-support
 """
 
@@ -15,14 +15,14 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, final
 
-# The loops in which a task is being resumed by another. What that closes itself is resumed by the
-# loop: scopes may nest deeper than the stack.
+# The loops in which one task is resuming another. A task that was resumed in this way does not do
+# the same with a third one, since scopes may nest deeper than the recursion limit.
 _resuming: set[AbstractEventLoop] = set()
 
 
 @final
 class Pause(Future[None]):
-    """A wait of one task, the first that awaits it, which `end` or `end_at_once` ends."""
+    """A future for one waiting task, the first that awaits it; `end` or `end_at_once` ends it."""
 
     _wake: Callable[[Pause], object] | None = None
     _context: Context | None = None
@@ -30,24 +30,24 @@ class Pause(Future[None]):
     def add_done_callback(
         self, fn: Callable[[Pause], object], /, *, context: Context | None = None
     ) -> None:
-        """Keep what resumes the task; the loop is not to do it."""
+        """Keep the callback that resumes the task, so that `end_at_once` can call it."""
         if self._wake is None:
             self._wake, self._context = fn, context
         else:
             super().add_done_callback(fn, context=context)
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """End the wait by a cancellation, as the task does that is cancelled."""
+        """Cancel the wait; called when the waiting task is cancelled."""
         is_cancelled = super().cancel(msg)
         if is_cancelled:
-            self._have_it_woken()
+            self._schedule_wakeup()
         return is_cancelled
 
     def end(self) -> None:
         """End the wait, in the next turn of the loop."""
         if not self.done():
             self.set_result(None)
-            self._have_it_woken()
+            self._schedule_wakeup()
 
     def end_at_once(self, caller: Task[Any]) -> None:
         """End the wait and resume the task now, up to its next wait, if that is possible.
@@ -61,7 +61,7 @@ class Pause(Future[None]):
             return
         try:
             _leave_task(loop, caller)
-        except RuntimeError:  # it is not running: its coroutine is driven by hand
+        except RuntimeError:  # the caller is not the running task: its coroutine is driven by hand
             self.end()
             return
         self.set_result(None)
@@ -72,6 +72,6 @@ class Pause(Future[None]):
             _enter_task(loop, caller)
             _resuming.discard(loop)
 
-    def _have_it_woken(self) -> None:
+    def _schedule_wakeup(self) -> None:
         if self._wake is not None:
             self.get_loop().call_soon(self._wake, self, context=self._context)

@@ -1,4 +1,4 @@
-"""Tasks that a scope owns: cancelled and waited for before what was opened earlier closes."""
+"""Tasks that a scope owns. They are cancelled and awaited before earlier resources close."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Spawned(Resource):
         super().__init__(keeper, name or name_of(coro))
         self.task = keeper.loop.create_task(coro, name=self.name, context=keeper.context.copy())
         if self.observers:
-            self.tell(Step.OPENING)
+            self.send(Step.OPENING)
         self.mark_open(self.task)
         self.task.add_done_callback(self._has_ended)
 
@@ -41,9 +41,9 @@ class Spawned(Resource):
         early = self.phase is OPEN
         error = None if task.cancelled() else task.exception()
         if is_a(error, ScopeClosedError) and error.scope == self.keeper.path:
-            error = None  # it was opening or using something when the scope closed
+            error = None  # expected: the task was using the scope when it closed
         if early and self.observers:
-            self.tell(Step.CLOSING if error is None else Step.LOST)
+            self.send(Step.CLOSING if error is None else Step.LOST)
         self.mark_closed(error)
         if early and error is None:
             self.keeper.ended(self)

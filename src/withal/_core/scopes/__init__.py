@@ -1,1 +1,1 @@
-"""What a scope holds, and how it opens, releases and closes that."""
+"""The state of a scope, and the functions that open, release and close its resources."""

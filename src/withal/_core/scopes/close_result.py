@@ -1,18 +1,19 @@
-"""How a scope ends: the body's outcome and the errors since then, made into one exception (law 7).
+"""The result of closing a scope: the body's exception and all errors as one exception (law 7).
 
-Pure: nothing here waits. `CloseResult` gathers while the scope closes, and `conclude` says at the
-    end what is to be raised, so that the rules stand in one place:
+Nothing here waits. `CloseResult` collects errors while the scope closes; at the end `conclude`
+returns what to raise. The rules:
 
-* One cause is reported once. Errors are compared by the leaves of their groups, by identity: a
-  leaf that is reported already is left out, and what is left of its group is reported. A resource
-  that wraps what it saw in a group, as every task group does, has added nothing.
-* An error raised ``from`` the one that finalizers see, a translation, stands for both.
+* Each error is reported once. Errors are compared by the leaves of their groups, by identity. A
+  leaf that is reported already is left out, and the rest of its group is reported. So a resource
+  that wraps the body's exception in a group, as every task group does, adds nothing.
+* An error raised ``from`` the exception that finalizers see (a translation) replaces it.
 * One error is raised bare, several in a group, the body's first.
-* Errors win over a cancellation, as in `asyncio.TaskGroup`; the cancellation stays requested.
-* A cancellation that the scope itself caused, to have its body leave, is not reported, nor is one
-  that came while it closed and has been taken back since.
-* Where the owner is cancelled too, the loss of a resource is not reported: a loop that shuts down
-  cancels all of its tasks.
+* Errors take precedence over a cancellation, as in `asyncio.TaskGroup`; the cancellation stays
+  requested: https://docs.python.org/3/library/asyncio-task.html#task-groups
+* A cancellation that the scope itself made, to end its body, is not reported; nor is one that
+  arrived during closing and has been withdrawn since.
+* If the owner is cancelled too, the loss of a resource is not reported, because ``asyncio.run``
+  cancels all tasks at its end.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from withal._core.outcome import one_of, outcome_of
 
 @final
 class CloseResult:
-    """What has happened to a scope since its body ended.
+    """The exceptions of a scope since its body ended.
 
     Attributes:
         seen: the exception that finalizers see: the body's, until one of them suppresses or
             translates it.
-        errors: what failed besides, in the order of failing.
+        errors: the other errors, in the order in which they occurred.
         cancellation: the first cancellation that arrived while the scope was closing.
-        ignore_suppression: finalizers cannot suppress what they see, as that an opening was given
-            up.
+        ignore_suppression: whether finalizers cannot suppress `seen`, as when an opening was
+            aborted.
     """
 
     cancellation: CancelledError | None = None
@@ -44,7 +45,7 @@ class CloseResult:
     _translated: CancelledError | None = None
     _arrived: CancelledError | None = None
     _suppressed: ReportedErrors | None = None
-    _reported: ReportedErrors | None = None  # made for the first error: most scopes end without
+    _reported: ReportedErrors | None = None  # created for the first error; most scopes have none
 
     def __init__(self, body: BaseException | None) -> None:
         self.seen = body
@@ -63,20 +64,21 @@ class CloseResult:
 
     @property
     def outcome(self) -> Outcome:
-        """How it would end, were it to end now."""
+        """The outcome, if the scope ended now."""
         if self.errors:
             return Outcome.ERROR
         return outcome_of(self.cancellation if self.seen is None else self.seen)
 
     def cancelled(self, cancellation: CancelledError | None) -> None:
-        """Keep the first cancellation for when closing is done (law 6)."""
+        """Keep the first cancellation, to raise it when closing is done (law 6)."""
         if self.cancellation is None and cancellation is not self.seen:
             self.cancellation = cancellation
 
     def record_cancellation(self, cancellation: CancelledError | None) -> None:
-        """Keep a cancellation of the task that closes, unless the request is taken back by then.
+        """Keep a cancellation of the closing task, which may still be withdrawn before the end.
 
-        An inline scope or timeout that is yet to close may have made it, and takes it back.
+        An inline cancel scope or timeout that has yet to close may have requested it; it withdraws
+        its request when it closes.
         """
         self.cancelled(cancellation)
         if cancellation is self.cancellation:
@@ -85,13 +87,13 @@ class CloseResult:
     def suppress(self) -> None:
         """Drop the body's exception: a finalizer returned true."""
         if self.seen is not None and not self.ignore_suppression:
-            self._suppressed = ReportedErrors()  # once: nothing is seen again after that
+            self._suppressed = ReportedErrors()  # at most once: `seen` stays None after that
             self._suppressed.add(self.seen)
             self.seen = None
             self._reported = None
 
     def fail(self, error: BaseException, saw: BaseException | None = None) -> None:
-        """Add an error, or what of it is not reported yet, or a cancellation.
+        """Add an error (the part of it that is not reported yet), or a cancellation.
 
         Args:
             error: what a finalizer raised.
@@ -106,7 +108,7 @@ class CloseResult:
                 self._reported.add(known)
         rest: BaseException | None = error
         if self._suppressed is not None and saw is not None:
-            rest = self._suppressed.without(error)  # one beside it has suppressed what it wraps
+            rest = self._suppressed.without(error)  # it may wrap what another has suppressed
         if rest is not None:
             rest = self._reported.without(rest)
         if rest is None:
@@ -122,24 +124,24 @@ class CloseResult:
     def conclude(
         self, scope: str, *, requested: bool, own: bool
     ) -> tuple[BaseException | None, CancelledError | None]:
-        """Return what to raise, and a cancellation that is still to be delivered after it.
+        """Return the exception to raise, and a cancellation to deliver again after it.
 
         Args:
             scope: the scope's path, for the message of a group.
-            requested: something outside has asked to cancel the owner.
-            own: the scope itself cancelled its body.
+            requested: whether code outside the scope has requested to cancel the owner.
+            own: whether the scope itself cancelled its body.
         """
         failures = list(self.errors)
         cancellation = self.cancellation
         if is_a(self.seen, CancelledError):
-            # Where the scope has cancelled its body, what came later is from outside, and has the
-            # message by which its sender knows it.
+            # If the scope has cancelled its body, a later cancellation is from outside. That one is
+            # kept, because its sender recognizes it by its message.
             if cancellation is None or not own:
                 cancellation = self.seen
         elif self.seen is not None:
             failures.insert(0, self.seen)
         if cancellation is None and requested:
-            cancellation = self._translated  # into an error: it is owed all the same
+            cancellation = self._translated  # replaced by an error, but it must still be delivered
         if not requested and (own or cancellation is self._arrived):
             cancellation = None
         elif requested and cancellation is not None:

@@ -1,4 +1,4 @@
-"""Closing a scope: which task may do it, within which deadline, and what is raised at the end."""
+"""Closing a scope: which task may close it, the deadline, and the exception raised at the end."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def check_closer(state: ScopeState) -> None:
     """Check that the calling task may close the scope.
 
     Raises:
-        RuntimeError: it runs what closing would wait for, or something was entered inline by the
-            owner, which still runs; then the scope closes when the owner has ended.
+        RuntimeError: if closing would wait for the calling task; or if the owner has entered
+            something inline and still runs: then the scope closes when the owner has ended.
     """
     state.check_loop("close", state.name)
     task = current_task()
@@ -43,27 +43,27 @@ def check_closer(state: ScopeState) -> None:
 
 
 def waits_for(state: ScopeState, task: Task[Any] | None) -> bool:
-    """Return whether closing would wait, or waits, for what this task does."""
+    """Return whether closing waits, or would wait, for this task."""
     return state.closed_by is task or state.resource_of(task) is not None
 
 
 def inline_elsewhere(state: ScopeState, resource: Resource, more: str = "") -> RuntimeError:
-    """Return the error for another task than the owner that closes what is inline."""
+    """Return the error for a task other than the owner that closes an inline resource."""
     return RuntimeError(
         f"{resource.name!r} was entered inline, by the task of scope {state.path!r}, and "
-        f"can be released{more} by that task only"
+        f"can be released{more} by that task only; do so there"
     )
 
 
 async def close(
     state: ScopeState, exc: BaseException | None, closing: Closing | None = None
 ) -> BaseException | None:
-    """Close all, in order, and return what is to be raised in place of `exc`.
+    """Close all resources, in order, and return the exception to raise in place of `exc`.
 
     Args:
         state: the scope.
         exc: the exception that its body ended with.
-        closing: what was begun, if another task closes the rest.
+        closing: a closing that another task has begun, to continue it.
     """
     state.phase = CLOSING
     state.closed_by = closer = current_task()
@@ -102,17 +102,18 @@ async def close(
                 latch.arrive()
 
 
-# The loop keeps tasks weakly, so these are held here.
+# The loop keeps only weak references to tasks, so these are kept here:
+# https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task
 _closing_the_rest: set[Task[None]] = set()
 
 
 def _hand_on(state: ScopeState, closing: Closing) -> bool:
-    """Have a task of its own close the rest, since the coroutine of this one was closed.
+    """Close the rest in a new task, because the coroutine of the closing task was closed.
 
-    That is what becomes of a generator that holds a scope if the task that finalizes it is
-    cancelled before it has begun, as by a loop that shuts down: its ``aclose`` throws first the
-    cancellation and then a `GeneratorExit` into what awaits the closing. Returns false if no loop
-    runs that could do it.
+    This happens to an async generator that holds a scope, if the task that finalizes it is
+    cancelled before it has begun, as at the end of ``asyncio.run``: its ``aclose`` throws first
+    the cancellation and then a `GeneratorExit` into the coroutine that awaits the closing. Returns
+    false if the scope's loop is not running.
     """
     try:
         if get_running_loop() is not state.loop:
@@ -130,9 +131,9 @@ async def _close_the_rest(state: ScopeState, closing: Closing) -> None:
 
 
 async def close_again(state: ScopeState, exc: BaseException | None) -> BaseException | None:
-    """Wait until the scope has closed, and return what is to be raised in place of `exc`.
+    """Wait until the scope has closed, and return the exception to raise in place of `exc`.
 
-    That is for a task that closes it a second time, such as the owner, whose body ends last.
+    For a task that closes the scope a second time, such as the owner after another task's `aclose`.
     """
     task = current_task()
     assert task is not None
@@ -161,7 +162,7 @@ async def close_again(state: ScopeState, exc: BaseException | None) -> BaseExcep
 
 
 async def close_unowned(state: ScopeState) -> None:
-    """Close, and keep what is to be raised by a task that closes the scope after all."""
+    """Close, and keep the exception for a task that closes the scope later, if one does."""
     if state.phase is OPEN:
         state.error_left = await close(state, None)
 
@@ -172,11 +173,11 @@ async def close_unowned(state: ScopeState) -> None:
 def begin_closing(
     state: ScopeState, body: BaseException | None, closer: Task[Any] | None
 ) -> Closing:
-    """Return a closing, by a task, within that of the nearest scope around that closes.
+    """Return a new closing, bounded by that of the nearest parent that is closing.
 
     Args:
         state: the scope whose resources are closed.
-        body: the exception that finalizers are to see.
+        body: the exception that finalizers see.
         closer: the calling task.
     """
     around: ScopeState | None = state if (state.outermost or state).closings else None
@@ -200,13 +201,13 @@ def begin_closing(
 def end_closing(
     state: ScopeState, closing: Closing, *, requested: bool, own: bool
 ) -> BaseException | None:
-    """End a closing that was not the whole scope's, and return what is to be raised.
+    """End a closing of a part of the scope, and return the exception to raise.
 
     Args:
         state: the scope whose resources were closed.
-        closing: what has been closed.
-        requested: something outside has asked to cancel the calling task.
-        own: what the task was cancelled by was a death that is among the errors.
+        closing: the closing.
+        requested: whether code outside the scope has requested to cancel the calling task.
+        own: whether the task was cancelled because of a loss that is among the errors.
     """
     if closing.overdue:
         _report(state, closing)
@@ -216,7 +217,7 @@ def end_closing(
 
 
 def raise_result(state: ScopeState, closing: Closing) -> None:
-    """End a closing that was not the whole scope's: raise what is to be raised."""
+    """End a closing of a part of the scope, and raise its exception, if there is one."""
     requested = closing.result.was_cancelled
     error = end_closing(state, closing, requested=requested, own=False)
     if error is not None:
@@ -226,19 +227,19 @@ def raise_result(state: ScopeState, closing: Closing) -> None:
 def requests_seen(
     state: ScopeState, task: Task[Any] | None, delivered: BaseException | None = None
 ) -> int:
-    """Return how many requests to cancel the calling task had seen before this one."""
+    """Return how many requests to cancel were delivered to `task` before `delivered`."""
     if task is None or (state.phase is not OPEN and state.is_owned_by(task)):
         return state.baseline
     return requests_delivered(task) - is_a(delivered, CancelledError)
 
 
 async def _abort_pending_opens(state: ScopeState, closing: Closing) -> None:
-    """Have other tasks' openings in flight given up, by the tasks that wait for them."""
+    """Wake the tasks that are opening something in this scope, so that they abort."""
     state.idle = Latch(state.loop, len(state.in_flight))
     for latch in state.in_flight:
         latch.open()
-    # They have until the same time, and then a moment each to see whether what opens late ends
-    # after all, when cancelled, and when cut off while closing: it goes before what is open.
+    # They have the same deadline, plus the time to cancel an opening that is late, and to cancel it
+    # again while it closes: resources that are opening close before those that are open.
     until = max(closing.last_call, state.loop.time()) + 4 * ABANDON_AFTER_SECONDS
     await closing.join(state.idle, until)
 
@@ -246,8 +247,8 @@ async def _abort_pending_opens(state: ScopeState, closing: Closing) -> None:
 def _has_closed(
     state: ScopeState, closing: Closing, closer: Task[Any] | None
 ) -> BaseException | None:
-    """Let go of all that was held, and return what is to be raised."""
-    state.let_go()
+    """Release all references, and return the exception to raise."""
+    state.clear()
     if state.lost_need is not None:
         closing.result.fail(state.lost_need)
     if closing.overdue:
@@ -257,7 +258,7 @@ def _has_closed(
         state.send(Step.CLOSED, closing.result.outcome)
     error = _conclude(state, closing, closer)
     if state.cancelled_body and not state.is_owned_by(closer):
-        state.error_left = error  # the owner is still to learn why it was cancelled
+        state.error_left = error  # raised by the owner, which has been cancelled for this reason
     return error
 
 
@@ -269,8 +270,8 @@ def _conclude(
         return None
     by_owner = state.is_owned_by(closer)
     own = state.cancelled_body and by_owner
-    # A scope may be closed by another task than entered it, of whose earlier requests nothing
-    # is known: what it was cancelled by just now is then the only one.
+    # If another task closes the scope, its requests from before are not known: only a cancellation
+    # that arrived during closing counts.
     requested = (
         take_back(closer, state.baseline, own=own)
         if by_owner and closer is not None
@@ -282,7 +283,7 @@ def _conclude(
 
 
 def _report(state: ScopeState, closing: Closing) -> None:
-    """Add an error that names what had not closed in time."""
+    """Add an error that names the resources that had not closed in time."""
     late = tuple(each.name for each in closing.overdue)
     left = tuple(each.name for each in closing.abandoned)
     error = CloseTimeoutError(state.path, closing.timeout, late, left, hurried=closing.hurried)
@@ -290,7 +291,7 @@ def _report(state: ScopeState, closing: Closing) -> None:
 
 
 def _deliver_again(cancellation: CancelledError | None, floor: int) -> None:
-    """Have the calling task cancelled again by what an error has displaced, if anything."""
+    """Cancel the calling task again, if an error has replaced a cancellation."""
     task = current_task()
     if cancellation is not None and task is not None:
         deliver_again(task, cancellation, floor)

@@ -1,13 +1,14 @@
-"""Context variables that a manager sets for its body, carried to the body and taken back.
+"""Context variables that a manager sets: copied to the body and to later resources, then reset.
 
 A tracing span, a bound logger or a decimal context is a manager that sets a context variable. A
-scope enters it in a context of its own, so that its exit can reset the variable. What it has set
-there is set in the context of the task that entered it, too, and in the scope's, for what opens
-later. When it closes, the earlier values return.
+scope enters it in a separate context, so that its exit can reset the variable. The values that it
+has set there are copied to the context of the task that entered it and to the scope's context,
+which later resources use. When the manager closes, the earlier values are restored.
 
-For each variable, in each context, what is open stands in the order of opening. What closes before
-a later one does hands its earlier value on to that: the values return in reverse order whichever
-closes first, and whatever the body has set meanwhile.
+For each variable in each context, the open resources are listed in the order of opening, each with
+the token of the value before it. A resource that closes before a later one passes its token on to
+that one. So the values are restored in reverse order, whichever resource closes first and whatever
+the body has set meanwhile.
 """
 
 from __future__ import annotations
@@ -23,20 +24,22 @@ from withal._core.resources.base import Resource
 
 Changes: TypeAlias = Sequence[tuple[ContextVar[Any], Any]]
 
-# Where a value is set: the context of a task that has entered something, or the scope's.
+# Where a value is set: the context of a task that has entered a resource; None for the scope's.
 _Place: TypeAlias = ref[Task[Any]] | None
 
 _MISSING = object()
 
-# What tasks have to take back that did not run when something closed: another task has closed it.
+# Tokens that a task still has to reset, because another task has closed the resource: a token can
+# be reset only in the context in which it was made.
+# https://docs.python.org/3/library/contextvars.html#contextvars.ContextVar.reset
 owed: dict[ref[Task[Any]], list[tuple[ContextVar[Any], Token[Any]]]] = {}
 
 
 def changes(before: Context, after: Context, task: Task[Any] | None = None) -> Changes:
-    """Return what was set from one context to the other, in constant time if nothing was.
+    """Return the variables that differ between two contexts, in constant time if none do.
 
-    withal's own variables are left out: they are for what runs in a scope, and not for its body. So
-    is what stands for the task that opened the resource.
+    withal's own variables are excluded: they are meant for tasks in a scope, not for its body.
+    A variable whose value is `task` is excluded too.
     """
     if after == before:
         return ()
@@ -51,10 +54,10 @@ def changes(before: Context, after: Context, task: Task[Any] | None = None) -> C
 
 @final
 class Carried:
-    """What the resources of one scope that are open have set.
+    """The context variables that the open resources of one scope have set.
 
     Args:
-        context: the scope's, as it was before.
+        context: the scope's context before any of them.
     """
 
     __slots__ = ("_context", "_of", "_set")
@@ -70,7 +73,7 @@ class Carried:
         return self._context.copy()
 
     def carry(self, resource: Resource, found: Changes, *, to_caller: bool) -> None:
-        """Set what was found to have changed in the scope's context, and in the caller's."""
+        """Set the changed variables in the scope's context, and in the caller's if `to_caller`."""
         task = current_task()
         for var, value in found:
             self._keep(resource, None, var, self._context.run(var.set, value))
@@ -85,7 +88,7 @@ class Carried:
         self._of.setdefault(resource, []).append(key)
 
     def take_back(self, resource: Resource) -> None:
-        """Have the values return that were in force before this resource set others."""
+        """Restore the values from before this resource set others."""
         for key in self._of.pop(resource, ()):
             tokens = self._set[key]
             behind = list(tokens)[list(tokens).index(resource) + 1 :] if len(tokens) > 1 else ()
@@ -107,7 +110,7 @@ class Carried:
 
 
 def settle_owed() -> None:
-    """Take back, in the calling task, what was set in its context by what has closed since."""
+    """Reset, in the calling task, variables of resources that other tasks have closed."""
     task = current_task() if owed else None
     if task is not None:
         for var, token in owed.pop(ref(task), ()):

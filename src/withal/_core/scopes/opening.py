@@ -1,4 +1,4 @@
-"""Opening in a scope: one resource, or several side by side, all or nothing (law 2)."""
+"""Opening in a scope: one resource, or several concurrently, all or nothing (law 2)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from withal._core.waiting.latch import Arrivals, Latch
 
 
 def open_direct(state: ScopeState, direct: Direct) -> Any:
-    """Open what does not wait, and return its value."""
+    """Open a synchronous manager, and return its value."""
     if get_running_loop() is not state.loop:
         raise state.in_another_loop("open", direct.name)
     direct.open()
@@ -32,7 +32,7 @@ def open_direct(state: ScopeState, direct: Direct) -> Any:
 
 
 async def open_in_order(state: ScopeState, hosts: Sequence[Openable]) -> None:
-    """Open all of these, or none, each as soon as what it needs is open."""
+    """Open all of these, or none, each as soon as its dependencies are open."""
     if any(need.phase is not OPEN for host in hosts for need in host.needs):
         await open_together(state, hosts, Arrivals(state.loop, len(hosts)))
     else:
@@ -42,7 +42,7 @@ async def open_in_order(state: ScopeState, hosts: Sequence[Openable]) -> None:
 async def open_together(
     state: ScopeState, hosts: Sequence[Openable], latch: Latch | None = None
 ) -> None:
-    """Open all of these side by side, or none."""
+    """Open all of these concurrently, or none."""
     if get_running_loop() is not state.loop:
         raise state.in_another_loop("open", hosts[0].name)
     if latch is None:
@@ -59,7 +59,7 @@ async def open_together(
             await start_in_order(hosts, latch)
         else:
             await start(hosts, latch)
-    except (CancelledError, Exception) as exc:  # a task factory may fail too
+    except (CancelledError, Exception) as exc:  # a task factory may raise, too
         failure = exc
     if failure is None and state.adopt(hosts):
         del state.in_flight[latch]
@@ -73,7 +73,7 @@ async def open_together(
 
 
 async def reject_late_inline(state: ScopeState, resource: Inline) -> NoReturn:
-    """Close what opened inline only when another task had closed the scope (law 9)."""
+    """Close an inline resource that opened after another task had closed the scope (law 9)."""
     error = ScopeClosedError(state.path, state.phase.value, resource.name)
     closing = begin_closing(state, error, current_task())
     closing.result.ignore_suppression = True
@@ -87,7 +87,7 @@ async def reject_late_inline(state: ScopeState, resource: Inline) -> NoReturn:
 async def _abort(
     state: ScopeState, hosts: Sequence[Openable], failure: BaseException | None, floor: int
 ) -> NoReturn:
-    """Close again what of these has opened, and raise why they are not all open."""
+    """Close those that have opened, and raise the reason why not all of them are open."""
     name = hosts[0].name
     hosts = [host for host in hosts if host.task is not None or host.phase is not OPENING]
     for host in hosts:
@@ -102,7 +102,7 @@ async def _abort(
     closing.floor = floor
     await closing.give_up(hosts, state.open_grace)
     if lost is not None and closing.result.is_ok:
-        # It died and has suppressed its own death, as an expired anyio scope does.
+        # It died and has suppressed its own cancellation, as an expired anyio scope does.
         closing.result.fail(ResourceLostError(state.path, lost.name, "opening"))
     raise_result(state, closing)
     raise AssertionError(f"unreachable: there is no reason why {name!r} did not open")

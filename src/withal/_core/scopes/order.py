@@ -1,4 +1,4 @@
-"""The order of closing (law 3): what opened one after the other in reverse, together together."""
+"""The order of closing (law 3): the reverse of opening; what opened together closes together."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T", bound=Hashable)
 
 @final
 class Order(Generic[T]):
-    """What is open, in order of opening, by stages: the members of one stage opened together.
+    """The open items in order of opening, in stages: the items of one stage opened together.
 
-    Adding and removing take constant time, and what was removed leaves nothing behind, so that a
-    scope may live long and hold many things briefly.
+    Adding and removing take constant time, and a removed item leaves no memory behind, so that a
+    long-lived scope can hold many short-lived items.
     """
 
     __slots__ = ("_next", "_stages")
@@ -33,22 +33,22 @@ class Order(Generic[T]):
         return iter(self._stages)
 
     def add(self, item: T) -> None:
-        """Add what has just opened."""
+        """Add an item that has just opened."""
         self._next += 1
         self._stages[item] = self._next
 
     def add_together(self, items: Sequence[T]) -> None:
-        """Add what has just opened together."""
+        """Add items that have opened together."""
         self._next += 1
         for item in items:
             self._stages[item] = self._next
 
     def remove(self, item: T) -> None:
-        """Forget an item, if it is there: it has closed, or is closed by another task."""
+        """Remove an item, if it is there."""
         self._stages.pop(item, None)
 
     def closing(self) -> Iterator[list[T]]:
-        """Yield the stages in order of closing, as they are now."""
+        """Yield the present stages, in order of closing."""
         stage: list[T] = []
         last = 0
         for item, number in reversed(list(self._stages.items())):

@@ -1,4 +1,4 @@
-"""A time by which a whole program is to have closed, where one has been set (see `runner`)."""
+"""The deadline for closing all scopes of a program, which `withal.run` sets after a signal."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class _Closing(Protocol):
 
 @final
 class ProgramDeadline:
-    """The end of a program's closing, found by its scopes through the context.
+    """The time by which all scopes of a program must have closed; found through the context.
 
     Attributes:
-        when: the time, in seconds of the loop's clock; None while the program is not to end.
+        when: the time, in seconds of the loop's clock; None while there is no deadline.
     """
 
     def __init__(self) -> None:
@@ -28,12 +28,12 @@ class ProgramDeadline:
         self._closings = WeakSet[_Closing]()
 
     def watch(self, closing: _Closing) -> None:
-        """Expire a closing that has begun when there is no time left."""
+        """Expire this closing when the program's deadline expires."""
         self._closings.add(closing)
         closing.hurried = self._is_spent
 
     def expire_now(self, now: float) -> None:
-        """Expire the deadline of all that closes, now or later."""
+        """Expire the deadline of each closing, also of those that begin later."""
         self.when = now
         self._is_spent = True
         for closing in list(self._closings):

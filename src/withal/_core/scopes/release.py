@@ -14,7 +14,7 @@ from withal._core.scopes.state import ScopeState
 
 
 async def release(state: ScopeState, value: object) -> None:
-    """Close one resource now, and raise what its finalizer raises."""
+    """Close one resource now, and raise the exception of its finalizer."""
     resource = state.find(value)
     if resource is None:
         raise NotOpenError(state.path, repr(value))
@@ -34,15 +34,15 @@ async def release(state: ScopeState, value: object) -> None:
     if resource.kind == "scope":
         for child in state.within:
             if child.is_owned_by(resource.task):
-                child.bound = closing.deadline  # it closes within this release
+                child.bound = closing.deadline  # it closes as a part of this release
                 child.least = closing.least
     await _close_early(state, (resource,), closing)
 
 
 async def roll_back(state: ScopeState, hosts: Sequence[Openable], error: BaseException) -> None:
-    """Close what an opening has opened that fails after all, unless it is used (law 2).
+    """Close the resources of a failed opening, except those that others use already (law 2).
 
-    The hosts come in the order of their needs. When the scope closes, that closes them.
+    The hosts are in the order of their dependencies. If the scope is closing, it closes them.
     """
     going = list[Openable]()
     for host in reversed(hosts):
@@ -55,7 +55,7 @@ async def roll_back(state: ScopeState, hosts: Sequence[Openable], error: BaseExc
 
 
 async def _close_early(state: ScopeState, resources: Sequence[Resource], closing: Closing) -> None:
-    """Close some of what is open, side by side, and raise what is to be raised."""
+    """Close some open resources concurrently, and raise their errors."""
     if state.releasing is None:
         state.releasing = {}
     state.releasing.update((each, []) for each in resources)

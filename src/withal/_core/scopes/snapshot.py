@@ -1,4 +1,4 @@
-"""What a scope holds at one moment, as frozen data, and as a tree to read."""
+"""Snapshots of a scope's resources at one moment, as frozen data; ``str()`` draws a tree."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import final
 @final
 @dataclass(frozen=True, slots=True)
 class ResourceSnapshot:
-    """One resource, as it was.
+    """One resource at the time of the snapshot.
 
     Attributes:
         name: the name it was given, or its kind.
         kind: its manager's type or function, ``"task"`` or ``"callback"``.
         phase: ``"opening"``, ``"open"`` or ``"closing"``.
         opening_at: when it began to open, in seconds of the loop's clock.
-        opened_at: when it had opened, or None if it has not.
-        needs: the names of what it depends on, if it was declared with dependencies.
+        opened_at: when it finished opening, or None if it has not.
+        needs: the names of its declared dependencies.
     """
 
     name: str
@@ -56,14 +56,14 @@ class CriticalPath:
 @final
 @dataclass(frozen=True, slots=True)
 class ScopeSnapshot:
-    """A scope, what it holds in order of opening, and the scopes that have it as their parent.
+    """A scope, its resources in order of opening, and the scopes that have it as their parent.
 
     ``str()`` of it draws the tree.
 
     Attributes:
         name: the scope's name.
         state: ``"new"``, ``"open"``, ``"closing"`` or ``"closed"``.
-        resources: what it holds.
+        resources: its resources.
         children: the scopes within it.
     """
 
@@ -77,10 +77,10 @@ class ScopeSnapshot:
 
     @property
     def critical_path(self) -> CriticalPath | None:
-        """What to make faster to have the declared resources open sooner; None if there are none.
+        """The declared resources that determined how long opening took; None if there are none.
 
-        It ends with the one that was open last, and goes from each to what it waited for: of its
-        needs, the one that was open last.
+        The path ends with the resource that finished opening last. The one before each is the
+        dependency that it waited for: of its needs, the one that finished last.
         """
         opened = {each.name: (each.opened_at, each) for each in self.resources if each.opened_at}
         needed = {need for each in self.resources for need in each.needs}
@@ -96,7 +96,7 @@ class ScopeSnapshot:
         return CriticalPath(seconds, tuple(each.name for each in path))
 
     def _lines(self) -> Iterator[str]:
-        # Without recursion: scopes may nest deeper than the stack.
+        # Without recursion: scopes may nest deeper than the recursion limit.
         todo: list[tuple[str, str, ScopeSnapshot | str]] = [("", "", self)]
         while todo:
             first, rest, each = todo.pop()

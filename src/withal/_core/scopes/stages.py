@@ -1,14 +1,14 @@
 """Closing, stage by stage, within one deadline (laws 1, 3, 5 and 6).
 
-Until the deadline each stage has all the time it wants. When it passes, what still runs is
-cancelled, and whatever has not begun to close still gets its turn, in order: goal one is that what
-was opened is closed. All of these together get a last call, of `LAST_CALL_SECONDS` or
-less, and each `ABANDON_AFTER_SECONDS` at least. What a cancellation does not end within that time
-is abandoned, and reported by name.
+Until the deadline, a stage may take any time. When it passes, finalizers that still run are
+cancelled. Resources that have not begun to close are still closed, in order, because goal one is
+that everything opened is closed. For this "last call" they get `LAST_CALL_SECONDS` together, or
+less, and each gets `ABANDON_AFTER_SECONDS` at least. A finalizer that does not end within that time
+after its cancellation is abandoned, and reported by name.
 
-A scope within another has its last call within the outer deadline, so that the outer one need not
-cut it off and can report what was late by its own name. However deep it is, it gets a quarter of
-what the outermost has, or all that is left.
+A scope within another has its last call before the outer deadline. So the outer scope need not
+cancel it, and the inner one can report by name what was late. At any depth, a scope gets a quarter
+of the time of the outermost one, or all that is left if that is less.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ from withal._core.waiting.latch import BATCH_SIZE, Arrivals, Latch
 
 LAST_CALL_SECONDS = 0.25
 ABANDON_AFTER_SECONDS = 0.02
-STEP_SECONDS = 0.0005  # of one step of the loop that closes one after the other (law 11)
-_RESERVED = 0.2  # of what is left to the outer scope, for the last call within, at most
-_LEAST = 0.25  # of what the outermost scope has, for each within
+STEP_SECONDS = 0.0005  # closing one after the other holds the loop no longer than this (law 11)
+_RESERVED = 0.2  # at most this share of the outer scope's time is kept for the inner last call
+_LEAST = 0.25  # each inner scope gets at least this share of the outermost scope's time
 
-# What was abandoned still runs: the loop holds tasks weakly, so these are held here.
+# Abandoned tasks still run. The loop keeps only weak references to tasks, so they are kept here.
 _abandoned: set[Task[Any]] = set()
 
 
 @final
 class Closing:
-    """One closing: of a scope, of one resource, or of openings that were given up.
+    """One closing: of a scope, of one resource, or of openings that were aborted.
 
     Args:
-        loop: the scope's.
+        loop: the scope's loop.
         timeout: seconds that closing may take.
-        outer: the deadline of the scope around, in seconds of the loop's clock, if that closes.
-        body: the exception that finalizers are to see.
-        least: seconds that a scope within is not to be cut below, if they are left.
+        outer: the deadline of the parent, in seconds of the loop's clock, if that is closing.
+        body: the exception that finalizers see.
+        least: the seconds that an inner scope gets at least, if they are left.
 
     Attributes:
-        timeout: the seconds that it was given, which may be fewer than were asked for.
+        timeout: the seconds that closing may take; may be less than the argument.
         deadline: when it has to be done, in seconds of the loop's clock.
         closer: the task that closes, if it is known.
-        floor: how many requests to cancel the task that closes had seen before.
-        result: gathers what fails, and says what finalizers see.
-        hurried: whether the program had to end before the deadline, so that it passed early.
-        overdue: what had not closed by the deadline, in order of closing.
-        abandoned: what of that a cancellation did not end.
+        floor: the number of requests to cancel that this task had seen before.
+        result: collects the errors, and has the exception that finalizers see.
+        hurried: whether the deadline passed early, because the program had to end.
+        overdue: the resources that had not closed by the deadline, in order of closing.
+        abandoned: those of them that did not end when they were cancelled.
     """
 
     closer: Task[Any] | None = None
@@ -91,7 +91,7 @@ class Closing:
         self._turn_at = now + STEP_SECONDS
 
     def expire_now(self) -> None:
-        """Take it that the deadline has passed."""
+        """Expire the deadline now."""
         now = self._loop.time()
         if now < self.deadline:
             self.timeout -= self.deadline - now
@@ -104,21 +104,21 @@ class Closing:
 
     @property
     def last_call(self) -> float:
-        """When what is late has to be done, in seconds of the loop's clock."""
+        """When overdue resources have to be done, in seconds of the loop's clock."""
         own = self.deadline + LAST_CALL_SECONDS
         return own if self._outer is None else min(own, self._outer)
 
     def stage(self, resources: Sequence[Resource]) -> Awaitable[None] | None:
-        """Close these side by side, and keep what they fail with.
+        """Close these concurrently, and collect their errors.
 
-        Returns what is to be awaited for it, or None if it is done: an inline exit that waits for
-        nothing is.
+        Returns an awaitable for the rest, or None if all are closed already, as after an exit
+        that does not wait.
         """
         first = resources[0]
         alone = len(resources) == 1 and not first.users
         if alone and isinstance(first, Direct):
             if first.phase is not OPEN:
-                return None  # the exit of one that was entered later has released it
+                return None  # the exit of a later resource has released it
             first.exit_now(self.result.seen)
         elif isinstance(first, Inline):
             if first.phase is not OPEN:
@@ -147,7 +147,7 @@ class Closing:
         self._collect((resource,))
 
     def _at_once(self, host: Host, closer: Task[Any]) -> Awaitable[None] | None:
-        """Close one that nothing uses, in this step of the loop as far as that goes."""
+        """Close a resource without users; if its exit does not wait, it is closed on return."""
         latch = Latch(self._loop, 1)
         host.close_at_once(self.result.seen, latch, closer)
         if latch.missing > 0:
@@ -161,13 +161,13 @@ class Closing:
         return self.turn()
 
     async def _rest(self, resource: Resource, latch: Latch) -> None:
-        """Wait until one has closed that waits meanwhile."""
+        """Wait until a resource has closed, and collect its errors."""
         await self._wait_or_cancel((resource,), latch)
         self._collect((resource,))
 
     @types.coroutine
     def _alone(self, resource: Resource) -> Generator[Any, Any, None]:
-        """Close one that nothing uses, as `_hosted` does."""
+        """Close a resource without users, as `_hosted` does."""
         latch = Latch(self._loop, 1)
         is_ours = resource.close_nowait(self.result.seen, latch)
         yield from self._turn()
@@ -196,7 +196,7 @@ class Closing:
         self._collect(ours)
 
     async def _wait_for_users(self, need: Resource) -> None:
-        """Have scopes of other tasks that use this close first (law 3), if they can in time."""
+        """Close the scopes of other tasks that use this resource first (law 3), if time allows."""
         users = [each for each in need.users or () if each.keeper is not need.keeper]
         holders = {need.keeper.holder_of(each.keeper): None for each in users}
         for holder in holders:
@@ -214,11 +214,12 @@ class Closing:
             await self.join(ended, self._until())
 
     async def _in_order(self, resources: Sequence[Resource]) -> None:
-        """Close each as soon as all of these that need it have closed."""
+        """Close each as soon as all others that need it have closed."""
         users = dict.fromkeys(resources, 0)
         for need in (need for each in resources for need in each.needs if need in users):
             users[need] += 1
-        arrivals = Arrivals(self._loop, 2 * len(resources))  # one that was abandoned may come later
+        # An abandoned resource may arrive a second time, later.
+        arrivals = Arrivals(self._loop, 2 * len(resources))
         ready = [each for each in resources if not users[each]]
         ours, left = set[Resource](), set(resources)
         while left:
@@ -229,7 +230,7 @@ class Closing:
             ready = _released(closed, users)
 
     async def _next_closed(self, left: set[Resource], arrivals: Arrivals) -> list[Resource]:
-        """Wait until some of these have closed, or are abandoned, and return them."""
+        """Wait until some of these have closed or were abandoned, and return them."""
         if arrivals.is_pending():
             await self.join(arrivals, self._until())
         abandoned: list[Resource] = []
@@ -244,9 +245,10 @@ class Closing:
     def _ask(
         self, resources: Sequence[Resource], latch: Latch
     ) -> Generator[None, None, list[Resource]]:
-        """Ask these to close, and return those that were not asked before.
+        """Request closing of these, and return those that were not requested before.
 
-        After the turn of the loop that this takes, what need not wait is closed, without a timer.
+        This takes one turn of the loop, after which resources that do not wait have closed; so
+        they need no timer.
         """
         seen = self.result.seen
         ours: list[Resource] = []
@@ -258,7 +260,7 @@ class Closing:
         return ours
 
     def _turn(self) -> Generator[None, None, None]:
-        """Let whatever is ready run once."""
+        """Let tasks that are ready run once."""
         try:
             yield
         except CancelledError as exc:
@@ -267,9 +269,9 @@ class Closing:
     turn: ClassVar[Callable[[Closing], Awaitable[None]]] = types.coroutine(_turn)
 
     async def give_up(self, openings: Sequence[Resource], grace: float) -> None:
-        """Close what has opened, and what opens within `grace` seconds; cancel the rest.
+        """Close those that are open or open within `grace` seconds; cancel the others.
 
-        What is still opening goes first: it may use what is open, and nothing uses it.
+        Those that are still opening come first: they may use the open ones, but not the reverse.
         """
         self.result.ignore_suppression = True
         late = [each for each in openings if each.phase is OPENING]
@@ -291,7 +293,7 @@ class Closing:
             await self._hosted(rest)
 
     async def join(self, latch: Latch, until: float) -> None:
-        """Wait through cancellations, and keep the first for the end."""
+        """Wait through cancellations, and record the first."""
         self._waiting = latch
         self.result.record_cancellation(await latch.join(until))
         self._waiting = None
@@ -303,7 +305,7 @@ class Closing:
         return max(now + ABANDON_AFTER_SECONDS, self.last_call)
 
     async def _cancel_overdue(self, resources: Sequence[Resource]) -> None:
-        """Cancel what is still closing past the deadline, and leave what does not end even so."""
+        """Cancel resources that are still closing, and abandon those that do not end then."""
         late = [each for each in resources if each.phase is not CLOSED]
         latch = Latch(self._loop, len(late))
         for each in late:
@@ -313,7 +315,7 @@ class Closing:
         for each in late:
             if each.phase is not CLOSED:
                 self._abandon(each)
-            # One that says itself what was late, as a scope does, has been reported.
+            # A scope reports by itself what was late in it.
             if not is_a(each.error, CloseTimeoutError):
                 self.overdue += (each,)
 
@@ -324,24 +326,24 @@ class Closing:
     def _collect(self, resources: Sequence[Resource]) -> None:
         for each in resources:
             if each.suppressed:
-                self.result.suppress()  # before any error is looked at: one is enough for all
+                self.result.suppress()  # before the errors: one that suppresses is enough for all
         for each in resources:
             if each.error is not None:
                 self.result.fail(each.error, each.seen)
 
 
 def leave_behind(resource: Resource) -> None:
-    """Wait no more for what a cancellation does not end, and hold it until it has ended."""
+    """Stop waiting for a resource, and keep a reference to its task until that has ended."""
     if resource.task is not None:
         _abandoned.add(resource.task)
         resource.task.add_done_callback(_abandoned.discard)
     if resource.observers:
-        resource.tell(Step.ABANDONED)
+        resource.send(Step.ABANDONED)
     resource.abandon()
 
 
 def _released(closed: Sequence[Resource], users: dict[Resource, int]) -> list[Resource]:
-    """Count down what these needed, and return what nothing needs any more."""
+    """Count down the users of the dependencies of `closed`; return those without users."""
     free: list[Resource] = []
     for need in (need for each in closed for need in each.needs if need in users):
         users[need] -= 1

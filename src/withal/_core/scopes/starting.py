@@ -1,4 +1,4 @@
-"""Starting hosts: side by side, each as soon as what it needs is open."""
+"""Starting resources concurrently, each as soon as its dependencies are open."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from withal._core.waiting.latch import BATCH_SIZE, Arrivals, Latch, turn
 
 
 def openable(keeper: ScopeHandle, manager: object) -> Host | Direct:
-    """Return the resource of a manager, with a task of its own where that helps.
+    """Return the resource for a manager, with a task of its own if it needs one.
 
     Raises:
-        TypeError: it is not a context manager.
-        AlreadyEnteredError: it can be entered only once, and has been.
+        TypeError: if `manager` is not a context manager.
+        AlreadyEnteredError: if it can be entered only once, and has been.
     """
     if is_direct(manager):
         return Direct(keeper, manager, None)
@@ -42,7 +42,7 @@ def start(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
 
 def _until_open(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
     """Wait until all of these, which have been started, are open or one has failed."""
-    yield  # a turn of the loop, after which what need not wait is open
+    yield  # a turn of the loop, after which resources that do not wait are open
     if latch.missing > 0:
         for host in hosts:
             host.check_started()
@@ -54,7 +54,7 @@ wait_until_open = types.coroutine(_until_open)
 
 
 async def start_in_order(hosts: Sequence[Openable], arrivals: Arrivals) -> None:
-    """Start each when all that it needs of these is open, until all are or one has failed."""
+    """Start each when its dependencies among these are open, until all are or one has failed."""
     dependents: dict[Openable, list[Openable]] = {host: [] for host in hosts}
     missing: dict[Openable, int] = {}
     for host in hosts:
@@ -74,7 +74,7 @@ async def start_in_order(hosts: Sequence[Openable], arrivals: Arrivals) -> None:
 
 
 async def _start_ready(ready: deque[Openable], arrivals: Arrivals) -> None:
-    """Start what is ready, some at a time, and look whether each has really begun."""
+    """Start those that are ready, in batches, and check that each has really started."""
     while ready and arrivals.missing > 0:
         batch = [ready.popleft() for _ in range(min(BATCH_SIZE, len(ready)))]
         for host in batch:

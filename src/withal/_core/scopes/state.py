@@ -1,8 +1,8 @@
-"""What one scope holds and where it stands. `Scope` is its public face.
+"""The state of one scope: its resources and its phase. `Scope` is the public class.
 
-All that changes here changes synchronously: between two awaits of what works on it, each resource
-is in one place only. `resources` has what is open, `in_flight` what is opening, `releasing`
-what is closed early. `opening`, `release` and `closing` beside this module wait; this one does not.
+All changes are synchronous, so that between two awaits each resource is in one collection only:
+`resources` has those that are open, `in_flight` those that are opening, `releasing` those that
+are being closed early. The modules `opening`, `release` and `closing` wait; this one does not.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from withal._core.waiting.cancellation import requests_delivered
 from withal._core.waiting.latch import Latch
 
 NOTHING: Order[Resource] = Order()
-"""What every closed scope holds."""
+"""The resources of every closed scope."""
 
 
 @final
@@ -44,39 +44,40 @@ class ScopeState:
 
     Args:
         name: the scope's name.
-        close_timeout: seconds that closing gets.
-        open_grace: seconds that openings in flight get when they are given up.
-        parent: the state of the scope around it.
-        close_unowned: closes the scope when no body can.
+        close_timeout: seconds that closing may take.
+        open_grace: seconds that pending openings get when they are aborted.
+        parent: the state of the parent scope.
+        close_unowned: closes the scope if its owner cannot.
 
     Attributes:
-        owner: the task that entered the scope, weakly: a generator that holds the scope may have
-            been stepped by it, and would be kept too, and never be closed by the loop.
-        outermost: the state of the outermost scope around; None if this is it.
+        owner: the task that entered the scope, as a weak reference. With a strong one, an async
+            generator that holds the scope would stay referenced through the task that ran it, and
+            the loop would never finalize it.
+        outermost: the state of the outermost parent; None if this scope is the outermost.
         baseline: how many requests to cancel the owner had seen when the scope was entered.
-        resources: what is open, in the order of opening.
-        in_flight: what opens together, by what the task waits for that opens it.
-        within: the scopes within this one that are open, in the order of entering.
-        held_by: the resource that was entered inline in the scope around, and holds this scope.
+        resources: the open resources, in the order of opening.
+        in_flight: resources that open together, by the latch that their opening task waits for.
+        within: the open scopes within this one, in the order of entering.
+        held_by: the inline resource of the parent scope that has entered this scope, if any.
         entered_within: how many scopes have been entered within this one.
-        cancelled_body: the scope has cancelled its owner, so that the body leaves.
-        lost_need: why, if the scope around closes what is used here.
-        error_left: what is to be raised by the next task that closes the scope.
+        cancelled_body: whether the scope has cancelled its owner, to end the body.
+        lost_need: the reason, if the body ends because a parent closes a resource used here.
+        error_left: the exception to be raised by the next task that closes the scope.
         deadline: when closing has to be done, in seconds of the loop's clock; None before.
-        least: seconds of it that a scope within gets, if they are left.
-        closings: of the outermost scope, how many scopes close: this one and those within.
-        closed_by: the task that closes it, while it does.
-        watchers: they open when it has closed.
-        bound: when the release of this scope as a resource has to be done.
-        idle: opens when each of the openings in flight has ended.
-        releasing: what is closed early, and what opens when it is gone.
+        least: the seconds that an inner scope gets at least, if they are left.
+        closings: in the outermost scope: how many scopes are closing, this one and those within.
+        closed_by: the task that is closing the scope.
+        watchers: latches to open when the scope has closed.
+        bound: the deadline of the release that closes this scope as a resource of its parent.
+        idle: a latch that opens when each pending opening has ended.
+        releasing: resources that are being closed early, with the latches to open after that.
     """
 
     context: Context
-    """What each resource runs in a copy of: set as soon as the scope is current in it, replaced
-    when a resource sets a context variable, and itself never changed."""
+    """The context that each resource gets a copy of. It is set when the scope becomes current, and
+    replaced (never modified) when a resource sets a context variable."""
 
-    # What most scopes never set is found on the class: making one is on the hot path.
+    # Class attributes are defaults that most scopes never set: creating one is a hot path.
     phase: Phase = OPEN
     held_by: Resource | None = None
     entered_within = 0
@@ -91,12 +92,12 @@ class ScopeState:
     bound: float | None = None
     idle: Latch | None = None
     releasing: dict[Resource, list[Latch]] | None = None
-    _number = 0  # of this scope among those of its parent
+    _number = 0  # the position of this scope among those entered in its parent
     _unowned_closing: Task[None] | None = None
     _names: tuple[str, ...] | None = None
-    _carried: Carried | None = None  # made for the first that sets a context variable
-    _by_value: dict[int, Resource] | None = None  # made by the first early release
-    _id = 0  # none: there is no observer, or the resource that holds it sends its events
+    _carried: Carried | None = None  # created when a resource first sets a context variable
+    _by_value: dict[int, Resource] | None = None  # created by the first early release
+    _id = 0  # 0 if there is no observer, or the parent sends the events of this scope
 
     def __init__(
         self,
@@ -110,7 +111,10 @@ class ScopeState:
         self.clock: Callable[[], float] = _clock_of(self.loop)
         owner = current_task(self.loop)
         if owner is None:
-            raise RuntimeError(f"scope {name!r} must be entered in an asyncio task")
+            raise RuntimeError(
+                f"scope {name!r} was entered outside of an asyncio task; enter it in a coroutine "
+                "that asyncio.run() or a task runs"
+            )
         self.name = name
         self.close_timeout = close_timeout
         self.open_grace = open_grace
@@ -146,7 +150,7 @@ class ScopeState:
 
     @property
     def path(self) -> str:
-        """The same as one text."""
+        """The names of the scopes, outermost first, joined by ``" > "``."""
         return " > ".join(self.names)
 
     @property
@@ -158,10 +162,11 @@ class ScopeState:
         return len(self.resources)
 
     def check_loop(self, what: str, name: str) -> None:
-        """Check that this is the event loop that the scope was entered in, or that none runs.
+        """Check that the running loop is the scope's loop, or that neither is running.
 
         Raises:
-            RuntimeError: it is another, or another thread. Says what cannot be done to what.
+            RuntimeError: if another loop is running, or this is another thread. `what` and `name`
+                are the operation and its resource, for the message.
         """
         try:
             loop = get_running_loop()
@@ -173,26 +178,29 @@ class ScopeState:
                 raise self.in_another_loop(what, name)
 
     def in_another_loop(self, what: str, name: str) -> RuntimeError:
-        """Return the error for a call in another loop than the scope's."""
+        """Return the error for a call in a loop that is not the scope's."""
         return RuntimeError(
             f"cannot {what} {name!r}: scope {self.path!r} belongs to another event loop; "
             f"{what} it in the loop that entered the scope"
         )
 
     def is_owned_by(self, task: Task[Any] | None) -> bool:
-        """Return whether this task has entered the scope, and runs its body."""
+        """Return whether this task has entered the scope."""
         return task is not None and self.owner() is task
 
     # What is open
 
     def add(self, resource: Resource) -> None:
-        """Take over what has just opened, after all that was opened earlier."""
+        """Add a resource that has just opened."""
         self.resources.add(resource)
         if self._by_value is not None:
             self._by_value[id(resource.value)] = resource
 
     def adopt(self, hosts: Sequence[Openable]) -> bool:
-        """Take over what has opened together. Returns false if not all of it has, or may."""
+        """Add resources that have opened together.
+
+        Returns false, and adds none, if one of them has not opened or the scope is not open.
+        """
         if self.phase is not OPEN:
             return False
         for host in hosts:
@@ -207,20 +215,20 @@ class ScopeState:
         return True
 
     def find(self, value: object) -> Resource | None:
-        """Return the open resource that the body holds as `value`, the newest first."""
+        """Return the newest open resource whose value is `value`, or None."""
         if self._by_value is None:
             self._by_value = {id(each.value): each for each in self.resources}
         found = self._by_value.get(id(value))
         if found is not None and found.phase is OPEN and found.matches(value):
             return found
-        # Rare: its manager was given, or several have one value, such as None.
+        # Rare: `value` is the manager, or several resources have the same value, such as None.
         for each in reversed(list(self.resources)):
             if each.phase is OPEN and each.matches(value):
                 return each
         return None
 
     def ended(self, resource: Resource) -> None:
-        """Forget a resource that has closed."""
+        """Remove a resource that has closed."""
         self.resources.remove(resource)
         by_value = self._by_value
         if by_value is not None and by_value.get(id(resource.value)) is resource:
@@ -231,15 +239,15 @@ class ScopeState:
         return self.releasing is not None and resource in self.releasing
 
     def watch_release(self, resource: Resource, latch: Latch) -> None:
-        """Have a latch opened when what is being released is gone, or was abandoned."""
+        """Arrive at `latch` when a resource that is being released has closed or is abandoned."""
         assert self.releasing is not None
         self.releasing[resource].append(latch)
 
-    def let_go(self) -> None:
-        """Forget all that was held, when it has closed.
+    def clear(self) -> None:
+        """Remove all references to resources, after closing.
 
-        What was held knows this state, and the context its scope: circles that only the garbage
-        collector would undo.
+        Resources refer to this state, and the context to its scope: without this, these reference
+        cycles would stay until the garbage collector runs.
         """
         self.resources = NOTHING
         self._by_value = None
@@ -251,7 +259,7 @@ class ScopeState:
     # Context variables
 
     def carry(self, resource: Resource, found: Changes, *, to_caller: bool) -> None:
-        """Have what an opening has set in context variables seen by what opens later."""
+        """Make context variables that an opening has set visible to later openings."""
         if found:
             if self._carried is None:
                 self._carried = Carried(self.context)
@@ -259,7 +267,7 @@ class ScopeState:
             self.context = self._carried.context
 
     def take_back(self, resources: Sequence[Resource]) -> None:
-        """Have the values return that these had set for the body."""
+        """Restore the context variables that these resources had set."""
         if self._carried is not None:
             for each in resources:
                 self._carried.take_back(each)
@@ -268,13 +276,13 @@ class ScopeState:
 
     @property
     def carries(self) -> bool:
-        """Whether something that is open has set context variables."""
+        """Whether an open resource has set context variables."""
         return self._carried is not None
 
     # Scopes within
 
     def note_inline_scopes(self, resource: Inline, known: int) -> None:
-        """Note which scopes within an inline opening has entered: those after the number known."""
+        """Record which scopes an inline opening has entered: those with numbers above `known`."""
         task = current_task()
         for child in reversed(self.within):
             if child._number <= known:
@@ -296,7 +304,7 @@ class ScopeState:
         return None
 
     def resource_of(self, task: Task[Any] | None) -> Resource | None:
-        """Return what of this scope runs in a task, or waits for it in a scope within."""
+        """Return the resource of this scope that runs in `task`, directly or in a scope within."""
         todo: list[tuple[ScopeState, Resource | None]] = [(self, None)]
         while todo:
             state, within = todo.pop()
@@ -315,10 +323,10 @@ class ScopeState:
     # The body has to leave
 
     def lost(self, resource: Resource) -> None:
-        """Have the body leave, since this has died under it (law 8).
+        """Cancel the body, because this resource has died (law 8).
 
-        While the scope closes nothing has to be done: the error is raised at the end. Of what is
-        still in flight the opening is woken, and gives up.
+        If the resource is part of a pending opening, that opening is woken and aborts. If the scope
+        is closing, nothing is done: the error is raised at the end.
         """
         for latch, hosts in self.in_flight.items():
             if resource in hosts:
@@ -328,17 +336,17 @@ class ScopeState:
             self._cancel_body(f"{resource.name!r} in scope {self.path!r} has died")
 
     def leave(self, need: Resource) -> None:
-        """Have the body leave, since the scope around closes what is used in this one (law 3)."""
+        """Cancel the body, because a parent closes a resource that this scope uses (law 3)."""
         if self.phase is OPEN:
             error = ScopeClosedError(need.keeper.path, CLOSING.value, need.name)
             self.lost_need = self.lost_need or error
             self._cancel_body(f"{need.name!r} in scope {need.keeper.path!r} is closing")
 
     def close_when_unowned(self) -> None:
-        """Have the scope close when its owner has ended.
+        """Close the scope when its owner has ended.
 
-        A body without its task will not leave: a generator that was suspended in it, or a scope
-        entered by hand. A loop that shuts down waits for the hosts.
+        For a body that does not leave although its task has ended: a suspended generator, or a
+        scope entered by hand.
         """
         owner = self.owner()
         if owner is None:
@@ -359,11 +367,11 @@ class ScopeState:
             closing = self._close_unowned(self)
             self._unowned_closing = self.loop.create_task(closing, name=self.path)
 
-    # Looking
+    # Snapshots and events
 
     def snapshot(self) -> ScopeSnapshot:
-        """Return what is held now."""
-        # From the innermost outwards, without recursion: scopes may nest deeper than the stack.
+        """Return a snapshot of this scope and those within it."""
+        # From the innermost outwards, without recursion: scopes may nest deeper than its limit.
         found: list[ScopeState] = [self]
         for each in found:
             found += each.within
@@ -383,7 +391,7 @@ class ScopeState:
         )
 
     def send_own_events(self) -> None:
-        """Begin to send events of the scope as a resource of its own, which has just opened."""
+        """Begin to send events of the scope itself: its opening first."""
         self._id = next_id()
         self.send(Step.OPENING)
         self.send(Step.OPENED)
@@ -400,8 +408,10 @@ class ScopeState:
 def _clock_of(loop: AbstractEventLoop) -> Callable[[], float]:
     """Return the clock of a loop.
 
-    Both asyncio's loop and uvloop count the seconds of `time.monotonic`, but uvloop whole
-    milliseconds only. Another loop, of virtual time perhaps, is asked itself.
+    The clock of asyncio's loop is `time.monotonic`
+    (https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.time). That of uvloop is
+    the same in whole milliseconds, so `time.monotonic` is used for both. For any other loop, such
+    as one with virtual time, its own ``time`` method is used.
     """
     cls = type(loop)
     if cls.time is BaseEventLoop.time or cls.__module__ == "uvloop":

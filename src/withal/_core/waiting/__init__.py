@@ -1,1 +1,1 @@
-"""Waiting through cancellations, and keeping what was requested meanwhile (law 6)."""
+"""Waiting through cancellations, without losing the requests to cancel (law 6)."""

@@ -1,8 +1,8 @@
-"""Cancellations of the calling task: a step bounded in time, and requests that stay counted.
+"""Cancellations of the calling task: a bounded step, and counting of requests to cancel.
 
 Each request to cancel a task stays counted in ``Task.cancelling()``, and one `CancelledError` is
-raised for all of them, which is what `asyncio.timeout` and `asyncio.TaskGroup` expect of
-well-behaved code (law 6).
+raised for all of them. `asyncio.timeout` and `asyncio.TaskGroup` depend on that (law 6):
+https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.uncancel
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ T = TypeVar("T")
 async def finish_within(
     step: Coroutine[Any, Any, T], awaited: Any, limit: Timeout, moment: float
 ) -> tuple[T | None, Task[T | None] | None, CancelledError | None]:
-    """Finish a step of the calling task itself, and cancel it when it is not done by the limit.
+    """Finish a step of the calling task itself, and cancel it if it is not done by the limit.
 
-    The step has been started already and has yielded `awaited`: a timer costs more than the whole
-    of a step that does not wait. The caller's own cancellations reach the step: what runs in a
-    task cannot be kept from them.
+    The step has been started already and has yielded `awaited`, so that a step that does not wait
+    needs no timer. Cancellations of the caller reach the step, since it runs in the same task.
 
-    Returns its result; if its cancellation has not ended it a `moment` later, a task in which it
-    goes on without the caller; and in that case the caller's own cancellation, if there is one.
+    Returns three values: its result; a task in which the step continues, if it has not ended
+    `moment` seconds after its cancellation; and then the caller's own cancellation, if any.
     """
     rest = _StartedCoroutine(step, awaited)
     task = current_task()
@@ -32,11 +31,11 @@ async def finish_within(
     result = cancellation = None
     try:
         async with limit:
-            insistence = _HardTimeout(rest, task, limit, moment)
+            hard_timeout = _HardTimeout(rest, task, limit, moment)
             try:
                 result = await rest
             finally:
-                insistence.stop()
+                hard_timeout.stop()
     except TimeoutError:
         if not limit.expired():
             raise
@@ -50,10 +49,11 @@ async def finish_within(
 
 @final
 class _StartedCoroutine(Awaitable[T]):
-    """What is left of a coroutine that has been started and has yielded `awaited`.
+    """The rest of a coroutine that has been started and has yielded `awaited`.
 
     Attributes:
-        is_left: the next cancellation is to end the waiting, and not to reach the coroutine.
+        is_left: whether the next cancellation ends the waiting, and is not passed on to the
+            coroutine.
     """
 
     def __init__(self, step: Coroutine[Any, Any, T], awaited: Any) -> None:
@@ -78,7 +78,7 @@ class _StartedCoroutine(Awaitable[T]):
 
 @final
 class _HardTimeout:
-    """Ends the waiting for a step that goes on a moment after its limit has expired."""
+    """Ends the waiting for a step that has not ended `moment` seconds after its limit."""
 
     def __init__(
         self, rest: _StartedCoroutine[Any], task: Task[Any], limit: Timeout, moment: float
@@ -102,14 +102,14 @@ class _HardTimeout:
             self._wait()
 
     def stop(self) -> None:
-        """Take back what was asked of the task."""
+        """Cancel the timer, and withdraw the request to cancel the task."""
         self._handle.cancel()
         if self._rest.is_left:
             self._task.uncancel()
 
 
 async def _cancel(step: Coroutine[Any, Any, T]) -> T | None:
-    """Go on with a step, in the calling task, by the cancellation that it has not seen yet."""
+    """Throw a cancellation into a step, and finish it in the calling task."""
     try:
         awaited = step.throw(CancelledError())
     except StopIteration as done:
@@ -117,37 +117,38 @@ async def _cancel(step: Coroutine[Any, Any, T]) -> T | None:
     return await _StartedCoroutine(step, awaited)
 
 
-# Tasks to which a cancellation is still to be delivered again, and how many requests each had seen
-# before that one: until the next turn, a handful.
+# Tasks to which a cancellation has to be delivered again, with the number of requests that each had
+# seen before it. An entry stays until the next turn of the loop.
 _owed: dict[Task[Any], int] = {}
 
 
 def requests_delivered(task: Task[Any]) -> int:
-    """Return ``task.cancelling()``, without the requests that the task has yet to see."""
+    """Return ``task.cancelling()`` without the requests that were not delivered to it yet."""
     requests = task.cancelling()
-    if requests and getattr(task, "_must_cancel", False):  # made in the task's own step
+    if requests and getattr(task, "_must_cancel", False):  # requested while the task was running
         requests -= 1
     return min(requests, _owed[task]) if task in _owed else requests
 
 
 def take_back(task: Task[Any], baseline: int, *, own: bool) -> bool:
-    """Withdraw the scope's own request to cancel `task`, and return whether others have asked.
+    """Withdraw the scope's own request to cancel `task`; return whether there are others.
 
     Args:
         task: the owner of the scope.
         baseline: its `requests_delivered` when the scope was entered.
-        own: the scope has made one request.
+        own: whether the scope has made a request.
     """
     return (task.uncancel() if own else task.cancelling()) > baseline
 
 
 def deliver_again(task: Task[Any], cancellation: CancelledError, floor: int) -> None:
-    """Have a cancellation that an error displaced delivered at the task's next await (law 6).
+    """Deliver a cancellation that an error has replaced at the task's next await (law 6).
 
-    The number of requests stays what it is, and so does the message, by which anyio knows its own.
-    A timeout on the way out may take its request back first. On 3.11 and 3.12 that would not undo
-    a ``Task.cancel`` made now, so the next turn of the loop is waited for to find out whether
-    more requests than `floor` are left.
+    The number of requests does not change, nor does the message, by which anyio recognizes its own
+    cancellations. An `asyncio.timeout` around the scope may withdraw its request before that. On
+    3.11 and 3.12 ``Task.uncancel`` does not undo a ``Task.cancel`` that was not delivered yet (it
+    does since 3.13: https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.uncancel). So
+    the task is cancelled in the next turn of the loop, if more than `floor` requests are left then.
     """
     _owed[task] = min(floor, _owed.get(task, floor))
     task.get_loop().call_soon(_request_again, task, floor, cancellation.args)
