@@ -111,7 +111,12 @@ GRANTS = {
         "withal.files.replace",
         "withal.http",
     ),
-    "withal.testing": ("withal._core", "withal.ledger", "withal.inspection"),
+    "withal.testing": (
+        "withal._core",
+        "withal.inspection",
+        "withal.audit.engine",  # its injector
+        "withal.audit.inspect",
+    ),
     "withal.audit.report": ("withal._core", "withal.audit"),
     "withal.audit.inspect": (
         "withal._core",

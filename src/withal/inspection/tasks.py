@@ -83,7 +83,11 @@ def place_of(task: Task[Any]) -> str:
     That is ``file:line in function``; the innermost of all if there is no other, and an empty text
     if the task does not wait in a coroutine.
     """
-    frames = frames_of(task)
+    return innermost_place(frames_of(task))
+
+
+def innermost_place(frames: Sequence[FrameType]) -> str:
+    """Return the innermost place that is not in the standard library or withal, as `place_of`."""
     own = [each for each in frames if not _is_passed_over(each)] or frames
     return listing(own[-1:])[0] if own else ""
 

@@ -1,9 +1,9 @@
-"""The check of a context manager: used in every way that a program may use it, does it behave?
+"""The check of a context manager, used in each way that a program may use it.
 
 Each way is tried on a fresh manager, in a task of its own, and what the manager leaves behind is
-looked for. A cancellation is tried at each wait of its enter and of its exit, not at each turn of
-the loop: between two waits nobody can cancel it, and a wait for a peer may last any number of
-turns. So it works in virtual time as in real time.
+looked for. It is cancelled at each wait of its enter and of its exit by the injector of the audit,
+not at each turn of the loop: a wait for a peer may last any number of turns. So it works in virtual
+time as in real time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from withal._core.outcome import one_of
 from withal._core.resources.base import CLOSING, OPENING, Phase
 from withal._core.scope import Scope
 from withal._core.scopes.close_result import CloseResult
-from withal.testing.belongings import Belongings
-from withal.testing.deadlock import waiting
+from withal.audit.engine.injector import Injector
+from withal.testing.deadlock import describe_waits
 from withal.testing.findings import Finding, ManagerCheckError, ManagerReport
-from withal.testing.watched import Cancelling, OnWait, Watched, do_nothing
+from withal.testing.leftovers import Snapshot
+from withal.testing.watched import Injectors, StruckTasks, Watched
 
 Body: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
@@ -72,11 +73,11 @@ async def check_manager(
 
 @final
 class _BodyError(Exception):
-    """What a body raises to see what the manager makes of it."""
+    """Raised by a body to see how the manager treats it."""
 
 
 async def _nothing() -> None:
-    """Be the body that ends well."""
+    """Serve as the body that succeeds."""
 
 
 async def _forever() -> None:
@@ -126,17 +127,17 @@ class _Check:
     # Ways to use a manager
 
     async def _used(self, *, count: bool = True) -> None:
-        self._try("used")
+        self._begin_check("used")
         self._expect_success(await self._run(_use(self._new()), count=count))
 
     async def _entered_again(self) -> None:
-        self._try("entered again")
+        self._begin_check("entered again")
         watched = self._new()
         self._expect_success(await self._run(_use(watched)))
         await self._run(_use(watched))  # it may serve once or often, but not hang
 
     async def _body_raises(self) -> None:
-        self._try("body raises")
+        self._begin_check("body raises")
         error = _BodyError("the body's own")
 
         async def fail() -> None:
@@ -145,7 +146,7 @@ class _Check:
         self._expect_error(await self._run(_use(self._new(), fail)), error)
 
     async def _body_is_cancelled(self) -> None:
-        self._try("body is cancelled")
+        self._begin_check("body is cancelled")
 
         async def cancelled() -> None:
             task = asyncio.current_task()
@@ -156,7 +157,7 @@ class _Check:
         self._expect_cancelled(await self._run(_use(self._new(), cancelled)))
 
     async def _in_scope(self, how: str, *, inline: bool) -> None:
-        self._try(f"{how} in a scope")
+        self._begin_check(f"{how} in a scope")
 
         async def main() -> None:
             async with self._scope() as scope:
@@ -165,7 +166,7 @@ class _Check:
         self._expect_success(await self._run(main()))
 
     async def _out_of_order(self) -> None:
-        self._try("closed out of order")
+        self._begin_check("closed out of order")
 
         async def main() -> None:
             first, second = self._new(), self._new()
@@ -178,14 +179,15 @@ class _Check:
 
     async def _cancelled_at_each_wait(self, step: str, phase: Phase) -> int:
         """Cancel at the first wait of a step, the second, and so on; return how many there are."""
-        self._try(f"cancelled while {step}")
+        self._begin_check(f"cancelled while {step}")
         before = len(self._findings)
         for number in range(1, _MOST_WAITS + 1):
             self._trying = f"cancelled at wait {number} while {step}"
-            cancelling = Cancelling(phase, number)
-            watched = self._new(cancelling)
-            task = await self._run(self._cancelled_in_scope(watched, cancelling))
-            if not cancelling.done:
+            struck = StruckTasks(phase)
+            injector = Injector((number,), struck_by=struck)
+            watched = self._new({phase: injector})
+            task = await self._run(self._cancelled_in_scope(watched, struck))
+            if not injector.strikes:
                 return number - 1
             self._expect_cancelled(task)
             if watched.opened != watched.closed:
@@ -194,41 +196,41 @@ class _Check:
                 return number  # the later waits would say the same
         return _MOST_WAITS
 
-    async def _cancelled_in_scope(self, watched: Watched, cancelling: Cancelling) -> None:
-        cancelling.owner = asyncio.current_task()
+    async def _cancelled_in_scope(self, watched: Watched, struck: StruckTasks) -> None:
+        struck.owner = asyncio.current_task()
         async with self._scope() as scope:
             await scope.enter(watched, name=self._manager)
 
     def _scope(self) -> Scope:
         return Scope("check", close_timeout=self._deadline, parent=None)
 
-    def _new(self, on_wait: OnWait = do_nothing) -> Watched:
+    def _new(self, injectors: Injectors | None = None) -> Watched:
         manager = self._factory()
         self._manager = name_of(manager)
         self._runs += 1
-        return Watched(manager, on_wait)
+        return Watched(manager, injectors)
 
-    # What comes of it
+    # Outcomes
 
     async def _run(
         self, main: Coroutine[Any, Any, None], *, count: bool = True
     ) -> asyncio.Task[None] | None:
-        """Run this in a task, and look for what it leaves behind; None if it had to be cut off."""
-        before = Belongings.now()
+        """Run this in a task, and find what it leaves behind; return None if it was overdue."""
+        before = Snapshot.take()
         task = asyncio.create_task(main, name="check")
         try:
             await asyncio.wait((task,), timeout=self._deadline)
         finally:
             in_time = not task.cancel()
         if not in_time:
-            await self._cut(task, before)
+            await self._cancel_overdue(task, before)
         if task.done() and count:
-            for each in await before.left():
+            for each in await before.leftovers():
                 self._find(f"it leaves behind {each}")
         return task if in_time else None
 
-    async def _cut(self, task: asyncio.Task[None], before: Belongings) -> None:
-        tasks = "; ".join(waiting(asyncio.all_tasks() - before.tasks))
+    async def _cancel_overdue(self, task: asyncio.Task[None], before: Snapshot) -> None:
+        tasks = "; ".join(describe_waits(asyncio.all_tasks() - before.tasks))
         self._find(f"it did not end within {self._deadline:g} s, and waits: {tasks}")
         await asyncio.wait((task,), timeout=self._deadline)
 
@@ -237,13 +239,13 @@ class _Check:
             self._expect_none(_outcome(task))
 
     def _expect_error(self, task: asyncio.Task[None] | None, error: Exception) -> None:
-        """Expect the error itself, or one that tells of it: in a group, or raised from it."""
+        """Expect the error itself, or one that contains it: a group, or one raised from it."""
         if task is None:
             return
         outcome = _outcome(task)
         if outcome is None and not self._suppresses:
             self._find("its exit swallows the exception; pass suppresses=True if it is meant to")
-        elif outcome is not None and not _tells_of(outcome, error):
+        elif outcome is not None and not _is_about(outcome, error):
             self._expect_none(outcome)
 
     def _expect_cancelled(self, task: asyncio.Task[None] | None) -> None:
@@ -258,7 +260,7 @@ class _Check:
             self._find(f"it raised {error!r}")
             self._errors.append(error)
 
-    def _try(self, check: str) -> None:
+    def _begin_check(self, check: str) -> None:
         self._trying = check
         if check not in self._checks:
             self._checks.append(check)
@@ -273,7 +275,7 @@ class _Check:
         return error
 
 
-def _tells_of(outcome: BaseException, error: Exception) -> bool:
+def _is_about(outcome: BaseException, error: Exception) -> bool:
     """Return whether a scope whose body fails with `error` would raise this `outcome` for it."""
     ending = CloseResult(error)
     ending.fail(outcome)

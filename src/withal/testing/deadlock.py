@@ -1,4 +1,4 @@
-"""Deadlocks: every task waits, and nothing is left that could wake one. Who waits, and where."""
+"""Deadlocks: each task waits, and nothing is left that could wake one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any, final
 
 from withal._core.errors import WithalError
-from withal.inspection.tasks import place_of
+from withal.audit.inspect.relay import stack_of
+from withal.inspection.tasks import innermost_place
 
 
 @final
@@ -38,9 +39,14 @@ class DeadlockError(WithalError):
 
 def deadlock_at(time: float) -> DeadlockError:
     """Return the error for the running loop, which has come to rest at this time."""
-    return DeadlockError(time, waiting(all_tasks()))
+    return DeadlockError(time, describe_waits(all_tasks()))
 
 
-def waiting(tasks: Iterable[Task[Any]]) -> tuple[str, ...]:
-    """Say of each of these tasks who it is and where it waits."""
-    return tuple(sorted(f"{task.get_name()!r} at {place_of(task) or 'its end'}" for task in tasks))
+def describe_waits(tasks: Iterable[Task[Any]]) -> tuple[str, ...]:
+    """Return for each of these tasks its name and where it waits, sorted."""
+    return tuple(
+        sorted(
+            f"{task.get_name()!r} at {innermost_place(list(stack_of(task))) or 'its end'}"
+            for task in tasks
+        )
+    )

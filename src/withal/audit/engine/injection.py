@@ -19,6 +19,7 @@ from typing import Any, TypeVar, cast, final
 from weakref import WeakKeyDictionary, WeakSet
 
 from withal.audit.engine.delivery import WHILE_PENDING, Deliverer, deliverer_of
+from withal.audit.engine.injector import Injector
 from withal.audit.injected_error import InjectedError
 from withal.audit.inspect.relay import relayed
 from withal.audit.inspect.timers import Timers
@@ -61,7 +62,6 @@ class ScenarioWatch:
 
     Attributes:
         traces: of each task, in the order in which they were started.
-        strikes: how many times it has struck.
         difference: the number of the first suspension that was not as expected, if any.
         timers: those that its tasks have made.
         environment_tasks: the tasks of the environment, which it does not watch.
@@ -75,14 +75,17 @@ class ScenarioWatch:
         gates: Mapping[CodeType, Callable[[], bool]] = NO_GATES,
     ) -> None:
         self.traces: list[Trace] = []
-        self.strikes: int = 0
         self.difference: int | None = None
         self.was_notified: bool = False
         self.timers: Timers = Timers(loop, lambda: _watching.get() is self)
         self.environment_tasks: WeakSet[Task[Any]] = WeakSet()
         self._target = target
         self._gates = gates
-        self._deliverer: Deliverer | None = deliverer_of(target.delivery) if target else None
+        self._deliverer: Deliverer | None = None
+        self._injector: Injector | None = None
+        if target is not None:
+            self._deliverer = deliverer_of(target.delivery)
+            self._injector = Injector(target.ordinals, self._deliverer)
         self._traces_by_task: WeakKeyDictionary[Task[Any], Trace] = WeakKeyDictionary()
         self._scenario: object = None
         self._inner = loop.get_task_factory()
@@ -96,6 +99,11 @@ class ScenarioWatch:
     def tasks(self) -> set[Task[Any]]:
         """The tasks that it watches, as far as they are still there."""
         return set(self._traces_by_task)
+
+    @property
+    def strikes(self) -> int:
+        """How many times it has struck."""
+        return 0 if self._injector is None else self._injector.strikes
 
     @property
     def came_late(self) -> bool:
@@ -208,37 +216,19 @@ class ScenarioWatch:
     ) -> InjectedError | None:
         """Take a mark, and strike if this is where; return what is to be raised in its place."""
         trace.marks.append(mark_of(coroutine, awaited))
-        target = self._target
-        if target is None or trace.path != target.path:
+        target, injector = self._target, self._injector
+        if target is None or injector is None or trace.path != target.path:
             return None
-        if len(trace.marks) not in target.ordinals:
-            return None
-        if self.strikes == 0 or self.difference is None:
-            self.difference = first_difference(trace.marks, target.expected)
-        self.strikes += 1
-        task = _current_task()
-        assert task is not None
-        assert self._deliverer is not None
-        gate = self._gate_of(trace.marks[-1]) if target.delivery in WHILE_PENDING else None
-        if gate is None:
-            return self._deliverer.deliver(task, awaited)
-        # In a turn of its own: only then is the task suspended, and seen to be.
-        self._loop.call_soon(self._deliver_when_ready, gate, task, awaited)
-        return None
+        gate = None
+        if len(trace.marks) in target.ordinals:
+            if self.strikes == 0 or self.difference is None:
+                self.difference = first_difference(trace.marks, target.expected)
+            gate = self._gate_of(trace.marks[-1]) if target.delivery in WHILE_PENDING else None
+        return injector.strike_if_due(awaited, gate)
 
     def _gate_of(self, mark: Mark) -> Callable[[], bool] | None:
         places, _ = mark
         return self._gates.get(places[-1][0]) if places else None
-
-    def _deliver_when_ready(
-        self, gate: Callable[[], bool], task: Task[Any], awaited: Future[Any] | None
-    ) -> None:
-        """Deliver as soon as a fixture of the environment permits it."""
-        assert self._deliverer is not None
-        if task.done() or gate():
-            self._deliverer.deliver(task, awaited)
-        else:
-            self._loop.call_soon(self._deliver_when_ready, gate, task, awaited)
 
     def ends(self, trace: Trace) -> None:
         """Note that a watched coroutine has ended, and whether something waits for its task."""

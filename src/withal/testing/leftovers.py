@@ -1,4 +1,4 @@
-"""Belongings: what a program holds that a manager can leave behind, before and after."""
+"""What a manager leaves behind: the tasks, descriptors and threads added since a moment."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any, final
 
 from withal._core.descriptors import open_descriptors
 from withal.inspection.threads import is_pooled
-from withal.testing.deadlock import waiting
+from withal.testing.deadlock import describe_waits
 
-_TURNS = 10  # that a task or a transport gets which was told to end
-_MOMENT = 0.02  # real seconds that a thread gets, in which the loop stands still
-_MOMENTS = 3  # of these, for what a call in a thread is about to give back
+_SETTLE_TURNS = 10  # of the loop, for a task or a transport that is about to end
+_THREAD_SECONDS = 0.02  # of real time for a thread, in which the loop stands still
+_THREAD_ROUNDS = 3  # of that long, for what a call in a thread is about to close
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Belongings:
+class Snapshot:
     """The tasks of the running loop, and the descriptors and threads of the process.
 
-    Descriptors are known where ``/proc`` is, and are taken for none elsewhere. Threads that a pool
-    keeps for its next call do not count.
+    Without ``/proc`` there are no descriptors in it. Threads that a pool keeps for its next call do
+    not count.
     """
 
     tasks: frozenset[Task[Any]]
@@ -30,29 +30,29 @@ class Belongings:
     threads: frozenset[threading.Thread]
 
     @classmethod
-    def now(cls) -> Belongings:
-        """Return those of this moment."""
+    def take(cls) -> Snapshot:
+        """Return the snapshot of this moment."""
         threads = (each for each in threading.enumerate() if not is_pooled(each))
         return cls(frozenset(all_tasks()), open_descriptors(), frozenset(threads))
 
-    async def left(self) -> list[str]:
-        """Say of each thing that has been added since, and stays, what it is."""
-        for _ in range(_TURNS):
+    async def leftovers(self) -> list[str]:
+        """Describe each thing that has been added since, and stays."""
+        for _ in range(_SETTLE_TURNS):
             if not self._added():
                 break
             await sleep(0)
-        for thread in Belongings.now().threads - self.threads:
-            thread.join(_MOMENT)
-        for _ in range(_MOMENTS):
+        for thread in Snapshot.take().threads - self.threads:
+            thread.join(_THREAD_SECONDS)
+        for _ in range(_THREAD_ROUNDS):
             if not self._added():
                 break
-            threading.Event().wait(_MOMENT)
+            threading.Event().wait(_THREAD_SECONDS)
             await sleep(0)
         return self._added()
 
     def _added(self) -> list[str]:
-        now = Belongings.now()
-        tasks = (f"task {each}" for each in waiting(now.tasks - self.tasks))
+        now = Snapshot.take()
+        tasks = (f"task {each}" for each in describe_waits(now.tasks - self.tasks))
         files = (f"descriptor {fd} on {what}" for fd, what in now.descriptors - self.descriptors)
         threads = (f"thread {thread.name!r}" for thread in now.threads - self.threads)
         return [*tasks, *sorted(files), *sorted(threads)]

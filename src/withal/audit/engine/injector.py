@@ -1,0 +1,112 @@
+"""The injector: it counts the suspensions of one coroutine, and strikes at those it was given.
+
+It runs in the loop and the task of its caller, so that `withal.testing.check_manager` and tests
+use it as the audit does. An audit watches all tasks of its scenario and has one injector, for the
+task that an attempt strikes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future, Task
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from typing import Any, TypeVar, final
+
+from withal.audit.engine.delivery import Deliverer, deliverer_of
+from withal.audit.injected_error import InjectedError
+from withal.audit.inspect.relay import relayed
+from withal.audit.inspect.trace import Trace
+from withal.audit.names import name_of
+from withal.audit.report.record import Delivery
+
+T = TypeVar("T")
+
+
+def _only(task: Task[Any]) -> Iterable[Task[Any]]:
+    return (task,)
+
+
+@final
+class Injector:
+    """Strikes one task at some of its suspensions.
+
+    Args:
+        ordinals: at which suspensions, from 1.
+        deliverer: how; by default it cancels while what is awaited is pending.
+        struck_by: returns the tasks to strike when this task is about to be suspended.
+
+    Attributes:
+        suspensions: how many there were so far.
+        strikes: at how many of these it has struck.
+    """
+
+    def __init__(
+        self,
+        ordinals: Collection[int],
+        deliverer: Deliverer | None = None,
+        struck_by: Callable[[Task[Any]], Iterable[Task[Any]]] = _only,
+    ) -> None:
+        self.suspensions: int = 0
+        self.strikes: int = 0
+        self._ordinals = frozenset(ordinals)
+        self._deliverer = deliverer or deliverer_of(Delivery.EARLY)
+        self._struck_by = struck_by
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """Return a coroutine that runs another one, whose suspensions count from here on."""
+        return relayed(coroutine, self, Trace((), name_of(coroutine)))
+
+    def strike_if_due(
+        self, awaited: Future[Any] | None, gate: Callable[[], bool] | None = None
+    ) -> InjectedError | None:
+        """Count a suspension of the running task, and strike if it is one of those given.
+
+        Args:
+            awaited: what the task is about to wait for.
+            gate: is asked in each turn of the loop whether the task may be struck yet.
+
+        Returns:
+            An error, if that is to be raised in place of what is awaited.
+        """
+        self.suspensions += 1
+        if self.suspensions not in self._ordinals:
+            return None
+        self.strikes += 1
+        task = asyncio.current_task()
+        assert task is not None
+        if gate is None:
+            return self._deliver(task, awaited)
+        # In a turn of its own: only then is the task suspended, and seen to be.
+        task.get_loop().call_soon(self._deliver_when_ready, gate, task, awaited)
+        return None
+
+    def _deliver_when_ready(
+        self, gate: Callable[[], bool], task: Task[Any], awaited: Future[Any] | None
+    ) -> None:
+        if task.done() or gate():
+            self._deliver(task, awaited)
+        else:
+            task.get_loop().call_soon(self._deliver_when_ready, gate, task, awaited)
+
+    def _deliver(self, task: Task[Any], awaited: Future[Any] | None) -> InjectedError | None:
+        injected: InjectedError | None = None
+        for each in self._struck_by(task):
+            injected = self._deliverer.deliver(each, awaited)
+        return injected
+
+    # What the relay calls
+
+    def begins(self, trace: Trace) -> None:
+        """Do nothing: there is only one coroutine."""
+
+    def suspended(
+        self, trace: Trace, coroutine: object, awaited: Future[Any] | None
+    ) -> InjectedError | None:
+        """Count a suspension, and strike if it is due."""
+        return self.strike_if_due(awaited)
+
+    def thrown(self, trace: Trace, error: BaseException) -> None:
+        """Do nothing: how the coroutine takes an exception is its caller's question."""
+
+    def ends(self, trace: Trace) -> None:
+        """Do nothing."""
