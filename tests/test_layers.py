@@ -67,15 +67,15 @@ GRANTS = {
     "withal.inspection": ("withal._core",),
     "withal.files.loop_budget": (),
     "withal.files.threads": ("withal._core",),
-    "withal.files.system": ("withal._core",),
+    "withal.files.system": (),
     "withal.files.streams": (
         "withal._core",
         "withal.files.loop_budget",
         "withal.files.threads",
         "withal.files.system",
     ),
-    "withal.files.directories": ("withal._core", "withal.files.threads", "withal.files.system"),
-    "withal.files.locks": ("withal._core", "withal.files.threads"),
+    "withal.files.directories": ("withal.files.threads", "withal.files.system"),
+    "withal.files.locks": ("withal.files.threads",),
     "withal.files.replace": (
         "withal._core",
         "withal.files.threads",
@@ -83,11 +83,9 @@ GRANTS = {
         "withal.files.streams",
     ),
     "withal.files.temporary": (
-        "withal._core",
         "withal.files.threads",
         "withal.files.system",
         "withal.files.streams",
-        "withal.files.replace",
     ),
     "withal.files": (
         "withal._core",
@@ -105,7 +103,6 @@ GRANTS = {
     "withal.lease": ("withal._core", "withal.files.threads"),
     "withal.fetch": (
         "withal._core",
-        "withal.files",
         "withal.files.threads",
         "withal.files.system",
         "withal.files.replace",
@@ -125,7 +122,6 @@ GRANTS = {
         "withal.audit.report",
     ),
     "withal.audit.fixtures": (
-        "withal._core",
         "withal.audit",
         "withal.audit.inspect",
         "withal.audit.report",
@@ -145,8 +141,6 @@ GRANTS = {
     ),
     "withal.audit": (  # the API, and what all of the rooms know of
         "withal._core",
-        "withal.ledger",
-        "withal.inspection",
         "withal.audit.engine",
         "withal.audit.inspect",
         "withal.audit.fixtures",
@@ -247,6 +241,14 @@ def test_a_module_imports_only_what_its_layer_may(module: str) -> None:
     for name in ours(module):
         other = room_of(name)
         assert other == room or other in GRANTS[room], f"{module} may not import {name}"
+
+
+@pytest.mark.parametrize("room", GRANTS)
+def test_each_grant_is_used(room: str) -> None:
+    imported = {
+        room_of(name) for module in MODULES if room_of(module) == room for name in ours(module)
+    }
+    assert not set(GRANTS[room]) - imported, f"{room} uses none of these; take away the grant"
 
 
 def test_within_the_core_a_module_imports_only_what_stands_above_it() -> None:
