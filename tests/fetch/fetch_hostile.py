@@ -1,6 +1,6 @@
 """Fetches URLs into a folder, for the tests that kill the process that does it.
 
-python -P fetch_hostile.py FOLDER TRANSPORT SERVER NAME...
+python -P fetch_hostile.py FOLDER TRANSPORT SEGMENTS SERVER NAME...
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from withal.fetch import FetchOptions, TransportName, fetch_each
 LIMIT = 20_000_000
 
 
-def options(transport: str = "aiohttp") -> FetchOptions:
+def options(transport: str = "aiohttp", segments: int = 1) -> FetchOptions:
     return FetchOptions(
         jobs=32,
         per_host=32,
@@ -26,12 +26,14 @@ def options(transport: str = "aiohttp") -> FetchOptions:
         max_bytes=LIMIT,
         headers={"X-Secret": "s3cret"},
         transport=TransportName(transport),
+        segments=segments,
     )
 
 
-async def main(folder: str, transport: str, server: str, *names: str) -> int:
+async def main(folder: str, transport: str, segments: str, server: str, *names: str) -> int:
     urls = [f"{server}/{name}" for name in names]
-    async for result in fetch_each(urls, folder, options=options(transport)):
+    given = options(transport, int(segments))
+    async for result in fetch_each(urls, folder, options=given):
         print(json.dumps([result.url, result.error and result.error.reason]), flush=True)
     return 0
 

@@ -16,11 +16,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import cache
 from hashlib import blake2b
 
 SIZE = 1_300_000
 HALF = SIZE // 2
 BIG = 12_000_000
+LARGE = 18_000_000  # enough for four connections
+HALVES = 9_000_000  # enough for two
 LIMIT = 20_000_000  # of a file, for those who fetch
 
 
@@ -48,6 +51,12 @@ class Exchange:
     def start(self) -> int | None:
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range", ""))
         return int(found[1]) if found else None
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """The bytes that are asked for, the last exclusive, if they are bounded."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
+        return (int(found[1]), int(found[2]) + 1) if found else None
 
     async def head(self, status: str, *headers: str) -> None:
         lines = "\r\n".join((f"HTTP/1.1 {status}", *headers, "Connection: close", "", ""))
@@ -146,7 +155,8 @@ async def chunks_cut_always(it: Exchange) -> None:
     await it.raw(b"%x\r\n%s\r\n" % (HALF, content(it.path)[:HALF]))
 
 
-@behaviour("malformed|not HTTP|too early|closed")
+# aiohttp 3.14.5 has been seen to wait for the body without end; then the idle timeout ends it.
+@behaviour("malformed|not HTTP|too early|closed|sent nothing for")
 async def chunk_of_no_size(it: Exchange) -> None:
     await it.head("200 OK", "Transfer-Encoding: chunked")
     await it.raw(b"zz\r\n" + content(it.path))
@@ -443,6 +453,122 @@ async def big(it: Exchange) -> None:
     await ranged(it, content(it.path, BIG))
 
 
+# Files that are large enough for several connections
+
+
+@cache
+def large(name: str) -> bytes:
+    return content(name, LARGE if name == "in_segments" else HALVES)
+
+
+def large_behaviour(function: Behaviour) -> Behaviour:
+    name = function.__name__
+    ALSO[name] = large(f"changed {name}")
+    return behaviour(large(name))(function)
+
+
+async def segmented(
+    it: Exchange,
+    *lies: str,
+    body: bytes | None = None,
+    status: str = "206 Partial Content",
+    tag: str = TAG,
+    cut: int = LARGE,
+) -> None:
+    """Answer as one should, but for what is said; `cut` is how much comes on one connection."""
+    body = large(it.path) if body is None else body
+    size = len(body)
+    span = it.span or (None if it.start is None else (it.start, size))
+    if span is None or it.headers.get("if-range") != '"one"':
+        await it.head("200 OK", f"Content-Length: {size}", "Accept-Ranges: bytes", tag)
+        await it.slowly(large(it.path)[:cut])
+        return
+    start, end = span
+    told = lies or (f"Content-Range: bytes {start}-{end - 1}/{size}", tag)
+    await it.head(status, f"Content-Length: {end - start}", *told)
+    await it.slowly(body[start : min(end, start + cut)])
+
+
+@large_behaviour
+async def in_segments(it: Exchange) -> None:
+    await segmented(it)
+
+
+@large_behaviour
+async def segments_ignored(it: Exchange) -> None:
+    await it.whole(large(it.path), TAG, "Accept-Ranges: bytes")
+
+
+@large_behaviour
+async def segments_of_another_place(it: Exchange) -> None:
+    start, end = it.span or (it.start or 0, HALVES)
+    lie = f"Content-Range: bytes {start - 1}-{end - 2}/{HALVES}"
+    await segmented(it, lie, TAG, body=ALSO[it.path])
+
+
+@large_behaviour
+async def segments_of_another_length(it: Exchange) -> None:
+    start, end = it.span or (it.start or 0, HALVES)
+    lie = f"Content-Range: bytes {start}-{end - 1}/{HALVES + 1}"
+    await segmented(it, lie, TAG, body=ALSO[it.path])
+
+
+@large_behaviour
+async def segments_without_a_place(it: Exchange) -> None:
+    await segmented(it, TAG, body=ALSO[it.path])
+
+
+@large_behaviour
+async def segments_without_a_tag(it: Exchange) -> None:
+    start, end = it.span or (it.start or 0, HALVES)
+    if it.span is None:  # what is continued on one connection is believed without a tag
+        await segmented(it)
+    else:
+        lie = f"Content-Range: bytes {start}-{end - 1}/{HALVES}"
+        await segmented(it, lie, body=ALSO[it.path])
+
+
+@large_behaviour
+async def segments_of_another_file(it: Exchange) -> None:
+    await segmented(it, body=ALSO[it.path], tag=TAG if it.number == 1 else 'ETag: "two"')
+
+
+@large_behaviour
+async def segments_not_satisfiable(it: Exchange) -> None:
+    await segmented(it, f"Content-Range: bytes */{HALVES}", status="416 Range Not Satisfiable")
+
+
+@large_behaviour
+async def segments_refused_as_too_many(it: Exchange) -> None:
+    if it.span is not None:
+        await it.whole(b"one at a time", "Retry-After: 1", status="429 Too Many Requests")
+    else:
+        await segmented(it)
+
+
+@large_behaviour
+async def segments_cut_short(it: Exchange) -> None:
+    await segmented(it, cut=2_500_000)
+
+
+@large_behaviour
+async def segments_that_change_after_the_third(it: Exchange) -> None:
+    if it.number <= 3:
+        await segmented(it)
+    else:
+        await it.whole(ALSO[it.path], 'ETag: "two"', "Accept-Ranges: bytes")
+
+
+@large_behaviour
+async def segments_weakly_tagged(it: Exchange) -> None:
+    await segmented(it, body=ALSO[it.path], tag='ETag: W/"one"')
+
+
+@behaviour(large("in_segments"))
+async def leads_to_segments(it: Exchange) -> None:
+    await it.whole(b"", "Location: /in_segments", status="302 Found")
+
+
 # Names that must not be taken as they are, and what they become.
 NAMES = {
     "..%2F..%2Fescaped": "escaped",
@@ -464,7 +590,7 @@ class Server:
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
-        self.log: list[tuple[str, int | None]] = []
+        self.log: list[tuple[str, int | None, tuple[int, int] | None]] = []
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -479,7 +605,7 @@ class Server:
             headers = {name.lower(): value for name, _, value in pairs}
             self.asked[path] += 1
             it = Exchange(path, headers, writer, self.asked[path])
-            self.log.append((path, it.start))
+            self.log.append((path, it.start, it.span))
             if path in NAMES:
                 await it.whole(content(path, 1000))
             elif path in BEHAVIOURS:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from withal.fetch.concurrency import FIRST, Adaptive
+from withal.fetch.concurrency import FIRST, AdaptiveConcurrency
 
 Link = Callable[[int], float]  # bytes a second, by how many are fetched at a time
 
@@ -30,7 +30,7 @@ def thrashing(connections: int) -> float:
 def simulated(link: Link, *, seconds: int = 120, most: int = 64, noise: float = 0.0) -> float:
     """Return how much of what the best fixed number would have brought was brought."""
     drawn = random.Random(1)
-    adaptive = Adaptive(most)
+    adaptive = AdaptiveConcurrency(most)
     brought = 0.0
     for _ in range(seconds):
         goodput = link(adaptive.limit) * drawn.uniform(1 - noise, 1 + noise)
@@ -52,14 +52,14 @@ def test_it_is_far_better_than_eight_on_a_long_link() -> None:
 
 @pytest.mark.parametrize("most", [1, 2, FIRST - 1, FIRST, FIRST + 1])
 def test_it_never_goes_beyond_the_most(most: int) -> None:
-    adaptive = Adaptive(most)
+    adaptive = AdaptiveConcurrency(most)
     for number in range(50):
         adaptive.add(1_000_000 * (number + 1) ** 2)
         assert 1 <= adaptive.look(1.0, is_full=True) <= most
 
 
 def test_failures_make_it_smaller_down_to_one() -> None:
-    adaptive = Adaptive(64)
+    adaptive = AdaptiveConcurrency(64)
     adaptive.limit = 50
     seen = []
     for _ in range(20):
@@ -70,7 +70,7 @@ def test_failures_make_it_smaller_down_to_one() -> None:
 
 
 def test_what_is_not_used_says_nothing() -> None:
-    adaptive = Adaptive(64)
+    adaptive = AdaptiveConcurrency(64)
     for _ in range(20):
         adaptive.add(10)
         assert adaptive.look(1.0, is_full=False) == FIRST

@@ -15,16 +15,17 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.fetch import hostile
 from tests.fetch.fetch_hostile import options
-from tests.fetch.hostile import ALSO, EXPECTED, NAMES, changed, content
+from tests.fetch.hostile import ALSO, EXPECTED, LARGE, NAMES, changed, content
 from tests.fetch.transports import TRANSPORTS
 from withal.fetch import FetchOptions, Report, fetch
+from withal.fetch.byte_ranges import ByteRanges
 from withal.fetch.journal import JOURNAL_NAME, History
 
 pytestmark = pytest.mark.slow
@@ -93,32 +94,36 @@ def outcomes_of(report: Report) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_each_behaviour_has_its_outcome(tmp_path: Path, transport: str) -> None:
+@pytest.mark.parametrize("segments", [1, 4])
+async def test_each_behaviour_has_its_outcome(
+    tmp_path: Path, transport: str, segments: int
+) -> None:
     folder = tmp_path / "folder"
     with serving() as server:
         urls = [f"{server}/{name}" for name in (*EXPECTED, *NAMES)]
-        report = await fetch(urls, folder, options=options(transport))
+        report = await fetch(urls, folder, options=options(transport, segments))
     check_outcomes(outcomes_of(report), folder)
     assert os.listdir(tmp_path) == ["folder"]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("segments", [1, 4])
 def test_killed_at_any_moment_and_run_again_it_comes_out_the_same(
-    tmp_path: Path, how: signal.Signals, transport: str
+    tmp_path: Path, how: signal.Signals, transport: str, segments: int
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     with serving() as server:
         for kill in range(KILLS):
-            process = start(folder, transport, server, (*EXPECTED, *NAMES))
+            process = start(folder, transport, server, (*EXPECTED, *NAMES), segments)
             try:
                 process.communicate(timeout=random.Random(kill).uniform(0.2, 3.0))
             except subprocess.TimeoutExpired:
                 process.send_signal(how)
                 process.communicate()
             check(folder, is_over=how is signal.SIGINT)
-        process = start(folder, transport, server, (*EXPECTED, *NAMES))
+        process = start(folder, transport, server, (*EXPECTED, *NAMES), segments)
         told, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     lines = [json.loads(line) for line in told.splitlines()]
@@ -126,11 +131,11 @@ def test_killed_at_any_moment_and_run_again_it_comes_out_the_same(
 
 
 def start(
-    folder: Path, transport: str, server: str, names: tuple[str, ...]
+    folder: Path, transport: str, server: str, names: tuple[str, ...], segments: int = 1
 ) -> subprocess.Popen[str]:
-    command = [sys.executable, "-P", str(HERE / "fetch_hostile.py"), str(folder), transport, server]
+    command = [sys.executable, "-P", str(HERE / "fetch_hostile.py"), str(folder)]
     return subprocess.Popen(
-        [*command, *names],
+        [*command, transport, str(segments), server, *names],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -157,9 +162,59 @@ def test_no_byte_is_fetched_again_that_could_have_been_continued(
         process.communicate(timeout=60)
         with urllib.request.urlopen(f"{server}/_log") as answer:
             log = json.load(answer)
-    assert [start for _, start in log] == expected
+    assert [start for _, start, _ in log] == expected
     assert (tmp_path / "big").read_bytes() == FILES["big"]
     assert not list(tmp_path.glob(".*.part"))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_no_segment_is_fetched_again_that_the_journal_has(tmp_path: Path, transport: str) -> None:
+    asked = 0
+    missing = [(0, LARGE)]
+    with serving() as server:
+        for kill in range(1, KILLS + 1):
+            process = start(tmp_path, transport, server, ("in_segments",), 4)
+            wait_for_segments(tmp_path, kill * LARGE // (KILLS + 2), process)
+            process.kill()
+            process.communicate()
+            asked = check_asked(server, asked, missing)
+            missing = ByteRanges(received_in(tmp_path)).gaps(LARGE)
+        process = start(tmp_path, transport, server, ("in_segments",), 4)
+        process.communicate(timeout=60)
+        check_asked(server, asked, missing)
+    assert (tmp_path / "in_segments").read_bytes() == FILES["in_segments"]
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def received_in(folder: Path) -> tuple[tuple[int, int], ...]:
+    """Return what the journal has of the file that is fetched in segments."""
+    history = History()
+    for line in (folder / JOURNAL_NAME).read_bytes().splitlines():
+        history.take(line)
+    return history.received(history.parts["in_segments"].part)
+
+
+def wait_for_segments(folder: Path, size: int, process: subprocess.Popen[str]) -> None:
+    """Wait until the journal has so many bytes."""
+    while process.poll() is None:
+        with suppress(FileNotFoundError, KeyError):
+            if ByteRanges(received_in(folder)).size >= size:
+                return
+        time.sleep(0.005)
+    raise AssertionError("it ended before it was killed")
+
+
+def check_asked(server: str, already: int, missing: list[tuple[int, int]]) -> int:
+    """Check that only missing bytes were asked for, and return how many requests there were."""
+    with urllib.request.urlopen(f"{server}/_log") as answer:
+        log = json.load(answer)
+    for _, begin, span in log[already:]:
+        if span is None:  # the first request of a run goes on to the end, if it is let
+            assert (begin or 0) == missing[0][0]
+        else:
+            assert any(low <= span[0] and span[1] <= high for low, high in missing), (span, missing)
+    assert any(span for _, _, span in log[already:])
+    return len(log)
 
 
 def wait_for_more(folder: Path, size: int, process: subprocess.Popen[str]) -> None:

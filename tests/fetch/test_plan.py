@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from withal.fetch import Layout, Request
-from withal.fetch.plan import Entry, Job, Planner, Rejected
+from withal.fetch.plan import Job, Planned, Planner, Rejected
 
 
-def plan(urls: list[str], layout: Layout = Layout.FLAT) -> list[Entry | None]:
+def plan(urls: list[str], layout: Layout = Layout.FLAT) -> list[Planned | None]:
     """Return what is to be done about each URL, None for a repetition."""
     planner = Planner(layout)
     return [planner.place(Request(url))[1] for url in urls]

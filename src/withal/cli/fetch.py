@@ -26,8 +26,8 @@ from withal.fetch import (
     on_ray,
 )
 from withal.fetch.plan import ChosenPath
+from withal.fetch.request_source import Requests, Source, source_of
 from withal.fetch.result_lines import result_line
-from withal.fetch.sources import Requests, Source, source_of
 
 _MOST_REASONS = 10
 

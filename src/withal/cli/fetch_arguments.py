@@ -77,6 +77,9 @@ def fetch(
     per_host: Annotated[
         int, typer.Option(metavar="N", min=1, help="How many of them from one host.")
     ] = 16,
+    segments: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Connections for one large file, at most.")
+    ] = 1,
     rate: Annotated[
         float | None, typer.Option(metavar="N", min=0.001, help="Requests a second, at most.")
     ] = None,

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import final
 
 from withal._core.scope import Scope
-from withal.fetch.concurrency import Adaptive
+from withal.fetch.concurrency import AdaptiveConcurrency
 from withal.fetch.environment import Environment
 from withal.fetch.failures import exists_already
 from withal.fetch.folder import Folder
 from withal.fetch.journal import FailedRequests
 from withal.fetch.options import FetchOptions, OnExists
 from withal.fetch.plan import Job, Planner, Rejected
-from withal.fetch.report import OnProgress, Progress, ProgressKind, Report, Result, tell
+from withal.fetch.report import OnProgress, Progress, ProgressKind, Report, Result, report_progress
 from withal.fetch.request import Request
+from withal.fetch.request_source import Requests, source_of
 from withal.fetch.schedule import Schedule
-from withal.fetch.sources import Requests, source_of
 from withal.fetch.throttle import Throttle
 from withal.fetch.transfer import Batch, Transfer
 from withal.fetch.transports import open_transport
@@ -99,7 +99,7 @@ async def fetch_each(
         ...     asyncio.run(main(folder))
         ftp://host.example/file: cannot fetch 'ftp' URLs, only http and https
     """
-    crew = _Crew(requests, Path(folder), options, on_progress)
+    crew = _Run(requests, Path(folder), options, on_progress)
     async with aclosing(crew.results()) as results:
         async for _, result in results:
             yield result
@@ -130,7 +130,7 @@ async def fetch(
         ftp://host.example/file: cannot fetch 'ftp' URLs, only http and https
     """
     order: list[int] = []
-    crew = _Crew(requests, Path(folder), options, on_progress, order)
+    crew = _Run(requests, Path(folder), options, on_progress, order)
     async with aclosing(crew.results()) as results:
         found = {mark: result async for mark, result in results}
     return Report(tuple(found[mark] for mark in order if mark in found))
@@ -165,7 +165,7 @@ async def failed_requests(folder: str | os.PathLike[str]) -> AsyncGenerator[Requ
 
 
 @final
-class _Crew:
+class _Run:
     """The workers of one call, and what they have done."""
 
     def __init__(
@@ -183,7 +183,7 @@ class _Crew:
         self._order = order
         self._wants_all = order is not None  # at the end, together
         self._most = _jobs(options)
-        self._adaptive = Adaptive(self._most) if options.jobs is None else None
+        self._adaptive = AdaptiveConcurrency(self._most) if options.jobs is None else None
         self._planner = Planner(options.layout)
         self._gate = HostGate(
             per_host=options.per_host,
@@ -269,7 +269,7 @@ class _Crew:
             self._working -= 1
             self._tell_news()
 
-    async def _adapt(self, adaptive: Adaptive) -> None:
+    async def _adapt(self, adaptive: AdaptiveConcurrency) -> None:
         """Look now and then how many files at a time are best."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
@@ -359,7 +359,7 @@ class _Crew:
     async def _existing(self, job: Job, size: int) -> Result | None:
         """Return the result for a file that exists, or None if it is to be fetched all the same."""
         options = self._options
-        path = self._folder.ground.path / job.name
+        path = self._folder.folder_io.path / job.name
         if options.on_exists is OnExists.REPLACE:
             return None
         if size >= 0 and (
@@ -374,7 +374,7 @@ class _Crew:
 
     def _tell(self, kind: ProgressKind, url: str, name: str, reason: str) -> None:
         if self._on_progress is not None:
-            tell(self._on_progress, Progress(kind, url, name, reason=reason))
+            report_progress(self._on_progress, Progress(kind, url, name, reason=reason))
 
 
 def _is_right(path: Path, job: Job, size: int) -> bool:

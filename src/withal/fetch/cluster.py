@@ -21,10 +21,10 @@ from uuid import uuid4
 
 from withal.fetch.batch import fetch
 from withal.fetch.options import FetchOptions
-from withal.fetch.report import OnProgress, Progress, ProgressKind, Result, tell
+from withal.fetch.report import OnProgress, Progress, ProgressKind, Result, report_progress
 from withal.fetch.request import Request
+from withal.fetch.request_source import Requests, Source, source_of
 from withal.fetch.result_lines import result_line
-from withal.fetch.sources import Requests, Source, source_of
 
 MARKER = ".withal-ray"
 """A file in the folder by which a worker sees that it has the same folder."""
@@ -88,7 +88,7 @@ async def on_ray(
         async with aclosing(shards.results()) as results:
             async for result in results:
                 if on_progress is not None:
-                    tell(on_progress, _end_of(result))
+                    report_progress(on_progress, _end_of(result))
                 yield result
 
 

@@ -20,7 +20,7 @@ _HOLD = 8  # intervals between two tries for more, when the last brought nothing
 
 
 @final
-class Adaptive:
+class AdaptiveConcurrency:
     """Says after each interval how many files may be fetched at a time.
 
     It doubles while that pays. Then it tries a quarter more or less now and then, in turn, and goes

@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import final
 
-from withal.fetch.ground import Ground
+from withal.fetch.folder_io import FolderIO
 from withal.fetch.journal import JOURNAL_NAME, History, Journal, PartRecord, gone_line
 from withal.fetch.options import FetchOptions, OnExists
 from withal.fetch.owner import myself
-from withal.fetch.partial import Kept, wrong_digest
+from withal.fetch.part_file_io import Kept, wrong_digest
 from withal.fetch.plan import Job
 from withal.files.replace.sweep import sweep_opened
 from withal.files.threads.calls import call, hop, obtain
@@ -34,7 +34,7 @@ _MOST_FILES = 512
 
 @final
 @dataclass(slots=True)
-class Whole:
+class SmallFile:
     """A file that is here as a whole.
 
     Attributes:
@@ -61,24 +61,24 @@ class Folder:
     """The folder, open: an async context manager.
 
     Attributes:
-        ground: the folder for threads.
+        folder_io: the folder for threads.
         journal: the journal for threads; None if none is kept.
         history: what the journal said when it was opened.
     """
 
     def __init__(self, path: Path, options: FetchOptions) -> None:
-        self.ground: Ground = Ground(
+        self.folder_io: FolderIO = FolderIO(
             path, replace=options.on_exists is OnExists.REPLACE, durable=options.durable
         )
         self.journal: Journal | None = None
         self.history: History = History()
         self._keeps_journal = options.resume or options.retry_failed
         self._durable = options.durable
-        self._queue: list[Whole] = []
+        self._queue: list[SmallFile] = []
         self._lines: list[bytes] = []
         self._bytes = 0
         self._flight: asyncio.Future[list[tuple[str | None, Exception | None]]] | None = None
-        self._group: list[Whole] = []
+        self._group: list[SmallFile] = []
         self._room: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Folder:
@@ -98,8 +98,8 @@ class Folder:
         await call(self._close)
 
     async def sizes(self, names: Iterable[str]) -> list[int | None]:
-        """Return the size of each file; see `Ground.sizes`."""
-        return await call(self.ground.sizes, list(names))
+        """Return the size of each file; see `FolderIO.sizes`."""
+        return await call(self.folder_io.sizes, list(names))
 
     async def kept(self, job: Job) -> Kept | None:
         """Return what an earlier run has left of a file, if that may be continued."""
@@ -112,7 +112,7 @@ class Folder:
         """Remove what is left of a file."""
         await call(self._remove, kept.record)
 
-    def put(self, whole: Whole) -> None:
+    def put(self, whole: SmallFile) -> None:
         """Have a file written, soon."""
         self._queue.append(whole)
         self._bytes += whole.size
@@ -154,18 +154,18 @@ class Folder:
     # From here on in threads
 
     def _open(self) -> None:
-        self.ground.open()
+        self.folder_io.open()
         with suppress(OSError, NotImplementedError):  # what is left does no harm
-            sweep_opened(self.ground.descriptor, Stop())
+            sweep_opened(self.folder_io.descriptor, Stop())
         if self._keeps_journal:
             myself()  # known before the event loop asks
             try:
-                self.journal = Journal.open_in(self.ground.descriptor)
+                self.journal = Journal.open_in(self.folder_io.descriptor)
                 self.history = self.journal.history()
                 self._remove_superseded()
             except OSError as error:
                 self._close()
-                path = self.ground.path / JOURNAL_NAME
+                path = self.folder_io.path / JOURNAL_NAME
                 raise OSError(error.errno, error.strerror, str(path)) from None
 
     def _remove_superseded(self) -> None:
@@ -178,24 +178,28 @@ class Folder:
         if not record.owner.is_dead():
             return None
         try:
-            with self.ground.at(record.name, make=False) as (folder, _):
+            with self.folder_io.at(record.name, make=False) as (folder, _):
                 status = os.stat(record.part, dir_fd=folder, follow_symlinks=False)
         except OSError:
             return None
         if not stat.S_ISREG(status.st_mode) or not status.st_size:
             return None
+        if record.is_segmented:
+            spans = self.history.received(record.part)
+            is_whole = status.st_size == record.total
+            return Kept(record, spans) if is_whole and spans else None
         if record.total is not None and status.st_size > record.total:
             return None
-        return Kept(record, status.st_size)
+        return Kept(record, ((0, status.st_size),))
 
     def _remove(self, record: PartRecord) -> None:
-        with suppress(OSError), self.ground.at(record.name, make=False) as (folder, _):
+        with suppress(OSError), self.folder_io.at(record.name, make=False) as (folder, _):
             os.unlink(record.part, dir_fd=folder)
             if self.journal is not None:
                 self.journal.append([gone_line(record.part, record.name)])
 
     def _write(
-        self, group: list[Whole], lines: list[bytes]
+        self, group: list[SmallFile], lines: list[bytes]
     ) -> list[tuple[str | None, Exception | None]]:
         # The journal first: a kill in between leaves it with a file too many, which does no harm,
         # and not a complete file that the next run knows nothing of.
@@ -205,14 +209,14 @@ class Folder:
                 self.journal.append(lines)
         return [self._write_one(whole) for whole in group]
 
-    def _write_one(self, whole: Whole) -> tuple[str | None, Exception | None]:
+    def _write_one(self, whole: SmallFile) -> tuple[str | None, Exception | None]:
         try:
             digest: str | None = None
             if whole.digest:
                 digest = hashlib.sha256(b"".join(whole.body)).hexdigest()
                 if whole.expected is not None and digest != whole.expected:
                     return None, wrong_digest(digest, whole.expected, is_resumed=False)
-            self.ground.write_whole(whole.name, whole.body)
+            self.folder_io.write_whole(whole.name, whole.body)
         except Exception as error:
             return None, error
         return digest, None
@@ -223,4 +227,4 @@ class Folder:
                 with suppress(OSError):
                     self.journal.sync()
             self.journal.close()
-        self.ground.close()
+        self.folder_io.close()

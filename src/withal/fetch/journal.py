@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, cast, final
 
+from withal.fetch.byte_ranges import ByteRanges, Span
 from withal.fetch.fingerprints import FingerprintSet, fingerprint
 from withal.fetch.owner import Owner
 from withal.fetch.request import Request
@@ -56,6 +57,8 @@ class PartRecord:
         validator: by which the server recognizes what it has sent.
         total: how many bytes the whole file has, if the server has said.
         owner: who writes to it, if still alive.
+        is_segmented: it has its full length from the beginning, and the journal says which bytes
+            of it are there.
     """
 
     part: str
@@ -65,6 +68,7 @@ class PartRecord:
     validator: Validator
     total: int | None
     owner: Owner
+    is_segmented: bool = False
 
 
 @final
@@ -79,6 +83,7 @@ class History:
     def __init__(self) -> None:
         self.parts: dict[str, PartRecord] = {}
         self.superseded: list[PartRecord] = []
+        self._received: dict[str, ByteRanges] = {}  # by segmented part files
         self._done = FingerprintSet()
         self._failed = FingerprintSet()
 
@@ -89,6 +94,11 @@ class History:
     def has_failed(self, key: int, name: str) -> bool:
         """Return whether a URL has failed, and was not fetched since."""
         return fingerprint(f"{key:x} {name}") in self._failed
+
+    def received(self, part: str) -> tuple[Span, ...]:
+        """Return which bytes of a segmented part file are there."""
+        ranges = self._received.get(part)
+        return () if ranges is None else ranges.spans()
 
     def take(self, line: bytes) -> None:
         """Take one line into account, if it is one."""
@@ -105,11 +115,19 @@ class History:
             name = str(record["done"])
             self._done.add(fingerprint(f"{record['key']} {int(record['size'])} {name}"))
             self._failed.discard(fingerprint(f"{record['key']} {name}"))
-            self.parts.pop(name, None)
+            part = self.parts.pop(name, None)
+            if part is not None:
+                self._received.pop(part.part, None)
         elif "failed" in record:
             self._failed.add(fingerprint(f"{record['key']} {record['failed']}"))
-        elif "part" in record:
+        elif "received" in record:
+            ranges = self._received.get(record["received"])
+            if ranges is not None:
+                ranges.add(max(0, int(record["from"])), int(record["to"]))
+        elif "part" in record or "segmented" in record:
             part = _part_of(record)
+            if part.is_segmented:
+                self._received[part.part] = ByteRanges()
             old = self.parts.get(part.name)
             if old is not None and old.part != part.part:
                 self.superseded.append(old)
@@ -118,6 +136,7 @@ class History:
             self._take_out(str(record["gone"]), str(record.get("name", "")))
 
     def _take_out(self, part: str, name: str) -> None:
+        self._received.pop(part, None)
         self.superseded = [each for each in self.superseded if each.part != part]
         if name in self.parts and self.parts[name].part == part:
             del self.parts[name]
@@ -248,7 +267,9 @@ def part_line(part: PartRecord) -> bytes:
     """Return the line for a file that is begun, which is written before its part file is made."""
     return _line(
         {
-            "part": part.part,
+            # Under another key, since a version that does not know segments would take the length
+            # of such a part file for what has been received.
+            "segmented" if part.is_segmented else "part": part.part,
             "name": part.name,
             "key": f"{part.key:x}",
             "final": part.final,
@@ -257,6 +278,11 @@ def part_line(part: PartRecord) -> bytes:
             "owner": asdict(part.owner),
         }
     )
+
+
+def received_line(part: str, start: int, end: int) -> bytes:
+    """Return the line for bytes that have been written to a segmented part file."""
+    return f'{{"received":{_quoted(part)},"from":{start},"to":{end}}}'.encode()
 
 
 def gone_line(part: str, name: str) -> bytes:
@@ -279,14 +305,16 @@ def _read(line: bytes) -> dict[str, Any] | None:
 def _part_of(record: dict[str, Any]) -> PartRecord:
     header, value = record["validator"]
     total = record["total"]
+    is_segmented = "segmented" in record
     return PartRecord(
-        part=_plain(record["part"]),
+        part=_plain(record["segmented" if is_segmented else "part"]),
         name=str(record["name"]),
         key=int(record["key"], 16),
         final=str(record["final"]),
         validator=Validator(str(header), str(value)),
         total=None if total is None else int(total),
         owner=Owner(**record["owner"]),
+        is_segmented=is_segmented,
     )
 
 

@@ -37,6 +37,9 @@ class FetchOptions:
     Attributes:
         jobs: how many files are fetched at a time; None to find out how many the network bears.
         per_host: how many of them from one host.
+        segments: how many connections one large file may take, from a server that has ranges and
+            a strong validator. Each has at least 4 MiB of it, and counts for `jobs` and `per_host`.
+            It helps where one connection is slower than the link, as over long distances.
         rate: how many requests a second begin, to all hosts; None for no limit.
         limit_bytes: how many bytes a second are received, by all files together.
         attempts: how often a file is tried before it has failed.
@@ -76,6 +79,7 @@ class FetchOptions:
 
     jobs: int | None = None
     per_host: int = 16
+    segments: int = 1
     rate: float | None = None
     limit_bytes: float | None = None
     attempts: int = 5
@@ -102,7 +106,7 @@ class FetchOptions:
     grace: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("jobs", "per_host", "attempts", "max_bytes"):
+        for name in ("jobs", "per_host", "segments", "attempts", "max_bytes"):
             self._check(name, getattr(self, name), 1, "1 or more")
         for name in ("backoff", "max_retry_after", "retry_budget", "grace"):
             self._check(name, getattr(self, name), 0, "0 or more")

@@ -81,7 +81,7 @@ class Rejected:
     reason: str
 
 
-Entry: TypeAlias = Job | Rejected
+Planned: TypeAlias = Job | Rejected
 
 
 @final
@@ -105,7 +105,7 @@ class Planner:
         self._names = Names()
         self._seen = FingerprintSet()
 
-    def place(self, request: Request) -> tuple[int, Entry | None]:
+    def place(self, request: Request) -> tuple[int, Planned | None]:
         """Return the job that a request is, or why there is none, or None for a repetition.
 
         The number before it is the same for a request and its repetitions.

@@ -139,7 +139,7 @@ OnProgress: TypeAlias = Callable[[Progress], None]
 """Called with each step, in the event loop's thread; it must neither wait nor raise."""
 
 
-def tell(on_progress: OnProgress, step: Progress) -> None:
+def report_progress(on_progress: OnProgress, step: Progress) -> None:
     """Tell a step. What is raised is logged: a progress bar that breaks breaks no download."""
     try:
         on_progress(step)

@@ -14,8 +14,9 @@ from typing import final
 from yarl import URL
 
 from withal._core.events import Outcome
-from withal.fetch.concurrency import Adaptive
-from withal.fetch.entry import Entry
+from withal.fetch.body_reader import BodyReader
+from withal.fetch.byte_ranges import ByteRanges
+from withal.fetch.concurrency import AdaptiveConcurrency
 from withal.fetch.environment import Environment
 from withal.fetch.failures import (
     AttemptError,
@@ -24,31 +25,33 @@ from withal.fetch.failures import (
     of_the_disk,
     wrong_length,
 )
-from withal.fetch.folder import Folder, Whole
-from withal.fetch.heads import (
+from withal.fetch.folder import Folder, SmallFile
+from withal.fetch.journal import PartRecord, Validator, done_line, failed_line
+from withal.fetch.options import FetchOptions
+from withal.fetch.owner import myself
+from withal.fetch.part_file import BATCH_BYTES, PartFile
+from withal.fetch.part_file_io import Kept, PartFileIO
+from withal.fetch.plan import Job
+from withal.fetch.redirects import REDIRECTS, carried_over, next_hop, too_many
+from withal.fetch.report import OnProgress, Progress, ProgressKind, Result, report_progress
+from withal.fetch.resource_events import ResourceEvents
+from withal.fetch.response_headers import (
     content_length,
     content_range,
+    has_ranges,
     has_type,
     size_of_unsatisfied,
     strong_validator,
 )
-from withal.fetch.journal import PartRecord, Validator, done_line, failed_line
-from withal.fetch.options import FetchOptions
-from withal.fetch.owner import myself
-from withal.fetch.part import BATCH_BYTES, Part
-from withal.fetch.partial import Kept, PartOnDisk
-from withal.fetch.plan import Job
-from withal.fetch.redirects import REDIRECTS, carried_over, next_hop, too_many
-from withal.fetch.report import OnProgress, Progress, ProgressKind, Result, tell
 from withal.fetch.schedule import Schedule
+from withal.fetch.segmented_body import RangeRefusedError, SegmentedBody
+from withal.fetch.segments import LEAST_BYTES, SegmentPlan
 from withal.fetch.throttle import Throttle
-from withal.fetch.transport import Answer, Ask, Transport
+from withal.fetch.transport import Transport, TransportRequest, TransportResponse
 from withal.files.replace.owner_mark import part_name
 from withal.http.gate import HostGate
 from withal.http.public import is_public
 from withal.http.retry import BUSY_STATUSES, RetryBudget, pause, seconds_announced
-
-_LOW_SPEED_SECONDS = 30.0
 
 
 @final
@@ -79,7 +82,7 @@ class Batch:
     environment: Environment
     budget: RetryBudget
     throttle: Throttle | None
-    adaptive: Adaptive | None
+    adaptive: AdaptiveConcurrency | None
     deliver: Callable[[Transfer, Result], None]
     crash: Callable[[Exception], None]
     on_progress: OnProgress | None
@@ -96,7 +99,9 @@ class Transfer:
         turn: the host at whose gate it has a turn.
     """
 
-    __slots__ = ("_attempt", "_kept", "_resumed", "host", "job", "mark", "turn")
+    __slots__ = (
+        "_attempt", "_is_refused", "_kept", "_resumed", "host", "job", "mark", "turn",
+    )  # fmt: skip
 
     host: str
     turn: str
@@ -108,6 +113,7 @@ class Transfer:
         self._attempt = 0
         self._kept = kept
         self._resumed = 0
+        self._is_refused = False  # further connections would not get what they ask for
 
     async def run(self, batch: Batch) -> None:
         """Make one attempt, and see to what follows from it.
@@ -128,15 +134,15 @@ class Transfer:
             self._settle(batch, of_the_disk(error))
 
     async def _request(self, batch: Batch) -> None:
-        """Ask, and take what is answered."""
+        """Make the request, and take what is answered."""
         kept = self._kept
-        answer, target = await self._ask(batch, kept)
-        entry = Entry.begin("response", self.job.url)
+        answer, request = await self._ask(batch, kept)
+        entry = ResourceEvents.begin("response", self.job.url)
         try:
             if kept is not None:
-                await self._continue_or_drop(batch, answer, target, kept)
+                await self._continue_or_drop(batch, answer, request, kept)
             elif answer.status == HTTPStatus.OK:
-                await self._begin(batch, answer, target)
+                await self._begin(batch, answer, request)
             else:
                 raise self._no_file(batch, answer)
         finally:
@@ -144,8 +150,10 @@ class Transfer:
             if entry is not None:
                 entry.close()
 
-    async def _ask(self, batch: Batch, kept: Kept | None) -> tuple[Answer, URL]:
-        """Make the request and follow where it leads, and return the last answer and its URL."""
+    async def _ask(
+        self, batch: Batch, kept: Kept | None
+    ) -> tuple[TransportResponse, TransportRequest]:
+        """Make the request and follow where it leads; return the last answer and its request."""
         target = self.job.target
         headers = self._headers(batch, kept)
         public_only = batch.options.public_only
@@ -153,9 +161,10 @@ class Transfer:
             proxy = batch.environment.proxy_for(target)
             if self.turn != _host_of(target):
                 await self._move(batch, _host_of(target))
-            answer = await batch.transport.open(Ask(target, headers, proxy, public_only))
+            request = TransportRequest(target, headers, proxy, public_only)
+            answer = await batch.transport.open(request)
             if answer.status not in REDIRECTS:
-                return answer, target
+                return answer, request
             answer.abort()
             leads_to = next_hop(target, answer.headers.get("Location"))
             public_only = public_only or (answer.peer is not None and is_public(answer.peer))
@@ -171,7 +180,7 @@ class Transfer:
         if authorization is not None:
             headers["Authorization"] = authorization
         if kept is not None:
-            headers["Range"] = f"bytes={kept.size}-"
+            headers["Range"] = f"bytes={kept.start}-"
             headers["If-Range"] = kept.record.validator.value
         return headers
 
@@ -182,7 +191,7 @@ class Transfer:
         await batch.gate.enter(host)
         self.turn = host
 
-    def _no_file(self, batch: Batch, answer: Answer) -> AttemptError:
+    def _no_file(self, batch: Batch, answer: TransportResponse) -> AttemptError:
         """Return the error for an answer that is not a file, and heed what it asks for."""
         header = answer.headers.get("Retry-After")
         if answer.status in BUSY_STATUSES:
@@ -194,45 +203,80 @@ class Transfer:
     # What an answer is
 
     async def _continue_or_drop(
-        self, batch: Batch, answer: Answer, target: URL, kept: Kept
+        self, batch: Batch, answer: TransportResponse, request: TransportRequest, kept: Kept
     ) -> None:
         try:
-            await self._continue(batch, answer, target, kept)
+            await self._continue(batch, answer, request, kept)
         except AttemptError as error:
             if error.from_zero:
                 await self._drop(batch, kept)
             raise
 
-    async def _continue(self, batch: Batch, answer: Answer, target: URL, kept: Kept) -> None:
+    async def _continue(
+        self, batch: Batch, answer: TransportResponse, request: TransportRequest, kept: Kept
+    ) -> None:
         """Take the answer to a request for the rest of a file."""
         headers = answer.headers
         if answer.status == HTTPStatus.OK:  # it has changed, or there are no ranges
             await self._drop(batch, kept)
-            await self._begin(batch, answer, target)
+            await self._begin(batch, answer, request)
         elif answer.status == HTTPStatus.PARTIAL_CONTENT:
             self._check_same(answer, kept)
             found = content_range(headers)
             total = kept.record.total
             if (
                 found is None
-                or found.start != kept.size
+                or found.start != kept.start
                 or (total is not None and found.total is not None and found.total != total)
             ):
                 raise _from_zero("the server answers with another range than it was asked for")
             self._resumed = kept.size
-            await self._stream(
-                batch, answer, [], found.total if total is None else total, kept.record, kept
+            await self._take_rest(
+                batch, answer, request, found.total if total is None else total, kept
             )
         elif answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            if size_of_unsatisfied(headers) == kept.size and kept.record.total in (None, kept.size):
+            size = size_of_unsatisfied(headers)
+            if size == kept.size == kept.start and kept.record.total in (None, size):
                 self._resumed = kept.size
-                await self._complete(batch, self._part(batch, kept.record, kept, 0))
+                record = self._record_again(kept, is_segmented=kept.record.is_segmented)
+                segmented_size = kept.size if record.is_segmented else None
+                await self._complete(batch, self._part(batch, record, kept, 0, segmented_size))
             else:
                 raise _from_zero("the server has not the rest of the file any more")
         else:
             raise self._no_file(batch, answer)
 
-    def _check_same(self, answer: Answer, kept: Kept) -> None:
+    async def _take_rest(
+        self,
+        batch: Batch,
+        answer: TransportResponse,
+        request: TransportRequest,
+        total: int | None,
+        kept: Kept,
+    ) -> None:
+        """Receive the rest of a file, over several connections if that may be."""
+        is_segmented = total is not None and (
+            kept.record.is_segmented
+            or self._may_segment(batch, total - kept.size, kept.record.validator)
+        )
+        record = self._record_again(kept, is_segmented=is_segmented)
+        if total is not None and is_segmented:
+            await self._stream_segments(
+                batch, answer, request, total, kept.record.validator, record, kept
+            )
+        else:
+            await self._stream(batch, answer, [], total, record, kept)
+
+    def _may_segment(self, batch: Batch, size: int, validator: Validator | None) -> bool:
+        """Return whether so many bytes are to be received over several connections."""
+        return (
+            batch.options.segments > 1
+            and validator is not None
+            and size >= 2 * LEAST_BYTES
+            and not self._is_refused
+        )
+
+    def _check_same(self, answer: TransportResponse, kept: Kept) -> None:
         """Check that a 206 is of the file that was begun, as it says itself."""
         validator = kept.record.validator
         now = answer.headers.get(validator.header)
@@ -243,7 +287,9 @@ class Transfer:
         self._kept = None
         await batch.folder.remove(kept)
 
-    async def _begin(self, batch: Batch, answer: Answer, target: URL) -> None:
+    async def _begin(
+        self, batch: Batch, answer: TransportResponse, request: TransportRequest
+    ) -> None:
         """Take the whole of a file."""
         options = batch.options
         if options.expect_type is not None and not has_type(answer.headers, options.expect_type):
@@ -254,10 +300,22 @@ class Transfer:
         if total is not None and self.job.size not in (None, total):
             raise final_failure(f"the file has {total} bytes, and must have {self.job.size}")
         validator = strong_validator(answer.headers)
+        reader = self._body_reader(batch)
+        if (
+            total is not None
+            and validator is not None
+            and has_ranges(answer.headers)
+            and self._may_segment(batch, total, validator)
+        ):
+            record = None
+            if options.resume:
+                record = self._record(request.url, validator, total, is_segmented=True)
+            await self._stream_segments(batch, answer, request, total, validator, record, None)
+            return
         body: list[bytes] = []
         size = 0
         while size <= BATCH_BYTES and (total is None or total <= BATCH_BYTES):
-            chunk = await self._read(batch, answer)
+            chunk = await reader.read(answer)
             if not chunk:
                 self._check_whole(size, total)
                 self._hand_over(batch, body, size, validator)
@@ -269,10 +327,12 @@ class Transfer:
                 self._tell(batch, ProgressKind.RECEIVED, received=size, total=total)
         record = None
         if validator is not None and options.resume:
-            record = self._record(target, validator, total)
+            record = self._record(request.url, validator, total)
         await self._stream(batch, answer, body, total, record, None)
 
-    def _record(self, target: URL, validator: Validator, total: int | None) -> PartRecord:
+    def _record(
+        self, target: URL, validator: Validator, total: int | None, *, is_segmented: bool = False
+    ) -> PartRecord:
         return PartRecord(
             part=_new_name(self.job.name),
             name=self.job.name,
@@ -281,12 +341,22 @@ class Transfer:
             validator=validator,
             total=total,
             owner=myself(),
+            is_segmented=is_segmented,
+        )
+
+    def _record_again(self, kept: Kept, *, is_segmented: bool) -> PartRecord:
+        """Return the record of what is continued: its new name tells it from what others have."""
+        return replace(
+            kept.record,
+            part=_new_name(self.job.name),
+            owner=myself(),
+            is_segmented=is_segmented,
         )
 
     async def _stream(
         self,
         batch: Batch,
-        answer: Answer,
+        answer: TransportResponse,
         body: list[bytes],
         total: int | None,
         record: PartRecord | None,
@@ -294,17 +364,15 @@ class Transfer:
     ) -> None:
         """Write a body to the disk as it comes."""
         part = self._part(batch, record, kept, total or 0)
-        loop = asyncio.get_running_loop()
-        watch = _SpeedWatch(batch.options.low_speed, loop.time())
+        reader = self._body_reader(batch)
         try:
             for chunk in body:
                 await part.write(chunk)
-            while chunk := await self._read(batch, answer):
+            while chunk := await reader.read(answer):
                 await part.write(chunk)
                 self._check_size(batch, part.received)
                 if total is not None and part.received > total:
                     raise _from_zero("the body goes on beyond the end of the file")  # noqa: TRY301
-                watch.add(len(chunk), loop.time())
                 if batch.on_progress is not None:
                     self._tell(batch, ProgressKind.RECEIVED, received=part.received, total=total)
             self._check_whole(part.received, total)
@@ -313,24 +381,72 @@ class Transfer:
             raise
         await self._complete(batch, part)
 
-    def _part(self, batch: Batch, record: PartRecord | None, kept: Kept | None, total: int) -> Part:
+    async def _stream_segments(
+        self,
+        batch: Batch,
+        answer: TransportResponse,
+        request: TransportRequest,
+        total: int,
+        validator: Validator,
+        record: PartRecord | None,
+        kept: Kept | None,
+    ) -> None:
+        """Write a body to the disk as it comes over several connections."""
+        part = self._part(batch, record, kept, total, total)
+        headers = self._headers(batch, None)
+        if request.url.origin() != self.job.target.origin():
+            headers = carried_over(headers, self.job.target, request.url)
+
+        def received() -> None:
+            if batch.on_progress is not None:
+                self._tell(batch, ProgressKind.RECEIVED, received=part.received, total=total)
+
+        body = SegmentedBody(
+            part=part,
+            plan=SegmentPlan(ByteRanges(() if kept is None else kept.spans).gaps(total)),
+            request=replace(request, headers=headers),
+            validator=validator,
+            total=total,
+            connections=1 if self._is_refused else batch.options.segments,
+            transport=batch.transport,
+            turns=_HostTurns(batch, self.turn),
+            reader=lambda: self._body_reader(batch),
+            received=received,
+            backoff=batch.options.backoff,
+        )
+        try:
+            await body.receive(answer, 0 if kept is None else kept.start)
+        except BaseException as error:
+            self._is_refused |= body.is_refused or isinstance(error, RangeRefusedError)
+            await self._leave(part, error)
+            raise
+        await self._complete(batch, part)
+
+    def _part(
+        self,
+        batch: Batch,
+        record: PartRecord | None,
+        kept: Kept | None,
+        total: int,
+        segmented_size: int | None = None,
+    ) -> PartFile:
         folder = batch.folder
-        if kept is not None:  # its new name is what tells it from what others may continue
-            record = replace(kept.record, part=_new_name(self.job.name), owner=myself())
-        disk = PartOnDisk(
-            folder.ground,
+        size = 0 if kept is None else kept.size
+        part_io = PartFileIO(
+            folder.folder_io,
             folder.journal,
             self.job.name,
             record=record,
             kept=kept,
             line=lambda size: self._done_line(size, None),
-            announced=max(0, total - (0 if kept is None else kept.size)),
+            announced=max(0, total - size),
             digest=batch.options.digest or self.job.sha256 is not None,
             durable=batch.options.durable,
+            segmented_size=segmented_size,
         )
-        return Part(disk, self.job.name, 0 if kept is None else kept.size)
+        return PartFile(part_io, self.job.name, size)
 
-    async def _complete(self, batch: Batch, part: Part) -> None:
+    async def _complete(self, batch: Batch, part: PartFile) -> None:
         """Publish a file of which all is there."""
         try:
             digest = await part.publish(self.job.sha256)
@@ -340,7 +456,7 @@ class Transfer:
         self._kept = None
         self._finish(batch, part.received, digest)
 
-    async def _leave(self, part: Part, error: BaseException) -> None:
+    async def _leave(self, part: PartFile, error: BaseException) -> None:
         """Leave what there is of a file, so that it can be continued if that makes sense."""
         self._kept = None
         if isinstance(error, AttemptError):
@@ -349,13 +465,8 @@ class Transfer:
             keep = isinstance(error, asyncio.CancelledError)
         self._kept = await part.leave(keep=keep)
 
-    async def _read(self, batch: Batch, answer: Answer) -> bytes:
-        chunk = await answer.read_some()
-        if batch.adaptive is not None:
-            batch.adaptive.add(len(chunk), files=not chunk)
-        if batch.throttle is not None:
-            await batch.throttle.wait_turn(len(chunk))
-        return chunk
+    def _body_reader(self, batch: Batch) -> BodyReader:
+        return BodyReader(batch.throttle, batch.options.low_speed, batch.adaptive)
 
     def _check_size(self, batch: Batch, size: int) -> None:
         """Check that a file of so many bytes may be."""
@@ -379,7 +490,7 @@ class Transfer:
     ) -> None:
         """Have a file written that is here as a whole."""
 
-        entry = Entry.begin("part_file", self.job.name)
+        entry = ResourceEvents.begin("part_file", self.job.name)
 
         def landed(digest: str | None, error: Exception | None) -> None:
             if entry is not None:
@@ -398,7 +509,7 @@ class Transfer:
         needs_digest = batch.options.digest or self.job.sha256 is not None
         line = self._done_line(size, validator) if batch.folder.journal is not None else None
         batch.folder.put(
-            Whole(self.job.name, body, size, needs_digest, self.job.sha256, line, landed)
+            SmallFile(self.job.name, body, size, needs_digest, self.job.sha256, line, landed)
         )
 
     def _done_line(self, size: int, validator: Validator | None) -> bytes:
@@ -406,7 +517,7 @@ class Transfer:
 
     def _finish(self, batch: Batch, size: int, digest: str | None) -> None:
         self._tell(batch, ProgressKind.FINISHED, received=size, total=size)
-        path = batch.folder.ground.path / self.job.name
+        path = batch.folder.folder_io.path / self.job.name
         result = Result(
             self.job.url, path, size, digest, self._attempt, None, resumed=self._resumed
         )
@@ -417,6 +528,7 @@ class Transfer:
         options = batch.options
         if error.from_zero:
             self._kept = None
+            self._is_refused = True  # what was put together was wrong
         if (
             error.is_transient
             and self._attempt < options.attempts
@@ -460,39 +572,24 @@ class Transfer:
         if batch.on_progress is not None:
             job = self.job
             step = Progress(kind, job.url, job.name, self._attempt, received, total, reason, delay)
-            tell(batch.on_progress, step)
+            report_progress(batch.on_progress, step)
 
 
 @final
-class _SpeedWatch:
-    """Gives a body up that comes too slowly."""
+class _HostTurns:
+    """The turns of further connections to the host of a file."""
 
-    __slots__ = ("_least", "_received", "_since")
+    def __init__(self, batch: Batch, host: str) -> None:
+        self._batch = batch
+        self._host = host
 
-    def __init__(self, least: float | None, now: float) -> None:
-        self._least = least
-        self._since = now
-        self._received = 0
+    async def enter(self) -> None:
+        """Wait until there may be one more."""
+        await self._batch.gate.enter(self._host)
 
-    def add(self, size: int, now: float) -> None:
-        """Count what has come.
-
-        Raises:
-            AttemptError: it was too little for too long.
-        """
-        if self._least is None:
-            return
-        self._received += size
-        passed = now - self._since
-        if passed >= _LOW_SPEED_SECONDS:
-            if self._received < self._least * passed:
-                raise AttemptError(
-                    f"the body came at {self._received / passed:.0f} bytes a second, "
-                    f"and {self._least:g} are the least allowed",
-                    is_transient=True,
-                )
-            self._since = now
-            self._received = 0
+    def leave(self) -> None:
+        """There is one less."""
+        self._batch.schedule.give_back(self._host)
 
 
 def _host_of(target: URL) -> str:

@@ -16,7 +16,7 @@ from yarl import URL
 
 @final
 @dataclass(slots=True)
-class Ask:
+class TransportRequest:
     """One request.
 
     Attributes:
@@ -32,7 +32,7 @@ class Ask:
     public_only: bool = False
 
 
-class Answer(Protocol):
+class TransportResponse(Protocol):
     """What a server has answered: the head, and the body as it comes."""
 
     @property
@@ -71,7 +71,7 @@ class Answer(Protocol):
 class Transport(Protocol):
     """Makes requests."""
 
-    async def open(self, ask: Ask) -> Answer:
+    async def open(self, ask: TransportRequest) -> TransportResponse:
         """Make a request, and wait for the head of its answer. Each answer must be aborted.
 
         Raises:

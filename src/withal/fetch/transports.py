@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from withal.fetch.by_aiohttp import AiohttpTransport
+from withal.fetch.aiohttp_transport import AiohttpTransport
 from withal.fetch.options import FetchOptions, TransportName
 from withal.fetch.transport import OpenTransport
 
@@ -23,6 +23,6 @@ def open_transport(options: FetchOptions) -> OpenTransport:
         raise ImportError(
             'transport="curl" needs pycurl, which is not installed: pip install "withal[curl]"'
         )
-    from withal.fetch.by_curl import CurlTransport
+    from withal.fetch.curl_transport import CurlTransport
 
     return CurlTransport(options)

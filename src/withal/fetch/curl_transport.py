@@ -18,9 +18,9 @@ import pycurl
 from multidict import CIMultiDict
 
 from withal.fetch.failures import AttemptError, final_failure
-from withal.fetch.idle import TIMED_OUT, IdleWatch
+from withal.fetch.idle_timeout import TIMED_OUT, IdleTimeout
 from withal.fetch.options import FetchOptions
-from withal.fetch.transport import Answer, Ask
+from withal.fetch.transport import TransportRequest, TransportResponse
 from withal.http.public import NotPublicError, is_public
 from withal.http.session import USER_AGENT
 
@@ -39,10 +39,10 @@ class CurlTransport:
 
     def __init__(self, options: FetchOptions) -> None:
         self._options = options
-        self._watch = IdleWatch(options.idle_timeout)
+        self._watch = IdleTimeout(options.idle_timeout)
         self._multi = pycurl.CurlMulti()
         self._handles: list[_Handle] = []  # idle
-        self._answers: dict[Any, CurlAnswer] = {}  # by their libcurl handles
+        self._answers: dict[Any, CurlTransportResponse] = {}  # by their libcurl handles
         self._watched: dict[int, int] = {}  # sockets, and for what
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -73,10 +73,10 @@ class CurlTransport:
             self._timer.cancel()
             self._timer = None
 
-    async def open(self, ask: Ask) -> Answer:
+    async def open(self, ask: TransportRequest) -> TransportResponse:
         """Make a request; see `Transport.open`."""
         handle = self._handles.pop() if self._handles else _Handle(self._options)
-        answer = CurlAnswer(self, handle, ask)
+        answer = CurlTransportResponse(self, handle, ask)
         try:
             handle.prepare(answer, ask, is_strict=self._options.public_only)
         except (pycurl.error, UnicodeError, ValueError):
@@ -91,7 +91,7 @@ class CurlTransport:
             raise
         return answer
 
-    def release(self, answer: CurlAnswer, handle: _Handle) -> None:
+    def release(self, answer: CurlTransportResponse, handle: _Handle) -> None:
         """Take a handle back; if its answer has not ended, its connection is closed."""
         if self._answers.pop(handle.curl, None) is None:
             return
@@ -104,7 +104,7 @@ class CurlTransport:
             handle.close()
 
     @property
-    def watch(self) -> IdleWatch:
+    def watch(self) -> IdleTimeout:
         """What sees to it that nothing is waited for without end."""
         return self._watch
 
@@ -158,7 +158,7 @@ class _Handle:
     """A handle of libcurl's, which serves one request after the other."""
 
     def __init__(self, options: FetchOptions) -> None:
-        self.answer: CurlAnswer | None = None
+        self.answer: CurlTransportResponse | None = None
         self.sockets: list[socket.socket] = []
         self.curl: pycurl.Curl = pycurl.Curl()
         for option, value in (
@@ -178,7 +178,9 @@ class _Handle:
         ):
             self.curl.setopt(option, value)
 
-    def prepare(self, answer: CurlAnswer, ask: Ask, *, is_strict: bool) -> None:
+    def prepare(
+        self, answer: CurlTransportResponse, ask: TransportRequest, *, is_strict: bool
+    ) -> None:
         """Get ready for a request."""
         self.close_sockets()
         self.answer = answer
@@ -223,10 +225,10 @@ def _text(address: str | bytes) -> str:
 
 
 @final
-class CurlAnswer:
+class CurlTransportResponse:
     """An answer as libcurl receives it."""
 
-    def __init__(self, transport: CurlTransport, handle: _Handle, ask: Ask) -> None:
+    def __init__(self, transport: CurlTransport, handle: _Handle, ask: TransportRequest) -> None:
         self.ask = ask
         self.status: int = 0
         self.phrase: str = ""
@@ -267,7 +269,7 @@ class CurlAnswer:
             self.peer = self._handle.curl.getinfo(pycurl.PRIMARY_IP) or None
 
     async def read_some(self) -> bytes:
-        """Return more of the body; see `Answer.read_some`."""
+        """Return more of the body; see `TransportResponse.read_some`."""
         while not self._chunks:
             if self._failure is not None:
                 raise self._failure
@@ -282,7 +284,7 @@ class CurlAnswer:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def abort(self) -> None:
-        """Let go; see `Answer.abort`."""
+        """Let go; see `TransportResponse.abort`."""
         handle, self._handle = self._handle, None
         self._transport.watch.end(self)
         if handle is not None:

@@ -85,6 +85,16 @@ def strong_validator(headers: Mapping[str, str]) -> Validator | None:
     return None
 
 
+def has_ranges(headers: Mapping[str, str]) -> bool:
+    """Return whether the server says that it answers requests for ranges.
+
+    Example:
+        >>> has_ranges({"Accept-Ranges": "bytes"}), has_ranges({})
+        (True, False)
+    """
+    return headers.get("Accept-Ranges", "").strip().lower() == "bytes"
+
+
 def _is_settled(modified: str, date: str) -> bool:
     try:
         passed = parsedate_to_datetime(date) - parsedate_to_datetime(modified)

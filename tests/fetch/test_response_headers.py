@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from withal.fetch.failures import AttemptError
-from withal.fetch.heads import (
+from withal.fetch.redirects import carried_over, next_hop
+from withal.fetch.response_headers import (
     ContentRange,
     content_length,
     content_range,
@@ -16,7 +17,6 @@ from withal.fetch.heads import (
     size_of_unsatisfied,
     strong_validator,
 )
-from withal.fetch.redirects import carried_over, next_hop
 
 DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
 BEFORE = "Fri, 02 Jan 2026 03:03:05 GMT"

@@ -15,18 +15,21 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock
-from typing import NoReturn, final
+from typing import NoReturn, TypeAlias, final
 
+from withal.fetch.byte_ranges import ByteRanges, Span
 from withal.fetch.failures import AttemptError, final_failure
-from withal.fetch.ground import Ground
-from withal.fetch.journal import Journal, PartRecord, gone_line, part_line
+from withal.fetch.folder_io import FolderIO
+from withal.fetch.journal import Journal, PartRecord, gone_line, part_line, received_line
+from withal.fetch.preallocation import preallocate
 from withal.files.replace.owner_mark import lock_made, new_part_name, unlock
 from withal.files.replace.staged_file import about
-from withal.files.system.complete_io import write_all
+from withal.files.system.complete_io import write_fully
 
-_NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
+_NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR
 _AGAIN = os.O_RDWR | os.O_NOFOLLOW
 _HASHED_AT_ONCE = 1 << 20
 
@@ -38,24 +41,48 @@ class Kept:
 
     Attributes:
         record: what the journal says of it.
-        size: how many of its bytes are there.
+        spans: which bytes are there, in order: the beginning, if it is not segmented.
     """
 
     record: PartRecord
-    size: int
+    spans: tuple[Span, ...]
+
+    @property
+    def size(self) -> int:
+        """How many bytes are there."""
+        return sum(end - start for start, end in self.spans)
+
+    @property
+    def start(self) -> int:
+        """The first byte that is missing."""
+        start, end = self.spans[0]
+        return 0 if start else end
+
+
+Piece: TypeAlias = tuple[int, bytes]
+"""Bytes of a file, and where they begin in it."""
 
 
 @final
-class PartOnDisk:
+class PartFileIO:
     """One file on its way.
 
-    Attributes:
-        written: how many bytes of it are on the disk.
+    Args:
+        folder_io: the folder that it is in.
+        journal: what knows of it, if it is to be continued.
+        name: its path in the folder.
+        record: what the journal is to say of it; None if it is not to be continued.
+        kept: what an earlier attempt has left of it.
+        line: returns what the journal is to say when it is complete and has so many bytes.
+        announced: how many more bytes are expected.
+        digest: compute the SHA-256 digest.
+        durable: have it survive a power cut.
+        segmented_size: the length of a file that does not come in order; None for one that does.
     """
 
     def __init__(
         self,
-        ground: Ground,
+        folder_io: FolderIO,
         journal: Journal | None,
         name: str,
         *,
@@ -65,9 +92,9 @@ class PartOnDisk:
         announced: int = 0,
         digest: bool = False,
         durable: bool = False,
+        segmented_size: int | None = None,
     ) -> None:
-        self.written: int = 0
-        self._ground = ground
+        self._folder_io = folder_io
         self._journal = journal
         self._name = name
         self._record = record if journal is not None else None
@@ -76,7 +103,9 @@ class PartOnDisk:
         self._line = line
         self._announced = announced
         self._durable = durable
-        self._batches: deque[list[bytes]] = deque()
+        self._segmented_size = segmented_size
+        self._written = ByteRanges()
+        self._batches: deque[list[Piece]] = deque()
         self._failure: BaseException | None = None
         self._lock = Lock()
         self._file = -1
@@ -84,9 +113,9 @@ class PartOnDisk:
         self._part = ""
         self._ended = False
 
-    def put(self, chunks: list[bytes]) -> None:
+    def put(self, pieces: list[Piece]) -> None:
         """Add a batch for the next call to write. Does not block."""
-        self._batches.append(chunks)
+        self._batches.append(pieces)
 
     def write(self) -> None:
         """Write what has been put; the first time, make the file or take hold of what is kept."""
@@ -117,9 +146,14 @@ class PartOnDisk:
 
     def _finish(self, expected: str | None) -> str | None:
         self._drain()
+        if self._segmented_size is not None:
+            if self._written.gaps(self._segmented_size):
+                raise gone(self._name)  # which would be a mistake of the caller
+            self._hash_written(self._segmented_size)
         digest = None if self._hash is None else self._hash.hexdigest()
         if expected is not None and digest != expected:
-            raise wrong_digest(digest, expected, is_resumed=self._kept is not None)
+            is_composed = self._kept is not None or self._segmented_size is not None
+            raise wrong_digest(digest, expected, is_resumed=is_composed)
         self._publish()
         return digest
 
@@ -134,14 +168,15 @@ class PartOnDisk:
                     self._drain()
             self._ended = True
             kept = None
-            if keep and self._file >= 0 and self.written and self._record is not None:
-                kept = Kept(replace(self._record, part=self._part), self.written)
+            spans = self._written.spans()
+            if keep and self._file >= 0 and spans and self._record is not None:
+                kept = Kept(replace(self._record, part=self._part), spans)
             self._close(remove=kept is None)
             return kept
 
     def _fail(self, error: BaseException) -> NoReturn:
         """Remove the file, and raise the error now and whenever it is asked for."""
-        path = self._ground.path / self._name
+        path = self._folder_io.path / self._name
         self._failure = about(path, error)
         self._ended = True
         self._close(remove=True)
@@ -153,17 +188,27 @@ class PartOnDisk:
         if self._file < 0:
             self._open()
         while self._batches:
-            chunks = self._batches.popleft()
-            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            for position, chunks in _runs(self._batches.popleft()):
+                self._write_run(position, chunks)
+
+    def _write_run(self, position: int, chunks: list[bytes]) -> None:
+        is_segmented = self._segmented_size is not None
+        if not is_segmented:
+            check_room(self._folder_io, sum(map(len, chunks)))  # a microsecond or two
             if self._hash is not None:
-                self._hash.update(data)
-            check_room(self._ground, len(data))  # a microsecond or two
-            write_all(self._file, data)
-            self.written += len(data)
+                for chunk in chunks:
+                    self._hash.update(chunk)
+        size, error = write_fully(self._file, chunks, position)
+        if error is not None:
+            raise error
+        self._written.add(position, position + size)
+        if is_segmented and self._record is not None and self._journal is not None:
+            with suppress(OSError):  # then these bytes are fetched again
+                self._journal.append([received_line(self._part, position, position + size)])
 
     def _open(self) -> None:
-        check_room(self._ground, self._announced)
-        with self._ground.at(self._name) as (folder, base):
+        check_room(self._folder_io, self._announced)
+        with self._folder_io.at(self._name) as (folder, base):
             self._folder = os.dup(folder)
             if self._kept is not None:
                 self._continue(self._kept)
@@ -175,13 +220,18 @@ class PartOnDisk:
                 self._part = new_part_name(base)
                 self._file = os.open(self._part, _NEW, 0o666, dir_fd=self._folder)
                 lock_made(self._file)
+            if self._segmented_size is not None:
+                preallocate(self._file, self._segmented_size)
 
     def _continue(self, kept: Kept) -> None:
         """Take hold of what an earlier attempt has left: by a new name, which only one can give."""
         assert self._record is not None
         assert self._journal is not None
         self._part = self._record.part
-        self._journal.append([part_line(self._record)])
+        lines = [part_line(self._record)]
+        if self._record.is_segmented:
+            lines += [received_line(self._part, start, end) for start, end in kept.spans]
+        self._journal.append(lines)
         try:
             os.rename(
                 kept.record.part, self._part, src_dir_fd=self._folder, dst_dir_fd=self._folder
@@ -191,23 +241,29 @@ class PartOnDisk:
         self._journal.append([gone_line(kept.record.part, self._name)])
         self._file = os.open(self._part, _AGAIN, dir_fd=self._folder)
         status = os.fstat(self._file)
-        if not stat.S_ISREG(status.st_mode) or status.st_size < kept.size or status.st_nlink != 1:
+        if (
+            not stat.S_ISREG(status.st_mode)
+            or status.st_size < kept.spans[-1][1]
+            or status.st_nlink != 1
+        ):
             raise gone(self._name)
-        os.ftruncate(self._file, kept.size)
-        self._hash_kept(kept.size)
-        os.lseek(self._file, kept.size, os.SEEK_SET)
-        self.written = kept.size
+        if self._segmented_size is None:
+            os.ftruncate(self._file, kept.size)
+            self._hash_written(kept.size)
+        for start, end in kept.spans:
+            self._written.add(start, end)
 
-    def _hash_kept(self, size: int) -> None:
+    def _hash_written(self, size: int) -> None:
+        """Add what is in the file already to the digest."""
         if self._hash is None:
             return
-        place = 0
-        while place < size:
-            data = os.pread(self._file, min(_HASHED_AT_ONCE, size - place), place)
+        position = 0
+        while position < size:
+            data = os.pread(self._file, min(_HASHED_AT_ONCE, size - position), position)
             if not data:
                 raise gone(self._name)
             self._hash.update(data)
-            place += len(data)
+            position += len(data)
 
     def _publish(self) -> None:
         base = self._name.rpartition("/")[2]
@@ -215,8 +271,8 @@ class PartOnDisk:
             os.fsync(self._file)
         if self._journal is not None and self._line is not None:
             with suppress(OSError):  # before it has its name: see `Folder`
-                self._journal.append([self._line(self.written)])
-        self._ground.publish(self._folder, self._part, base, self._file)
+                self._journal.append([self._line(self._written.size)])
+        self._folder_io.publish(self._folder, self._part, base, self._file)
         self._ended = True
         if self._durable:
             os.fsync(self._folder)
@@ -240,6 +296,19 @@ class PartOnDisk:
         os.close(folder)
 
 
+def _runs(pieces: list[Piece]) -> list[tuple[int, list[bytes]]]:
+    """Return pieces by where they begin, those that follow each other together."""
+    runs: list[tuple[int, list[bytes]]] = []
+    end = -1
+    for position, data in sorted(pieces, key=itemgetter(0)):
+        if position == end:
+            runs[-1][1].append(data)
+        else:
+            runs.append((position, [data]))
+        end = position + len(data)
+    return runs
+
+
 def gone(name: str) -> AttemptError:
     """Return the error for a part that is not what it was."""
     return AttemptError(
@@ -258,15 +327,15 @@ def wrong_digest(found: str | None, expected: str, *, is_resumed: bool) -> Attem
     )
 
 
-def check_room(ground: Ground, size: int) -> None:
+def check_room(folder_io: FolderIO, size: int) -> None:
     """Check that there is room for so many bytes more, and some to spare for others.
 
     Raises:
         AttemptError: there is not.
     """
-    room = ground.room()
+    room = folder_io.room()
     if room < size or room < 0:
         what = f"{size:,} bytes" if size else "more"
         raise final_failure(
-            f"no space for {what} in {Path(ground.path)}; free some, or choose another folder"
+            f"no space for {what} in {Path(folder_io.path)}; free some, or choose another folder"
         )

@@ -14,11 +14,11 @@ from aiohttp.connector import Connection
 
 from withal._core.credentials import text_without_credentials, url_without_credentials
 from withal._core.errors import WithalError
-from withal.fetch.entry import Entry
 from withal.fetch.failures import AttemptError, final_failure
-from withal.fetch.idle import TIMED_OUT, IdleWatch
+from withal.fetch.idle_timeout import TIMED_OUT, IdleTimeout
 from withal.fetch.options import FetchOptions
-from withal.fetch.transport import Answer, Ask
+from withal.fetch.resource_events import ResourceEvents
+from withal.fetch.transport import TransportRequest, TransportResponse
 from withal.http.public import NotPublicError
 from withal.http.session import plain_session
 
@@ -41,10 +41,10 @@ class AiohttpTransport:
         # until it is its turn to close, and the session would wait for it to leave.
         self._stack = AsyncExitStack()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._watch = IdleWatch(options.idle_timeout)
+        self._watch = IdleTimeout(options.idle_timeout)
 
         @final
-        class Response(WatchedResponse):
+        class Response(TimedResponse):
             watch = self._watch
 
         self._response_class = Response
@@ -62,7 +62,7 @@ class AiohttpTransport:
         self._watch.stop()
         await self._stack.aclose()
 
-    async def open(self, ask: Ask) -> Answer:
+    async def open(self, ask: TransportRequest) -> TransportResponse:
         """Make a request; see `Transport.open`."""
         session = self._sessions.get(ask.public_only)
         if session is None:
@@ -73,11 +73,11 @@ class AiohttpTransport:
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _translated(error) from None
-        assert isinstance(response, WatchedResponse)
-        return AiohttpAnswer(response, ask.proxy is None)
+        assert isinstance(response, TimedResponse)
+        return AiohttpTransportResponse(response, ask.proxy is None)
 
     async def _session(self, public_only: bool) -> aiohttp.ClientSession:
-        entry = Entry.begin("session", "session")
+        entry = ResourceEvents.begin("session", "session")
         if entry is not None:
             self._stack.callback(entry.close)
         session = await self._stack.enter_async_context(
@@ -91,7 +91,7 @@ class AiohttpTransport:
         return self._sessions.setdefault(public_only, session)
 
 
-class WatchedResponse(aiohttp.ClientResponse):
+class TimedResponse(aiohttp.ClientResponse):
     """A response that is not waited for without end, and knows the address it comes from.
 
     Attributes:
@@ -100,7 +100,7 @@ class WatchedResponse(aiohttp.ClientResponse):
         timed_out: it has been aborted, since nothing came.
     """
 
-    watch: IdleWatch
+    watch: IdleTimeout
     peer: str | None = None
     timed_out: bool = False
     _has_head = False
@@ -152,12 +152,12 @@ class WatchedResponse(aiohttp.ClientResponse):
 
 
 @final
-class AiohttpAnswer:
+class AiohttpTransportResponse:
     """An `aiohttp.ClientResponse`."""
 
     __slots__ = ("_response", "headers", "peer", "phrase", "status")
 
-    def __init__(self, response: WatchedResponse, is_direct: bool) -> None:
+    def __init__(self, response: TimedResponse, is_direct: bool) -> None:
         self._response = response
         self.status: int = response.status
         self.phrase: str = response.reason or ""
@@ -165,7 +165,7 @@ class AiohttpAnswer:
         self.peer: str | None = response.peer if is_direct else None
 
     async def read_some(self) -> bytes:
-        """Return more of the body; see `Answer.read_some`."""
+        """Return more of the body; see `TransportResponse.read_some`."""
         try:
             return await self._response.read_some()
         except (aiohttp.ClientError, OSError) as error:

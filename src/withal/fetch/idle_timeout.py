@@ -18,7 +18,7 @@ class Waiting(Protocol):
 
 
 @final
-class IdleWatch:
+class IdleTimeout:
     """Ends the waits of those that have waited too long, looking at all of them now and then.
 
     A timer for each wait, as aiohttp's own ``sock_read`` has, took a twentieth of the time of

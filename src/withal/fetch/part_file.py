@@ -6,8 +6,8 @@ import asyncio
 from typing import final
 
 from withal._core.events import Outcome
-from withal.fetch.entry import Entry
-from withal.fetch.partial import Kept, PartOnDisk
+from withal.fetch.part_file_io import Kept, PartFileIO, Piece
+from withal.fetch.resource_events import ResourceEvents
 from withal.files.threads.calls import call, hop
 
 BATCH_BYTES = 512 * 1024
@@ -15,7 +15,7 @@ BATCH_BYTES = 512 * 1024
 
 
 @final
-class Part:
+class PartFile:
     """Takes pieces of one file. It has to be published or left.
 
     Attributes:
@@ -24,16 +24,20 @@ class Part:
 
     __slots__ = ("_disk", "_entry", "_flight", "_gathered", "_waiting", "received")
 
-    def __init__(self, disk: PartOnDisk, name: str, received: int) -> None:
+    def __init__(self, disk: PartFileIO, name: str, received: int) -> None:
         self.received: int = received
         self._disk = disk
-        self._gathered: list[bytes] = []
+        self._gathered: list[Piece] = []
         self._waiting = 0  # bytes gathered
         self._flight: asyncio.Future[None] | None = None
-        self._entry = Entry.begin("part_file", name)
+        self._entry = ResourceEvents.begin("part_file", name)
 
     async def write(self, data: bytes) -> None:
-        """Add to the end of the file. Waits only when two batches are still to be written.
+        """Add to the end of the file; see `write_at`."""
+        await self.write_at(self.received, data)
+
+    async def write_at(self, position: int, data: bytes) -> None:
+        """Add to the file. Waits only when two batches are still to be written.
 
         Raises:
             OSError: an earlier batch could not be written.
@@ -43,9 +47,10 @@ class Part:
                 break
             if not flight.done():
                 await asyncio.wait((flight,))
-            self._flight = None
+            if self._flight is flight:  # and no other connection has begun the next
+                self._flight = None
             flight.result()
-        self._gathered.append(data)
+        self._gathered.append((position, data))
         self._waiting += len(data)
         self.received += len(data)
         if self._waiting >= BATCH_BYTES and self._flight is None:
@@ -70,10 +75,10 @@ class Part:
         return await flight
 
     @staticmethod
-    def _leave_on_disk(disk: PartOnDisk, keep: bool) -> Kept | None:
+    def _leave_on_disk(disk: PartFileIO, keep: bool) -> Kept | None:
         return disk.leave(keep=keep)
 
-    def _hand_over(self) -> PartOnDisk:
+    def _hand_over(self) -> PartFileIO:
         """Give what was gathered to the disk's half, which writes it at its next call."""
         if self._gathered:
             self._disk.put(self._gathered)

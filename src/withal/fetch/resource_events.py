@@ -10,7 +10,7 @@ from withal._core.scope import current_names
 
 
 @final
-class Entry:
+class ResourceEvents:
     """What observers are told of one resource. Made only where there are any."""
 
     __slots__ = ("_id", "_is_open", "_kind", "_name", "_names", "_observers")
@@ -26,7 +26,7 @@ class Entry:
         self._tell(Step.OPENED)
 
     @classmethod
-    def begin(cls, kind: str, name: str) -> Entry | None:
+    def begin(cls, kind: str, name: str) -> ResourceEvents | None:
         """Tell that a resource is open, if anybody listens."""
         observers = current_observers()
         return cls(kind, name, observers) if observers else None

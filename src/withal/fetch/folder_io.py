@@ -34,7 +34,7 @@ _RESERVED_SHARE = 100  # a hundredth of a small file system
 
 
 @final
-class Ground:
+class FolderIO:
     """A folder, the files that appear in it, and the space that there is for more.
 
     Attributes:

@@ -1,0 +1,68 @@
+"""The reading of a body, within the limits on bytes a second: the most, and the least."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import final
+
+from withal.fetch.concurrency import AdaptiveConcurrency
+from withal.fetch.failures import AttemptError
+from withal.fetch.throttle import Throttle
+from withal.fetch.transport import TransportResponse
+
+_LOW_SPEED_SECONDS = 30.0
+
+
+@final
+class BodyReader:
+    """Reads one body.
+
+    Args:
+        throttle: the most bytes a second, of all bodies together; None for no limit.
+        low_speed: the least bytes a second, over 30 seconds; None for no limit.
+        adaptive: counts what arrives; None where the concurrency is fixed.
+    """
+
+    __slots__ = ("_adaptive", "_low_speed", "_received", "_since", "_throttle")
+
+    def __init__(
+        self,
+        throttle: Throttle | None,
+        low_speed: float | None,
+        adaptive: AdaptiveConcurrency | None,
+    ) -> None:
+        self._throttle = throttle
+        self._low_speed = low_speed
+        self._adaptive = adaptive
+        self._since = 0.0 if low_speed is None else asyncio.get_running_loop().time()
+        self._received = 0
+
+    async def read(self, response: TransportResponse) -> bytes:
+        """Wait for more of the body, and return it; nothing at its end.
+
+        Raises:
+            AttemptError: it has broken off, or came too slowly for too long.
+        """
+        chunk = await response.read_some()
+        if self._adaptive is not None:
+            self._adaptive.add(len(chunk), files=not chunk)
+        if self._throttle is not None:
+            await self._throttle.wait_turn(len(chunk))
+        if self._low_speed is not None:
+            self._check_speed(len(chunk), self._low_speed)
+        return chunk
+
+    def _check_speed(self, size: int, least: float) -> None:
+        now = asyncio.get_running_loop().time()
+        self._received += size
+        passed = now - self._since
+        if passed < _LOW_SPEED_SECONDS:
+            return
+        if self._received < least * passed:
+            raise AttemptError(
+                f"the body came at {self._received / passed:.0f} bytes a second, "
+                f"and {least:g} are the least allowed",
+                is_transient=True,
+            )
+        self._since = now
+        self._received = 0
