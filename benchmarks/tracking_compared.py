@@ -1,8 +1,8 @@
 """What tracking finds and costs, beside pyleak and asyncio's debug mode.
 
-``python -m benchmarks.tracking_compared``. The small programs of tests/track/programs are run with
-each. A leak is found if anything is said that is not said of the clean twin, and its line is named
-if that line is in what is said.
+``python -m benchmarks.tracking_compared``. The small programs of tests/tracking/programs are run
+with each. A leak is found if anything is said that is not said of the clean twin, and its line is
+named if that line is in what is said.
 
 pyleak is made for tests: here its `no_task_leaks` and `no_thread_leaks` are put around the main
 coroutine of ``asyncio.run``, or around the whole program if there is none, as its README shows.
@@ -26,7 +26,7 @@ from rich.table import Table
 
 from benchmarks.tracking import FILES, RESOURCES, STATEMENTS, TASKS
 
-PROGRAMS = Path(__file__).parent.parent / "tests" / "track" / "programs"
+PROGRAMS = Path(__file__).parent.parent / "tests" / "tracking" / "programs"
 ROUNDS = 5
 
 # Runs a program, whose path is the first argument, with pyleak around it.

@@ -32,7 +32,7 @@ def mirrors_of(changed: Iterable[Path]) -> Iterator[Path]:
         elif path.parts[:2] == ("src", "withal"):
             found = _mirror_of(path)
         elif path.parts[0] == "src":
-            found = TESTS / "test_pytest_plugin.py"
+            found = TESTS / "pytest_withal"
         elif path.suffix == ".md":
             found = TESTS / "test_docs.py"
         else:
@@ -45,13 +45,13 @@ def _mirror_of(path: Path) -> Path:
     """Return the test file of a module, or the folder of tests of its package."""
     inside = path.relative_to("src/withal")
     package = "core" if inside.parts[0] == "_core" else inside.parts[0]
-    if package == "tracking":
-        package = "track"
-    own = TESTS / package / f"test_{inside.stem}.py"
-    if (ROOT / own).exists():
-        return own
+    name = f"test_{inside.stem}.py"
+    nearest = TESTS.joinpath(package, *inside.parts[1:-1], name)
+    for own in (nearest, TESTS / package / name):
+        if (ROOT / own).exists():
+            return own
     folder = TESTS / package
-    return folder if (ROOT / folder).is_dir() else TESTS / f"test_{inside.stem}.py"
+    return folder if (ROOT / folder).is_dir() else TESTS / name
 
 
 def _git(*args: str) -> list[str]:

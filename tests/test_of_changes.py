@@ -14,9 +14,9 @@ from tests.of_changes import mirrors_of
     [
         ("src/withal/_core/runner.py", ["tests/core/test_runner.py"]),
         ("src/withal/_core/scopes/stages.py", ["tests/core"]),
-        ("src/withal/audit/engine/attempt.py", ["tests/audit/test_attempt.py"]),
-        ("src/withal/tracking/book.py", ["tests/track"]),
-        ("src/pytest_withal/options.py", ["tests/test_pytest_plugin.py"]),
+        ("src/withal/audit/engine/attempt.py", ["tests/audit/engine/test_attempt.py"]),
+        ("src/withal/tracking/book.py", ["tests/tracking"]),
+        ("src/pytest_withal/options.py", ["tests/pytest_withal"]),
         ("tests/core/test_order.py", ["tests/core/test_order.py"]),
         ("tests/laws/probes.py", ["tests/laws"]),
         ("docs/audit.md", ["tests/test_docs.py"]),

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import pytest
 from aiohttp import web
-from tests.laws.probes import Log, Probe, forever
 
+from tests.laws.probes import Log, Probe, forever
 from withal import CloseTimeoutError, Scope, Step, observing, testing
 from withal.ledger import Ledger
 

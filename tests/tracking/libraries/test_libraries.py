@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.track.test_programs import LEAK, LOOPS, on, track
+from tests.tracking.test_programs import LEAK, LOOPS, on, track
 
 pytestmark = pytest.mark.slow
 

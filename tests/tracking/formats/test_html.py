@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.track.views.programs import HOSTILE, LEAKY, track
+from tests.tracking.tracked import HOSTILE, LEAKY, track
 from withal.ledger import Ending, Record
 from withal.tracking.formats.html import html_report
 from withal.tracking.formats.json import Report

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.track.views.programs import HOSTILE, LEAKY, track
+from tests.tracking.tracked import HOSTILE, LEAKY, track
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.track.views.programs import track
+from tests.tracking.tracked import track
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
