@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
@@ -182,3 +182,50 @@ async def test_a_task_that_ends_or_is_cancelled_by_its_user_is_no_death() -> Non
         await turns(3)
         assert done.done()
         assert scope.snapshot().resources == ()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_loop_that_shuts_down_cancels_the_body_once(turned: bool) -> None:
+    """Whichever of its tasks the loop cancels first: the set of all tasks has no order."""
+    left: list[str] = []
+
+    async def serve() -> None:
+        async with Scope() as scope:
+            await scope.enter_all(*[Probe(Log(), "a"), Probe(Log(), "b")])
+            try:
+                await forever()
+            finally:
+                await asyncio.sleep(0.001)
+                left.append("cleaned up")
+
+    async def shut_down() -> None:
+        serving = asyncio.create_task(serve())
+        await turns(5)
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        tasks.sort(key=lambda task: (task is serving) is turned)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert serving.cancelled()
+
+    asyncio.run(shut_down())
+    assert left == ["cleaned up"]
+
+
+async def test_a_body_that_swallowed_a_cancellation_hears_of_a_death_all_the_same() -> None:
+    swallowed = asyncio.Event()
+
+    async def work() -> None:
+        async with Scope() as scope:
+            with suppress(asyncio.CancelledError):
+                await forever()
+            swallowed.set()
+            scope.spawn(failing(ValueError("worker"))())
+            await forever()
+
+    task = asyncio.create_task(work())
+    await turns(3)
+    task.cancel()
+    await swallowed.wait()
+    with pytest.raises(ValueError, match="worker"):
+        await task

@@ -34,6 +34,9 @@ from withal._core.scopes.snapshot import ResourceSnapshot, ScopeSnapshot
 from withal._core.waiting.cancellation import requests_delivered
 from withal._core.waiting.latch import Latch
 
+LEAVING_SECONDS = 1.0
+"""How long a body that was cancelled by others may take before the scope cancels it too."""
+
 NOTHING: Order[Resource] = Order()
 """The resources of every closed scope."""
 
@@ -355,12 +358,23 @@ class ScopeState:
             owner.add_done_callback(self._close_now_unowned)
 
     def _cancel_body(self, why: str) -> None:
-        if not self.cancelled_body:
+        if self.cancelled_body:
+            return
+        self.close_when_unowned()
+        owner = self.owner()
+        if owner is not None and owner.cancelling() > self.baseline:
+            # It is leaving already, as all tasks do that a loop cancels when it shuts down. A
+            # second cancellation now would interrupt what it still awaits on its way.
+            self.loop.call_later(LEAVING_SECONDS, self._insist, why)
+        else:
+            self._insist(why)
+
+    def _insist(self, why: str) -> None:
+        if self.phase is OPEN and not self.cancelled_body:
             self.cancelled_body = True
             owner = self.owner()
             if owner is not None:
                 owner.cancel(why)
-            self.close_when_unowned()
 
     def _close_now_unowned(self, _: object) -> None:
         if self.phase is OPEN and self._unowned_closing is None and not self.loop.is_closed():
