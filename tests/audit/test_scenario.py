@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import tempfile
 import threading
-from asyncio import Future, Queue, Task
+from asyncio import Future, Queue, StreamReader, StreamWriter, Task
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from withal.audit import Category, Scenario, Verdict, audit
 
@@ -126,6 +129,66 @@ def test_without_an_attempt_nothing_is_called_safe() -> None:
     report = audit(rest, deliveries="error")
     assert report.verdict is Verdict.UNRESOLVED
     assert report.reason == "none of the deliveries applies at any of its suspensions"
+
+
+# What servers of the setup accept
+
+
+async def _ignore(reader: StreamReader, writer: StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+@asynccontextmanager
+async def closes_as_it_accepts(host: str) -> AsyncGenerator[list[str]]:
+    """Close a server in the turn of the loop in which it accepts a connection, if asked to.
+
+    asyncio then drops the connection, which has a transport by now, and no handler.
+    """
+    asked = list[str]()
+    server = await asyncio.start_server(_ignore, host, 0)
+    with socket.socket() as client:
+        async with server:
+            yield asked
+            if asked:
+                client.connect(("127.0.0.1", server.sockets[0].getsockname()[1]))
+                await asyncio.sleep(0)  # the loop sees that a connection has come
+                await asyncio.sleep(0)  # and is about to make its transport
+
+
+async def ask_if_cancelled(asked: list[str]) -> None:
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        asked.append("to close as it accepts")
+        raise
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("debug", [False, True])
+def test_what_a_server_of_the_setup_accepts_as_it_closes_is_no_finding(
+    host: str, debug: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1" if debug else "")
+    audit(ask_if_cancelled, setup=lambda: closes_as_it_accepts(host), deliveries="early").check()
+
+
+@asynccontextmanager
+async def leaves_its_server(listening: list[socket.socket]) -> AsyncGenerator[list[str]]:
+    """Close the listening socket of the setup only if the scenario was not cancelled."""
+    asked = list[str]()
+    listening.append(socket.create_server(("127.0.0.1", 0)))
+    yield asked
+    if not asked:
+        listening.pop().close()
+
+
+def test_the_listening_socket_of_the_setup_is_a_finding_once_the_setup_has_ended() -> None:
+    listening = list[socket.socket]()
+    report = audit(ask_if_cancelled, setup=lambda: leaves_its_server(listening), deliveries="early")
+    for each in listening:
+        each.close()
+    assert {each.category for each in report.findings} == {Category.TRANSPORT}
 
 
 # When the environment is used again

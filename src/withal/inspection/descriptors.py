@@ -118,6 +118,13 @@ def local_address(number: int) -> object:
     return None
 
 
+def is_listening(number: int) -> bool:
+    """Return whether the socket behind a descriptor accepts connections."""
+    with suppress(OSError), _duplicate_of(number) as ours:
+        return _listens(ours)
+    return False
+
+
 @contextmanager
 def _duplicate_of(number: int) -> Generator[socket.socket]:
     """Yield a socket object for a descriptor whose own object is not known."""

@@ -17,17 +17,14 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from withal._core.descriptors import open_descriptors
+from withal.audit.inspect.accepted import Accepting
 from withal.audit.inspect.relay import stack_of
 from withal.audit.inspect.stacks import at_place, format_frames, name_of_task
 from withal.audit.leftover import Counts, Leftover
 from withal.audit.names import name_of
 from withal.audit.normalized_text import without_varying_parts
 from withal.audit.report.record import Category
-from withal.inspection.descriptors import (
-    listening_addresses,
-    local_address,
-    socket_of,
-)
+from withal.inspection.descriptors import socket_of
 from withal.inspection.loop import watched_descriptors
 from withal.inspection.processes import child_processes, describe_process
 from withal.inspection.threads import executor_of, is_pooled, stack_of_thread
@@ -57,22 +54,21 @@ def find_leftovers(
     allowed: ProcessState,
     loop: AbstractEventLoop,
     own: Iterable[Task[Any] | None],
+    accepting: Accepting,
 ) -> Iterator[Leftover]:
     """Yield what is there now, in the process and in the running loop, and was not before.
 
     Args:
         before: what the process had before the run.
-        allowed: what it had when the environment was ready, as long as that is open. What the
-            environment's servers accept is allowed, too.
+        allowed: what it had when the environment was ready, as long as that is open.
         loop: the running loop, which has been made for this run.
         own: tasks that do not count.
+        accepting: the servers of the environment. The connections that they have accepted do not
+            count.
     """
     now = ProcessState.now()
-    served = set[object]()
-    if allowed is not before:
-        served = listening_addresses(allowed.descriptors - before.descriptors)
     for fd, link in sorted(now.descriptors - before.descriptors - allowed.descriptors):
-        if not (served and link.startswith("socket:") and local_address(fd) in served):
+        if not accepting.has_accepted(fd, link):
             yield _descriptor_leftover(fd, link)
     for pid in sorted(now.processes - before.processes - allowed.processes):
         yield _process_leftover(pid)

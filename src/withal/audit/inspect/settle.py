@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, final
 
+from withal._core.descriptors import open_descriptors
+from withal.audit.inspect.accepted import Accepting
 from withal.audit.inspect.idle import wait_or_diagnose
 from withal.audit.inspect.leftovers import ProcessState, beyond_baseline, count, find_leftovers
 from withal.audit.inspect.timers import Timers
@@ -23,6 +25,8 @@ _SETTLE_TURNS = 10  # of the loop, for tasks that are about to end
 _SETTLE_SECONDS = 0.25  # for what ends without being waited for: a thread, a peer's answer
 _FIXTURE_SECONDS = 1.0  # for other users of the environment
 _POLL_SECONDS = 0.005  # between two looks at what is not at rest
+# Looks are counted, not seconds: on a loaded machine both the peer and the looks come later.
+_SETTLE_LOOKS = round(_SETTLE_SECONDS / _POLL_SECONDS)
 
 
 @final
@@ -59,10 +63,13 @@ class LeftoverCheck:
         """Note what is there. The loop runs by now: uvloop opens its own sockets as it begins."""
         self._before = self._open = ProcessState.now()
         self._others: Collection[Task[Any]] = ()
+        self._accepting = Accepting()
 
     def note_setup(self) -> None:
         """Note what the setup has made, which is not a leftover while the setup is open."""
         self._with_setup = ProcessState.now()
+        made = self._with_setup.descriptors - self._before.descriptors
+        self._accepting = Accepting.among(made)
 
     async def settle_and_compare(
         self,
@@ -87,11 +94,13 @@ class LeftoverCheck:
         await self._settle(baseline, timers)
         allowed = Counts() if baseline is None else baseline
         before = self._leftovers()
+        descriptors = open_descriptors() if self._accepting.addresses else ()
+        accepted = self._accepting.accepted(descriptors)
         with self._warnings.collecting():
             gc.collect()
             for _ in range(2):  # a collected transport closes in a turn of its own
                 await asyncio.sleep(0)
-        warnings = self._warnings.take()
+        warnings = list(self._accepting.not_accepted(self._warnings.take(), accepted))
         now = self._leftovers() + warnings
         now += _collected(before, now, allowed)
         if any(each.category is Category.TASK for each in now):
@@ -107,8 +116,10 @@ class LeftoverCheck:
         calls = {asyncio.wrap_future(call) for call in self._executor.calls}
         if calls:
             await asyncio.wait(calls, timeout=self._session.timeout)
-        until, were_at_work = self._loop.time() + _SETTLE_SECONDS, None
-        while (at_work := threads_at_work()) != were_at_work and self._loop.time() < until:
+        were_at_work = None
+        for _ in range(_SETTLE_LOOKS):
+            if (at_work := threads_at_work()) == were_at_work:
+                break
             were_at_work = at_work
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -142,9 +153,10 @@ class LeftoverCheck:
         for _ in range(_SETTLE_TURNS):
             await asyncio.sleep(0)
         await timers.wait(_SETTLE_SECONDS)
-        until = self._loop.time() + _SETTLE_SECONDS
         at_work, beyond = threads_at_work(), self._beyond_baseline(baseline)
-        while (at_work or beyond) and self._loop.time() < until:
+        for _ in range(_SETTLE_LOOKS):
+            if not (at_work or beyond):
+                break
             were_at_work, was_beyond = at_work, beyond
             await asyncio.sleep(_POLL_SECONDS)
             at_work, beyond = threads_at_work(), self._beyond_baseline(baseline)
@@ -157,7 +169,7 @@ class LeftoverCheck:
 
     def _leftovers(self) -> list[Leftover]:
         own = {asyncio.current_task(), *self._session.tasks, *self._others}
-        return list(find_leftovers(self._before, self._open, self._loop, own))
+        return list(find_leftovers(self._before, self._open, self._loop, own, self._accepting))
 
 
 def _collected(before: list[Leftover], now: list[Leftover], baseline: Counts) -> list[Leftover]:

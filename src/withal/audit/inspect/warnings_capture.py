@@ -25,6 +25,8 @@ from withal.audit.report.record import Category
 DESTROYED = "destroyed"
 """The kind of a task that was collected while it waited. Where it waited is lost."""
 
+_ACCEPTING_FAILED = "Error on transport creation for incoming connection"
+
 
 @final
 class CapturedWarnings:
@@ -95,6 +97,8 @@ class CapturedWarnings:
     def _unhandled(self, loop: AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         message = str(context.get("message"))
+        if message.startswith(_ACCEPTING_FAILED):
+            return  # told in debug mode only, which must not change a verdict
         if isinstance(error, InjectedError):
             return  # it is ours, and of a task that nobody need have waited for
         if "was destroyed" in message:
