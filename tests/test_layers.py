@@ -65,6 +65,7 @@ GRANTS = {
     "withal": ("withal._core",),  # the facade, and no module but the cli may import it
     "withal.ledger": ("withal._core",),
     "withal.inspection": ("withal._core",),
+    "withal.html_report": ("withal._core",),
     "withal.files.loop_budget": (),
     "withal.files.threads": ("withal._core",),
     "withal.files.system": (),
@@ -114,7 +115,7 @@ GRANTS = {
         "withal.audit.engine",  # its injector
         "withal.audit.inspect",
     ),
-    "withal.audit.report": ("withal._core", "withal.audit"),
+    "withal.audit.report": ("withal._core", "withal.audit", "withal.html_report"),
     "withal.audit.inspect": (
         "withal._core",
         "withal.inspection",
@@ -146,7 +147,7 @@ GRANTS = {
         "withal.audit.fixtures",
         "withal.audit.report",
     ),
-    "withal.tracking": ("withal", "withal._core", "withal.ledger"),
+    "withal.tracking": ("withal", "withal._core", "withal.html_report", "withal.ledger"),
     "withal.cli": (
         "withal",
         "withal._core",

@@ -1,26 +1,18 @@
 """A report as one page of HTML that needs nothing else: a matrix of sites by delivery.
 
-The page is `page/report.html` with the style, the script and the data put in. What it may do is
-fixed by its content security policy: run that script, use that style, and load nothing at all.
+The page is made by `withal.html_report.page` of the files in `page/` and the data.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Iterable
 from html import escape
-from importlib.resources import files
-from typing import Final
 
-from withal._core.printable import printable
 from withal.audit.report import messages as words
 from withal.audit.report.locations import shortened
 from withal.audit.report.page_data import page_data
 from withal.audit.report.record import WORST_FIRST, Delivery, Record, Verdict
-
-_MARK: Final = re.compile(r"\{\{(\w+)\}\}")
+from withal.html_report.page import definitions, escaped, render_page
 
 
 def render(record: Record) -> str:
@@ -35,37 +27,18 @@ def render(record: Record) -> str:
         >>> page[:15], "<title>safe: pool" in page
         ('<!doctype html>', True)
     """
-    style, script = _file("report.css"), _file("report.js")
+    title = f"{record.verdict.value}: {record.scenario} · withal audit"
     values = {
         "verdict": record.verdict.value,
-        "scenario": _escaped(record.scenario),
-        "summary": _escaped(words.summary(record)),
+        "scenario": escaped(record.scenario),
+        "summary": escaped(words.summary(record)),
         "remarks": "\n".join(_remarks(record)),
-        "facts": "\n".join(_terms(_facts(record))),
-        "deliveries": "\n".join(_terms((each, words.HOW[each]) for each in Delivery)),
-        "categories": "\n".join(_terms((each, words.MEANING[each]) for each in WORST_FIRST)),
-        "caveat": _escaped(words.CAVEAT),
-        "data": page_data(record),
-        "style": style,
-        "style_hash": _hash(style),
-        "script": script,
-        "script_hash": _hash(script),
+        "facts": definitions(_facts(record)),
+        "deliveries": definitions((each, words.HOW[each]) for each in Delivery),
+        "categories": definitions((each, words.MEANING[each]) for each in WORST_FIRST),
+        "caveat": escaped(words.CAVEAT),
     }
-    # In one go: what was put in is not searched for marks.
-    return _MARK.sub(lambda mark: values[mark[1]], _file("report.html"))
-
-
-def _file(name: str) -> str:
-    return files("withal.audit.report").joinpath("page", name).read_text("utf-8")
-
-
-def _hash(text: str) -> str:
-    """Return what a content security policy knows a style or a script by."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _escaped(text: str) -> str:
-    return escape(printable(text))
+    return render_page("withal.audit.report", title, values, page_data(record))
 
 
 def _remarks(record: Record) -> Iterable[str]:
@@ -73,9 +46,9 @@ def _remarks(record: Record) -> Iterable[str]:
         lines = "\n".join(map(escape, words.printable_lines(shortened(record.reason))))
         yield f'<div class="remark"><pre>{lines}</pre></div>'
     if record.verdict is Verdict.SAFE:
-        yield f'<p class="remark">{_escaped(words.CAVEAT)}</p>'
+        yield f'<p class="remark">{escaped(words.CAVEAT)}</p>'
     if record.expected:
-        items = "".join(f"<li>{_escaped(each)}</li>" for each in record.expected)
+        items = "".join(f"<li>{escaped(each)}</li>" for each in record.expected)
         yield f'<div class="remark">Left behind, and no finding:<ul>{items}</ul></div>'
 
 
@@ -86,8 +59,3 @@ def _facts(record: Record) -> Iterable[tuple[str, str]]:
     yield "depth", str(record.depth)
     yield "on", words.surroundings(record)
     yield "took", f"{record.seconds:,.2f} s"
-
-
-def _terms(pairs: Iterable[tuple[str, str]]) -> Iterable[str]:
-    for term, meaning in pairs:
-        yield f"<div><dt>{_escaped(term)}</dt><dd>{_escaped(meaning)}</dd></div>"

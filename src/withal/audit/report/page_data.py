@@ -6,7 +6,6 @@ by its index wherever it occurs, so that the page stays small and is parsed in m
 
 from __future__ import annotations
 
-import json
 from typing import Final, NotRequired, TypedDict, TypeVar, final
 
 from withal._core.printable import printable
@@ -65,7 +64,9 @@ class _Column(TypedDict):
     how: str
 
 
-class _Data(TypedDict):
+class PageData(TypedDict):
+    """What the script reads: strings, frames and suspensions are named by index."""
+
     sites: list[_Site]
     deliveries: list[_Column]
     categories: list[str]
@@ -75,15 +76,9 @@ class _Data(TypedDict):
     suspensions: list[_Suspended]
 
 
-def page_data(record: Record) -> str:
-    """Return the data in such a form that it may stand within a ``script`` element of HTML.
-
-    It is ASCII, and has none of the characters that mean something to a parser of HTML.
-    """
-    text = json.dumps(_Interning().data(record), separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+def page_data(record: Record) -> PageData:
+    """Return the data, all texts of which can be printed."""
+    return _Interning().data(record)
 
 
 @final
@@ -96,7 +91,7 @@ class _Interning:
         self._frames: dict[Place, int] = {}
         self._suspensions: dict[tuple[int, str, str, tuple[int, ...]], int] = {}
 
-    def data(self, record: Record) -> _Data:
+    def data(self, record: Record) -> PageData:
         """Return all that the script needs."""
         tried = {attempt.delivery for attempt in record.attempts}
         columns = [each for each in Delivery if each in tried or each in record.deliveries]

@@ -1,8 +1,5 @@
-"use strict";
 // Draws the matrix of an audit: sites in rows, the suspensions at each within, deliveries in columns.
-//
-// Whatever the data holds was seen in somebody's program. It gets into the page as text alone:
-// nothing here parses HTML. A row or a detail is made when it is first to be seen.
+// A row or a detail is made when it is first to be seen.
 (() => {
   const AT_FIRST = 50; // rows of a kind that are made before anybody asks for more of them
   const AT_ONCE = 200; // rows that are made when somebody does
@@ -10,24 +7,12 @@
   const SIGNS = { unsafe: "✕", unresolved: "?", safe: "✓", untried: "–" };
   const WORDS = { unsafe: "unsafe", unresolved: "unresolved", safe: "safe", untried: "not tried" };
 
-  const data = JSON.parse(document.getElementById("data").textContent);
   const filter = { verdict: "", category: "" };
   const unfolded = new Set();
   let details = 0; // how many were made, for their ids
 
   const text = (index) => data.strings[index];
   const verdictOf = (cell) => (cell ? cell.verdict : "untried");
-  const count = (number) => number.toLocaleString("en");
-
-  /** Make an element; properties in lower case are attributes, children may be text. */
-  function make(tag, attributes, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (value !== undefined) element.setAttribute(name, value);
-    }
-    element.append(...children.filter((child) => child !== undefined && child !== ""));
-    return element;
-  }
 
   const sign = (verdict) => make("span", { class: "sign", "aria-hidden": "true" }, SIGNS[verdict]);
 
@@ -44,7 +29,7 @@
 
   // The cells.
 
-  function told(cell) {
+  function outcomeOf(cell) {
     const verdict = verdictOf(cell);
     if (verdict !== "unsafe") return WORDS[verdict];
     const names = [...new Set(cell.findings.map((each) => each.category))].sort((a, b) => a - b);
@@ -56,14 +41,14 @@
     const cell = point.cells[column];
     const verdict = verdictOf(cell);
     const faded = isFiltered() && !matches(cell) ? " faded" : "";
-    const shown = [sign(verdict), told(cell)];
+    const shown = [sign(verdict), outcomeOf(cell)];
     const box = make("td", { role: "cell", "data-delivery": data.deliveries[column].name });
     if (!cell) {
       box.append(make("span", { class: `cell untried${faded}` }, ...shown));
       return box;
     }
     const address = `${point.label}:${data.deliveries[column].name}`;
-    const label = verdict === "unsafe" ? `${address}: unsafe, ${told(cell)}` : `${address}: ${told(cell)}`;
+    const label = verdict === "unsafe" ? `${address}: unsafe, ${outcomeOf(cell)}` : `${address}: ${outcomeOf(cell)}`;
     const button = make("button", {
       type: "button",
       class: `cell ${verdict}${faded}`,

@@ -1,11 +1,8 @@
-"use strict";
 // Draws what a program opened: a timeline on a canvas, and a table of which only the rows in sight
-// exist. Texts come from a program that may hold anything: they get into the page as text only.
+// exist.
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
   const { columns: col, texts, stacks, states, seconds } = data;
   const size = col.id.length;
-  const byId = (id) => document.getElementById(id);
   const LEAK = states.indexOf("leak");
   const BAR = 12, GAP = 3, LABEL = 20, AXIS = 24;
 
@@ -19,14 +16,6 @@
     if (value < 0.001) return `${(value * 1e6).toFixed(0)} µs`;
     if (value < 1) return `${(value * 1e3).toFixed(value < 0.1 ? 2 : 0)} ms`;
     return `${value.toFixed(value < 100 ? 2 : 0)} s`;
-  }
-  const count = (number) => number.toLocaleString("en");
-
-  function make(tag, attributes, ...children) {
-    const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children);
-    return element;
   }
 
   // What is shown: indexes of records, in the order of the table.
