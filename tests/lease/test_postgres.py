@@ -52,7 +52,7 @@ async def test_a_user_without_the_right_to_make_it_is_told_what_to_run(
         postgres_server.run(statements, database=name)
 
     in_database("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-    with pytest.raises(LeaseServerError, match=r"run what PostgresLeases\.migration\(\) returns"):
+    with pytest.raises(LeaseServerError, match=r"run the SQL of PostgresLeases\.migration\(\)"):
         await use(leases)
     in_database(PostgresLeases.migration())
     with pytest.raises(LeaseServerError, match=r"permission denied .* let the user select"):
@@ -70,7 +70,7 @@ async def test_deleted_rows_lose_the_lease_and_tokens_go_on(
 ) -> None:
     leases = PostgresLeases(postgres_server.dsn())
     name = uuid4().hex
-    with pytest.raises(LeaseLostError, match="does not know it"):
+    with pytest.raises(LeaseLostError, match="does not have it"):
         async with leases.hold(name, ttl=1) as lease:
             postgres_server.run("DELETE FROM withal_leases")
             await asyncio.sleep(10)
@@ -112,8 +112,8 @@ async def test_it_works_behind_a_pooler_and_says_that_it_polls(
             tokens = await asyncio.gather(*waiters)
         assert len(set(tokens)) == 3
         assert [each.getMessage() for each in caplog.records if each.name == "withal"] == [
-            f"leases at {_shown(dsn)}: a pooler is in between, through which LISTEN does not work; "
-            "waiters ask again each tenth of a second. Pass the server's own address as listen_dsn"
+            f"leases at {_shown(dsn)}: LISTEN does not work through the pooler in between, so that "
+            "waiters ask again each tenth of a second; pass the server's own address as listen_dsn"
         ]
         caplog.clear()
         direct = PostgresLeases(dsn, listen_dsn=postgres_server.dsn())

@@ -124,7 +124,7 @@ async def test_it_is_renewed_for_as_long_as_it_is_needed(make_leases: Make, name
 @pytest.mark.slow
 async def test_a_withdrawn_lease_is_lost_at_the_next_renewal(make_leases: Make, name: str) -> None:
     leases = make_leases()
-    with pytest.raises(LeaseLostError, match="does not know it"):
+    with pytest.raises(LeaseLostError, match="does not have it"):
         async with leases.hold(name, ttl=1) as lease:
             await leases._backend.withdraw(lease._tenure._request)
             await asyncio.sleep(5)

@@ -26,27 +26,43 @@ async def coroutine() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"size": 0}, ValueError, "size is one or more, got 0"),
-        ({"size": -1}, ValueError, "size is one or more, got -1"),
-        ({"size": 1.5}, TypeError, "size is a whole number, got 1.5"),
-        ({"size": "2"}, TypeError, "size is a whole number, got '2'"),
-        ({"size": True}, TypeError, "size is a whole number"),
-        ({"size": 2, "warm": 3}, ValueError, "warm is from 0 to the size, 2, got 3"),
-        ({"size": 2, "warm": -1}, ValueError, "warm is from 0"),
-        ({"size": 1, "max_waiting": -1}, ValueError, "max_waiting is zero or more"),
-        ({"size": 1, "acquire_timeout": -1}, ValueError, "acquire_timeout is in seconds"),
+        ({"size": 0}, ValueError, "size must be one or more, got 0"),
+        ({"size": -1}, ValueError, "size must be one or more, got -1"),
+        ({"size": 1.5}, TypeError, "size must be an int, got 1.5"),
+        ({"size": "2"}, TypeError, "size must be an int, got '2'"),
+        ({"size": True}, TypeError, "size must be an int"),
+        ({"size": 2, "warm": 3}, ValueError, "warm must be from 0 to size .2., got 3"),
+        ({"size": 2, "warm": -1}, ValueError, "warm must be from 0"),
+        ({"size": 1, "max_waiting": -1}, ValueError, "max_waiting must be zero or more"),
+        (
+            {"size": 1, "acquire_timeout": -1},
+            ValueError,
+            "acquire_timeout must be zero or more seconds",
+        ),
         ({"size": 1, "acquire_timeout": float("nan")}, ValueError, "acquire_timeout"),
-        ({"size": 1, "idle_timeout": -0.1}, ValueError, "idle_timeout is in seconds, zero or"),
-        ({"size": 1, "idle_timeout": "5"}, TypeError, "idle_timeout is in seconds, got '5'"),
-        ({"size": 1, "max_age": -1}, ValueError, "max_age is in seconds, zero or more; got -1"),
-        ({"size": 1, "max_age": 0}, ValueError, "max_age is more than zero"),
-        ({"size": 1, "held_too_long": 0}, ValueError, "held_too_long is more than zero"),
-        ({"size": 1, "close_timeout": -1}, ValueError, "close_timeout is in seconds"),
-        ({"size": 1, "close_timeout": None}, TypeError, "close_timeout is in seconds, got None"),
-        ({"size": 1, "check": 5}, TypeError, "check is a function that is called with"),
-        ({"size": 1, "reset": "reset"}, TypeError, "reset is a function that is called with"),
-        ({"size": 1, "check_after": 5}, ValueError, "check_after is given without a check"),
-        ({"size": 1, "name": 5}, TypeError, "name is a str or None, got 5"),
+        ({"size": 1, "idle_timeout": -0.1}, ValueError, "idle_timeout must be zero or more"),
+        (
+            {"size": 1, "idle_timeout": "5"},
+            TypeError,
+            "idle_timeout must be a number of seconds, got '5'",
+        ),
+        ({"size": 1, "max_age": -1}, ValueError, "max_age must be zero or more seconds; got -1"),
+        ({"size": 1, "max_age": 0}, ValueError, "max_age must be more than zero"),
+        ({"size": 1, "held_too_long": 0}, ValueError, "held_too_long must be more than zero"),
+        (
+            {"size": 1, "close_timeout": -1},
+            ValueError,
+            "close_timeout must be zero or more seconds",
+        ),
+        (
+            {"size": 1, "close_timeout": None},
+            TypeError,
+            "close_timeout must be a number of seconds, got None",
+        ),
+        ({"size": 1, "check": 5}, TypeError, "check must be a function that takes"),
+        ({"size": 1, "reset": "reset"}, TypeError, "reset must be a function that takes"),
+        ({"size": 1, "check_after": 5}, ValueError, "check_after needs a check"),
+        ({"size": 1, "name": 5}, TypeError, "name must be a str or None, got 5"),
         ({"size": 1, "chek": print}, TypeError, "chek"),
         ({}, TypeError, "size"),
     ],
@@ -61,7 +77,9 @@ def test_what_a_pool_cannot_be(
 def test_open_is_to_be_a_function() -> None:
     with pytest.raises(TypeError, match="returns a context manager, got 5"):
         Pool(5, size=1)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="do not call it: each resource needs"):
+    with pytest.raises(
+        TypeError, match="pass the function without calling it: each resource needs"
+    ):
         Pool(connect(), size=1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="returns a context manager, got <coroutine"):
         Pool(coroutine(), size=1)  # type: ignore[call-overload]
@@ -117,12 +135,12 @@ async def test_an_acquisition_is_entered_once() -> None:
         async with acquisition:
             with pytest.raises(AlreadyEnteredError, match="acquisition of 'connect'"):
                 await acquisition.__aenter__()
-        with pytest.raises(RuntimeError, match="left without having been entered"):
+        with pytest.raises(RuntimeError, match="exited without having been entered"):
             await acquisition.__aexit__(None, None, None)
         for timeout in (-1, float("nan")):
-            with pytest.raises(ValueError, match="timeout is in seconds, zero or more"):
+            with pytest.raises(ValueError, match="timeout must be zero or more seconds"):
                 pool.acquire(timeout=timeout)
-        with pytest.raises(TypeError, match="timeout is in seconds, got '1'"):
+        with pytest.raises(TypeError, match="timeout must be a number of seconds, got '1'"):
             pool.acquire(timeout="1")  # type: ignore[arg-type]
 
 

@@ -744,7 +744,7 @@ def test_a_use_that_takes_too_long_is_warned_of_once_at_its_line() -> None:
     [warning] = testing.run(main())
     assert warning.category is HeldTooLongWarning
     assert warning.filename == __file__
-    assert "pool 'db' is held too long: by task" in str(warning.message)
+    assert "pool 'db' is held too long, by task" in str(warning.message)
 
 
 def test_each_long_use_is_warned_of_where_warnings_are_errors() -> None:

@@ -169,7 +169,7 @@ class Runner:
                 self.world.violated(f"S1: a user has {connection.number}: {connection.state}")
             await pause(user.hold)
             if connection.state != "open" and not self.may_be_closed(connection):
-                self.world.violated(f"S1: {connection.number} was closed under its user")
+                self.world.violated(f"S1: {connection.number} was closed while it is used by")
             if user.fails:
                 raise self.world.fail("use", connection)
 

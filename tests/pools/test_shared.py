@@ -257,7 +257,7 @@ def test_s3_without_a_scope_the_loop_hears_of_it() -> None:
 
     testing.run(main())
     assert [context["message"] for context in heard] == [
-        "'settings' has failed, and no user waits for it"
+        "'settings' has failed, and no user is left to raise the error"
     ]
     assert str(heard[0]["exception"]) == "close of 0"
 
@@ -410,7 +410,7 @@ async def test_another_loop_is_refused_while_it_is_open() -> None:
 
     async with shared:
         await asyncio.to_thread(asyncio.run, elsewhere())
-    with pytest.raises(RuntimeError, match="left without having been entered"):
+    with pytest.raises(RuntimeError, match="exited without having been entered"):
         await shared.__aexit__(None, None, None)
 
 
@@ -438,18 +438,20 @@ async def test_a_forked_process_is_refused_while_it_is_open() -> None:
 def test_what_they_cannot_be(make: Callable[..., Any]) -> None:
     made = world()
     for bad in (5, made, asynccontextmanager(_nothing)()):
-        with pytest.raises(TypeError, match="open is a function that returns a context manager"):
+        with pytest.raises(
+            TypeError, match="open must be a function that returns a context manager"
+        ):
             make(bad)
     for seconds in (-1, float("nan")):
-        with pytest.raises(ValueError, match="linger is in seconds, zero or more"):
+        with pytest.raises(ValueError, match="linger must be zero or more seconds"):
             make(made.connect, linger=seconds)
-    with pytest.raises(TypeError, match="linger is in seconds"):
+    with pytest.raises(TypeError, match="linger must be a number of seconds"):
         make(made.connect, linger="1")
     with pytest.raises(ValueError, match="close_timeout"):
         make(made.connect, close_timeout=-1)
-    with pytest.raises(TypeError, match="scope is a Scope or None, got 'app'"):
+    with pytest.raises(TypeError, match="scope must be a Scope or None, got 'app'"):
         make(made.connect, scope="app")
-    with pytest.raises(TypeError, match="name is a str or None, got 5"):
+    with pytest.raises(TypeError, match="name must be a str or None, got 5"):
         make(made.connect, name=5)
 
 
@@ -527,12 +529,12 @@ async def test_a_key_is_hashable_and_a_use_is_entered_once() -> None:
     async with use:
         with pytest.raises(Exception, match="has been entered before"):
             await use.__aenter__()
-    with pytest.raises(RuntimeError, match="left without having been entered"):
+    with pytest.raises(RuntimeError, match="exited without having been entered"):
         await use.__aexit__(None, None, None)
     for limit in (0, -1):
-        with pytest.raises(ValueError, match="limit is one or more"):
+        with pytest.raises(ValueError, match="limit must be one or more"):
             keyed(world(), limit=limit)
-    with pytest.raises(TypeError, match="limit is a whole number"):
+    with pytest.raises(TypeError, match="limit must be an int"):
         keyed(world(), limit=1.5)
 
 
@@ -652,7 +654,7 @@ def test_at_the_drain_timeout_the_old_one_is_closed_and_its_users_named() -> Non
 
     [warning] = testing.run(main())
     assert warning.category is HeldTooLongWarning
-    assert "closed under its user: task 'worker'" in str(warning.message)
+    assert "closed while it is used by task 'worker'" in str(warning.message)
     assert warning.filename == __file__
 
 
@@ -680,7 +682,7 @@ def test_the_drain_timeout_holds_for_an_old_one_that_opens_late() -> None:
         assert states(made) == ["opening", "open"]
         await asyncio.sleep(7.9)
         assert states(made) == ["open", "open"]
-        with pytest.warns(HeldTooLongWarning, match="closed under its user"):
+        with pytest.warns(HeldTooLongWarning, match="closed while it is used by"):
             await asyncio.sleep(0.2)
         assert states(made) == ["closed", "open"]
         await cancelled(user)

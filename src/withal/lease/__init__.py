@@ -1,7 +1,7 @@
 """Leases: a resource that only one of many processes or machines may use at a time.
 
-A lease is held until it is released, or until it could not be renewed in time. Each backend
-(PostgreSQL, Redis, a folder of one machine) keeps the same rules; docs/leases.md explains them.
+A lease is held until it is released, or until it could not be renewed in time. All backends
+(PostgreSQL, Redis, a folder of one machine) follow the same rules; docs/leases.md explains them.
 """
 
 from __future__ import annotations

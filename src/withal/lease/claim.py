@@ -1,18 +1,19 @@
-"""One claim of a lease on the holder's side: a state machine, times in and decisions out.
+"""One claim of a lease on the holder's side, as a state machine.
 
-It never waits and has no clock: `Tenure` tells it what happened and when, and does what it says.
-All times are seconds of the holder's own clock, which never jumps; the server's times never enter.
+It never waits and has no clock: `Tenure` passes in each event with its time, and carries out the
+decisions that the methods return. All times are seconds of the holder's own clock, which never
+jumps. Times of the server are not used.
 
-What makes it safe is one inequality. The server counts the `ttl` from when it handles a request,
-which is later than when the holder sent it. So until `ttl` seconds after sending, no other holder
-can have the lease. The holder stops a margin before that, since its loop may be slow to stop the
-body.
+Safety depends on one inequality. The server counts the `ttl` from the time when it handles a
+request, which is later than the time when the holder sent it. So no other holder can have the lease
+until `ttl` seconds after sending. The holder stops some time (the margin) before that, since its
+loop may need time to stop the body.
 
 | from | by | to |
 |---|---|---|
 | NEW, WAITING | `asking` | ASKING |
 | ASKING | `refused`, `unanswered` | WAITING, or ENDED at the timeout |
-| ASKING | `granted` | HELD, or as before if the answer came too late to be of use |
+| ASKING | `granted` | HELD, or ASKING if the answer came too late |
 | HELD | `renewing` | RENEWING |
 | RENEWING | `renewed`, `not_renewed` | HELD |
 | HELD, RENEWING | `denied`, `expire` | LOST |
@@ -25,23 +26,23 @@ import enum
 from typing import final
 
 LEAST_TTL = 1.0
-"""Seconds that a lease lasts at least: less leaves no time for a slow loop or a lost packet."""
+"""The shortest `ttl` in seconds: a shorter one leaves no time for a slow loop or a lost packet."""
 
 LEAST_MARGIN = 0.2
-"""Seconds before its end, at least, at which a lease is given up."""
+"""The minimum of the margin: the seconds before its end at which a lease counts as lost."""
 
 MOST_MARGIN = 5.0
-"""Seconds before its end, at most, at which a lease is given up."""
+"""The maximum of the margin, in seconds."""
 
 _ASK_LIMIT = 5.0  # seconds that one request may take
-_LAST_ASK = 1.0  # seconds that a request which began in time may take at least
-_PATIENCE = 5.0  # seconds that a server may not answer before a claim that waits gives up
+_LAST_ASK = 1.0  # seconds that a request may take at least, if it was sent before the timeout
+_SILENCE_LIMIT = 5.0  # seconds without an answer of the server after which a claim fails
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between requests that are not answered
 
 
 @final
 class Phase(enum.Enum):
-    """Where a claim stands."""
+    """The phase of a claim."""
 
     NEW = "new"
     WAITING = "waiting"
@@ -58,15 +59,15 @@ class Claim:
 
     Args:
         ttl: seconds that the lease lasts at the server.
-        timeout: seconds to wait for it; 0 asks once, and infinity waits without end.
+        timeout: seconds to wait for it; 0 sends one request, and infinity waits without end.
         now: the time.
 
     Attributes:
-        phase: where it stands.
-        token: the fencing token, once it has the lease.
-        held_until: until when the body may run.
-        next_renewal: when to begin a renewal.
-        reason: why it was lost.
+        phase: its phase.
+        token: the fencing token, when it has the lease.
+        held_until: the time until which the body may run.
+        next_renewal: the time at which to begin a renewal.
+        reason: the reason for its loss.
     """
 
     def __init__(self, ttl: float, timeout: float, now: float) -> None:
@@ -86,20 +87,20 @@ class Claim:
 
     @property
     def is_held(self) -> bool:
-        """Whether the body may run, as far as is known."""
+        """Whether the lease is held, according to the last event."""
         return self.phase is Phase.HELD or self.phase is Phase.RENEWING
 
     # Acquiring
 
     def asking(self, now: float) -> float:
-        """Begin to ask; return until when the answer is waited for."""
+        """Begin a request; return the time until which to wait for the answer."""
         self.phase = Phase.ASKING
         self._sent_at = now
         left = self._give_up_at - now
         return now + (_ASK_LIMIT if self._timeout == 0 else min(_ASK_LIMIT, max(left, _LAST_ASK)))
 
     def granted(self, now: float, token: int) -> bool:
-        """Take the lease; false if so little of it is left that it has to be asked for again."""
+        """Record that it was granted; return false if too little is left, to request it again."""
         if now >= self._sent_at + self.ttl / 3:
             return False
         self._answered_at = now
@@ -110,15 +111,15 @@ class Claim:
         return True
 
     def refused(self, now: float, again_in: float) -> float | None:
-        """Return when to ask again, if nothing rings before; None if the time is up."""
+        """Return when to ask again, unless a wake-up comes earlier; None if the time is up."""
         self._answered_at = now
         self._pause = _FIRST_PAUSE
         return self._wait_until(now, now + again_in)
 
     def unanswered(self, now: float) -> float | None:
-        """Return when to ask again, after a request that was not answered; None to give up."""
+        """Return when to ask again after a request without an answer; None if the claim fails."""
         pause, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE)
-        if now - self._answered_at >= _PATIENCE:
+        if now - self._answered_at >= _SILENCE_LIMIT:
             self.phase = Phase.ENDED
             return None
         return self._wait_until(now, now + pause)
@@ -133,13 +134,13 @@ class Claim:
     # Keeping
 
     def renewing(self, now: float) -> float:
-        """Begin to renew; return until when the answer is waited for."""
+        """Begin a renewal; return the time until which to wait for the answer."""
         self.phase = Phase.RENEWING
         self._sent_at = now
         return min(now + self.ttl / 6, self.held_until)
 
     def renewed(self, now: float) -> None:
-        """Hold it for longer, unless the answer came too late to be of use."""
+        """Extend the lease, unless the answer came too late."""
         if self.phase is not Phase.RENEWING:
             return
         self._answered_at = now
@@ -149,7 +150,7 @@ class Claim:
         self._keep_until(self._sent_at + self.ttl - self.margin)
 
     def not_renewed(self, now: float, trouble: str) -> None:
-        """Try again soon: the server did not answer."""
+        """Schedule another renewal soon, since the server did not answer."""
         if self.phase is not Phase.RENEWING:
             return
         self.phase = Phase.HELD
@@ -158,12 +159,12 @@ class Claim:
         self._pause = min(2 * self._pause, _LONGEST_PAUSE, self.ttl / 10)
 
     def denied(self, reason: str) -> None:
-        """Lose it: the server says that the claim does not have it any more."""
+        """Record the loss: according to the server, the claim does not have the lease any more."""
         if self.is_held:
             self._lose(reason)
 
     def expire(self, now: float) -> bool:
-        """Lose it if it has not been renewed in time; tell whether it is lost."""
+        """Record the loss if it has not been renewed in time; return whether it is lost."""
         if self.is_held and now >= self.held_until:
             late = now - self.held_until
             if late > self.margin / 2:
@@ -178,7 +179,7 @@ class Claim:
         return self.phase is Phase.LOST
 
     def end(self) -> None:
-        """Give it up by choice."""
+        """Record that it is released or withdrawn."""
         if self.phase is not Phase.LOST:
             self.phase = Phase.ENDED
 

@@ -1,4 +1,7 @@
-"""The holder's own clock: it never jumps, and goes on while the machine sleeps."""
+"""The holder's own clock: it never jumps, and continues while the machine is suspended.
+
+See CLOCK_BOOTTIME in https://man7.org/linux/man-pages/man2/clock_gettime.2.html.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,15 @@ _ID = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def monotonic() -> float:
-    """Return the seconds since the machine started, with those in which it slept if it can."""
+    """Return the seconds since the machine started; on Linux, with the time in suspension."""
     return time.clock_gettime(_ID)
 
 
 class Timer(Protocol):
-    """What is called back at some time, unless it is cancelled."""
+    """A callback that is called at some time, unless it is cancelled."""
 
     def cancel(self) -> None:
-        """Do not call back any more."""
+        """Cancel the callback."""
         ...
 
 
@@ -31,7 +34,7 @@ class Clock(Protocol):
         ...
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        """Call back at a time, or a little earlier: the callback looks at the time itself."""
+        """Call back at a time, or slightly earlier; the callback has to check the time itself."""
         ...
 
 
@@ -40,10 +43,10 @@ ClockOf: TypeAlias = Callable[[AbstractEventLoop], Clock]
 
 @final
 class LoopClock:
-    """A clock, and timers by it, for one event loop.
+    """A clock, with timers, for one event loop.
 
-    A loop that has a time of its own, such as `withal.testing.VirtualTimeLoop`, is asked for it.
-    uvloop's is not asked: it stands still while a callback runs.
+    If the loop has a virtual time, such as `withal.testing.VirtualTimeLoop`, that is used. The time
+    of uvloop is not used, because it does not advance while a callback runs.
     """
 
     __slots__ = ("_loop", "_time")
@@ -59,5 +62,5 @@ class LoopClock:
         return self._time()
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
-        """Call back at a time, or a little earlier: the callback looks at the time itself."""
+        """Call back at a time, or slightly earlier; the callback has to check the time itself."""
         return self._loop.call_later(max(0.0, when - self.now()), callback)

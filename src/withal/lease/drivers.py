@@ -1,4 +1,4 @@
-"""asyncpg or psycopg: the few things that leases need of a client of PostgreSQL, done by either."""
+"""One interface to asyncpg and psycopg, with the few operations that leases need."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ CONNECT_LIMIT = 4.0
 
 _CLOSE_LIMIT = 1.0  # seconds
 
-# By the first two characters of SQLSTATE: the connection, resources, the operator; and a
-# transaction that is to be tried again. Also a server that is read-only, as a standby is.
+# Classes of SQLSTATE (its first two characters) for which a retry may help: connection, resources,
+# operator intervention, transaction rollback; and invalid state, as on a read-only standby.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
 _TRANSIENT = frozenset({"08", "53", "57", "40", "25"})
 
 Value: TypeAlias = str | float | bool
-Row: TypeAlias = Sequence[Any]  # of the values that a query asks for
+Row: TypeAlias = Sequence[Any]  # the values of the columns that a query selects
 
 
 class QueryError(Exception):
@@ -49,12 +50,15 @@ class Connection(Protocol):
         ...
 
     async def listen(self, channel: str) -> AsyncIterator[str]:
-        """Begin to listen, and return what is sent, without end."""
+        """Begin to listen, and return an iterator of the messages, without end."""
         ...
 
     @property
     def announced_process(self) -> int:
-        """The id of the server's process, as whoever answered the connection gave it."""
+        """The id of the server's process, as it was announced when the connection was made.
+
+        A pooler may announce another id than that of the process that runs the queries.
+        """
         ...
 
     async def aclose(self) -> None:
@@ -62,7 +66,7 @@ class Connection(Protocol):
         ...
 
     def abort(self) -> None:
-        """Close it at once, whatever it is doing."""
+        """Close it immediately, even while a query is running."""
         ...
 
 
@@ -71,7 +75,7 @@ Connect: TypeAlias = Callable[[str], Coroutine[Any, Any, Connection]]
 
 @contextmanager
 def _errors(base: type[Exception]) -> Generator[None]:
-    """Say of a client's errors whether asking again may help."""
+    """Convert errors of a client: to `Unreachable` if a retry may help, else to `QueryError`."""
     try:
         yield
     except base as error:
@@ -89,14 +93,14 @@ def _first_line(error: Exception) -> str:
 
 @final
 class _Asyncpg:
-    """By asyncpg."""
+    """A connection of asyncpg."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     @classmethod
     async def open(cls, dsn: str) -> _Asyncpg:
-        """Connect. Without a cache of statements, so that a pooler may stand in between."""
+        """Connect. Without a statement cache, so that it works through a pooler."""
         import asyncpg
 
         with _errors(asyncpg.PostgresError), _asyncpg_errors():
@@ -153,21 +157,21 @@ def _asyncpg_errors() -> Generator[None]:
 
     try:
         yield
-    # The connection was lost, above all; the second is how asyncpg may say so under uvloop.
+    # Mostly a lost connection; under uvloop, asyncpg may raise InternalClientError for that.
     except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise Unreachable(_first_line(error)) from error
 
 
 @final
 class _Psycopg:
-    """By psycopg 3."""
+    """A connection of psycopg 3."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     @classmethod
     async def open(cls, dsn: str) -> _Psycopg:
-        """Connect. Without prepared statements, so that a pooler may stand in between."""
+        """Connect. Without prepared statements, so that it works through a pooler."""
         import psycopg
 
         with _errors(psycopg.Error):
@@ -195,9 +199,9 @@ class _Psycopg:
         await self._execute(text, None)
 
     async def _execute(self, query: str, args: Sequence[Value] | None) -> Any:
-        """Run a query; when cancelled, end it at once.
+        """Run a query; when cancelled, break the connection.
 
-        psycopg itself would ask the server to cancel it, and wait for that for up to five seconds.
+        psycopg itself would request the server to cancel the query, and wait up to five seconds.
         """
         import psycopg
 
@@ -213,7 +217,7 @@ class _Psycopg:
             return query_task.result()
 
     def _shut_down(self) -> None:
-        """Have the connection break, so that what waits for it fails."""
+        """Shut down the socket, so that the query fails."""
         descriptor = os.dup(self._connection.pgconn.socket)
         with socket.socket(fileno=descriptor) as its_socket, suppress(OSError):
             its_socket.shutdown(socket.SHUT_RDWR)
@@ -244,7 +248,7 @@ class _Psycopg:
 
 
 def _forget(task: asyncio.Future[Any]) -> None:
-    """Take note of how a query ended that nothing waits for any more."""
+    """Retrieve the exception of a query that is not awaited any more."""
     if not task.cancelled():
         task.exception()
 
@@ -253,10 +257,10 @@ DRIVERS: dict[str, Connect] = {"asyncpg": _Asyncpg.open, "psycopg": _Psycopg.ope
 
 
 def find_driver() -> Connect:
-    """Return how to connect, by the first client that is installed.
+    """Return the connect function of the first client that is installed.
 
     Raises:
-        ImportError: if there is none; says which extra to install.
+        ImportError: if none is installed; the message names the extra.
     """
     for name, connect in DRIVERS.items():
         if find_spec(name):

@@ -12,12 +12,13 @@ from withal._core.errors import WithalError
 class LeaseLostError(WithalError):
     """A lease could not be kept, so that another task may have it now.
 
-    The body was cancelled before that could happen, unless the process did not run at that time.
+    The body was cancelled before that could happen, unless the process was stopped, or its event
+    loop blocked, at that time.
 
     Attributes:
         name: the name of the lease.
         token: its fencing token.
-        reason: why it was lost.
+        reason: the reason of the loss.
     """
 
     __module__ = "withal.lease"
@@ -30,8 +31,8 @@ class LeaseLostError(WithalError):
 
     def __str__(self) -> str:
         return (
-            f"the lease {self.name!r} (token {self.token}) is lost: {self.reason}; what was begun "
-            "under it may be unfinished, and has to be acquired and done again"
+            f"the lease {self.name!r} (token {self.token}) is lost: {self.reason}; the work under "
+            "it may be unfinished: acquire the lease and do it again"
         )
 
 
@@ -41,9 +42,9 @@ class LeaseTimeoutError(WithalError, TimeoutError):
 
     Attributes:
         name: the name of the lease.
-        timeout: the seconds that were allowed; 0 is a single try.
-        reason: who holds it, or why it was not granted.
-        ahead: how many waiters were ahead of this one.
+        timeout: the seconds that it has waited; 0 for a single request.
+        reason: the holder, or why it was not granted.
+        ahead: the number of waiters ahead of this one.
     """
 
     __module__ = "withal.lease"
@@ -63,18 +64,18 @@ class LeaseTimeoutError(WithalError, TimeoutError):
         ahead = f", and {self.ahead} were waiting ahead" if self.ahead else ""
         return (
             f"did not get the lease {self.name!r} {within}: {self.reason}{ahead}; "
-            "wait longer, or look at leases.holders()"
+            "use a longer timeout, or see leases.holders()"
         )
 
 
 @final
 class LeaseDeadlockError(WithalError, RuntimeError):
-    """A task asked for a lease that it holds already, and would wait for itself.
+    """A task requested a lease that it already holds or waits for: it would deadlock.
 
     Attributes:
         name: the name of the lease.
         task: the name of the task.
-        line: the file and line where the task asked for it first.
+        line: the file and line where the task requested it first.
     """
 
     __module__ = "withal.lease"
@@ -87,16 +88,16 @@ class LeaseDeadlockError(WithalError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"task {self.task!r} has asked for the lease {self.name!r} at {self.line} already, and "
-            "would now wait for itself; use the lease that it has, or leave that block first"
+            f"deadlock: task {self.task!r} has requested the lease {self.name!r} already, at "
+            f"{self.line}; use the lease that it has, or leave that block first"
         )
 
 
 @final
 class LeaseServerError(WithalError):
-    """The server that keeps the leases cannot be used: not reached, or it refuses to serve.
+    """The server that stores the leases cannot be reached, or refuses the request.
 
-    The cause, an error of the client library or of the operating system, is its ``__cause__``.
+    Its ``__cause__`` is the error of the client library or of the operating system.
 
     Attributes:
         server: the server, without credentials, or the folder.

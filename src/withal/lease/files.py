@@ -1,11 +1,11 @@
 """Leases in a folder, for the processes of one machine.
 
-Each lease has two files: one that is locked by ``flock(2)`` for each step, a fraction of a
-millisecond, and one with what is stored, which a step replaces as a whole. Time is that of the
-machine since it started, which all its processes share; what was stored before a restart of the
-machine is void, except the fencing token.
+Each lease has two files. One is locked for each step, for a fraction of a millisecond, by
+``flock(2)`` (https://man7.org/linux/man-pages/man2/flock.2.html). The other has the stored data,
+and each step replaces it atomically. Times are seconds since the machine started, the same for all
+of its processes. Data from before a restart of the machine is ignored, except the fencing token.
 
-A process that is stopped in the middle of a step has everybody wait until it goes on.
+If a process is stopped in the middle of a step, all others wait until it continues.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from withal.lease.table import Place, Row
 T = TypeVar("T")
 
 POLL = 0.02
-"""Seconds between two looks of the first waiter at what is stored; of others, five times that."""
+"""Seconds between two reads of the file by the first waiter; other waiters take five times that."""
 
-_LOCK_LIMIT = 5.0  # seconds that another process may be in a step before that is reported
+_LOCK_LIMIT = 5.0  # seconds to wait for another process that is in a step
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -50,14 +50,14 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 class FileLeases(Leases):
     """Leases between the processes of one machine, kept in a folder.
 
-    For machines that share a folder over a network use a server: the clocks of the machines differ,
-    and a folder last used by another machine is refused.
+    For machines that share a folder over a network, use a server instead: their clocks differ, so a
+    folder that was last used by another machine raises `LeaseServerError`.
 
-    The fencing token of a name is stored on the disk before it is used, and is also at least the
+    The fencing token of a name is written to the disk before it is used. It is also at least the
     number of microseconds since 1970, so that it increases even if the folder is deleted.
 
     Args:
-        folder: where to keep the files, two for each name, which are never deleted. It is made
+        folder: the folder for the files, two for each name, which are never deleted. It is created
             if it is missing.
 
     Example:
@@ -78,7 +78,7 @@ class FileLeases(Leases):
 
 @final
 class _Folder:
-    """The backend: each step is a call in a thread."""
+    """The backend; each step is a call in a thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -102,7 +102,7 @@ class _Folder:
 
     async def withdraw(self, request: Request) -> None:
         before = self._flights.get(request.id)
-        if before is not None:  # a cancelled step, which cannot be called back, goes first
+        if before is not None:  # a step of a cancelled request, whose thread cannot be interrupted
             await asyncio.wait((before,))
         await self._step(request, partial(_withdraw, request))
 
@@ -127,7 +127,7 @@ class _Folder:
 
 @final
 class _Polling:
-    """Looks at what is stored, again and again, in place of being woken."""
+    """Reads the stored data repeatedly, since a folder sends no wake-ups."""
 
     def __init__(self, folder: Path, request: Request) -> None:
         self._folder = folder
@@ -145,11 +145,11 @@ class _Polling:
             pause = POLL if ahead == 0 else 5 * POLL
 
 
-# From here on in threads
+# The functions below run in threads.
 
 
 def _run(folder: Path, key: str, step: Callable[[Row, float], tuple[Row, T]]) -> T:
-    """Make one step with what is stored of a lease."""
+    """Load the stored data of a lease, make one step, and store the result."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / f"{key}.lock"):
@@ -161,7 +161,7 @@ def _run(folder: Path, key: str, step: Callable[[Row, float], tuple[Row, T]]) ->
                 _store(path, after, durably=after.token != before.token)
             return answer
     except OSError as error:
-        raise _of(folder, f"{error}; name a folder that can be written") from error
+        raise _of(folder, f"{error}; use a folder that this process can write") from error
 
 
 def _of(folder: Path, problem: str) -> LeaseServerError:
@@ -182,7 +182,7 @@ def _withdraw(request: Request, row: Row, now: float) -> tuple[Row, None]:
 
 
 def _ahead(folder: Path, request: Request) -> int | None:
-    """Return how many are ahead of a claim; None if it may ask again."""
+    """Return the number of waiters ahead of a claim; None if it may ask again."""
     row, now = _load(folder / f"{request.key}.json"), monotonic()
     ids = [each.id for each in row.places if each.until > now]
     if request.id not in ids:
@@ -195,7 +195,7 @@ def _holders(folder: Path) -> tuple[Holder, ...]:
     try:
         rows = [_load(path) for path in folder.glob("*.json")]
     except OSError as error:
-        raise _of(folder, f"{error}; name a folder that can be read") from error
+        raise _of(folder, f"{error}; use a folder that this process can read") from error
     now = monotonic()
     found = [
         Owner.from_json(row.owner).holder(row.token, now - row.since, row.until - now)
@@ -213,7 +213,7 @@ def _locked(path: Path) -> Generator[None]:
         while not _flock(fd):
             if time.monotonic() > until:
                 raise Unreachable(
-                    f"another process has had {str(path)!r} locked for {_LOCK_LIMIT:g} s; "
+                    f"another process has locked {str(path)!r} for more than {_LOCK_LIMIT:g} s; "
                     "it may be stopped"
                 )
             time.sleep(pause)
@@ -232,7 +232,7 @@ def _flock(fd: int) -> bool:
 
 
 def _load(path: Path) -> Row:
-    """Return what is stored; after a restart of the machine, only the token."""
+    """Return the stored data; after a restart of the machine, only the token."""
     try:
         text = path.read_text("ascii")
     except FileNotFoundError:
@@ -241,21 +241,21 @@ def _load(path: Path) -> Row:
         boot, host, token, claim, since, until, owner, places = json.loads(text)
         row = Row(token, claim, since, until, owner, tuple(Place(*each) for each in places))
     except (ValueError, TypeError) as error:
-        problem = f"{path.name} is damaged ({error}); delete it when nobody holds this lease"
+        problem = f"{path.name} is damaged ({error}); delete it when this lease is not held"
         raise _of(path.parent, problem) from error
     if boot == _boot_id():
         return row
     if host != socket.gethostname():
         raise _of(
             path.parent,
-            f"{path.name} was written on {host!r}, another machine, whose time is not this one's; "
+            f"{path.name} was written on another machine, {host!r}, whose clock differs; "
             "use RedisLeases or PostgresLeases, or delete it if the machine was renamed",
         )
     return Row(row.token)
 
 
 def _store(path: Path, row: Row, *, durably: bool) -> None:
-    """Replace what is stored, as a whole; if `durably`, before anything else happens."""
+    """Replace the stored data atomically; if `durably`, wait until it is on the disk."""
     places = [[each.id, each.until] for each in row.places]
     content = [_boot_id(), socket.gethostname(), row.token, row.id, row.since, row.until]
     temporary = path.with_suffix(".new")

@@ -1,4 +1,4 @@
-"""Holding a lease: the context manager that users enter, in a scope or by ``async with``."""
+"""Holding a lease: the context manager that users enter, in a scope or with ``async with``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from withal.lease.protocol import Backend, Owner
 from withal.lease.tenure import Lease, Tenure
 from withal.lease.terms import Terms
 
-_CLOSE_TIMEOUT = 10.0  # seconds: a release is tried for half of that
+_CLOSE_TIMEOUT = 10.0  # seconds; a release is retried for half of that
 
 
 @final
 class Hold(EmitsEvents, AbstractAsyncContextManager[Lease]):
-    """A lease about to be acquired; made by ``hold`` of one of the classes of leases.
+    """The context manager for one lease, which the ``hold`` methods return.
 
-    It is entered once, by ``async with`` or in a scope.
+    It can be entered once, with ``async with`` or in a scope.
     """
 
     __slots__ = ("_asking", "_backend", "_caller", "_clock_of", "_entered", "_site", "_terms")
@@ -45,7 +45,7 @@ class Hold(EmitsEvents, AbstractAsyncContextManager[Lease]):
         return f"<withal.lease.Hold {self._terms.name!r} ttl={self._terms.ttl:g}>"
 
     def _delegate_events(self, name: str | None) -> tuple[str, str]:
-        """Leave telling to the scope that enters it, and note for which task it does so."""
+        """Let the scope that enters this send its events, and record the task that does so."""
         self._caller = asyncio.current_task()
         return name or self._terms.name, "lease"
 
@@ -53,14 +53,14 @@ class Hold(EmitsEvents, AbstractAsyncContextManager[Lease]):
         if self._asking is not None:
             raise AlreadyEnteredError(self._terms.name)
         host = asyncio.current_task()
-        assert host is not None  # async with runs in one
+        assert host is not None  # async with runs in a task
         task = self._caller or host
         owner = Owner.here(self._terms.name, task.get_name(), _line_of(self._site))
         tenure = Tenure(self._backend, self._terms, owner, self._clock_of)
         self._asking = asking = _Asking(task, self._backend.server, owner)
         asking.begin()
         try:
-            if task is not host:  # a scope has made the host
+            if task is not host:  # a scope has created the host
                 self._entered = tenure
                 return await tenure.__aenter__()
             self._entered = Scope(owner.name, close_timeout=_CLOSE_TIMEOUT, open_grace=0.0)
@@ -91,14 +91,14 @@ class Hold(EmitsEvents, AbstractAsyncContextManager[Lease]):
             self._asking.end()
 
 
-# Which task has asked for which lease of which server, and where; until it is released.
+# The requests of tasks that hold or wait for a lease: task, server and name, with the owner.
 _Asked: TypeAlias = tuple[asyncio.Task[Any], str, str]
 _asked: dict[_Asked, Owner] = {}
 
 
 @final
 class _Asking:
-    """Notes that a task has or wants a lease, and that it cannot want it twice."""
+    """Records that a task holds or waits for a lease, to detect a second request."""
 
     __slots__ = ("_asked", "_owner", "_task")
 
@@ -108,21 +108,21 @@ class _Asking:
         self._owner = owner
 
     def begin(self) -> None:
-        """Note it.
+        """Add the record.
 
         Raises:
-            LeaseDeadlockError: if the task has asked for the same before.
+            LeaseDeadlockError: if the task holds or waits for the same lease already.
         """
         first = _asked.setdefault(self._asked, self._owner)
         if first is not self._owner:
             raise LeaseDeadlockError(first.name, self._task.get_name(), first.line)
 
     def end(self) -> None:
-        """Forget it."""
+        """Remove the record."""
         del _asked[self._asked]
 
 
 @lru_cache(maxsize=256)
 def _line_of(site: Site | None) -> str:
-    """Return the file and line of a site: finding the line costs more than a request."""
+    """Return the file and line of a site; cached, as computing it takes longer than a request."""
     return str(site)

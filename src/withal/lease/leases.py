@@ -1,4 +1,4 @@
-"""What the leases of every server have in common: to hold one, and to see who does."""
+"""The base class of all leases: acquiring a lease, and listing the holders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Leases:
-    """The leases of one server. Subclasses say which server that is."""
+    """The leases of one server. Each subclass is for one kind of server."""
 
     def __init__(self, backend: Backend, clock_of: ClockOf = LoopClock) -> None:
         self._backend = backend
@@ -34,7 +34,7 @@ class Leases:
         return f"<withal.lease.{type(self).__name__} {self._backend.server}>"
 
     async def __aenter__(self) -> Self:
-        """Keep connections open in this block, between one lease and the next."""
+        """Keep connections open in this block, also while no lease is held."""
         if self._kept is not None:
             raise AlreadyEnteredError(repr(self))
         async with AsyncExitStack() as stack:
@@ -55,50 +55,51 @@ class Leases:
         return await kept.__aexit__(exc_type, exc, traceback)
 
     def _scope(self) -> Scope:
-        """Return a scope for connections: they close although the caller is cancelled meanwhile."""
+        """Return a scope for connections: they close even if the caller is cancelled meanwhile."""
         return Scope(type(self).__name__, open_grace=0.0)
 
     def hold(self, name: str, *, ttl: float = 30.0, timeout: float | None = None) -> Hold:
         """Hold a lease while the block runs: ``async with leases.hold("nightly") as lease``.
 
-        At most one claim has the lease of a name at a time, among all that use the same server. It
-        is renewed each third of its `ttl`. If that fails for too long, the body is cancelled, by a
-        clock of this process that never jumps, before another can have the lease, and
-        `LeaseLostError` is raised when the body has left. What is left then to leave is a tenth of
-        the `ttl`, 0.2 s at least and 5 s at most. A process that was stopped, or blocked its event
-        loop, for longer finds out at its next await that waits: what it does before that may
-        overlap with the next holder, and is what the fencing token `Lease.token` is for.
+        At most one task at a time holds the lease of a name, among all users of the same server.
+        The lease is renewed each third of its `ttl`. If renewals fail for too long, the body is
+        cancelled before another task can get the lease, and `LeaseLostError` is raised when the
+        body has ended. This is timed by a clock of this process that never jumps. The body then has
+        a tenth of the `ttl` to end, at least 0.2 s and at most 5 s. If the process was stopped, or
+        its event loop blocked, for longer than that, the cancellation comes late: at the next await
+        that waits. Work before that may overlap with the next holder; the fencing token
+        `Lease.token` protects against this.
 
-        Those who wait get it in the order of asking, as far as they are alive: one that does not
-        take its turn within half a second is passed over.
+        Waiting tasks get the lease in the order of their requests. One that does not take it within
+        half a second of its turn, such as one whose process has died, is skipped.
 
-        A cancelled wait holds nothing. A cancelled body releases the lease. A release that cannot
-        reach the server is tried for 5 s, and within the deadline of the scope; then it is an
-        error, and the lease expires by itself.
+        If a wait is cancelled, no lease is held. If a body is cancelled, the lease is released. If
+        the server cannot be reached for a release, it is retried for 5 s, within the deadline of
+        the scope; then `LeaseServerError` is raised, and the lease expires at the server.
 
         Args:
-            name: any text but an empty one.
-            ttl: seconds that the lease lasts when it is not renewed, 1 or more: so long nobody has
-                it after its holder has died. All users of a name should give the same.
+            name: any text except an empty one.
+            ttl: seconds until the lease expires when it is not renewed, 1 or more. For so long it
+                stays taken after its holder has died. All users of a name should pass the same.
             timeout: seconds to wait for the lease; 0 tries once, None waits without end.
 
         Raises:
-            LeaseTimeoutError: if another holder has it; says who.
+            LeaseTimeoutError: if another holder has it; the message names that holder.
             LeaseLostError: if it could not be kept.
             LeaseDeadlockError: if this task has it or waits for it already.
-            LeaseServerError: if the server cannot be reached for 5 s, or refuses to serve.
-            AlreadyEnteredError: if what this returns was entered before.
+            LeaseServerError: if the server cannot be reached for 5 s, or refuses the request.
+            AlreadyEnteredError: if the returned object was entered before.
             ValueError: if the name is empty, the `ttl` below 1 s, or the timeout negative.
-            TypeError: if the name is not text.
+            TypeError: if the name is not a str.
         """
         terms = Terms(name, ttl, math.inf if timeout is None else timeout)
         return Hold(self._backend, terms, site_of(sys._getframe(1)), self._clock_of)
 
     async def holders(self) -> tuple[Holder, ...]:
-        """Return who holds what at this server, ordered by name.
+        """Return the holders of all leases at this server, ordered by name.
 
         Raises:
-            LeaseServerError: if the server cannot be reached, or refuses to serve.
+            LeaseServerError: if the server cannot be reached, or refuses the request.
         """
         async with self._scope() as scope:
             return await scope.enter(self._look(), name="holders")
@@ -109,6 +110,6 @@ class Leases:
             try:
                 found = await self._backend.holders()
             except Unreachable as error:
-                problem = f"cannot ask who holds what: {error}"
+                problem = f"cannot list the holders: {error}"
                 raise LeaseServerError(self._backend.server, problem) from error.__cause__
             yield found

@@ -1,7 +1,7 @@
-"""Connections to a server, which the leases in use share: opened by the first, closed by the last.
+"""Connections to a server, shared by the leases in use: opened by the first, closed by the last.
 
-Each event loop has its own. A call takes an idle connection or opens one, and a connection whose
-call was cancelled or failed is not used again: an answer may still be on its way to it.
+Each event loop has its own. A call takes an idle connection or opens one. A connection whose call
+was cancelled or failed is not used again, because an answer to that call may still arrive on it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Generic, Protocol, TypeVar, final
 
 
 class Link(Protocol):
-    """What there is for one event loop while leases are in use."""
+    """The connections of one event loop."""
 
     async def aclose(self) -> None:
-        """Close it."""
+        """Close the connections."""
         ...
 
 
@@ -28,7 +28,7 @@ class Links(Generic[L]):
     """The links of one server.
 
     Args:
-        make: makes one for the running loop. It connects when it is used.
+        make: creates a link for the running loop; it connects when it is first used.
     """
 
     def __init__(self, make: Callable[[], L]) -> None:

@@ -1,10 +1,10 @@
-"""Wake-ups from a server: one connection that listens for all claims of a process that wait.
+"""Wake-ups from a server: one connection that listens for all waiting claims of a process.
 
-A claim's id begins with the address of its mailbox. Whoever releases a lease, anywhere, sends the
-id of the next claim to that address. So a wake-up goes to one process, and wakes one task.
+A claim's id begins with the address of its mailbox. The process that releases a lease sends the id
+of the next claim to that address. So a wake-up goes to one process, and wakes one task.
 
-Wake-ups may be lost, with the connection say. That delays a waiter, by some seconds at most, since
-it asks again in any case to keep its place.
+A wake-up may be lost, for example with the connection. That delays a waiter by a few seconds at
+most, since it repeats its request in any case to keep its place.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ POLL = 0.1
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds until the next attempt to listen
 
 Listen: TypeAlias = Callable[[str], AbstractAsyncContextManager[AsyncIterator[str]]]
-"""Opens a connection that yields what is sent to an address."""
+"""Opens a connection that yields the messages sent to an address."""
 
 
 @final
 class Mailbox:
-    """Listens as soon as the first claim waits, until it is closed.
+    """Listens from the first waiting claim on, until it is closed.
 
     Args:
-        listen: how to listen.
+        listen: opens the connection that listens.
     """
 
     def __init__(self, listen: Listen) -> None:
@@ -43,12 +43,12 @@ class Mailbox:
         self._task: asyncio.Task[None] | None = None
 
     def claim_id(self) -> str:
-        """Return an id for a claim that this mailbox can be reached by."""
+        """Return an id for a claim, which contains the address of this mailbox."""
         return f"{self.address}.{uuid4().hex}"
 
     @asynccontextmanager
     async def bell(self, claim: str) -> AsyncGenerator[MailboxBell]:
-        """Have a bell ring in this block when the claim is sent a wake-up."""
+        """Return a bell that rings in this block when a wake-up for the claim is received."""
         event = self._bells[claim] = asyncio.Event()
         if self._task is None:
             self._task = asyncio.create_task(self._receive(), name="wake-ups for leases")
@@ -58,7 +58,7 @@ class Mailbox:
             del self._bells[claim]
 
     async def aclose(self) -> None:
-        """Stop to listen."""
+        """Stop listening."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
@@ -66,12 +66,12 @@ class Mailbox:
     async def _receive(self) -> None:
         pause = _FIRST_PAUSE
         while True:
-            # Whatever it is, a waiter can do without; its own requests fail with it too.
+            # An error here only delays waiters; their own requests raise it, if it persists.
             with suppress(Unreachable, LeaseServerError):
                 async with self._listen(self.address) as claims:
                     self.is_listening = True
                     pause = _FIRST_PAUSE
-                    for bell in self._bells.values():  # for what was sent before
+                    for bell in self._bells.values():  # wake-ups from before may be lost
                         bell.set()
                     async for claim in claims:
                         if claim in self._bells:
@@ -83,14 +83,14 @@ class Mailbox:
 
 @final
 class MailboxBell:
-    """Rings when the server has sent a wake-up, or might have and was not heard."""
+    """Rings when the server has sent a wake-up, or may have sent one that was lost."""
 
     def __init__(self, mailbox: Mailbox, event: asyncio.Event) -> None:
         self._mailbox = mailbox
         self._event = event
 
     async def wait(self, seconds: float) -> None:
-        """Wait for a ring; while nothing can be heard, for a short time only."""
+        """Wait for a ring; only for a short time while wake-ups cannot be received."""
         limit = seconds if self._mailbox.is_listening else min(seconds, POLL)
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):

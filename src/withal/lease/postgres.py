@@ -1,4 +1,4 @@
-"""Leases in PostgreSQL, by asyncpg or psycopg. Needs the extra ``withal[postgres]``."""
+"""Leases in PostgreSQL, with asyncpg or psycopg. Needs the extra ``withal[postgres]``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from withal.lease.protocol import Granted, Holder, Owner, Refused, Request, Unre
 
 _logger = logging.getLogger("withal")
 
-_CONNECTIONS = 4  # that one process has at most, besides the one that listens
+_CONNECTIONS = 4  # the maximum for one event loop, besides the one that listens
 
-_OPENING_GRACE = 0.5  # seconds that an opening gets which nothing waits for any more
+_OPENING_GRACE = 0.5  # seconds that an opening gets to finish after its caller was cancelled
 
 _UNDEFINED = {"42P01", "42883"}  # a table, a function
 _NO_RIGHT = "42501"
@@ -32,25 +32,26 @@ _NO_RIGHT = "42501"
 class PostgresLeases(Leases):
     """Leases in PostgreSQL 12 or newer: one table, its sequence, and four functions.
 
-    Each step is one call of a function, in a transaction of its own, and time is that of the
-    server. A process has a few connections while it uses leases, however many, and one more that
-    listens while any of them waits. Between uses there are none; ``async with PostgresLeases(dsn)
-    as leases`` keeps them.
+    Each step is one call of a function, in a transaction of its own; times are those of the server.
+    While leases are in use, a process has at most four connections for any number of leases, and
+    one more that listens while a task waits. When none is in use, all are closed, except within
+    ``async with PostgresLeases(dsn) as leases``.
 
-    It works behind a pooler that gives a connection to each transaction, such as PgBouncer.
-    ``LISTEN`` does not work through one: pass `listen_dsn`, the server's own address. Without, a
-    waiter asks again each tenth of a second, which is logged once.
+    It works through a pooler that assigns connections to transactions, such as PgBouncer. But
+    ``LISTEN`` does not work through one (https://www.pgbouncer.org/features.html): pass
+    `listen_dsn`, the server's own address. Without it, a waiter sends a request each tenth of a
+    second, and a warning is logged once.
 
     The fencing token comes from a sequence, and increases even if the rows are deleted. After a
-    failover to a replica that lagged behind, both leases and tokens may be older than they were:
-    have replication be synchronous. The page docs/leases.md says what can be relied on.
+    failover to a replica that lagged behind, leases and tokens may be older ones: use synchronous
+    replication. The guarantees are described in docs/leases.md.
 
-    The table is made when it is missing, in the schema where this user makes tables. Where the user
-    may not, have an administrator run what ``print(PostgresLeases.migration())`` prints.
+    The table is created if it is missing, in the user's default schema. If the user may not create
+    tables, let an administrator run the output of ``print(PostgresLeases.migration())``.
 
     Args:
-        dsn: the server, as a URL ``postgresql://`` or as the client library takes it.
-        listen_dsn: how to reach it directly, if `dsn` leads to a pooler.
+        dsn: the server, as a URL ``postgresql://`` or in another form that the client accepts.
+        listen_dsn: the server's direct address, if `dsn` is that of a pooler.
 
     Raises:
         ImportError: if neither asyncpg nor psycopg is installed.
@@ -66,7 +67,7 @@ class PostgresLeases(Leases):
 
     @staticmethod
     def migration() -> str:
-        """Return the SQL that makes the table, its sequence and its functions; it may be run again.
+        """Return the SQL that creates the table, its sequence and functions; it can be run again.
 
         Example:
             >>> "CREATE TABLE IF NOT EXISTS withal_leases" in PostgresLeases.migration()
@@ -94,8 +95,8 @@ class _Postgres:
         if not self._has_warned:
             self._has_warned = True
             _logger.warning(
-                "leases at %s: a pooler is in between, through which LISTEN does not work; waiters "
-                "ask again each tenth of a second. Pass the server's own address as listen_dsn",
+                "leases at %s: LISTEN does not work through the pooler in between, so that waiters "
+                "ask again each tenth of a second; pass the server's own address as listen_dsn",
                 self.server,
             )
 
@@ -132,7 +133,7 @@ class _Postgres:
 
 @final
 class _Link:
-    """A few connections, and the mailbox."""
+    """The connections of one event loop, and its mailbox."""
 
     def __init__(self, backend: _Postgres) -> None:
         self._backend = backend
@@ -151,7 +152,7 @@ class _Link:
             self._drop_idle()
 
     async def rows(self, query: str, *args: Value) -> list[Row]:
-        """Run a query, on a new connection if an idle one turns out to be broken."""
+        """Run a query; if an idle connection is broken, on a new one."""
         with self._errors():
             while True:
                 has_idle = bool(self._idle)
@@ -160,10 +161,10 @@ class _Link:
                 except Unreachable:
                     if not has_idle:
                         raise
-                    self._drop_idle()  # they break together, when the server is restarted
+                    self._drop_idle()  # a restart of the server breaks all of them
 
     async def _rows(self, query: str, args: Sequence[Value]) -> list[Row]:
-        """Run a query, and make the table if it is missing."""
+        """Run a query; create the table first, if it is missing."""
         async with self._connection() as connection:
             try:
                 return list(await connection.rows(query, *args))
@@ -185,14 +186,14 @@ class _Link:
             if error.code != _NO_RIGHT:
                 raise
             problem = (
-                f"the table {sql.TABLE} or its functions are missing, and this user may not make "
-                f"them ({error}); have an administrator run what PostgresLeases.migration() returns"
+                f"the table {sql.TABLE} or its functions are missing, and this user may not create "
+                f"them ({error}); let an administrator run the SQL of PostgresLeases.migration()"
             )
             raise LeaseServerError(self._backend.server, problem) from error.__cause__
 
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[Connection]:
-        """Lend a connection. It is closed if anything happens meanwhile."""
+        """Yield a connection. It is closed if the block raises."""
         async with self._free:
             connection = self._idle.pop() if self._idle else await self._connect()
             try:
@@ -216,7 +217,7 @@ class _Link:
                 ((process,),) = await connection.rows("SELECT pg_backend_pid()")
                 if process != connection.announced_process:
                     self._backend.warn_of_pooler()
-                    raise Unreachable("a pooler is in between")
+                    raise Unreachable("LISTEN does not work through a pooler")
                 yield await connection.listen(sql.CHANNEL + address)
             finally:
                 connection.abort()
@@ -231,9 +232,9 @@ class _Link:
 
 
 async def _open(connecting: Coroutine[Any, Any, Connection]) -> Connection:
-    """Open a connection; when cancelled, let that come to its end for a moment, and close it.
+    """Open a connection; when cancelled, wait a moment for the opening, and close the connection.
 
-    The clients do not clean up after an opening that is cancelled half-way.
+    The clients do not clean up if an opening is cancelled in the middle.
     """
     opening = asyncio.ensure_future(connecting)
     try:
@@ -257,7 +258,7 @@ _REMEDIES = {
 
 
 def _shown(dsn: str) -> str:
-    """Return a DSN without what is secret in it: of ``key=value`` pairs, host and database."""
+    """Return a DSN without secrets; of ``key=value`` pairs only host, port and database."""
     if "://" in dsn:
         return url_without_credentials(dsn)
     pairs = [pair for pair in dsn.split() if pair.partition("=")[0] in {"host", "port", "dbname"}]

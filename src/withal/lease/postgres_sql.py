@@ -1,11 +1,12 @@
-"""The steps of `table` in PL/pgSQL, one function each, and the table that they keep.
+"""The steps of `table` in PL/pgSQL, one function each, and the table that they use.
 
-The row with seat 0 is the lease of a name. Locking it is what makes a step atomic, and the time is
-looked at when it is locked. The other rows of the name are those that wait, in order of seats.
-Seats and fencing tokens come from one sequence, which goes on when rows are deleted.
+The row with seat 0 is the lease of a name. A step locks this row, which makes the step atomic, and
+reads the time after that. The other rows of the name are the waiters, in order of seats. Seats and
+fencing tokens come from one sequence, which continues when rows are deleted.
 
-A step that was lost in a crash of the server could give the lease away early, so that each is
-stored before it is answered, even if ``synchronous_commit`` is off.
+If a crash of the server lost a step, the lease could be granted to another too early. So each step
+is on the disk before it is answered, even if ``synchronous_commit`` is off:
+https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from withal.lease import table
 
 TABLE: Final = "withal_leases"
 CHANNEL: Final = "withal_"
-LOCK: Final = 7_593_012_440_184_513  # an advisory lock, so that two do not migrate at a time
+LOCK: Final = 7_593_012_440_184_513  # an advisory lock, so that only one migrates at a time
 
 MIGRATION: Final = f"""
 CREATE TABLE IF NOT EXISTS {TABLE} (

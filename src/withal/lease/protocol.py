@@ -1,7 +1,7 @@
-"""What a backend does, step by step, and what it is asked and answers.
+"""The interface of a backend: its steps, and the data of requests and answers.
 
-Each step is atomic at the server, and only the server's clock decides it. A step may be repeated:
-a claim is known by its id, so that an answer that was lost can be asked for again.
+Each step is atomic at the server, and uses only the server's clock. A step may be repeated after a
+lost answer, since the server recognizes a claim by its id.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from hashlib import sha256
 from typing import Protocol, final
 from urllib.parse import quote
 
-_LONGEST_KEY = 200  # a file name has 255 bytes at most, and an index of PostgreSQL some 2,700
+_LONGEST_KEY = 200  # a file name has at most 255 bytes, an index row of PostgreSQL about 2,700
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease, as the server knows it.
+    """The holder of a lease, as the server has it.
 
     Attributes:
         name: the name of the lease.
@@ -29,7 +29,7 @@ class Holder:
         host: the name of the machine.
         process: the process id there.
         task: the name of the task that holds it.
-        line: the file and line that asked for it.
+        line: the file and line that requested it.
         held_for: seconds since it was acquired, by the server's clock.
         expires_in: seconds until it expires unless it is renewed, by the server's clock.
     """
@@ -47,7 +47,7 @@ class Holder:
 @final
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who asks for a lease, as it is stored at the server."""
+    """The requester of a lease, as it is stored at the server."""
 
     name: str
     host: str
@@ -57,19 +57,19 @@ class Owner:
 
     @classmethod
     def here(cls, name: str, task: str, line: str) -> Owner:
-        """Return the owner that this process is."""
+        """Return an owner in this process."""
         return cls(name, socket.gethostname(), os.getpid(), task, line)
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}, task {self.task!r} at {self.line}"
 
     def to_json(self) -> str:
-        """Return it as text; in ASCII, whatever is in it."""
+        """Return it as ASCII text."""
         return json.dumps([self.name, self.host, self.process, self.task, self.line])
 
     @classmethod
     def from_json(cls, text: str) -> Owner:
-        """Return what `to_json` was given."""
+        """Return the owner from the text of `to_json`."""
         return cls(*json.loads(text))
 
     def holder(self, token: int, held_for: float, expires_in: float) -> Holder:
@@ -82,14 +82,14 @@ class Owner:
 @final
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One claim of a lease: what a backend is asked for, again and again.
+    """One claim of a lease, which is sent to the backend with each step.
 
     Attributes:
-        key: the name of the lease as text of a few plain ASCII characters.
-        id: different for each claim.
+        key: the name of the lease as short ASCII text.
+        id: unique for each claim.
         ttl: seconds that the lease lasts.
-        owner: who asks, as JSON.
-        queues: whether to keep a place among those that wait.
+        owner: the requester, as JSON.
+        queues: whether to keep a place among the waiters.
     """
 
     key: str
@@ -117,10 +117,10 @@ class Refused:
     """The claim does not have the lease.
 
     Attributes:
-        again_in: seconds until it may have it, if nothing changes before.
-        ahead: how many are waiting ahead of it.
-        owner: who holds the lease, as JSON; empty if none does.
-        problem: why the server grants nothing at all just now, if so.
+        again_in: seconds until it may get the lease, if nothing changes before.
+        ahead: the number of waiters ahead of it.
+        owner: the holder of the lease, as JSON; empty if there is none.
+        problem: why the server grants no leases at present; empty if it does.
     """
 
     again_in: float
@@ -129,31 +129,31 @@ class Refused:
     problem: str = ""
 
 
-class Unreachable(Exception):  # noqa: N818 - it is never raised to the user as it is
-    """The server did not answer; the same request may be answered later."""
+class Unreachable(Exception):  # noqa: N818 - users never see it
+    """The server did not answer; a retry of the same request may succeed."""
 
 
 class Bell(Protocol):
     """Rings when a claim should ask again."""
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it rings, or has rung since the last wait; so many seconds at most."""
+        """Wait until it rings, or has rung since the last wait; at most `seconds`."""
 
 
 class Backend(Protocol):
     """The steps of a lease at one server.
 
-    All but `listening` raise `Unreachable` where the server does not answer, and
-    `LeaseServerError` where it refuses to serve.
+    All except `listening` raise `Unreachable` if the server does not answer, and
+    `LeaseServerError` if it refuses the request.
     """
 
     @property
     def server(self) -> str:
-        """The server, without credentials, for errors. Equal for equal servers."""
+        """The server, without credentials, for errors. Equal for the same server."""
         ...
 
     def connected(self) -> AbstractAsyncContextManager[object]:
-        """Keep connections open between the steps in this block. All else is used within one."""
+        """Keep connections open in this block. All other methods are called within one."""
         ...
 
     def claim_id(self) -> str:
@@ -161,30 +161,30 @@ class Backend(Protocol):
         ...
 
     async def ask(self, request: Request) -> Granted | Refused:
-        """Ask for the lease. Asking again after it was granted renews it."""
+        """Request the lease. A repeated request after it was granted renews it."""
         ...
 
     def listening(self, request: Request) -> AbstractAsyncContextManager[Bell]:
-        """Have a bell ring in this block when the lease may be free for this claim."""
+        """Return a bell that rings in this block when the lease may be free for this claim."""
         ...
 
     async def renew(self, request: Request, token: int) -> bool:
-        """Renew the lease, if the claim still has it."""
+        """Renew the lease; return false if the claim does not have it any more."""
         ...
 
     async def withdraw(self, request: Request) -> None:
-        """Give back the lease, or the place among those that wait, and wake who is next."""
+        """Release the lease, or the place among the waiters, and wake the next waiter."""
         ...
 
     async def holders(self) -> tuple[Holder, ...]:
-        """Return who holds what, ordered by name."""
+        """Return the holders of all leases, ordered by name."""
         ...
 
 
 def key_of(name: str) -> str:
-    """Return the name of a lease as text that any server and file system can store.
+    """Return the name of a lease as text that all servers and file systems can store.
 
-    Different names have different keys; of a very long one the end is replaced by a digest.
+    Different names have different keys. The end of a very long key is replaced by a digest.
 
     Example:
         >>> key_of("shard 7/a")

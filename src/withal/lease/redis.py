@@ -1,4 +1,4 @@
-"""Leases in Redis, or a server that speaks its protocol and runs Lua. Needs ``withal[redis]``."""
+"""Leases in Redis, or in a compatible server that runs Lua. Needs ``withal[redis]``."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 _PREFIX = "withal:lease:"
 _INBOX = "withal:lease-wakes:"
 _CONNECT_LIMIT = 4.0  # seconds
-_SECOND = 1_000_000  # of the scripts' times
+_SECOND = 1_000_000  # the unit of the scripts' times is a microsecond
 _SETTLING = (
-    "the server was started, or replaced by another, less than a ttl ago, and may not know who "
-    "holds it; if it stores each write before it answers, pass durable=True"
+    "the server was started, or replaced by another, less than a ttl ago, and may have lost the "
+    "holder; if it stores each write before it answers, pass durable=True"
 )
 
 
@@ -38,26 +38,28 @@ _SETTLING = (
 class RedisLeases(Leases):
     """Leases in Redis 6.2 or newer, or in a server that is compatible with it.
 
-    Each step is one script, and time is that of the server. A waiter is woken by pub/sub, and has
-    no connection of its own: those of a process share one. Between uses there are no connections;
-    ``async with RedisLeases(url) as leases`` keeps them.
+    Each step is one script; times are those of the server. Waiters are woken by pub/sub, over one
+    connection for all waiters of a process. When no lease is in use, all connections are closed,
+    except within ``async with RedisLeases(url) as leases``.
 
     The fencing token is also at least the server's time in microseconds, so that it increases even
     if the server loses its data, unless its clock is set back meanwhile.
 
     A server that was started, or promoted from a replica, less than a `ttl` ago may have lost the
-    latest leases. So it grants none for that long. With `durable` it grants at once; that is safe
-    only for a server without replicas that stores each write (``appendfsync always``). After a
-    failover to a replica two may hold a lease for up to a `ttl` all the same, if the old server is
-    still reached by some. The page docs/leases.md says what can be relied on.
+    latest leases. So no lease is granted for that long. With `durable` leases are granted
+    immediately; that is safe only for a server without replicas that stores each write
+    (``appendfsync always``,
+    https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/). After a failover to
+    a replica, two tasks may still hold the same lease for up to a `ttl`, if some clients still
+    reach the old server. The guarantees are described in docs/leases.md.
 
     Args:
-        url: the server, as redis-py takes it: ``redis://``, ``rediss://`` or ``unix://``.
-        durable: the server has all its leases when it is started again.
+        url: the server, in a form that redis-py accepts: ``redis://``, ``rediss://``, ``unix://``.
+        durable: whether the server has all of its leases after a restart.
 
     Raises:
         ImportError: if redis-py is not installed.
-        ValueError: if the URL is not one of a Redis server.
+        ValueError: if `url` is not the URL of a Redis server.
 
     Example:
         >>> leases = RedisLeases("redis://user:password@localhost:6379/0")
@@ -78,7 +80,7 @@ class _Redis:
         self._durable = durable
         self._url = url
         self._links = Links(self._link)
-        self._client()  # so that a URL of the wrong kind is an error now
+        self._client()  # raises for an invalid URL
 
     def _client(self) -> Redis:
         try:
@@ -96,7 +98,7 @@ class _Redis:
                 decode_responses=True,
                 socket_timeout=None,
                 socket_connect_timeout=_CONNECT_LIMIT,
-                retry=Retry(NoBackoff(), 0),  # requests are repeated by who makes them
+                retry=Retry(NoBackoff(), 0),  # the callers repeat requests themselves
             )
         except ValueError as error:
             raise ValueError(f"{self.server!r} is not the URL of a Redis server: {error}") from None
@@ -148,7 +150,7 @@ class _Link:
     """A client with its pool of connections, and the mailbox."""
 
     def __init__(self, client: Redis, server: str) -> None:
-        self._client: Any = client  # its methods are typed for both of its kinds at once
+        self._client: Any = client  # its methods are typed as synchronous or asynchronous
         self._server = server
         self.mailbox = Mailbox(self._listen)
 
@@ -207,7 +209,7 @@ class _Link:
 
     @contextmanager
     def _errors(self) -> Generator[None]:
-        """Say of the client's errors whether asking again may help."""
+        """Convert errors of the client: to `Unreachable` if a retry may help."""
         from redis import exceptions
 
         try:
@@ -237,9 +239,9 @@ class _Link:
 
 
 def _remedy(problem: str) -> str:
-    if "unauthenticated" in problem:  # how a request with many arguments is refused
-        return "give user and password in the URL"
-    return "a server of Redis 6.2 or newer is needed, that runs Lua"
+    if "unauthenticated" in problem:  # the error for a request with many arguments
+        return "put user and password into the URL"
+    return "use a server of Redis 6.2 or newer that runs Lua"
 
 
 _DIGESTS = {

@@ -1,8 +1,10 @@
-"""The steps of `table` in Lua: Redis runs each as a whole.
+"""The steps of `table` in Lua. Redis runs each script atomically.
 
-What is kept of a lease is in three keys: a hash with the lease itself, and two sorted sets with
-those that wait, one by order and one by the time until which their place lasts. Times are
-microseconds of the server's clock; its numbers, doubles, hold these exactly until the year 2255.
+https://redis.io/docs/latest/develop/programmability/eval-intro/
+
+A lease has three keys: a hash with the lease itself, and two sorted sets with the waiters, one by
+order and one by the time until which their place lasts. Times are microseconds of the server's
+clock; numbers in Lua are doubles, which represent them exactly until the year 2255.
 """
 
 from __future__ import annotations

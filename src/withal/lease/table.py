@@ -1,11 +1,11 @@
 """One lease on the server's side: a pure function for each step.
 
-`FileLeases` runs these under a file lock. What Redis and PostgreSQL run is the same, written in
-their own languages. Times are seconds of the server's clock.
+`FileLeases` runs these under a file lock. Redis and PostgreSQL run the same steps in their own
+languages. Times are seconds of the server's clock.
 
-Waiters have places in order. When the lease becomes free, the first may take it at once, the
-second half a second later, and so on: one that has died or is stopped does not block the others.
-A place lasts some seconds, and is kept by asking again.
+Waiters have places in order. When the lease becomes free, the first may take it immediately, the
+second half a second later, and so on. So a waiter that has died or is stopped does not block the
+others. A place lasts some seconds; a waiter repeats its request to keep it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import final
 from withal.lease.protocol import Granted, Refused, Request
 
 PLACE = 5.0
-"""Seconds that a place among the waiters lasts when it is not asked for again."""
+"""Seconds that a place among the waiters lasts when the request is not repeated."""
 
 REFRESH = 1.5
-"""Seconds after which a waiter asks again, to keep its place."""
+"""Seconds after which a waiter repeats its request, to keep its place."""
 
 TURN = 0.5
 """Seconds that each waiter has to take a free lease before the next one may."""
@@ -28,11 +28,11 @@ TURN = 0.5
 @final
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place among those that wait.
+    """A place among the waiters.
 
     Attributes:
-        id: of the claim.
-        until: when it is dropped unless it is asked for again.
+        id: the id of the claim.
+        until: when it is dropped, unless the request is repeated.
     """
 
     id: str
@@ -42,15 +42,15 @@ class Place:
 @final
 @dataclass(frozen=True, slots=True)
 class Row:
-    """All that the server keeps of one lease.
+    """The stored data of one lease.
 
     Attributes:
         token: the last fencing token.
-        id: the claim that has or had the lease.
+        id: the id of the claim that has or had the lease.
         since: when it was granted.
-        until: when it expires; in the past, since when it is free.
-        owner: who has it, as JSON.
-        places: those that wait, the first one first.
+        until: when it expires; if that is in the past, the lease is free.
+        owner: the holder, as JSON.
+        places: the waiters, in order.
     """
 
     token: int = 0
@@ -65,12 +65,12 @@ def ask(row: Row, request: Request, now: float, floor: int) -> tuple[Row, Grante
     """Grant the lease if it is free and the claim's turn, or keep a place for it.
 
     Args:
-        row: what is stored.
-        request: who asks.
+        row: the stored data.
+        request: the request.
         now: the server's time.
-        floor: the least that a new token may be, if nothing greater is stored.
+        floor: the minimum of a new token.
     """
-    if row.id == request.id and now < row.until:  # the answer to it was lost
+    if row.id == request.id and now < row.until:  # repeated, because the answer was lost
         return replace(row, until=now + request.ttl), Granted(row.token)
     places = tuple(each for each in row.places if each.until > now)
     ids = [each.id for each in places]
@@ -104,7 +104,7 @@ def withdraw(row: Row, request: Request, now: float) -> Row:
 
 
 def next_to_wake(row: Row, now: float) -> str:
-    """Return the id of the claim that may take the lease now; empty if none may."""
+    """Return the id of the claim that may take the lease now; empty if there is none."""
     if now < row.until:
         return ""
     return next((each.id for each in row.places if each.until > now), "")

@@ -1,8 +1,8 @@
-"""A lease while it is acquired, held and released: the resource that a scope has a host for.
+"""Acquiring, renewing and releasing one lease, as a resource with a host.
 
-The host acquires and releases it. A renewal is a short task, started by a timer, so that nothing
-runs in between. When the lease is lost its own host is cancelled, at once and by a timer: the
-scope then has the body leave (law 8), and the exit raises what happened.
+The host acquires and releases it. A timer starts a short task for each renewal, so that no task
+runs between renewals. When the lease is lost, a timer cancels the host; so the scope cancels the
+body (law 8), and the exit raises `LeaseLostError`.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from withal.lease.terms import Terms
 
 T = TypeVar("T")
 
-_RELEASE_LIMIT = 5.0  # seconds that a release is tried for, if the server does not answer
-_GIVE_BACK_LIMIT = 1.0  # the same for what expires in any case
-_PAUSE = 0.1  # seconds between two tries to release
+_RELEASE_LIMIT = 5.0  # seconds for which a release is retried, if the server does not answer
+_GIVE_BACK_LIMIT = 1.0  # the same after a failed acquisition or a loss
+_PAUSE = 0.1  # seconds between two attempts to release
 
 
 @final
 class Lease:
-    """What `hold` yields: the lease that is held.
+    """A lease that is held; `hold` yields it.
 
     Attributes:
         name: the name of the lease.
         token: its fencing token: greater than that of each earlier holder of this name. Send it
-            with each write, and have the store refuse a lower one than it has seen.
+            with each write, and let the store reject a token lower than one it has seen.
         ttl: seconds that the lease lasts when it is not renewed.
     """
 
@@ -51,14 +51,14 @@ class Lease:
 
     @property
     def expires_in(self) -> float:
-        """Seconds for which no other can have it, if it is not renewed; 0.0 when it is lost."""
+        """Seconds until it is lost if it is not renewed; 0.0 when it is lost."""
         return self._tenure.left
 
     def check(self) -> None:
-        """Check that the lease is still held, without asking the server.
+        """Check that the lease is still held, without a request to the server.
 
-        For code that has not awaited anything for some time, right before it acts. A lease that
-        turns out to be lost also has its body cancelled, at its next await.
+        Call it before an effect, in code that has not awaited for some time. If the lease is lost,
+        the body is also cancelled, at its next await.
 
         Raises:
             LeaseLostError: if it is lost, or was released.
@@ -72,9 +72,9 @@ class Tenure(EmitsEvents):
 
     Args:
         backend: the server's side.
-        terms: what to ask for.
-        owner: who asks.
-        clock_of: makes the holder's clock.
+        terms: name, `ttl` and timeout.
+        owner: the requester.
+        clock_of: creates the holder's clock.
     """
 
     def __init__(self, backend: Backend, terms: Terms, owner: Owner, clock_of: ClockOf) -> None:
@@ -86,16 +86,16 @@ class Tenure(EmitsEvents):
         self._timer: Timer | None = None
         self._renewal: asyncio.Task[None] | None = None
         self._cause: BaseException | None = None
-        self._is_leaving = False  # the body leaves, or has left
-        self._may_have_it = False  # the server may keep something for this claim
+        self._is_leaving = False  # the body was cancelled, or has ended
+        self._may_have_it = False  # the server may have stored a lease or a place for this claim
 
     def _delegate_events(self, name: str | None) -> tuple[str, str]:
-        """Leave telling to the scope that enters it."""
+        """Let the scope that enters this send its events."""
         return name or self._owner.name, "lease"
 
     @property
     def left(self) -> float:
-        """Seconds for which it is held for certain."""
+        """Seconds for which it is certainly held."""
         claim = self._claim
         return max(0.0, claim.held_until - self._clock.now()) if claim.is_held else 0.0
 
@@ -107,7 +107,7 @@ class Tenure(EmitsEvents):
 
     async def __aenter__(self) -> Lease:
         host = asyncio.current_task()
-        assert host is not None  # what a scope enters has one
+        assert host is not None  # a scope enters this in a host
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._clock = self._clock_of(self._loop)
@@ -153,12 +153,12 @@ class Tenure(EmitsEvents):
         if await self._ask() is None:
             return
         async with self._backend.listening(self._request) as bell:
-            # Asked again, since it may have become free before the bell was there.
+            # The request is repeated, since the lease may have become free before the bell existed.
             while (again_at := await self._ask()) is not None:
                 await bell.wait(again_at - self._clock.now())
 
     async def _ask(self) -> float | None:
-        """Ask for it; return when to ask again, or None if it is granted."""
+        """Send a request; return when to repeat it, or None if the lease is granted."""
         claim, now = self._claim, self._clock.now
         until = claim.asking(now())
         self._may_have_it = True
@@ -175,7 +175,7 @@ class Tenure(EmitsEvents):
         if claim.granted(now(), answer.token):
             return None
         return self._unanswered(
-            Unreachable(f"its answers take more than a third of the ttl, {claim.ttl:g} s")
+            Unreachable(f"its answers take more than a third of the ttl of {claim.ttl:g} s")
         )
 
     def _unanswered(self, error: Unreachable) -> float:
@@ -207,7 +207,7 @@ class Tenure(EmitsEvents):
     # Keeping
 
     def _arm(self) -> None:
-        """Set the timer for whatever comes next: a renewal, or the end."""
+        """Set the timer for the next event: a renewal or the loss."""
         self._disarm()
         claim = self._claim
         when = claim.held_until
@@ -220,7 +220,7 @@ class Tenure(EmitsEvents):
             self._timer.cancel()
 
     def _look(self) -> None:
-        """Look whether it is lost, or is to be renewed."""
+        """Check whether the lease is lost or has to be renewed."""
         claim, now = self._claim, self._clock.now()
         if claim.expire(now):
             self._have_body_leave()
@@ -255,13 +255,13 @@ class Tenure(EmitsEvents):
             claim.renewed(self._clock.now())
         else:
             claim.denied(
-                "the server does not know it any more: it expired there, was deleted, "
+                "the server does not have it any more: it expired there, was deleted, "
                 "or the server has lost its data"
             )
 
     def _renewal_ended(self, task: asyncio.Task[None]) -> None:
         claim = self._claim
-        if task.cancelled():  # by a loop that shuts down: the body may still need the lease
+        if task.cancelled():  # at the end of asyncio.run(); the body may still need the lease
             claim.not_renewed(self._clock.now(), "the renewal was cancelled")
         elif (error := task.exception()) is not None:
             self._cause = error
@@ -272,16 +272,16 @@ class Tenure(EmitsEvents):
         claim = self._claim
         return LeaseLostError(self._owner.name, claim.token, claim.reason or otherwise)
 
-    # CloseResult
+    # Releasing
 
     async def _end_renewal(self) -> None:
-        """End a renewal under way: its connection is needed, and its answer is not."""
+        """Cancel a running renewal: its answer is not needed, but its connection is."""
         if self._renewal is not None and not self._renewal.done():
             self._renewal.cancel()
             await asyncio.wait((self._renewal,))
 
     async def _release(self, expires_at: float) -> None:
-        """Release it, as soon as the server answers."""
+        """Release the lease; retry until the server answers or time is up."""
         until = min(self._clock.now() + _RELEASE_LIMIT, expires_at)
         while True:
             try:
@@ -298,11 +298,11 @@ class Tenure(EmitsEvents):
         return LeaseServerError(
             self._backend.server,
             f"cannot release the lease {self._owner.name!r}: {error}; "
-            f"it expires by itself in {left:.3g} s at most",
+            f"it expires in {left:.3g} s at most",
         )
 
     async def _give_back(self) -> None:
-        """Give back what the server may keep for this claim, which expires in any case."""
+        """Withdraw the claim at the server; errors are ignored, since it expires in any case."""
         try:
             await self._end_renewal()
             if self._may_have_it:

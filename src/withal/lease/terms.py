@@ -1,4 +1,4 @@
-"""What is asked for when a lease is to be held, checked where it is asked for."""
+"""The arguments of `hold`, checked when it is called."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from withal.lease.claim import LEAST_TTL
 @final
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is asked for.
+    """The arguments of `hold`.
 
     Attributes:
-        name: of the lease.
+        name: the name of the lease.
         ttl: seconds that it lasts.
         timeout: seconds to wait for it, possibly infinite.
 
     Raises:
         ValueError: if a value is out of range.
-        TypeError: if the name is not text.
+        TypeError: if the name is not a str.
     """
 
     name: str
@@ -31,15 +31,14 @@ class Terms:
     def __post_init__(self) -> None:
         name, ttl, timeout = cast("tuple[object, ...]", (self.name, self.ttl, self.timeout))
         if not isinstance(name, str):
-            raise TypeError(f"the name of a lease is a str, got {name!r}")
+            raise TypeError(f"the name of a lease must be a str, got {name!r}")
         if not name:
-            raise ValueError("the name of a lease is empty; give it one that all its users know")
+            raise ValueError("the name of a lease is empty; pass a name that all its users share")
         if not _is_number(ttl) or not LEAST_TTL <= ttl < math.inf:
-            raise ValueError(f"lease {name!r}: ttl is {LEAST_TTL:g} s or more; got {ttl!r}")
+            raise ValueError(f"lease {name!r}: ttl must be {LEAST_TTL:g} s or more; got {ttl!r}")
         if not _is_number(timeout) or not timeout >= 0:
             raise ValueError(
-                f"lease {name!r}: timeout is a number of seconds, 0 or more, or None; "
-                f"got {timeout!r}"
+                f"lease {name!r}: timeout must be zero or more seconds, or None; got {timeout!r}"
             )
 
 

@@ -1,6 +1,6 @@
-"""Resources that are held by many: one after the other in a `Pool`, or together.
+"""Resources with many users: one user at a time (`Pool`), or several at once (`Shared` and others).
 
-Only the standard library is needed.
+This package needs only the standard library.
 """
 
 from withal.pools.errors import (

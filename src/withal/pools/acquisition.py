@@ -1,4 +1,4 @@
-"""One use of a pool's resource, from the wait for it until it is given back."""
+"""One use of a pool's resource, from the wait for it until its return to the pool."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ T = TypeVar("T")
 
 @final
 class Acquisition(Use, AbstractAsyncContextManager[T], EmitsEvents, Generic[T]):
-    """What ``pool.acquire()`` returns, to be entered once.
+    """The context manager that ``pool.acquire()`` returns; it can be entered once.
 
     Args:
-        engine: that of the pool.
-        timeout: seconds that it may take to get a resource, or None.
+        engine: the engine of the pool.
+        timeout: seconds to wait for a resource, or None for no limit.
         code: the function that has called ``acquire``.
-        offset: where in that.
+        offset: the offset of the call in `code`.
     """
 
     __slots__ = ("_engine", "_id", "_member", "_observers", "_timeout")
@@ -49,7 +49,7 @@ class Acquisition(Use, AbstractAsyncContextManager[T], EmitsEvents, Generic[T]):
         return f"<acquisition of {self._engine.options.name!r}>"
 
     def _delegate_events(self, name: str | None) -> tuple[str, str]:
-        """Leave it to the scope that enters this to tell of it."""
+        """Send no events from now on; the scope that enters this sends them."""
         self._observers = ()
         return name or self._engine.options.name, "acquisition"
 
@@ -65,22 +65,22 @@ class Acquisition(Use, AbstractAsyncContextManager[T], EmitsEvents, Generic[T]):
         self.since = now = engine.clock()
         if self._observers:
             self._id = next_id()
-            self._tell(Step.OPENING)
+            self._send(Step.OPENING)
         member = engine.queue.take(self, now)
         if member is None:
             try:
                 member = await engine.wait(self, self._timeout)
             except BaseException as exc:
                 if self._observers:
-                    self._tell(Step.FAILED, outcome_of(exc))
+                    self._send(Step.FAILED, outcome_of(exc))
                 raise
         self._member = member
         self._has_begun = True
         if engine.long_uses is not None:
             engine.long_uses.watch()
         if self._observers:
-            self._tell(Step.OPENED)
-        return member.value  # type: ignore[no-any-return]  # Pool.acquire knows which
+            self._send(Step.OPENED)
+        return member.value  # type: ignore[no-any-return]  # typed by Pool.acquire
 
     async def __aexit__(
         self,
@@ -91,30 +91,32 @@ class Acquisition(Use, AbstractAsyncContextManager[T], EmitsEvents, Generic[T]):
         member = self._member
         engine = self._engine
         if member is None:
-            raise RuntimeError(f"{self!r} was left without having been entered")
+            raise RuntimeError(f"{self!r} was exited without having been entered; use `async with`")
         if not engine.home.is_here():
             engine.home.check()
         self._member = None
         self._has_begun = False
         if self._observers:
-            self._tell(Step.CLOSING)
+            self._send(Step.CLOSING)
         if exc is not None or not engine.is_plain or member.discarded or member.state is not HELD:
             return await self._end(member, exc)
         engine.give_back(member)
         if self._observers:
-            self._tell(Step.CLOSED, Outcome.OK)
+            self._send(Step.CLOSED, Outcome.OK)
         return None
 
     async def _end(self, member: Member, exc: BaseException | None) -> bool:
-        """Give back what may be used again, or close it, and raise what is to be raised."""
+        """Return the resource to the pool or close it, and raise the resulting error, if any."""
         engine = self._engine
         floor = requests_seen(engine.held, current_task(), exc)
-        reason = _why_not_again(member, exc, engine.clock())
+        reason = _reason_to_close(member, exc, engine.clock())
         call = cancellation = None
         if engine.options.reset is not None and reason in _MAY_BE_RESET and member.state is HELD:
             call = Call(engine.silent, f"reset of {self._name}", engine.options.reset, member.value)
             cancellation = await call.run(engine.options.close_timeout)
-            reason = _why_not_again(member, None, engine.clock()) if call.is_good else Reason.RESET
+            reason = (
+                _reason_to_close(member, None, engine.clock()) if call.is_good else Reason.RESET
+            )
         closing = None
         if exc is not None or reason is not None or cancellation is not None:
             closing = begin_closing(engine.held, exc, current_task())
@@ -122,14 +124,14 @@ class Acquisition(Use, AbstractAsyncContextManager[T], EmitsEvents, Generic[T]):
             closing.result.record_cancellation(cancellation)
             if call is not None:
                 call.report_to(closing)
-        if member.state is HELD:  # else the time of the pool was up, and it has closed this
+        if member.state is HELD:  # else the pool's deadline has passed and it has closed this one
             await self._give_up(member, reason, closing)
         error = None
         if closing is not None or self.has_died:
             closing = closing or begin_closing(engine.held, None, current_task())
             error = self.conclude(engine.held, closing, self._name)
         if self._observers:
-            self._tell(Step.CLOSED, outcome_of(error))
+            self._send(Step.CLOSED, outcome_of(error))
         if error is not None and error is not exc:
             raise_unchanged(error)
         return exc is not None and error is None
@@ -149,7 +151,7 @@ class Acquisition(Use, AbstractAsyncContextManager[T], EmitsEvents, Generic[T]):
     def _name(self) -> str:
         return self._engine.options.name
 
-    def _tell(self, step: Step, outcome: Outcome | None = None) -> None:
+    def _send(self, step: Step, outcome: Outcome | None = None) -> None:
         engine = self._engine
         task = "" if self.task is None else self.task.get_name()
         event = Event(
@@ -168,8 +170,8 @@ class Acquisition(Use, AbstractAsyncContextManager[T], EmitsEvents, Generic[T]):
 _MAY_BE_RESET = (None, Reason.CANCELLED)
 
 
-def _why_not_again(member: Member, exc: BaseException | None, now: float) -> Reason | None:
-    """Return why this may not be given to another as it is, if that is so."""
+def _reason_to_close(member: Member, exc: BaseException | None, now: float) -> Reason | None:
+    """Return the reason to close a resource after its use; None if it can be used again."""
     if member.host is not None and member.host.lost:
         return Reason.LOST
     if member.discarded:

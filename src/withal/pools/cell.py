@@ -1,4 +1,4 @@
-"""One resource that any number use at once: opened for the first, closed after the last."""
+"""One resource with any number of users at once: opened for the first, closed after the last."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from withal._core.scopes.closing import begin_closing
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing, leave_behind
 from withal._core.scopes.starting import openable
 from withal.pools.errors import PoolClosedError
-from withal.pools.hosting import OPEN_GRACE, HostKeeper, Told
+from withal.pools.hosting import OPEN_GRACE, CallbackLatch, HostKeeper
 from withal.pools.long_uses import warn_of
 from withal.pools.sharers import CLOSING, EMPTY, OPEN, OPENING, Guest, Sharers
 from withal.pools.sharing import Sharing
@@ -26,22 +26,22 @@ from withal.pools.use import Use
 
 
 def _ignore(cell: Cell) -> None:
-    """Do nothing about it."""
+    """Do nothing; the default of the callbacks."""
 
 
 @final
 class Cell:
-    """Does what `Sharers` decides.
+    """Opens and closes one shared resource, as its `Sharers` decides.
 
     Args:
-        sharing: what it belongs to.
-        make: returns a context manager each time that it is opened.
+        sharing: the collection that it belongs to.
+        make: returns a context manager each time that the resource is opened.
         opened: called when it has opened.
-        emptied: called when it has closed, or failed to open, and nothing waits for it.
+        emptied: called when it has closed, or failed to open, and no task waits for it.
 
     Attributes:
-        sharers: what decides.
-        value: what its users get.
+        sharers: the state that decides.
+        value: the value that its users get.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class Cell:
         self._is_replaced = False
         self._drain_timeout: float | None = None
 
-    # Using it
+    # Uses
 
     def take(self, use: Use) -> bool:
-        """Use it at once, if it is open."""
+        """Begin a use if the resource is open; return whether it is."""
         if not self.sharers.take(use):
             return False
         if self._timer is not None:
@@ -73,14 +73,14 @@ class Cell:
         return True
 
     async def wait(self, use: Use) -> None:
-        """Wait until it is open, and use it."""
+        """Wait until the resource is open, and begin a use."""
         guest = Guest(use)
         try:
             while True:
                 await self._until_open(guest)
                 if use in self.sharers.uses and not self._has_died:
                     return
-                self.leave_nowait(use)  # it has died since, and is opened again
+                self.leave_nowait(use)  # it has died meanwhile, and is opened again
         except BaseException:
             self.sharers.guests.pop(guest, None)
             self.leave_nowait(use)
@@ -96,7 +96,8 @@ class Cell:
             guest.wake = partial(_complete, future)
             await future
         if guest.failure is not None:
-            # One error may be for many, and each is to show its own way only.
+            # Several tasks may raise the same error. With the traceback of the opening, each shows
+            # its own frames and not those of the other tasks.
             raise guest.failure.with_traceback(guest.failure_traceback)
 
     @property
@@ -104,13 +105,13 @@ class Cell:
         return self._host is not None and self._host.lost
 
     def leave_nowait(self, use: Use) -> None:
-        """End a use that never began; what follows from it nothing waits for."""
+        """End a use that never began; do not wait if the resource closes because of it."""
         if self.sharers.leave(use) and not self._linger():
             self.close_nowait()
         self.sharing.look()
 
     async def leave(self, use: Use, exc: BaseException | None) -> bool:
-        """End a use; the last closes the resource, unless it lingers, and hears of its errors."""
+        """End a use. The last one closes the resource, unless it lingers, and raises its errors."""
         use.end()
         closes = self.sharers.leave(use) and not self._linger()
         if not closes and not use.has_died:
@@ -127,7 +128,7 @@ class Cell:
         return exc is not None and error is None
 
     def _linger(self) -> bool:
-        """Stay open for a while without users, if that is wanted."""
+        """Return whether the resource stays open without users, and set the timer for its end."""
         linger = self.sharing.linger
         if linger == 0 or self._is_replaced or self.sharers.is_ending or self.sharers.closed:
             return False
@@ -146,10 +147,10 @@ class Cell:
         self._host = None
         try:
             self._host = host = openable(keeper, self._make())
-        except BaseException as exc:  # carried to those that wait
+        except BaseException as exc:  # raised in the tasks that wait
             self._has_failed(exc)
             return
-        host.start(Told(sharing.loop, self._is_open))
+        host.start(CallbackLatch(sharing.loop, self._is_open))
         if isinstance(host, Host) and host.task is not None:
             host.task.add_done_callback(lambda _: host.check_started())
 
@@ -169,7 +170,7 @@ class Cell:
             guest.use.since = now
         _wake(guests)
         self._opened(self)
-        if self._is_replaced:  # while it was opening, or by those that waited until it had closed
+        if self._is_replaced:  # while it was opening, or before a waiting task opened it again
             self.end_after_last(self._drain_timeout)
         if self.sharers.is_idle and not self._linger():
             self.close_nowait()
@@ -184,7 +185,7 @@ class Cell:
         self.sharing.look()
 
     def _lost(self, resource: Resource) -> None:
-        """Hear of its death (law 8): who uses it is to leave, and it is opened again."""
+        """Cancel the users of a resource that has died (law 8); the next user opens it again."""
         self.sharers.is_ending = True
         for use in list(self.sharers.uses):
             if not use.die(self.sharing.name) and (use.task is None or use.task.done()):
@@ -196,7 +197,7 @@ class Cell:
     async def _close(self, closing: Closing, exc: BaseException | None) -> None:
         assert self._host is not None
         self.sharers.close()
-        closing.result.seen = None  # it is not this resource's use alone that has ended so
+        closing.result.seen = None  # the exception of one user is not that of the shared resource
         try:
             rest = closing.stage((self._host,))
             if rest is not None:
@@ -207,7 +208,7 @@ class Cell:
                 closing.result.seen = exc
 
     def close_nowait(self) -> None:
-        """Close it, without a task that waits for that, whether it is used or not."""
+        """Begin to close it, even if it has users; no task waits for the end."""
         host = self._host
         if host is None or self.sharers.stage in (EMPTY, CLOSING):
             return
@@ -215,14 +216,14 @@ class Cell:
         seconds = OPEN_GRACE if host.phase is HOST_OPENING else self.sharing.close_timeout
         self.sharers.close()
         self._timer = self.sharing.loop.call_later(seconds, self._cut, host)
-        host.close_nowait(None, Told(self.sharing.loop, partial(self._has_closed, host)))
+        host.close_nowait(None, CallbackLatch(self.sharing.loop, partial(self._has_closed, host)))
 
     def _close_if_idle(self) -> None:
         if self.sharers.is_idle:
             self.close_nowait()
 
     def end_after_last(self, drain_timeout: float | None) -> None:
-        """Have no new users, and close after the last, or when time is up."""
+        """Accept no new users, and close after the last user or after `drain_timeout`."""
         self._is_replaced = True
         self._drain_timeout = drain_timeout
         self.sharers.is_ending = True
@@ -234,10 +235,10 @@ class Cell:
     def _drain(self) -> None:
         now = self.sharing.clock()
         uses = list(self.sharers.uses)
-        self.close_nowait()  # first, since a warning raises where warnings are errors
+        self.close_nowait()  # first, since the warning may be raised as an error
         for use in uses:
             name = self.sharing.name
-            text = f"{name!r} was replaced, and is closed under its user: {use.holder(now)}"
+            text = f"{name!r} was replaced, and is closed while it is used by {use.holder(now)}"
             warn_of(use, text)
 
     def _cut(self, host: Openable) -> None:
@@ -267,25 +268,25 @@ class Cell:
         self.sharing.look()
 
     def forget(self) -> None:
-        """Be empty again: the loop that it was open in was closed before it."""
+        """Reset it to empty: its event loop was closed before it."""
         self._timer = self._host = self.value = None
         self.sharers = Sharers()
         self._emptied(self)
 
     def stop(self) -> None:
-        """Have no new users for good; close it if it has no users."""
+        """Accept no new users any more; close it if it has no users."""
         self.sharers.closed = True
-        _wake(self.sharers.turn_away(self._closed_error()))
+        _wake(self.sharers.fail_guests(self._closed_error()))
         if self.sharers.stage is OPENING or self.sharers.is_idle:
             self.close_nowait()
 
     def cancel(self) -> None:
-        """Cancel what is closing."""
+        """Cancel its closing."""
         if self._host is not None:
             self._host.cancel()
 
     def abandon(self) -> None:
-        """Wait no more for what is closing."""
+        """Abandon its closing."""
         if self._host is not None:
             leave_behind(self._host)
 

@@ -1,4 +1,4 @@
-"""Closing the resources of a pool, one by one: with a user who waits for that, or without one."""
+"""Closing single resources of a pool, awaited by the user's task or in the background."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from withal._core.resources.callback import Callback
 from withal._core.scopes.closing import begin_closing, end_closing
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, LAST_CALL_SECONDS, Closing
 from withal._core.scopes.state import ScopeState
-from withal.pools.hosting import OPEN_GRACE, HostKeeper, Told
+from withal.pools.hosting import OPEN_GRACE, CallbackLatch, HostKeeper
 from withal.pools.member import Member
 from withal.pools.queue import Queue
 from withal.pools.stages import Resources, Users
@@ -19,23 +19,23 @@ from withal.pools.statistics import Reason
 
 
 class OpenPool(Protocol):
-    """What a closing needs of its pool."""
+    """The part of a pool that closing needs."""
 
     held: ScopeState
     users: Users
     resources: Resources
 
     def work(self) -> None:
-        """Begin what can begin, now that there is a place."""
+        """Begin pending openings and checks, since there may be room now."""
 
 
 @final
 class Closers:
-    """What closes in a pool.
+    """Closes the resources of one pool.
 
     Args:
-        queue: that of the pool.
-        silent: keeps what observers do not hear of.
+        queue: the queue of the pool.
+        silent: the keeper of resources that send no events.
         pool: the pool.
     """
 
@@ -47,12 +47,12 @@ class Closers:
 
     @property
     def open_count(self) -> int:
-        """How many resources take a place, or have closed just now."""
+        """The number of resources that count towards the size, or have closed just now."""
         members = self._queue.members
         return len(members) + len(self._callbacks.keys() - members.keys())
 
     def retire(self, member: Member, reason: Reason, seen: BaseException | None = None) -> None:
-        """Have one closed that nothing waits for; what that fails with is raised by the pool."""
+        """Close a resource in the background; the pool raises the error, if that fails."""
         self._queue.retire(member, reason)
         member.stop_timer()
         if member.call is not None:
@@ -63,20 +63,22 @@ class Closers:
             f"closing {self._queue.options.name}",
         )
         self._callbacks[member] = callback
-        callback.close_nowait(None, Told(self._silent.loop, partial(self._has_retired, member)))
+        callback.close_nowait(
+            None, CallbackLatch(self._silent.loop, partial(self._has_retired, member))
+        )
         self._pool.users.look()
 
     async def _close_alone(self, member: Member, seen: BaseException | None) -> None:
         closing = begin_closing(self._pool.held, seen, current_task())
-        if self._pool.users.cut:  # the time of the pool is up, and this has a last call
+        if self._pool.users.cut:  # the pool's deadline has passed: only the last call is left
             closing = Closing(
                 self._silent.loop, LAST_CALL_SECONDS - 2 * ABANDON_AFTER_SECONDS, None, seen
             )
         await self.close(member, closing)
         ending = closing.result
         if ending.seen is seen:
-            ending.seen = None  # it was for the manager to see, and is not a failure of closing
-        ending.cancellation = None  # of this task, by a loop that shuts down
+            ending.seen = None  # it was passed to the manager's exit; it is not an error of closing
+        ending.cancellation = None  # of this task, at the end of asyncio.run()
         error = end_closing(self._pool.held, closing, requested=False, own=False)
         if error is not None:
             self._pool.resources.keep(error)
@@ -87,7 +89,7 @@ class Closers:
         self._pool.work()
 
     async def close(self, member: Member, closing: Closing) -> None:
-        """Close one that is retired, and note that its place is free."""
+        """Close a retired resource, and free its place."""
         host = member.host
         assert host is not None
         closing.result.ignore_suppression = True

@@ -1,4 +1,4 @@
-"""What a pool does about the decisions of its queue: hosts, checks, timers, and its end."""
+"""Carries out the decisions of a pool's queue: opening, checking, expiring and closing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from withal.pools.errors import (
     PoolTimeoutError,
 )
 from withal.pools.home import Home
-from withal.pools.hosting import Call, HostKeeper, Told
+from withal.pools.hosting import Call, CallbackLatch, HostKeeper
 from withal.pools.long_uses import LongUses
 from withal.pools.member import CHECKING, CLOSING, HELD, OPENING, Member
 from withal.pools.options import Options
@@ -38,19 +38,19 @@ class Engine:
     """An open pool.
 
     Args:
-        options: what it is asked to be.
+        options: the arguments of the pool.
         make: returns a context manager for each resource.
-        held: the scope that is the pool's own.
+        held: the state of the pool's own scope.
 
     Attributes:
-        queue: what decides.
-        home: the loop and the process that it belongs to.
-        keeper: keeps the hosts.
-        silent: keeps what observers do not hear of.
-        is_plain: a resource is given back as it is, after a use that ended well.
-        long_uses: warns of these, if that is asked for.
+        queue: the state that decides.
+        home: the loop and the process that the pool belongs to.
+        keeper: the keeper of the hosts.
+        silent: the keeper of resources that send no events.
+        is_plain: whether nothing has to be done with a resource after a use without an exception.
+        long_uses: warns of long uses, if `held_too_long` is set.
         users: the first stage of closing.
-        resources: the second.
+        resources: the second stage of closing.
     """
 
     def __init__(self, options: Options, make: Callable[[], object], held: ScopeState) -> None:
@@ -76,13 +76,13 @@ class Engine:
         self.resources: Resources = Resources(held, self, options.name)
         self.users: Users = Users(held, self)
         held.add(self.resources)
-        held.add(self.users)  # which closes first
+        held.add(self.users)  # added last, so it closes first
         self.closers: Closers = Closers(self.queue, self.silent, self)
 
-    # Waiting for one
+    # Waiting for a resource
 
     async def wait(self, use: Use, timeout: float | None) -> Member:
-        """Wait in the queue until one is given."""
+        """Wait in the queue for a resource."""
         queue = self.queue
         self._check_deadlock(use)
         if queue.is_full:
@@ -116,9 +116,10 @@ class Engine:
             await future
 
     def _raise_for(self, waiter: Waiter, began: float) -> None:
-        """Raise why there is none, if that is so."""
+        """Raise the reason why the waiter gets no resource, if there is one."""
         if waiter.failure is not None:
-            # One error may be for many, and each is to show its own way only.
+            # Several tasks may raise the same error. With the traceback of the opening, each shows
+            # its own frames and not those of the other tasks.
             raise waiter.failure.with_traceback(waiter.failure_traceback)
         if waiter.late:
             preparing = len(self.queue.members) - self.queue.count(HELD)
@@ -144,20 +145,20 @@ class Engine:
             self.wake(waiter)
 
     def wake(self, waiter: Waiter | None) -> None:
-        """Have one that was served, or has failed, go on."""
+        """Wake a waiter that was served or has failed."""
         if waiter is not None and waiter.wake is not None:
             waiter.wake()
 
     def closed_error(self) -> PoolClosedError:
-        """Return what is raised where something is asked of a closed pool."""
+        """Return the error for a use of a closed pool."""
         return PoolClosedError(self.options.name, self.held.phase.value)
 
-    # Working for those that wait
+    # Opening and checking for the waiters
 
     def work(self) -> None:
-        """Begin what is to be done, of what can begin."""
+        """Begin the openings and checks that the queue asks for."""
         if self._is_working:
-            return  # a manager that did not wait was opened further up the stack, which goes on
+            return  # called from within the loop below, by an opening that did not wait
         self._is_working = True
         try:
             for _ in range(BATCH_SIZE):
@@ -184,10 +185,10 @@ class Engine:
     def _open(self, member: Member) -> None:
         try:
             member.host = host = openable(self.keeper, self._make())
-        except BaseException as exc:  # carried to those that wait
+        except BaseException as exc:  # raised in the tasks that wait
             self._has_failed(member, exc)
             return
-        host.start(Told(self.loop, partial(self._is_open, member)))
+        host.start(CallbackLatch(self.loop, partial(self._is_open, member)))
         if isinstance(host, Host) and host.task is not None:
             host.task.add_done_callback(lambda _: host.check_started())
 
@@ -202,13 +203,13 @@ class Engine:
         else:
             error = host.error or ResourceLostError(self.held.path, host.name, "opening")
             self._has_failed(member, error)
-        self._look_whether_warm(None)
+        self._check_warm(None)
         self.work()
 
     def _has_failed(self, member: Member, error: BaseException) -> None:
         for waiter in self.queue.failed(member, error, self.clock()):
             self.wake(waiter)
-        self._look_whether_warm(error)
+        self._check_warm(error)
 
     def _check(self, work: Check) -> None:
         member = work.member
@@ -218,7 +219,7 @@ class Engine:
         member.timer = self.loop.call_later(
             self.options.close_timeout, self._cut_check, member, call
         )
-        call.close_nowait(None, Told(self.loop, partial(self._has_checked, member, call)))
+        call.close_nowait(None, CallbackLatch(self.loop, partial(self._has_checked, member, call)))
 
     def _cut_check(self, member: Member, call: Call) -> None:
         call.cancel()
@@ -237,17 +238,17 @@ class Engine:
             self.queue.note_failure(call.error, self.clock())
         self.work()
 
-    # Keeping some warm
+    # Keeping resources warm
 
     async def warm_up(self) -> None:
-        """Open those that are to be kept warm.
+        """Open the resources that are to be kept warm.
 
         Raises:
-            BaseException: what the first that failed has failed with.
+            BaseException: the error of the first opening that failed.
         """
         self._warming = Latch(self.loop, 1)
         self.work()
-        self._look_whether_warm(None)
+        self._check_warm(None)
         try:
             await self._warming.wait()
         finally:
@@ -257,16 +258,16 @@ class Engine:
         if self._warm_failure is not None:
             raise self._warm_failure
 
-    def _look_whether_warm(self, error: BaseException | None) -> None:
+    def _check_warm(self, error: BaseException | None) -> None:
         if self._warming is not None:
             self._warm_failure = self._warm_failure or error
             if error is not None or self.queue.opened_count >= self.options.warm:
                 self._warming.open()
 
-    # Giving back
+    # Returning resources
 
     def give_back(self, member: Member) -> None:
-        """Take back one that is good."""
+        """Take back a resource that can be used again."""
         if self.queue.closed:
             self.closers.retire(member, Reason.POOL)
             return
@@ -291,10 +292,10 @@ class Engine:
         self._watch_expiry()
         self.work()
 
-    # Dying
+    # Losses
 
     def _lost(self, resource: Resource) -> None:
-        """Hear of a death (law 8): who uses it is to leave, and nothing else gets it."""
+        """Cancel the user of a resource that has died (law 8), and do not use it again."""
         member = next((each for each in self.queue.members if each.host is resource), None)
         if member is None or member.state is CLOSING:
             return
@@ -305,20 +306,20 @@ class Engine:
             self.closers.retire(member, Reason.LOST)
             self.work()
 
-    # The end, in the stages of `stages.py`
+    # Closing, in the stages of `stages.py`
 
     @property
     def use_count(self) -> int:
-        """How many resources are held."""
+        """The number of resources that are held."""
         return self.queue.count(HELD)
 
     @property
     def open_count(self) -> int:
-        """How many take a place."""
+        """The number of resources that count towards the size."""
         return self.closers.open_count
 
     def stop(self) -> None:
-        """Have those that wait fail, and close what has no users."""
+        """Fail the waiting tasks, and close the resources without users."""
         for timer in (self._retry, self._expiry):
             if timer is not None:
                 timer.cancel()
@@ -333,25 +334,25 @@ class Engine:
             self._warming.open()
 
     def close_rest(self) -> None:
-        """Close what is held all the same."""
+        """Close the resources that are still held."""
         for member in list(self.queue.members):
             if member.state is not CLOSING:
                 self.closers.retire(member, Reason.POOL)
 
     def cancel_rest(self) -> None:
-        """Cancel what is still closing."""
+        """Cancel the closings that are not done."""
         for member in self.queue.members:
             if member.host is not None:
                 member.host.cancel()
 
     def abandon_rest(self) -> None:
-        """Wait no more for what is still closing."""
+        """Abandon the closings that are not done."""
         for member in list(self.queue.members):
             if member.host is not None:
                 member.host.abandon()
 
     def holders(self) -> tuple[Holder, ...]:
-        """Return who holds what, the longest first."""
+        """Return the holders of the resources, the longest first."""
         now = self.clock()
         return tuple(each.use.holder(now) for each in self.queue.held() if each.use)
 

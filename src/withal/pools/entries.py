@@ -1,4 +1,4 @@
-"""Which task has entered something that many enter, and how often."""
+"""Records which tasks have entered a shared object, so that each exit finds its entry."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Entries:
         self._by_task: dict[Task[Any] | None, list[tuple[Cell, Use]]] = {}
 
     def add(self, cell: Cell, use: Use) -> None:
-        """Note that the task of a use has entered."""
+        """Record that the task of a use has entered."""
         self._by_task.setdefault(use.task, []).append((cell, use))
 
     def pop(self) -> tuple[Cell, Use] | None:
-        """Return what the calling task has entered last; or any, if it is not the one that has.
+        """Remove and return the last entry of the calling task, or else of any other task.
 
-        A framework may leave in another task than it has entered in.
+        A framework may exit in another task than the one that entered.
         """
         if not self._by_task:
             return None

@@ -1,4 +1,4 @@
-"""What goes wrong with what many hold, as errors that say who holds it and what to do."""
+"""The errors of pools and shared resources: each names the holders and what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN = 10  # of the holders, in a message
 
 @final
 class PoolClosedError(WithalError):
-    """Something was asked of a pool that is not open: not yet, or no longer.
+    """A pool was used before it was entered, or after it began to close.
 
     `Shared`, `Keyed` and `Reloadable` raise it too, when their scope has closed.
 
@@ -33,7 +33,7 @@ class PoolClosedError(WithalError):
         if self.state == "new":
             return f"pool {self.pool!r} is not open yet; enter it first, with `async with pool:`"
         return (
-            f"pool {self.pool!r} is {self.state} and has no new users; "
+            f"pool {self.pool!r} is {self.state} and accepts no new users; "
             "acquire before the body of its `async with` ends"
         )
 
@@ -46,10 +46,10 @@ class PoolTimeoutError(WithalError, TimeoutError):
 
     Attributes:
         pool: the pool's name.
-        timeout: the seconds that were waited.
-        size: how many resources the pool may have.
-        holders: who holds them, the longest first.
-        preparing: how many were being opened, checked, reset or closed.
+        timeout: the seconds that the task has waited.
+        size: the size of the pool.
+        holders: the holders of its resources, the longest first.
+        preparing: the number of resources that were being opened, checked, reset or closed.
     """
 
     __module__ = "withal.pools"
@@ -70,17 +70,17 @@ class PoolTimeoutError(WithalError, TimeoutError):
             text += f"; held by {_listed(self.holders)}"
         if self.preparing:
             text += f"; {self.preparing} being opened, checked, reset or closed"
-        return text + "; hold each for a shorter time, or give the pool a greater size"
+        return text + "; hold each for a shorter time, or make the pool larger (size=)"
 
 
 @final
 class PoolFullError(WithalError):
-    """As many tasks as the pool allows were waiting already.
+    """The maximum number of tasks is waiting for the pool already.
 
     Attributes:
         pool: the pool's name.
-        max_waiting: how many may wait.
-        holders: who holds the resources, the longest first.
+        max_waiting: the maximum number of waiting tasks.
+        holders: the holders of its resources, the longest first.
     """
 
     __module__ = "withal.pools"
@@ -94,20 +94,20 @@ class PoolFullError(WithalError):
     def __str__(self) -> str:
         held = f"; held by {_listed(self.holders)}" if self.holders else ""
         return (
-            f"pool {self.pool!r}: {self.max_waiting} are waiting, and no more may{held}; "
-            "try again later, or allow more by max_waiting"
+            f"pool {self.pool!r}: {self.max_waiting} tasks wait, which is the maximum{held}; "
+            "try again later, or increase max_waiting"
         )
 
 
 @final
 class PoolDeadlockError(WithalError):
-    """A task that holds all resources of a pool has asked for one more, and would wait for itself.
+    """A task that holds all resources of a pool tried to acquire one more: it would deadlock.
 
     Attributes:
         pool: the pool's name.
         task: the name of the task.
-        site: where it has asked for one more.
-        holders: where it has acquired those that it holds.
+        site: the file and line of the attempt.
+        holders: the task's own uses, with the lines where it acquired them.
     """
 
     __module__ = "withal.pools"
@@ -125,19 +125,19 @@ class PoolDeadlockError(WithalError):
         what = "the only resource" if count == 1 else f"all {count} resources"
         return (
             f"deadlock: task {self.task!r} holds {what} of pool {self.pool!r}, acquired at "
-            f"{sites}, and asks for one more at {self.site}; "
+            f"{sites}, and tries to acquire one more at {self.site}; "
             "use the one that it holds, or release it first"
         )
 
 
 @final
 class PoolCloseTimeoutError(CloseTimeoutError):
-    """The time to close a pool was up while resources of it were still held.
+    """The deadline of closing a pool passed while resources of it were still held.
 
-    They were closed all the same, under those that hold them.
+    They were closed nevertheless, while they were in use.
 
     Attributes:
-        holders: who held them, the longest first.
+        holders: their holders, the longest first.
     """
 
     __module__ = "withal.pools"
@@ -164,11 +164,11 @@ class PoolCloseTimeoutError(CloseTimeoutError):
 
 @final
 class NotHeldError(WithalError, LookupError):
-    """What was to be discarded is not held: it is not the pool's, or has been given back.
+    """The value passed to `Pool.discard` is not held: it is not the pool's, or was returned.
 
     Attributes:
         pool: the pool's name.
-        resource: how the value given looks.
+        resource: the ``repr`` of the value.
     """
 
     __module__ = "withal.pools"
@@ -180,8 +180,8 @@ class NotHeldError(WithalError, LookupError):
 
     def __str__(self) -> str:
         return (
-            f"{self.resource} is not held from pool {self.pool!r}; pass the very object that "
-            "acquire() has given, before its block ends"
+            f"{self.resource} is not held from pool {self.pool!r}; pass the same object that "
+            "acquire() returned, before its block ends"
         )
 
 

@@ -1,4 +1,4 @@
-"""The event loop and the process that something belongs to, and cannot be used outside of."""
+"""The event loop and process in which an object was opened; it can be used only there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import final
 
 @final
 class _Forks:
-    """How often this process has come out of a fork since its parent loaded this module."""
+    """The number of forks between the process that imported this module and this process."""
 
     count = 0
 
@@ -24,10 +24,10 @@ if hasattr(os, "register_at_fork"):
 
 @final
 class Home:
-    """Where something was opened.
+    """The loop and process in which an object was opened.
 
     Args:
-        name: what it is called in errors, such as ``"pool 'db'"``.
+        name: the object's name in errors, such as ``"pool 'db'"``.
         loop: its event loop.
     """
 
@@ -39,22 +39,22 @@ class Home:
         self._fork = _forks.count
 
     def is_here(self) -> bool:
-        """Whether this is the same loop and process."""
+        """Return whether this is the same loop and process."""
         return _forks.count == self._fork and get_running_loop() is self.loop
 
     def check(self) -> None:
         """Check that this is the same loop and process.
 
         Raises:
-            RuntimeError: it is not, or no loop runs.
+            RuntimeError: if it is not, or no loop is running.
         """
         if _forks.count != self._fork:
             raise RuntimeError(
-                f"{self._name} was opened before a fork, and what it has open is shared with the "
-                "parent process; open one in this process"
+                f"{self._name} was opened before a fork, and its resources are shared with the "
+                "parent process; open another one in this process"
             )
         if get_running_loop() is not self.loop:
             raise RuntimeError(
                 f"{self._name} belongs to another event loop; use it in the loop that entered it, "
-                "or make one for each loop"
+                "or create one for each loop"
             )

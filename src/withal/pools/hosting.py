@@ -1,7 +1,7 @@
-"""Hosts for what outlives its users: who keeps them, and how their steps are heard of.
+"""Running hosts for resources that outlive their users: their keeper, and callbacks.
 
-A scope waits in a task for what it opens and closes. Here there may be no such task, so
-a function is called instead.
+In a scope, a task waits until a resource has opened or closed. A pool may have no such task, so a
+callback is called instead.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ OPEN_GRACE = 1.0
 
 
 @final
-class Told(Latch):
-    """A latch that calls a function, once, at the first arrival or when it is opened."""
+class CallbackLatch(Latch):
+    """A latch that calls a function once, at the first arrival or when it is opened."""
 
     __slots__ = ("_call",)
 
@@ -32,7 +32,7 @@ class Told(Latch):
         self._call = call
 
     def arrive(self, who: object = None) -> None:
-        """Call the function. Who has arrived does not matter here."""
+        """Call the function; `who` is ignored."""
         if self.missing:
             self.missing = 0
             self._call()
@@ -44,14 +44,14 @@ class Told(Latch):
 
 @final
 class HostKeeper:
-    """Stands between a scope and hosts in it whose death is not to end its body.
+    """The handle of a scope for hosts whose loss does not cancel the scope's body.
 
     Args:
         keeper: the scope.
         lost: called with a resource that has died.
-        is_heard: whether observers hear of each step.
-        without_scope: what the hosts run in a copy of, if that is not the scope's, which is then
-            not one that observers know of.
+        is_heard: whether the hosts send events.
+        without_scope: the context of the hosts, if it is not the scope's; then their events do not
+            name the scope.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class HostKeeper:
 
     @property
     def context(self) -> Context:
-        """What the scope is current in."""
+        """The context in which the scope is current."""
         return self._keeper.context if self._without_scope is None else self._without_scope
 
     @property
     def path(self) -> str:
-        """The names of the scopes as one text."""
+        """The names of the scopes, joined."""
         return self._keeper.path
 
     @property
@@ -85,24 +85,24 @@ class HostKeeper:
         return self._keeper.names if self._without_scope is None else ()
 
     def holder_of(self, within: ScopeHandle, /) -> Resource | None:
-        """Return none: no scope is held here."""
+        """Return None: no scope is entered here."""
         return None
 
     def leave(self, need: Resource, /) -> None:
         """Do nothing: no body runs here."""
 
     def ended(self, resource: Resource, /) -> None:
-        """Do nothing: a host does not end before it is asked to."""
+        """Do nothing: a host does not end before closing is requested."""
 
 
 @final
 class Call(Resource):
-    """A call of a user's function with a resource, which no user's cancellation reaches.
+    """A call of a user's function with a resource, protected from cancellations of users.
 
-    It is made when this closes, as with a callback: what is to be awaited in a task of its own.
+    Closing this resource makes the call, as with `Callback`. An awaitable runs in its own task.
 
     Attributes:
-        result: what it has returned.
+        result: the return value.
     """
 
     task: Task[Any] | None
@@ -118,12 +118,12 @@ class Call(Resource):
 
     @property
     def kind(self) -> str:
-        """What is called."""
+        """Always ``"call"``."""
         return "call"
 
     @property
     def is_good(self) -> bool:
-        """Whether it has returned, in time, and not false."""
+        """Whether it has returned in time, and not false."""
         return (
             self.phase is CLOSED
             and not self.cut
@@ -132,9 +132,9 @@ class Call(Resource):
         )
 
     async def run(self, seconds: float) -> CancelledError | None:
-        """Have the call made, through cancellations; return the first of these.
+        """Make the call, waiting through cancellations; return the first of these.
 
-        After so many seconds it is cancelled, and if it does not end then, left behind.
+        After `seconds` it is cancelled, and abandoned if it does not end then.
         """
         loop = self.keeper.loop
         done = Latch(loop, 1)
@@ -153,7 +153,7 @@ class Call(Resource):
         return cancellation
 
     def report_to(self, closing: Closing) -> None:
-        """Add to a closing what the call has failed with, or that it was late."""
+        """Add the error of the call, or that it was late, to a closing."""
         if self.overdue:
             closing.overdue += (self,)
             if self.phase is not CLOSED:

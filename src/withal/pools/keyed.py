@@ -1,4 +1,4 @@
-"""A shared resource for each key."""
+"""`Keyed`: one shared resource for each key."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ T = TypeVar("T")
 
 @final
 class Keyed(Generic[K, T]):
-    """For each key a resource that any number of tasks use at once, as with `Shared`.
+    """One resource for each key, each with any number of users at once, as with `Shared`.
 
     ``async with sessions(tenant) as session``: the resource of a key is opened for its first user
-    and closed after its last and `linger`. All that `Shared` says holds for each key.
+    and closed after its last user and `linger`. Each key behaves like one `Shared`.
 
     Args:
         open: called with the key each time that its resource is opened; returns any context
             manager.
-        linger: seconds that one stays open without users; None for as long as the scope or loop.
-        limit: how many may be open. What is idle is closed beyond that, the one used longest ago
-            first. One that is in use is never closed for it, so that there may be more.
+        linger: seconds that a resource stays open without users; None for as long as its scope or
+            loop.
+        limit: the maximum number of open resources. Beyond it, idle ones are closed, the least
+            recently used first. A resource in use is never closed for this, so there may be more.
         scope: the owner, as with `Shared`.
-        close_timeout: seconds that closing one may take, where no scope sets the time.
-        name: what it is called in errors and events; by default as `open` is.
+        close_timeout: seconds that closing one may take, if no scope sets the deadline.
+        name: the name in errors and events; by default the name of `open`.
 
     Raises:
-        TypeError: an argument is of the wrong type.
-        ValueError: a number is out of its range.
+        TypeError: if an argument has the wrong type.
+        ValueError: if a number is out of range.
 
     Example:
         >>> import asyncio, contextlib
@@ -72,7 +73,7 @@ class Keyed(Generic[K, T]):
     @overload
     def __init__(
         self,
-        open: Callable[[K], AsyncManager[T]],  # it is what is shared
+        open: Callable[[K], AsyncManager[T]],  # shadows the built-in, on purpose
         *,
         linger: float | None = 0.0,
         limit: int | None = None,
@@ -114,40 +115,40 @@ class Keyed(Generic[K, T]):
         return f"<Keyed {self.name!r}: {len(self)} open, {self._sharing.use_count} in use>"
 
     def __len__(self) -> int:
-        """How many are open, opening or closing."""
+        """Return how many are open, opening or closing."""
         return len(self._sharing.cells)
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name in errors and events."""
         return self._sharing.name
 
     def keys(self) -> tuple[K, ...]:
-        """Return the keys of what is open, opening or closing."""
+        """Return the keys whose resource is open, opening or closing."""
         return tuple(self._cells)
 
     def holders(self) -> tuple[Holder, ...]:
-        """Return who uses one: task, line and since when; the longest first."""
+        """Return the users: task, line and since when; the longest first."""
         return self._sharing.holders()
 
     def __call__(self, key: K) -> AbstractAsyncContextManager[T]:
         """Return a context manager that uses the resource of a key. It can be entered once.
 
         Raises:
-            TypeError: the key has no hash.
-            PoolClosedError: when it is entered: the scope has closed.
-            ScopeClosedError: when it is entered: the scope is not open yet.
-            RuntimeError: when it is entered: it is in use in another event loop, or was before a
-                fork.
-            BaseException: when it is entered: what opening the resource raises; when it is left:
-                what closing it raises.
+            TypeError: if the key is not hashable.
+            PoolClosedError: on entering, if the scope has closed.
+            ScopeClosedError: on entering, if the scope is not open yet.
+            RuntimeError: on entering, if it is in use in another event loop, or was opened before
+                a fork.
+            BaseException: on entering, the error of opening the resource; on exiting, that of
+                closing it.
         """
         hash(key)
         frame = sys._getframe(1)
-        return _Keyhole(self, key, frame.f_code, frame.f_lasti)
+        return _KeyedUse(self, key, frame.f_code, frame.f_lasti)
 
     def cell(self, key: K) -> Cell:
-        """Return the cell of a key, a new one if there is none."""
+        """Return the cell of a key; create it if there is none."""
         self._sharing.check()
         cell = self._cells.get(key)
         if cell is None:
@@ -163,7 +164,7 @@ class Keyed(Generic[K, T]):
 
 
 @final
-class _Keyhole(Use, AbstractAsyncContextManager[T], Generic[K, T]):
+class _KeyedUse(Use, AbstractAsyncContextManager[T], Generic[K, T]):
     """One use of the resource of a key."""
 
     __slots__ = ("_cell", "_key", "_keyed")
@@ -183,7 +184,7 @@ class _Keyhole(Use, AbstractAsyncContextManager[T], Generic[K, T]):
         cell = self._keyed.cell(self._key)
         await enter(cell, self)
         self._cell = cell
-        return cell.value  # type: ignore[no-any-return]  # the manager's own
+        return cell.value  # type: ignore[no-any-return]  # has the type of the manager's value
 
     async def __aexit__(
         self,
@@ -193,7 +194,7 @@ class _Keyhole(Use, AbstractAsyncContextManager[T], Generic[K, T]):
     ) -> bool | None:
         cell, self._cell = self._cell, None
         if cell is None:
-            raise RuntimeError(f"{self!r} was left without having been entered")
+            raise RuntimeError(f"{self!r} was exited without having been entered; use `async with`")
         return await cell.leave(self, exc)
 
 
@@ -201,6 +202,6 @@ def _check_limit(name: str, limit: object) -> None:
     if limit is None:
         return
     if not isinstance(limit, int) or isinstance(limit, bool):
-        raise TypeError(f"{name!r}: limit is a whole number or None, got {limit!r}")
+        raise TypeError(f"{name!r}: limit must be an int or None, got {limit!r}")
     if limit < 1:
-        raise ValueError(f"{name!r}: limit is one or more, or None for none; got {limit}")
+        raise ValueError(f"{name!r}: limit must be one or more, or None for no limit; got {limit}")

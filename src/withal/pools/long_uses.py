@@ -1,4 +1,4 @@
-"""Warnings of resources that are held for longer than they should be."""
+"""Warnings for resources that are held for longer than `held_too_long`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from withal.pools.use import Use
 
 @final
 class LongUses:
-    """Looks from time to time who holds what for how long: one timer for all of a pool.
+    """Checks for how long resources are held, with one timer for the whole pool.
 
     Args:
-        queue: that of the pool.
+        queue: the queue of the pool.
         loop: its event loop.
-        seconds: how long a resource may be held.
+        seconds: how long a resource may be held without a warning.
     """
 
     def __init__(self, queue: Queue, loop: AbstractEventLoop, seconds: float) -> None:
@@ -29,12 +29,12 @@ class LongUses:
         self._timer: TimerHandle | None = None
 
     def watch(self) -> None:
-        """Take note that something is held."""
+        """Start the timer, because a resource is held."""
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._look)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -47,17 +47,18 @@ class LongUses:
                 if not use.was_warned_of and now >= use.since + self._seconds:
                     use.was_warned_of = True
                     self._warn(use, now)
-        finally:  # a warning raises where warnings are errors
+        finally:  # a warning may be raised as an error
             due = [each.since + self._seconds for each in uses if not each.was_warned_of]
             if due:
                 self._timer = self._loop.call_at(min(due), self._look)
 
     def _warn(self, use: Use, now: float) -> None:
         name = self._queue.options.name
-        warn_of(use, f"a resource of pool {name!r} is held too long: by {use.holder(now)}")
+        text = f"a resource of pool {name!r} is held too long, by {use.holder(now)}; release it"
+        warn_of(use, text)
 
 
 def warn_of(use: Use, text: str) -> None:
-    """Warn of a use, at the line that has asked for it."""
+    """Warn of a use, at the line that has acquired the resource."""
     site = Site(use.code, use.offset)
     warnings.warn_explicit(text, HeldTooLongWarning, site.file, site.line)

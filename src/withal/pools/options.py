@@ -1,4 +1,4 @@
-"""What a pool is asked to be, checked when it is made."""
+"""The options of a pool, checked when it is created."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, final
 
 from withal._core.credentials import text_without_credentials
 
-Asked = Callable[[Any], Awaitable[object] | object]
-"""A `check` or a `reset`: of a user's own type, which the signature of `Pool` knows."""
+ResourceCall = Callable[[Any], Awaitable[object] | object]
+"""A `check` or a `reset`; the signature of `Pool` has the type of its argument."""
 
 
 @final
@@ -21,8 +21,8 @@ class Options:
     """The arguments of `Pool`, which documents them.
 
     Raises:
-        TypeError: one is of the wrong type.
-        ValueError: one is out of its range.
+        TypeError: if one has the wrong type.
+        ValueError: if one is out of range.
     """
 
     name: str
@@ -32,9 +32,9 @@ class Options:
     acquire_timeout: float | None = None
     idle_timeout: float | None = 600.0
     max_age: float | None = None
-    check: Asked | None = None
+    check: ResourceCall | None = None
     check_after: float | None = None
-    reset: Asked | None = None
+    reset: ResourceCall | None = None
     held_too_long: float | None = None
     close_timeout: float = 10.0
 
@@ -45,11 +45,13 @@ class Options:
         check_seconds(f"pool {self.name!r}: close_timeout", self.close_timeout, optional=False)
         for name in ("max_age", "held_too_long"):
             if getattr(self, name) == 0:
-                raise ValueError(f"pool {self.name!r}: {name} is more than zero, or None for none")
+                raise ValueError(
+                    f"pool {self.name!r}: {name} must be more than zero; pass None for no limit"
+                )
         for name in ("check", "reset"):
             check_call(f"pool {self.name!r}: {name}", getattr(self, name))
         if self.check_after is not None and self.check is None:
-            raise ValueError(f"pool {self.name!r}: check_after is given without a check")
+            raise ValueError(f"pool {self.name!r}: check_after needs a check; pass check= too")
 
     def _check_numbers(self) -> None:
         for name in ("size", "warm", "max_waiting"):
@@ -57,71 +59,71 @@ class Options:
             if number is None and name == "max_waiting":
                 continue
             if not isinstance(number, int) or isinstance(number, bool):
-                raise TypeError(f"pool {self.name!r}: {name} is a whole number, got {number!r}")
+                raise TypeError(f"pool {self.name!r}: {name} must be an int, got {number!r}")
         if self.size < 1:
-            raise ValueError(f"pool {self.name!r}: size is one or more, got {self.size}")
+            raise ValueError(f"pool {self.name!r}: size must be one or more, got {self.size}")
         if not 0 <= self.warm <= self.size:
             raise ValueError(
-                f"pool {self.name!r}: warm is from 0 to the size, {self.size}, got {self.warm}"
+                f"pool {self.name!r}: warm must be from 0 to size ({self.size}), got {self.warm}"
             )
         if self.max_waiting is not None and self.max_waiting < 0:
             raise ValueError(
-                f"pool {self.name!r}: max_waiting is zero or more, or None for no limit; "
+                f"pool {self.name!r}: max_waiting must be zero or more, or None for no limit; "
                 f"got {self.max_waiting}"
             )
 
 
 def checked_name(name: object) -> str:
-    """Return a name as it may be shown, without credentials.
+    """Return a name without credentials.
 
     Raises:
-        TypeError: it is not text.
+        TypeError: if it is not a str.
     """
     if not isinstance(name, str):
-        raise TypeError(f"name is a str or None, got {name!r}")
+        raise TypeError(f"name must be a str or None, got {name!r}")
     return text_without_credentials(name)
 
 
 def check_seconds(what: str, seconds: object, *, optional: bool = True) -> None:
-    """Check that these are seconds, or None where that means without end.
+    """Check that this is a number of seconds, or None if that is allowed.
 
     Raises:
-        TypeError: it is not a number.
-        ValueError: it is negative, or not a number.
+        TypeError: if it is neither a number nor None.
+        ValueError: if it is negative or NaN.
     """
     if seconds is None and optional:
         return
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-        raise TypeError(f"{what} is in seconds, got {seconds!r}")
+        raise TypeError(f"{what} must be a number of seconds, got {seconds!r}")
     if math.isnan(seconds) or seconds < 0:
-        raise ValueError(f"{what} is in seconds, zero or more; got {seconds!r}")
+        raise ValueError(f"{what} must be zero or more seconds; got {seconds!r}")
 
 
 def check_call(what: str, call: object) -> None:
     """Check that this can be called with the resource, or is None.
 
     Raises:
-        TypeError: it cannot; most often it has been called already.
+        TypeError: if it cannot; most often because it has been called already.
     """
     if call is None or callable(call):
         return
     if inspect.iscoroutine(call):
-        call.close()  # it is never awaited; the error says why
-    raise TypeError(f"{what} is a function that is called with the resource, got {call!r}")
+        call.close()  # so that the interpreter does not warn that it was never awaited
+    raise TypeError(f"{what} must be a function that takes the resource, got {call!r}")
 
 
 def check_open(what: str, call: object) -> None:
     """Check that this can be called to make a context manager.
 
     Raises:
-        TypeError: it cannot; most often it has been called already.
+        TypeError: if it cannot; most often because it has been called already.
     """
-    # What contextlib makes of a generator can be called, as a decorator.
+    # The managers that contextlib makes of generators are callable too: as decorators.
     if callable(call) and not isinstance(call, ContextDecorator | AsyncContextDecorator):
         return
     if inspect.iscoroutine(call):
         call.close()
     hint = ""
     if hasattr(call, "__aenter__") or hasattr(call, "__enter__"):
-        hint = "; do not call it: each resource needs a context manager of its own"
-    raise TypeError(f"{what} is a function that returns a context manager, got {call!r}{hint}")
+        hint = "; pass the function without calling it: each resource needs its own manager"
+    raise TypeError(f"{what} must be a function that returns a context manager, got {call!r}{hint}")

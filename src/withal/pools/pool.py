@@ -1,4 +1,4 @@
-"""Pools: resources that are opened once and used by many, one after the other."""
+"""Pools: resources that are opened once and used by many tasks, one at a time."""
 
 from __future__ import annotations
 
@@ -28,55 +28,55 @@ T = TypeVar("T")
 class Pool(EmitsEvents, Generic[T]):
     """At most `size` resources, each opened when it is needed and used by one task at a time.
 
-    Each resource is opened and closed in a task of its own, its host, so that a cancelled
-    `acquire` does not interrupt an opening: the resource goes to the next task that waits. Tasks
-    are served in the order in which they came. No task is passed over when others are cancelled,
-    however late. Of several idle resources, the one used last is given out.
+    Each resource is opened and closed in a task of its own, its host. So a cancelled `acquire` does
+    not interrupt an opening: the resource goes to the next waiting task. Tasks are served in the
+    order in which they called `acquire`, also if others are cancelled at any moment. Of several
+    idle resources, the most recently used one is taken.
 
-    A use that ends by a cancellation, or by another `BaseException`, leaves a resource in an
-    unknown state, with an answer still on its way perhaps. Such a resource is closed, and not
-    given to another, unless `reset` makes it good. That includes a use that ends by an
-    exception which a cancellation has led to, as a `TimeoutError` of `asyncio.timeout` does. Where
-    such an exception is caught within the use, call `discard`.
+    A use that ends with a cancellation, or with another `BaseException`, leaves the resource in an
+    unknown state; for example, an answer may still arrive. Such a resource is closed and not used
+    again, unless `reset` succeeds. The same applies to a use that ends with an exception caused by
+    a cancellation, such as the `TimeoutError` of `asyncio.timeout`. If you catch such an exception
+    within the use, call `discard`.
 
-    An opening that fails raises its error in the task that waits first, or, if nothing at all is
-    open, in all that wait. The next opening begins a moment later, at most half a second.
+    If an opening fails, the first waiting task raises its error; if no resource is open, all
+    waiting tasks do. The next opening begins after a delay of at most half a second.
 
-    When the pool closes, new users are refused. Idle resources close at once, and those in use as
-    soon as they are given back. What is still held at the deadline is closed under its user, and
-    named by `PoolCloseTimeoutError`. The pool is a scope of its own, and may be entered into
-    another, declared with `withal.resource`, or made before there is a loop. It is entered once,
-    and is of use in the loop and the process that entered it only.
+    When the pool closes, it accepts no new users. Idle resources close immediately, and those in
+    use when they are returned. Resources that are still held at the deadline are closed while in
+    use, and `PoolCloseTimeoutError` names their holders. The pool is a scope of its own. It may be
+    entered into another scope, declared with `withal.resource`, and created before a loop runs. It
+    can be entered once, and used only in the loop and the process that entered it.
 
     Args:
         open: called without arguments for each resource; returns any asynchronous or synchronous
-            context manager. What it gives is what users get.
-        size: how many there may be at once. One that is being opened or closed counts.
-        warm: how many are opened when the pool is entered, which fails if they do, and are kept
-            open from then on.
-        max_waiting: how many tasks may wait beyond those that something is being opened for; to
-            one more, `acquire` raises `PoolFullError`.
-        acquire_timeout: seconds that `acquire` may take if it has no `timeout` of its own; None
-            for no limit.
-        idle_timeout: seconds after which an idle one is closed; None for never.
-        max_age: seconds after which one is closed, once it is idle. Each lives up to a tenth
-            shorter, so that not all are opened again at once.
-        check: called with one that was idle before it is used. If it returns false or raises,
-            the resource is closed, with the error if there is one, and the next is tried; a newly
-            opened one is not checked. Plain or asynchronous, as is `reset`.
-        check_after: seconds that one must have been idle to be checked; zero if not given.
-        reset: called with one after each use. If it returns false or raises, the resource is
-            closed; the error is raised at the end of the use. It also runs after a use that was
-            cancelled, and is itself not cancelled with it.
-        held_too_long: seconds after which a use is warned of, by a `HeldTooLongWarning` at the
-            line that has acquired it.
-        close_timeout: seconds that closing the pool may take, and each `check`, each `reset` with
-            what it entails, and the closing of each resource before that.
-        name: what the pool is called in errors and events; by default as `open` is.
+            context manager. Users get the value that entering it returns.
+        size: the maximum number of resources, including those that are opening or closing.
+        warm: the number of resources that are opened when the pool is entered, and kept open from
+            then on. If one of them fails to open, entering the pool fails.
+        max_waiting: the maximum number of waiting tasks, not counting those for which a resource
+            is being opened; for one more, `acquire` raises `PoolFullError`. None for no limit.
+        acquire_timeout: seconds that `acquire` waits if it has no `timeout` of its own; None for no
+            limit.
+        idle_timeout: seconds after which an idle resource is closed; None for never.
+        max_age: seconds after which a resource is closed, when it is not in use. The age of each is
+            randomly reduced by up to a tenth, so that not all are reopened at the same time.
+        check: called with an idle resource before it is used, but not with a newly opened one. If
+            it returns false or raises, the resource is closed (with the error, if any) and the
+            next one is tried. It may be plain or asynchronous, as may `reset`.
+        check_after: seconds for which a resource must have been idle to be checked; by default 0.
+        reset: called with the resource after each use. If it returns false or raises, the resource
+            is closed; the error is raised at the end of the use. It also runs after a use that was
+            cancelled; the cancellation does not interrupt it.
+        held_too_long: seconds after which a use causes a `HeldTooLongWarning`, at the line that
+            has acquired the resource.
+        close_timeout: seconds that closing the pool may take; also the limit of each `check`, each
+            `reset`, and of closing one resource earlier.
+        name: the pool's name in errors and events; by default the name of `open`.
 
     Raises:
-        TypeError: an argument is of the wrong type, such as a manager in place of a function.
-        ValueError: a number is out of its range.
+        TypeError: if an argument has the wrong type, such as a manager in place of a function.
+        ValueError: if a number is out of range.
 
     Example:
         >>> import asyncio, contextlib
@@ -101,7 +101,7 @@ class Pool(EmitsEvents, Generic[T]):
     @overload
     def __init__(
         self,
-        open: Callable[[], AsyncManager[T]],  # it is what a pool does
+        open: Callable[[], AsyncManager[T]],  # shadows the built-in, on purpose
         *,
         size: int,
         warm: int = 0,
@@ -140,7 +140,7 @@ class Pool(EmitsEvents, Generic[T]):
         *,
         size: int,
         name: str | None = None,
-        **options: Any,  # as the overloads have them; `Options` checks each
+        **options: Any,  # typed by the overloads; `Options` checks them
     ) -> None:
         name = checked_name(name_of(open) if name is None else name)
         check_open(f"pool {name!r}: open", open)
@@ -158,7 +158,7 @@ class Pool(EmitsEvents, Generic[T]):
 
     @property
     def name(self) -> str:
-        """What the pool is called."""
+        """The pool's name."""
         return self._options.name
 
     @property
@@ -167,11 +167,11 @@ class Pool(EmitsEvents, Generic[T]):
         return self._scope.state
 
     async def __aenter__(self) -> Pool[T]:
-        """Open the pool, with as many resources as are to be kept warm.
+        """Open the pool, and as many resources as `warm` says.
 
         Raises:
-            AlreadyEnteredError: it was entered before.
-            BaseException: what the opening of a resource raises.
+            AlreadyEnteredError: if it was entered before.
+            BaseException: the error of opening one of these resources.
         """
         if self._engine is not None:
             raise AlreadyEnteredError(self.name)
@@ -192,14 +192,14 @@ class Pool(EmitsEvents, Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        """Close the pool: wait for its users, and close all that it has open.
+        """Close the pool: wait for its users, and close all of its resources.
 
         Raises:
-            PoolCloseTimeoutError: resources were still held at the deadline.
-            CloseTimeoutError: a resource had not closed by then.
-            BaseException: what closing a resource has raised where no user was there for it.
-            BaseExceptionGroup: there was more than one such error, or one beside the body's.
-            RuntimeError: this is another process than the one that entered it.
+            PoolCloseTimeoutError: if resources were still held at the deadline.
+            CloseTimeoutError: if a resource had not closed by then.
+            BaseException: the error of closing a resource, if it was not raised in a user's task.
+            BaseExceptionGroup: if there is more than one such error, or one besides the body's.
+            RuntimeError: if this is another process than the one that entered the pool.
         """
         if self._engine is not None:
             self._engine.home.check()
@@ -214,27 +214,28 @@ class Pool(EmitsEvents, Generic[T]):
     def acquire(
         self, *, timeout: float | EllipsisType | None = ...
     ) -> AbstractAsyncContextManager[T]:
-        """Return a context manager that has a resource of the pool: ``async with pool.acquire()``.
+        """Return a context manager for a resource of the pool: ``async with pool.acquire()``.
 
-        Entering it waits for a resource, behind all that wait already. When it is cancelled, what
-        it was waiting for goes to the next. It can be entered once.
+        Entering it waits for a resource, after all tasks that are waiting already. If the wait is
+        cancelled, the resource goes to the next waiting task. It can be entered once.
 
-        At the end of the block the resource is given back, or closed if it is not to be used
-        again; that is waited for. A cancellation that arrives meanwhile is raised when it is done.
+        At the end of the block the resource is returned to the pool, or closed if it cannot be used
+        again; the block waits for that. A cancellation that arrives meanwhile is raised when this
+        is done.
 
         Args:
             timeout: seconds to wait; None for no limit; by default the `acquire_timeout`.
 
         Raises:
-            PoolClosedError: the pool is not open, or closes before there is one.
-            PoolTimeoutError: no resource became free in time; names the holders.
-            PoolFullError: as many as may are waiting already.
-            PoolDeadlockError: the task holds all that there are, and would wait for itself.
-            ResourceLostError: the resource was cancelled in use; raised at the end of the block.
-            RuntimeError: this is another event loop or process than the pool's.
-            ValueError: the timeout is negative.
-            BaseException: what opening one raises; what `reset` or closing it has raised, at the
-                end of the block.
+            PoolClosedError: if the pool is not open, or closes while the task waits.
+            PoolTimeoutError: if no resource became free in time; it names the holders.
+            PoolFullError: if `max_waiting` tasks are waiting already.
+            PoolDeadlockError: if the task itself holds all resources.
+            ResourceLostError: at the end of the block, if the resource was cancelled while in use.
+            RuntimeError: if this is another event loop or process than the pool's.
+            ValueError: if the timeout is negative.
+            BaseException: the error of opening a resource; at the end of the block, that of `reset`
+                or of closing it.
         """
         engine = self._engine
         if engine is None:
@@ -247,10 +248,10 @@ class Pool(EmitsEvents, Generic[T]):
         return Acquisition(engine, timeout, frame.f_code, frame.f_lasti)
 
     def discard(self, value: T) -> None:
-        """Have a resource that is held closed when its use ends, in place of given back.
+        """Close a held resource at the end of its use, so that it is not used again.
 
         Raises:
-            NotHeldError: it is not held: not the pool's, or given back.
+            NotHeldError: if it is not held: it is not the pool's, or was returned already.
         """
         members = [] if self._engine is None else self._engine.queue.held()
         held = [each for each in members if each.value is value and each.state is HELD]
@@ -261,14 +262,14 @@ class Pool(EmitsEvents, Generic[T]):
         (own or held)[-1].discarded = True
 
     def statistics(self) -> PoolStatistics:
-        """Return what the pool has, and what has happened in it so far, as frozen data."""
+        """Return the present counts of the pool and its totals so far, as frozen data."""
         queue = Queue(self._options) if self._engine is None else self._engine.queue
         return queue.statistics()
 
     def holders(self) -> tuple[Holder, ...]:
-        """Return who holds a resource: task, line and since when; the longest first."""
+        """Return the holders of resources: task, line and since when; the longest first."""
         return () if self._engine is None else self._engine.holders()
 
     def _delegate_events(self, name: str | None) -> tuple[str, str]:
-        """Leave it to the scope that enters this pool to tell of it."""
+        """Let the scope that enters this pool send its events."""
         return self._scope._delegate_events(name)

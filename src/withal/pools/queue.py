@@ -1,15 +1,15 @@
-"""Who waits for a resource of a pool, and who gets it. Pure: nothing here waits or opens.
+"""The queue of a pool: it decides which waiting task gets which resource. Nothing here waits.
 
-Each method changes the state at once and returns what is to be done about it; the pool does that.
-So there is no await between a decision and its effect: no slot, no turn and no resource can be
-lost in between, whatever is cancelled. The order is kept by three rules:
+Each method changes the state synchronously and returns what the pool has to do. There is no await
+between a decision and its effect, so a cancellation cannot lose a resource, a place in the queue or
+room in the pool. Three rules keep the order:
 
-* What becomes free goes to the first that waits, and is idle only if none does.
-* For each that waits something is prepared, an opening or a check, as long as there is room. What
-  is prepared has no owner: it goes to the first that waits when it is done.
-* One that stops waiting after it was served hands on what it was given, to the first that waits.
+* A free resource goes to the first waiting task; it becomes idle only if no task waits.
+* For each waiting task one resource is prepared (opened or checked), while there is room. It is not
+  reserved for that task: when it is ready, it goes to the first waiting task.
+* A task that is cancelled after it was served passes its resource on to the first waiting task.
 
-Opening, idle, being checked, held, closing: each takes a place, and there are `size` of them.
+A resource in any state (opening, idle, being checked, held, closing) counts towards `size`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from withal.pools.use import Use
 from withal.pools.waiter import Check, Open, Waiter, Work
 
 JITTER = 0.1
-"""By how much of `max_age` one resource may live shorter than another: what was opened together
-does not have to be opened again together."""
+"""The share of `max_age` by which the age of a resource is randomly reduced, so that resources that
+were opened together are not reopened together."""
 
 BACKOFF = 0.05
 LONGEST_BACKOFF = 0.5
-"""Seconds without a new opening after one has failed: doubled with each failure in a row, up to
-the second. A server that is back is found within that."""
+"""Seconds without a new opening after one has failed; doubled with each failure in a row, up to
+`LONGEST_BACKOFF`. So a server that is back is noticed within half a second."""
 
 
 @final
@@ -40,17 +40,17 @@ class Queue:
     """The state of a pool.
 
     Args:
-        options: those of the pool.
+        options: the options of the pool.
 
     Attributes:
-        members: all that take a place.
-        idle: those without users, the one used last at the end.
-        waiters: who waits and has not been served, the first first.
-        closed: there are no new users.
+        members: all resources that count towards the size.
+        idle: those without users; the most recently used is last.
+        waiters: the waiting tasks that were not served yet, in order.
+        closed: whether there are no new users.
         not_before: when the next opening may begin, after one has failed.
-        acquired: how many uses there were.
-        timed_out: how many were not served in time.
-        opened_count: how many have been opened.
+        acquired: the number of uses so far.
+        timed_out: the number of tasks that were not served in time.
+        opened_count: the number of resources opened so far.
     """
 
     opened_count: int
@@ -79,7 +79,7 @@ class Queue:
     # Taking and giving back
 
     def take(self, use: Use, now: float) -> Member | None:
-        """Return one that is free at once, if there is one and no other task waits."""
+        """Return an idle resource that needs no check, if there is one and no other task waits."""
         if self.waiters or not self.idle or self.closed:
             return None
         member = self.idle[-1]
@@ -93,7 +93,7 @@ class Queue:
 
     @property
     def is_full(self) -> bool:
-        """Whether one more would have to wait, and no more may."""
+        """Whether one more task would have to wait, and `max_waiting` does not allow it."""
         limit = self.options.max_waiting
         if limit is None:
             return False
@@ -101,23 +101,23 @@ class Queue:
         return len(self.waiters) >= limit + served
 
     def join(self, waiter: Waiter) -> None:
-        """Wait behind all others."""
+        """Add a waiter at the end of the queue."""
         self.waiters[waiter] = None
 
     def rejoin(self, waiter: Waiter) -> None:
-        """Wait again before all others: what it was given has died before it could be used."""
+        """Add a waiter at the front: its resource has died before it could be used."""
         self._unserve(waiter)
         self.waiters[waiter] = None
         self.waiters.move_to_end(waiter, last=False)
 
     def leave(self, waiter: Waiter) -> Member | None:
-        """Stop waiting, and return what it was given, for the next."""
+        """Remove a waiter; return its resource, if it was served, for the next one."""
         self.waiters.pop(waiter, None)
         member = self._unserve(waiter)
         return None if member is None or member.state is not HELD else member
 
     def _unserve(self, waiter: Waiter) -> Member | None:
-        """Return what it was given, and do not count that as a use."""
+        """Take the resource of a waiter away, without counting a use."""
         member, waiter.given = waiter.given, None
         if member is not None:
             self.acquired -= 1
@@ -126,7 +126,7 @@ class Queue:
         return member
 
     def expire(self, waiter: Waiter) -> bool:
-        """Stop waiting, since it has taken too long; false if it was served just before."""
+        """Remove a waiter whose time is up; return false if it was served just before."""
         if waiter.is_done:
             return False
         del self.waiters[waiter]
@@ -135,7 +135,7 @@ class Queue:
         return True
 
     def put(self, member: Member, now: float) -> Waiter | None:
-        """Take back one that is good: it goes to the first that waits, or is idle."""
+        """Take back a usable resource: it goes to the first waiter, or becomes idle."""
         member.use = None
         if self.waiters:
             return self._serve(member, now)
@@ -160,7 +160,7 @@ class Queue:
     # Preparing
 
     def next_work(self, now: float) -> Work | None:
-        """Return what is to be done next for those that wait, and to keep some warm."""
+        """Return the next step for the waiters, or for keeping `warm` resources open."""
         if self.closed:
             return None
         if len(self.waiters) > self._preparing:
@@ -182,7 +182,7 @@ class Queue:
 
     @property
     def wants_to_open(self) -> bool:
-        """Whether there is something to open, once the time since a failure has passed."""
+        """Whether a resource has to be opened when `not_before` has passed."""
         if self.closed or not self._room:
             return False
         return (
@@ -195,7 +195,7 @@ class Queue:
         return self.options.size - len(self.members)
 
     def opened(self, member: Member, value: object, now: float) -> Waiter | None:
-        """Take in one that has opened."""
+        """Add a resource that has opened."""
         self._preparing -= 1
         self.opened_count += 1
         self._failures = 0
@@ -203,17 +203,17 @@ class Queue:
         self._last_failure = None
         member.value = value
         age = self.options.max_age
-        # Not for secrets: it only has them differ.
+        # `random` is good enough: the value is not a secret.
         member.expires_at = inf if age is None else now + age * (1 - JITTER * random.random())
         return self.put(member, now)
 
     def failed(self, member: Member, error: BaseException, now: float) -> list[Waiter]:
-        """Have the first that waits fail with this, or all if there is nothing they could get."""
+        """Record a failed opening; fail the first waiter, or all if no resource is open."""
         self._preparing -= 1
         self._failed += 1
         del self.members[member]
         self.note_failure(error, now)
-        if now >= self.not_before:  # of several that fail together, one counts
+        if now >= self.not_before:  # several failures at the same time count as one
             delay = min(BACKOFF * 2**self._failures, LONGEST_BACKOFF)
             self._failures += 1
             self.not_before = now + delay
@@ -222,24 +222,24 @@ class Queue:
         return self._fail(count, error)
 
     def note_failure(self, error: BaseException | None, now: float) -> None:
-        """Remember what an opening or a check has failed with, until an opening succeeds."""
+        """Record the error of an opening or a check, until an opening succeeds."""
         self._last_failure = error
         self._last_failed_at = now
 
     def failure_since(self, then: float) -> BaseException | None:
-        """Return what the last opening or check has failed with, if that was since then."""
+        """Return the error of the last opening or check, if it failed after `then`."""
         recent = self._last_failed_at >= then or then < self.not_before
         return self._last_failure if recent else None
 
     def checked(self, member: Member, now: float) -> Waiter | None:
-        """Take back one whose check was good."""
+        """Take back a resource whose check has succeeded."""
         self._preparing -= 1
         return self.put(member, now)
 
     # Closing
 
     def retire(self, member: Member, reason: Reason) -> None:
-        """Have one used no more; it takes its place until it is `gone`."""
+        """Stop using a resource; it counts towards the size until `gone` is called."""
         if member.state in (CHECKING, OPENING):
             self._preparing -= 1
         elif member.state is IDLE:
@@ -250,13 +250,13 @@ class Queue:
         self._closed[reason] += 1
 
     def gone(self, member: Member) -> None:
-        """Note that one has closed, or is no longer waited for."""
+        """Record that a resource has closed, or was abandoned."""
         if member in self.members:
             del self.members[member]
             self._closing -= 1
 
     def close(self, error: BaseException) -> list[Waiter]:
-        """Have no new users, and those that wait fail."""
+        """Accept no new users, and fail the waiters."""
         self.closed = True
         return self._fail(len(self.waiters), error)
 
@@ -270,7 +270,7 @@ class Queue:
         return failing
 
     def expired(self, now: float) -> list[tuple[Member, Reason]]:
-        """Return the idle ones that have been so for too long, or are too old."""
+        """Return the resources that have been idle for too long, or are too old."""
         found: list[tuple[Member, Reason]] = []
         spare = len(self.members) - self._closing - self.options.warm
         for member in self.idle:
@@ -283,12 +283,12 @@ class Queue:
         return found
 
     def next_expiry(self, now: float) -> float | None:
-        """Return when to call `expired` again, or None if that is of no use."""
+        """Return when to call `expired` again, or None if no resource is idle."""
         if not self.idle:
             return None
         soonest = min(each.expires_at for each in self.idle)
         idle = self.idle[0].idle_since + self._idle_timeout
-        if idle <= now:  # it is kept warm; others may not be, and are looked at when they are due
+        if idle <= now:  # it is kept warm, and later ones may not be
             idle = now + max(self._idle_timeout, 1.0)
         return max(now, min(soonest, idle))
 
@@ -297,19 +297,19 @@ class Queue:
         timeout = self.options.idle_timeout
         return inf if timeout is None else timeout
 
-    # Looking
+    # Counts
 
     def count(self, state: State) -> int:
-        """Return how many stand here."""
+        """Return how many resources are in this state."""
         return sum(each.state is state for each in self.members)
 
     def held(self) -> list[Member]:
-        """Return those that are in use, the one held longest first."""
+        """Return the resources in use, the one held longest first."""
         held = [each for each in self.members if each.use is not None]
         return sorted(held, key=lambda each: each.use.since if each.use else 0.0)
 
     def statistics(self) -> PoolStatistics:
-        """Return what is and what has been."""
+        """Return the present counts and the totals so far."""
         opening, closing = self.count(OPENING), self.count(CLOSING)
         return PoolStatistics(
             name=self.options.name,

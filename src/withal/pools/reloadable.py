@@ -1,4 +1,4 @@
-"""A shared resource that can be replaced while it is used."""
+"""`Reloadable`: a shared resource that can be replaced while it is in use."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ T = TypeVar("T")
 
 @final
 class Reloadable(AbstractAsyncContextManager[T], Generic[T]):
-    """A resource that any number use at once, as with `Shared`, and that `reload` replaces.
+    """A resource with any number of users at once, as with `Shared`, that `reload` replaces.
 
-    A new user gets the newest. A user of an older one keeps it until the end of the use.
-    An older one closes after its last user, or when `drain_timeout` is over.
+    A new user gets the newest version. A user of an older version keeps it until the end of the
+    use. An older version closes after its last user, or after `drain_timeout`.
 
     Args:
-        open: called without arguments each time that it is opened; returns any context manager.
-        linger: seconds that the newest stays open without users; by default for as long as its
+        open: called without arguments for each version; returns any context manager.
+        linger: seconds that the newest version stays open without users; by default as long as its
             scope, or, without one, as its loop.
-        drain_timeout: seconds after which an older one closes even under its users, who are warned
-            of by a `HeldTooLongWarning` at their lines; None for never.
+        drain_timeout: seconds after which an older version closes even while it is in use; a
+            `HeldTooLongWarning` is issued for each such use, at its line. None for never.
         scope: the owner, as with `Shared`.
-        close_timeout: seconds that closing one may take, where no scope sets the time.
-        name: what it is called in errors and events; by default as `open` is.
+        close_timeout: seconds that closing a version may take, if no scope sets the deadline.
+        name: the name in errors and events; by default the name of `open`.
 
     Raises:
-        TypeError: an argument is of the wrong type.
-        ValueError: a time is negative.
+        TypeError: if an argument has the wrong type.
+        ValueError: if a time is negative.
 
     Example:
         >>> import asyncio, contextlib, itertools
@@ -67,7 +67,7 @@ class Reloadable(AbstractAsyncContextManager[T], Generic[T]):
     @overload
     def __init__(
         self,
-        open: Callable[[], AsyncManager[T]],  # it is what is shared
+        open: Callable[[], AsyncManager[T]],  # shadows the built-in, on purpose
         *,
         linger: float | None = None,
         drain_timeout: float | None = None,
@@ -115,30 +115,30 @@ class Reloadable(AbstractAsyncContextManager[T], Generic[T]):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name in errors and events."""
         return self._sharing.name
 
     @property
     def generation(self) -> int:
-        """How often it has been opened; that of the newest."""
+        """The number of the newest version, from 1; 0 before the first has opened."""
         return self._generation
 
     def holders(self) -> tuple[Holder, ...]:
-        """Return who uses it, of any generation: task, line and since when; the longest first."""
+        """Return the users of all versions: task, line and since when; the longest first."""
         return self._sharing.holders()
 
     async def reload(self) -> None:
-        """Open a new one, which takes the place of the one there is once it is open.
+        """Open a new version, which replaces the present one when it is open.
 
-        If that fails the old one stays. Calls while one is under way wait for the same. When all
-        that wait for it are cancelled, it goes on, and replaces the old one.
+        If opening fails, the old version stays. Calls during a reload wait for the same reload. If
+        all calls are cancelled, the reload continues and replaces the old version.
 
         Raises:
-            PoolClosedError: its scope has closed.
-            ScopeClosedError: its scope is not open yet.
-            RuntimeError: it is open in another event loop, or was before a fork.
-            BaseException: what opening the new one raises; what closing the old one raises goes to
-                its last user, or as with `Shared`.
+            PoolClosedError: if its scope has closed.
+            ScopeClosedError: if its scope is not open yet.
+            RuntimeError: if it is open in another event loop, or was opened before a fork.
+            BaseException: the error of opening the new version. An error of closing the old one is
+                raised in the task of its last user, or handled as with `Shared`.
         """
         self._sharing.check()
         if self._next is None:
@@ -150,20 +150,20 @@ class Reloadable(AbstractAsyncContextManager[T], Generic[T]):
         await cell.leave(use, None)
 
     async def __aenter__(self) -> T:
-        """Wait until it is open, and use the newest.
+        """Wait until it is open, and return the newest version.
 
         Raises:
-            PoolClosedError: its scope has closed.
-            ScopeClosedError: its scope is not open yet.
-            RuntimeError: it is open in another event loop, or was before a fork.
-            BaseException: what opening it raises.
+            PoolClosedError: if its scope has closed.
+            ScopeClosedError: if its scope is not open yet.
+            RuntimeError: if it is open in another event loop, or was opened before a fork.
+            BaseException: the error of opening it.
         """
         frame = sys._getframe(1)
         use = Use(frame.f_code, frame.f_lasti)
         cell = self._current
         await enter(cell, use)
         self._entries.add(cell, use)
-        return cell.value  # type: ignore[no-any-return]  # the manager's own
+        return cell.value  # type: ignore[no-any-return]  # has the type of the manager's value
 
     async def __aexit__(
         self,
@@ -171,11 +171,11 @@ class Reloadable(AbstractAsyncContextManager[T], Generic[T]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        """End this use, and close what was used if it is an older one and this was the last.
+        """End this use; close the version if it is an older one and this was its last use.
 
         Raises:
-            ResourceLostError: it has died in use.
-            BaseException: what closing it raises.
+            ResourceLostError: if it has died in use.
+            BaseException: the error of closing it.
         """
         return await leave(self._entries, exc, self.name)
 

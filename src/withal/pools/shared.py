@@ -1,4 +1,4 @@
-"""One resource that any number of tasks use at once."""
+"""`Shared`: one resource that any number of tasks use at once."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ T = TypeVar("T")
 class Shared(AbstractAsyncContextManager[T], Generic[T]):
     """One resource for any number of users at once: opened for the first, closed after the last.
 
-    It is entered by as many tasks as want to, and as often: ``async with shared as value``. While
-    it opens, all wait for the same opening. A cancellation of one of them, even of the first, does
-    not affect the others. A failure is raised in all that wait; the next user tries again. A user
-    who comes while it closes waits until it can be opened again.
+    Any number of tasks can enter it, any number of times: ``async with shared as value``. While it
+    opens, all of them wait for the same opening. A cancellation of one task, even of the first,
+    does not affect the others. If opening fails, all waiting tasks raise the error; the next user
+    tries again. A task that enters while it closes waits until it can be opened again.
 
-    The last user waits until it is closed, and gets the error if that fails. After a linger there
-    is no user to get the error: the scope raises it, or, without a scope, the loop's exception
-    handler is called. If the resource dies in use, all that use it are cancelled and get an error.
+    The last user waits until it is closed, and raises the error if that fails. After a linger no
+    user is left: the scope raises the error, or, without a scope, the loop's exception handler is
+    called. If the resource dies in use, all of its users are cancelled and raise an error.
 
-    Without a scope it has no owner, and closes after its last user and `linger`, at the
-    latest when the loop ends, as `asyncio.run` ends it. It may then be opened again by another
-    loop. The context variables of its opening are those where it was made. With a scope it closes
-    where that closes, in its order and within its deadline; those that use it still are then named
-    by `PoolCloseTimeoutError`.
+    Without a scope it has no owner, and closes after its last user and `linger`, or when
+    `asyncio.run` ends the loop. It may then be opened again in another loop. It is opened in a copy
+    of the context in which the `Shared` was created. With a scope it closes when the scope closes,
+    in the order and within the deadline of the scope; `PoolCloseTimeoutError` names tasks that
+    still use it then.
 
     Args:
         open: called without arguments each time that it is opened; returns any context manager.
         linger: seconds that it stays open without users; None for as long as its scope or loop.
-        scope: the owner. If that is open, this takes its place in the order now, else when it is
-            used first.
-        close_timeout: seconds that closing may take, where no scope sets the time.
-        name: what it is called in errors and events; by default as `open` is.
+        scope: the owner. Its position in the scope's order of closing is taken now, if the scope is
+            open, or else at its first use.
+        close_timeout: seconds that closing may take, if no scope sets the deadline.
+        name: the name in errors and events; by default the name of `open`.
 
     Raises:
-        TypeError: an argument is of the wrong type, such as a manager in place of a function.
-        ValueError: a time is negative.
+        TypeError: if an argument has the wrong type, such as a manager in place of a function.
+        ValueError: if a time is negative.
 
     Example:
         >>> import asyncio, contextlib
@@ -75,7 +75,7 @@ class Shared(AbstractAsyncContextManager[T], Generic[T]):
     @overload
     def __init__(
         self,
-        open: Callable[[], AsyncManager[T]],  # it is what is shared
+        open: Callable[[], AsyncManager[T]],  # shadows the built-in, on purpose
         *,
         linger: float | None = 0.0,
         scope: Scope | None = None,
@@ -113,7 +113,7 @@ class Shared(AbstractAsyncContextManager[T], Generic[T]):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name in errors and events."""
         return self._sharing.name
 
     @property
@@ -122,23 +122,23 @@ class Shared(AbstractAsyncContextManager[T], Generic[T]):
         return self._cell.sharers.stage.value
 
     def holders(self) -> tuple[Holder, ...]:
-        """Return who uses it: task, line and since when; the longest first."""
+        """Return its users: task, line and since when; the longest first."""
         return self._sharing.holders()
 
     async def __aenter__(self) -> T:
-        """Wait until it is open, and use it.
+        """Wait until it is open, and return its value.
 
         Raises:
-            PoolClosedError: its scope has closed.
-            ScopeClosedError: its scope is not open yet.
-            RuntimeError: it is open in another event loop, or was before a fork.
-            BaseException: what opening it raises.
+            PoolClosedError: if its scope has closed.
+            ScopeClosedError: if its scope is not open yet.
+            RuntimeError: if it is open in another event loop, or was opened before a fork.
+            BaseException: the error of opening it.
         """
         frame = sys._getframe(1)
         use = Use(frame.f_code, frame.f_lasti)
         await enter(self._cell, use)
         self._entries.add(self._cell, use)
-        return self._cell.value  # type: ignore[no-any-return]  # the manager's own
+        return self._cell.value  # type: ignore[no-any-return]  # has the type of the manager's value
 
     async def __aexit__(
         self,
@@ -149,14 +149,14 @@ class Shared(AbstractAsyncContextManager[T], Generic[T]):
         """End this use, and close the resource if it was the last.
 
         Raises:
-            ResourceLostError: it has died in use.
-            BaseException: what closing it raises.
+            ResourceLostError: if it has died in use.
+            BaseException: the error of closing it.
         """
         return await leave(self._entries, exc, self.name)
 
 
 async def enter(cell: Cell, use: Use) -> None:
-    """Use a cell, in the calling task."""
+    """Begin a use of a cell, in the calling task."""
     sharing = cell.sharing
     sharing.check()
     use.belongs_to(current_task())
@@ -167,9 +167,9 @@ async def enter(cell: Cell, use: Use) -> None:
 
 
 async def leave(entries: Entries, exc: BaseException | None, name: str) -> bool:
-    """End the use that the calling task has begun last."""
+    """End the last use that the calling task has begun."""
     entered = entries.pop()
     if entered is None:
-        raise RuntimeError(f"{name!r} was left without having been entered")
+        raise RuntimeError(f"{name!r} was exited without having been entered; use `async with`")
     cell, use = entered
     return await cell.leave(use, exc)

@@ -1,6 +1,6 @@
-"""Who uses one resource together with others, and who waits for it. Pure: nothing here waits.
+"""The users of one shared resource and the tasks that wait for it. Nothing here waits.
 
-As in `queue`, each method changes the state at once and returns what is to be done.
+As in `queue`, each method changes the state synchronously and returns what the caller has to do.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from withal.pools.use import Use
 
 @final
 class Stage(enum.Enum):
-    """Where the resource stands; it goes round."""
+    """The stage of the resource; after CLOSING it is EMPTY again."""
 
     EMPTY = "empty"
     OPENING = "opening"
@@ -28,14 +28,14 @@ EMPTY, OPENING, OPEN, CLOSING = Stage
 
 @final
 class Guest:
-    """One that waits until the resource is open.
+    """One task that waits until the resource is open.
 
     Attributes:
-        use: what it is wanted for.
-        is_in: it is open, and this use counts.
-        failure: why it is not.
-        failure_traceback: where that was raised.
-        wake: has the one that waits look what has become of it.
+        use: the use for which it waits.
+        is_in: whether the resource is open and the use is counted.
+        failure: the error, if it could not be opened.
+        failure_traceback: the traceback of `failure` when it was raised.
+        wake: wakes the waiting task.
     """
 
     __slots__ = ("failure", "failure_traceback", "is_in", "use", "wake")
@@ -53,12 +53,12 @@ class Sharers:
     """The state of one shared resource.
 
     Attributes:
-        stage: where it stands.
-        uses: who uses it.
-        guests: who waits.
-        is_ending: it is closed when its last user leaves, and has no new ones: it has died, or
-            another has taken its place.
-        closed: it is never opened again.
+        stage: the stage of the resource.
+        uses: its uses.
+        guests: the tasks that wait.
+        is_ending: whether it accepts no new users and closes after the last one, because it has
+            died or was replaced.
+        closed: whether it is never opened again.
     """
 
     __slots__ = ("closed", "guests", "is_ending", "stage", "uses")
@@ -71,14 +71,14 @@ class Sharers:
         self.closed: bool = False
 
     def take(self, use: Use) -> bool:
-        """Use it at once, if it is open."""
+        """Begin a use if the resource is open; return whether it is."""
         if self.stage is not OPEN or self.is_ending:
             return False
         self.uses[use] = None
         return True
 
     def wait(self, guest: Guest) -> bool:
-        """Wait for it; true if it is to be opened now."""
+        """Add a waiting task; return whether the caller has to open the resource now."""
         guest.is_in = False
         self.guests[guest] = None
         return self._begin_opening()
@@ -91,7 +91,7 @@ class Sharers:
         return True
 
     def opened(self) -> list[Guest]:
-        """Let all in that wait, and return them."""
+        """Begin the uses of all waiting tasks, and return these tasks."""
         self.stage = OPEN
         served = list(self.guests)
         self.guests.clear()
@@ -101,12 +101,12 @@ class Sharers:
         return served
 
     def failed(self, error: BaseException) -> list[Guest]:
-        """Have all fail that wait, and return them; the next tries again."""
+        """Record that opening has failed; fail all waiting tasks and return them."""
         self.stage = EMPTY
-        return self.turn_away(error)
+        return self.fail_guests(error)
 
-    def turn_away(self, error: BaseException) -> list[Guest]:
-        """Have all fail that wait, and return them."""
+    def fail_guests(self, error: BaseException) -> list[Guest]:
+        """Fail all waiting tasks with this error, and return them."""
         failing = list(self.guests)
         self.guests.clear()
         for guest in failing:
@@ -115,7 +115,7 @@ class Sharers:
         return failing
 
     def leave(self, use: Use) -> bool:
-        """End a use; true if it was the last of one that is open."""
+        """End a use; return whether it was the last one of an open resource."""
         if self.uses.pop(use, self) is self:
             return False
         return self.is_idle
@@ -126,11 +126,11 @@ class Sharers:
         return self.stage is OPEN and not self.uses
 
     def close(self) -> None:
-        """Note that it is closing: a new user waits until it can be opened again."""
+        """Record that it is closing: a new user waits until it can be opened again."""
         self.stage = CLOSING
         self.uses.clear()
 
     def gone(self) -> bool:
-        """Note that it has closed; true if it is to be opened again, for those that wait."""
+        """Record that it has closed; return whether waiting tasks need it opened again."""
         self.stage = EMPTY
         return bool(self.guests) and self._begin_opening()

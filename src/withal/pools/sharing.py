@@ -1,4 +1,4 @@
-"""What `Shared`, `Keyed` and `Reloadable` have in common: an owner, a loop, and what is open."""
+"""The common part of `Shared`, `Keyed` and `Reloadable`: owner, loop, and open resources."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from withal.pools.statistics import Holder
 
 
 class Cell(Protocol):
-    """What is opened and closed here."""
+    """One shared resource, as this module uses it."""
 
     @property
     def sharers(self) -> Sharers:
-        """Who uses it."""
+        """Its users."""
         ...
 
     def close_nowait(self) -> None:
-        """Close it, without a task that waits for that, whether it is used or not."""
+        """Begin to close it, even if it has users; no task waits for the end."""
 
     def stop(self) -> None:
-        """Have no new users for good; close it if it has no users."""
+        """Accept no new users any more; close it if it has no users."""
 
     def forget(self) -> None:
-        """Be empty again: the loop that it was open in was closed before it."""
+        """Reset it to empty: its event loop was closed before it."""
 
     def cancel(self) -> None:
-        """Cancel what is closing."""
+        """Cancel its closing."""
 
     def abandon(self) -> None:
-        """Wait no more for what is closing."""
+        """Abandon its closing."""
 
 
 @final
 class Sharing:
-    """What is open for many, in one scope or in none.
+    """The open resources of one `Shared`, `Keyed` or `Reloadable`, and their owner.
 
     Args:
-        name: what it is called.
-        linger: seconds that something stays open without users; None for as long as can be.
-        close_timeout: seconds that closing one may take where no scope sets the time.
+        name: the name in errors and events.
+        linger: seconds that a resource stays open without users; None for as long as possible.
+        close_timeout: seconds that closing one may take, if no scope sets the deadline.
         scope: the owner, or None.
-        limit: how many may be open without users, or None.
+        limit: the number of open resources above which idle ones are closed, or None.
 
     Attributes:
-        cells: what is open, opening or closing, the one used last at the end.
-        context: what all of it is opened in a copy of, where no scope says.
-        is_closed: there are no new users.
+        cells: those that are open, opening or closing; the most recently used is last.
+        context: the context in whose copies they are opened, if there is no scope.
+        is_closed: whether there are no new users.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Sharing:
         check_seconds(f"{name!r}: linger", linger)
         check_seconds(f"{name!r}: close_timeout", close_timeout, optional=False)
         if scope is not None and not isinstance(cast("object", scope), Scope):
-            raise TypeError(f"{name!r}: scope is a Scope or None, got {scope!r}")
+            raise TypeError(f"{name!r}: scope must be a Scope or None, got {scope!r}")
         self.linger = linger
         self.close_timeout = close_timeout
         self.cells: dict[Cell, None] = {}
@@ -98,12 +98,12 @@ class Sharing:
 
     @property
     def path(self) -> str:
-        """The names of the scopes, or the own one where there is none."""
+        """The names of the scopes, joined; the own name if there is no scope."""
         return self.held.path
 
     @property
     def state(self) -> str:
-        """``"open"``, or that of the scope once that closes."""
+        """``"open"``, or the state of the scope when that closes."""
         return self.held.phase.value if self.is_closed else "open"
 
     def clock(self) -> float:
@@ -111,12 +111,12 @@ class Sharing:
         return self.held.clock()
 
     def check(self) -> None:
-        """Check that it can be used here, and bind it to the running loop if it is to none.
+        """Check that it can be used here, and bind it to the running loop if it has none.
 
         Raises:
-            PoolClosedError: its scope has closed.
-            ScopeClosedError: its scope is not open yet.
-            RuntimeError: it is open in another loop, or was before a fork.
+            PoolClosedError: if its scope has closed.
+            ScopeClosedError: if its scope is not open yet.
+            RuntimeError: if it is open in another loop, or was opened before a fork.
         """
         home = self._home
         if home is not None and home.is_here():
@@ -133,7 +133,7 @@ class Sharing:
             if not home.loop.is_closed():
                 home.check()
             for cell in list(self.cells):
-                cell.forget()  # a loop that was not run to its end has left it
+                cell.forget()  # its loop was closed without asyncio.run(), so it was never closed
             self.cells.clear()
         self.held = ScopeState(self.name, self.close_timeout, OPEN_GRACE, None, close_unowned)
         assert self.context is not None
@@ -149,22 +149,22 @@ class Sharing:
         self.held.add(self._users)
 
     def keep(self, error: BaseException) -> None:
-        """Keep an error that no caller was there for, for the scope, or tell the loop of it."""
+        """Keep an error that no user raises: for the scope, or the loop's exception handler."""
         if self._resources is not None:
             self._resources.keep(error)
-        elif not is_a(error, ResourceLostError):  # as a loop that shuts down cancels its tasks
-            message = f"{self.name!r} has failed, and no user waits for it"
+        elif not is_a(error, ResourceLostError):  # asyncio.run() cancels all tasks at its end
+            message = f"{self.name!r} has failed, and no user is left to raise the error"
             self.loop.call_exception_handler({"message": message, "exception": error})
 
     def has_become_idle(self, cell: Cell) -> None:
-        """Take note that one is open without users, and close what is too many."""
+        """Record that a resource is open without users, and close idle ones above the limit."""
         if cell in self.cells:
             del self.cells[cell]
             self.cells[cell] = None
         self.evict(0)
 
     def evict(self, more: int) -> None:
-        """Close as many idle ones as are too many, if so many more are about to open."""
+        """Close idle ones above the limit, if `more` are about to open."""
         if self._limit is None:
             return
         staying = sum(cell.sharers.stage is not CLOSING for cell in self.cells)
@@ -176,47 +176,47 @@ class Sharing:
                 cell.close_nowait()
                 too_many -= 1
 
-    # The end, in the stages of `stages.py`
+    # Closing, in the stages of `stages.py`
 
     def look(self) -> None:
-        """Look whether the scope that waits for the end has it."""
+        """Check whether the stages of closing are done."""
         if self._users is not None and self._resources is not None:
             self._users.look()
             self._resources.look()
 
     @property
     def use_count(self) -> int:
-        """How many uses there are."""
+        """The number of uses."""
         return sum(len(cell.sharers.uses) for cell in self.cells)
 
     @property
     def open_count(self) -> int:
-        """How many are open, opening or closing."""
+        """The number of resources that are open, opening or closing."""
         return len(self.cells)
 
     def stop(self) -> None:
-        """Have no new users, and close what has no users."""
+        """Accept no new users, and close the resources without users."""
         self.is_closed = True
         for cell in list(self.cells):
             cell.stop()
 
     def close_rest(self) -> None:
-        """Close what is used all the same."""
+        """Close the resources that are still in use."""
         for cell in list(self.cells):
             cell.close_nowait()
 
     def cancel_rest(self) -> None:
-        """Cancel what is still closing."""
+        """Cancel the closings that are not done."""
         for cell in self.cells:
             cell.cancel()
 
     def abandon_rest(self) -> None:
-        """Wait no more for what is still closing."""
+        """Abandon the closings that are not done."""
         for cell in list(self.cells):
             cell.abandon()
 
     def holders(self) -> tuple[Holder, ...]:
-        """Return who uses it, the longest first."""
+        """Return the users, the longest first."""
         now = self.clock() if self.cells else 0.0
         uses = [use for cell in self.cells for use in cell.sharers.uses]
         return tuple(use.holder(now) for use in sorted(uses, key=lambda use: use.since))

@@ -1,7 +1,7 @@
-"""The two stages in which a pool closes: its users leave, then what is left of it closes.
+"""The two stages of closing a pool: first its uses end, then its resources close.
 
-To the scope of the pool each is one resource, so that deadlines, cancellations and errors are
-those of any scope.
+Each stage is one resource of the pool's scope, so that deadlines, cancellations and errors are
+handled as in any scope.
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ from withal._core.waiting.latch import Latch
 from withal.pools.errors import PoolCloseTimeoutError
 from withal.pools.statistics import Holder
 
-_KEPT = 100  # of the errors that no caller was there for
+_KEPT = 100  # the number of errors kept that no user's task has raised
 
 
 class Tenant(Protocol):
-    """What closes in two stages."""
+    """An object that closes in two stages: a pool, or a `Sharing`."""
 
     @property
     def use_count(self) -> int:
-        """How many uses there are."""
+        """The number of uses."""
         ...
 
     @property
     def open_count(self) -> int:
-        """How much is open, opening or closing."""
+        """The number of resources that are open, opening or closing."""
         ...
 
     def stop(self) -> None:
-        """Have no new users, and begin to close what has no users."""
+        """Accept no new users, and begin to close the resources without users."""
 
     def close_rest(self) -> None:
-        """Begin to close all that is not closing yet, whether it is used or not."""
+        """Begin to close all resources that are not closing yet, even those in use."""
 
     def cancel_rest(self) -> None:
-        """Cancel what is still closing."""
+        """Cancel the closings that are not done."""
 
     def abandon_rest(self) -> None:
-        """Wait no more for what is still closing."""
+        """Abandon the closings that are not done."""
 
     def holders(self) -> tuple[Holder, ...]:
-        """Return who uses it, the longest first."""
+        """Return the users, the longest first."""
         ...
 
 
 @final
 class Users(Resource):
-    """The uses of a pool: closed when the last has ended."""
+    """The uses of a pool, as one resource: closed when the last use has ended."""
 
     def __init__(self, keeper: ScopeHandle, tenant: Tenant) -> None:
         super().__init__(keeper, "users")
@@ -65,11 +65,11 @@ class Users(Resource):
 
     @property
     def kind(self) -> str:
-        """How many there are."""
+        """The number of uses."""
         return f"{self._tenant.use_count} in use"
 
     def matches(self, value: object) -> bool:
-        """Never: it is of no scope's body."""
+        """Return false: a scope's body has no value for it."""
         return False
 
     def _begin_close(self) -> None:
@@ -79,12 +79,12 @@ class Users(Resource):
         self.look()
 
     def look(self) -> None:
-        """Close, if that is asked for and no user is left."""
+        """Finish closing, if it was requested and no use is left."""
         if self.phase is CLOSING and not self._tenant.use_count:
             self.mark_closed(None)
 
     def cancel(self, ended: Latch | None = None) -> None:
-        """Wait no longer for those that are left: name them."""
+        """Stop waiting for the remaining users, and fail with an error that names them."""
         holders = self._tenant.holders()
         keeper = self.keeper
         seconds = keeper.clock() - self._began
@@ -100,7 +100,7 @@ class Users(Resource):
 
 @final
 class Resources(Resource):
-    """What a pool has open: closed when all of it has closed."""
+    """The resources of a pool, as one resource: closed when all of them have closed."""
 
     error: BaseException | None
     _ended: Latch | None = None
@@ -115,15 +115,15 @@ class Resources(Resource):
 
     @property
     def kind(self) -> str:
-        """How many there are."""
+        """The number of resources."""
         return f"{self._tenant.open_count} open"
 
     def matches(self, value: object) -> bool:
-        """Never: it is of no scope's body."""
+        """Return false: a scope's body has no value for it."""
         return False
 
     def keep(self, error: BaseException) -> None:
-        """Keep an error that no caller was there for, to be raised when the pool closes."""
+        """Keep an error that no user's task raises, to raise it when the pool closes."""
         self._dropped += len(self._errors) == _KEPT
         self._errors.append(error)
 
@@ -133,24 +133,24 @@ class Resources(Resource):
         self.look()
 
     def look(self) -> None:
-        """Close, if that is asked for and nothing is left."""
+        """Finish closing, if it was requested and no resource is left."""
         if self.phase is CLOSING and not self._tenant.open_count:
             self.mark_closed(self._error())
 
     def cancel(self, ended: Latch | None = None) -> None:
-        """Cancel what is still closing."""
+        """Cancel the closings that are not done."""
         self.cut = True
         self._ended = ended
         self._tenant.cancel_rest()
 
     def mark_closed(self, error: BaseException | None) -> None:
-        """Note that all has closed."""
+        """Record that all resources have closed."""
         super().mark_closed(error)
         if self._ended is not None:
             self._ended.arrive()
 
     def abandon(self) -> None:
-        """Wait no more for what is left, and raise what has failed so far."""
+        """Stop waiting for the rest, and raise the errors so far."""
         self._tenant.abandon_rest()
         if self.phase is not CLOSED:
             super().abandon()
@@ -160,7 +160,7 @@ class Resources(Resource):
         errors = list(self._errors)
         self._errors.clear()
         if is_a(self.seen, CancelledError):
-            # Where the body is cancelled too, as by a loop that shuts down, a loss is no news.
+            # If the body is cancelled too, as at the end of asyncio.run(), losses are expected.
             errors = [each for each in errors if not is_a(each, ResourceLostError)]
         if not errors:
             return None

@@ -1,4 +1,4 @@
-"""What a pool has and has had, and who holds it, as frozen data."""
+"""Statistics of a pool and the holders of its resources, as frozen data."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import final
 class Reason(enum.Enum):
     """Why a resource of a pool was closed."""
 
-    IDLE = "idle"  # for `idle_timeout`
-    AGE = "age"  # `max_age` was over
+    IDLE = "idle"  # it was idle for `idle_timeout`
+    AGE = "age"  # its `max_age` has passed
     CHECK = "check"  # `check` has failed, or was not done in time
     RESET = "reset"  # `reset` has failed, or was not done in time
-    CANCELLED = "cancelled"  # its use ended by a cancellation, or another BaseException
-    DISCARDED = "discarded"  # by hand
+    CANCELLED = "cancelled"  # its use ended with a cancellation, or another BaseException
+    DISCARDED = "discarded"  # by `Pool.discard`
     LOST = "lost"  # it died: its host was cancelled, or a task group in it failed
     POOL = "pool"  # the pool has closed
 
@@ -25,12 +25,12 @@ class Reason(enum.Enum):
 @final
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds one resource. ``str()``: ``"task 'worker-3' at app.py:12 for 4.2 s"``.
+    """The holder of a resource. ``str()``: ``"task 'worker-3' at app.py:12 for 4.2 s"``.
 
     Attributes:
         task: the name of the task that has acquired it.
-        site: the file and line where that was.
-        since: when it had it, in seconds of the loop's clock.
+        site: the file and line of the call.
+        since: when it was acquired, in seconds of the loop's clock.
         seconds: how long ago that is.
     """
 
@@ -53,9 +53,9 @@ class ClosedCounts:
         age: older than `max_age`.
         check: `check` has failed.
         reset: `reset` has failed.
-        cancelled: their use ended by a cancellation, or another `BaseException`.
-        discarded: discarded by hand.
-        lost: dead: the host was cancelled, or a task group within has failed.
+        cancelled: their use ended with a cancellation, or another `BaseException`.
+        discarded: by `Pool.discard`.
+        lost: the host was cancelled, or a task group in the resource has failed.
         pool: the pool has closed.
     """
 
@@ -86,25 +86,25 @@ class ClosedCounts:
 @final
 @dataclass(frozen=True, slots=True)
 class PoolStatistics:
-    """A pool at one moment, and what has happened in it so far. Times are seconds.
+    """The counts of a pool at one moment, and its totals so far. Times are seconds.
 
     Attributes:
         name: the pool's name.
-        size: how many resources it may have.
-        open: how many it has open: idle, being checked, or held.
-        idle: how many of these have no users.
-        held: how many of these are in use, or being reset after it.
-        opening: how many are being opened.
-        closing: how many are being closed, and still take a place.
-        waiting: how many tasks wait for one.
-        opened: how many have been opened.
+        size: the maximum number of resources.
+        open: the number of open resources: idle, being checked, or held.
+        idle: how many of these have no user.
+        held: how many of these are in use, or being reset after a use.
+        opening: the number of resources that are opening.
+        closing: the number of resources that are closing, and still count towards the size.
+        waiting: the number of tasks that wait for a resource.
+        opened: how many resources have been opened.
         failed: how many openings have failed.
-        closed: how many were closed, by reason.
+        closed: how many resources were closed, by reason.
         acquired: how many uses there were.
         waits: how many of these had to wait.
-        waited: how long these have waited together.
-        longest_wait: how long the longest of these has waited.
-        timed_out: how many were not served in time.
+        waited: the sum of their waiting times.
+        longest_wait: the longest waiting time.
+        timed_out: how many tasks were not served in time.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""One use of a resource: by which task, from which line, and how it ends if the resource dies."""
+"""One use of a resource: its task, its line, and its end if the resource dies."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Use:
     """A use, from the wait for it until its end.
 
     Attributes:
-        code: the function that has asked for it.
-        offset: where in that.
+        code: the function that has requested it.
+        offset: the offset of the call in `code`.
         task: the task that has it, or waits for it.
         since: when it began, in seconds of the loop's clock.
         was_warned_of: whether a warning was issued that it takes long.
@@ -49,58 +49,56 @@ class Use:
 
     @property
     def site(self) -> str:
-        """The file and line that have asked for it."""
+        """The file and line of the call that has requested it."""
         return str(Site(self.code, self.offset))
 
     def holder(self, now: float) -> Holder:
-        """Return who has it, as data."""
+        """Return the holder, as data."""
         task = "" if self.task is None else self.task.get_name()
         return Holder(task, self.site, self.since, now - self.since)
 
     def belongs_to(self, task: Task[Any] | None) -> None:
-        """Take note of the task that waits for it, which is the calling one."""
+        """Record the task that waits for it: the calling one."""
         self.task = task
-        # Most tasks have no request to cancel them pending, and this is on the hot path.
+        # Most tasks have no pending request to cancel them, and this is a hot path.
         self._baseline = 0 if task is None or not task.cancelling() else requests_delivered(task)
 
     @property
     def has_died(self) -> bool:
-        """Whether its body was cancelled, since what it uses has died."""
+        """Whether its body was cancelled because the resource has died."""
         return self._has_died
 
     def begin(self) -> None:
-        """Note that the body is about to run."""
+        """Record that the body is about to run."""
         self._has_begun = True
 
     def end(self) -> None:
-        """Note that the body has ended."""
+        """Record that the body has ended."""
         self._has_begun = False
 
     def die(self, name: str) -> bool:
-        """Have the body leave, since what it uses has died (law 8); false if none runs."""
+        """Cancel the body, because its resource has died (law 8); return whether one runs."""
         task = self.task
         if not self._has_begun or task is None or task.done():
             return False
         if task.cancelling() > self._baseline:
-            return (
-                True  # it is leaving, as when a loop shuts down, and is not to be cut off in that
-            )
+            return True  # it is being cancelled already, and its clean-up must not be interrupted
         self._has_died = True
         task.cancel(f"a resource of {name!r} has died in use")
         return True
 
     def conclude(self, held: ScopeState, closing: Closing, name: str) -> BaseException | None:
-        """Return what is to be raised at its end.
+        """Return the exception to raise at the end of the use.
 
         Args:
-            held: the scope that what was used is in.
-            closing: what was closed because of it.
-            name: what was used.
+            held: the state of the scope that has the resource.
+            closing: the closing at the end of this use.
+            name: the name of the resource.
         """
         ending = closing.result
         if not self._has_died or self.task is not current_task() or self.task is None:
             return end_closing(held, closing, requested=ending.was_cancelled, own=False)
-        if not ending.errors:  # others still use it, or it has suppressed its own death
+        if not ending.errors:  # it has other users, or has suppressed its own cancellation
             ending.fail(ResourceLostError(held.path, name, "open"))
         requested = take_back(self.task, self._baseline, own=True)
         return end_closing(held, closing, requested=requested, own=True)

@@ -1,4 +1,4 @@
-"""A place in the queue of a pool, and what the queue asks to be done."""
+"""A waiting task in the queue of a pool, and the work that the queue requests."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from withal.pools.use import Use
 
 @final
 class Waiter:
-    """A place in the queue.
+    """One waiting task in the queue.
 
     Attributes:
-        use: what the resource is wanted for.
+        use: the use for which it waits.
         since: when the waiting began.
-        wake: has the one that waits look what has become of it.
-        given: the resource that it was served with.
-        failure: the error of the opening that was for it, or that the pool has closed.
-        failure_traceback: where that was raised.
-        late: the time that it had is up.
+        wake: wakes the waiting task.
+        given: the resource that it has got.
+        failure: the error of an opening, or that the pool has closed.
+        failure_traceback: the traceback of `failure` when it was raised.
+        late: whether its time is up.
     """
 
     __slots__ = ("failure", "failure_traceback", "given", "late", "since", "use", "wake")
@@ -38,7 +38,7 @@ class Waiter:
 
     @property
     def is_done(self) -> bool:
-        """Whether the waiting is over, for better or worse."""
+        """Whether the waiting is over: with a resource, an error or a timeout."""
         return self.given is not None or self.failure is not None or self.late
 
 
@@ -53,10 +53,10 @@ class Open:
 @final
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Check this one before it is used."""
+    """Check this member before it is used."""
 
     member: Member
 
 
 Work: TypeAlias = Open | Check | Waiter
-"""What is to be done next; a waiter has been served, and is to be woken."""
+"""The next step: open, check, or wake a waiter that has been served."""
