@@ -408,13 +408,13 @@ class BinaryFile(Cursor, File[bytes]):
         Raises:
             OSError: what was queued could not be written; the file is closed all the same.
         """
+        if self._close_nowait():
+            return
         if self._is_detached:
             raise ValueError("raw stream has been detached")
         if self._is_closed:
             if self._closing is not None and not self._closing.done():
                 await wait((self._closing,))
-            return
-        if self._close_at_once():
             return
         self._closing = closing = self._start_closing()
         if self._entry is not None:

@@ -32,7 +32,7 @@ from withal.files.system.readiness import wait_readable, wait_writable
 from withal.files.system.residency import MappedFile, Way, is_local, is_resident, unswapped
 from withal.files.threads.calls import hop, landed
 
-_STILL_TRUE = 0.001
+STILL_TRUE = 0.001
 """Seconds for which a small file that had a name is taken to have it still, when it is closed."""
 
 _SMALL = 64 * 1024  # bytes of a file that is mapped for one question only
@@ -53,6 +53,8 @@ class Positional:
 
     Attributes:
         is_local: the file system does not ask a server; None if that is not known yet.
+        looked_at: when its status was asked for.
+        size_at_first: how long it was then.
     """
 
     __slots__ = (
@@ -60,10 +62,10 @@ class Positional:
         "_device",
         "_last_way",
         "_links",
-        "_looked",
         "_mapped",
         "_missed_at",
         "_number",
+        "_owner",
         "_room",
         "_size",
         "_way",
@@ -71,6 +73,7 @@ class Positional:
         "descriptor",
         "has_own_position",
         "is_local",
+        "looked_at",
         "size_at_first",
     )
 
@@ -89,7 +92,8 @@ class Positional:
         self.counters: Counters = Counters()
         self.size_at_first: int = status.st_size
         self._links = status.st_nlink
-        self._looked = monotonic()
+        self._owner = status.st_uid
+        self.looked_at: float = monotonic()
         self._device = device = status.st_dev
         self._number = number = descriptor.number
         self._mapped: MappedFile | None = None  # made when it is first asked
@@ -135,7 +139,7 @@ class Positional:
         """
         if not self.counters.hits and not self._is_local():
             return False
-        is_new = self.size_at_first <= MOST and monotonic() - self._looked < _STILL_TRUE
+        is_new = self.size_at_first <= MOST and monotonic() - self.looked_at < STILL_TRUE
         return (self._links if is_new else os.fstat(self._number).st_nlink) > 0
 
     def _is_local(self) -> bool:
@@ -220,6 +224,16 @@ class Positional:
         counters.bytes_read += size
         return data
 
+    def note_read(self, count: int, *, is_hit: bool, has_missed: bool) -> None:
+        """Take over that the first bytes were read, out of memory; or were found missing there."""
+        counters = self.counters
+        counters.bytes_read += count
+        if count and is_hit:
+            counters.hits += 1
+        if has_missed:
+            counters.misses += 1
+            self._missed_at = 0
+
     def just_missed(self, offset: int) -> bool:
         """Tell, once, whether it was just found that what begins there is not in memory."""
         missed, self._missed_at = self._missed_at, -1
@@ -228,7 +242,7 @@ class Positional:
     def _has_rest(self, size: int, offset: int) -> bool:
         """Return whether the rest of the file is in memory."""
         if self._way == "mincore" and self._mapped is None and not offset and size <= _SMALL:
-            return is_resident(self._number, size)
+            return is_resident(self._number, size, self._owner)
         return self._in_memory(size, offset) == size
 
     def is_known_to_end_at(self, offset: int) -> bool:

@@ -34,10 +34,11 @@ from withal.files.loop_budget import OPENING, Turns, turns_here
 from withal.files.streams.binary import BinaryFile
 from withal.files.streams.channel import Channel, Positional, Sequential
 from withal.files.streams.first_chunk import Early, read_early
+from withal.files.streams.just_opened import JustOpened
 from withal.files.streams.mode import Mode, check_options, parse, text_encoding
 from withal.files.streams.text import TextFile
 from withal.files.system.descriptor import Descriptor
-from withal.files.system.page_cache import inline_way, note_folder, open_cached
+from withal.files.system.page_cache import MOST, inline_way, note_folder, open_cached
 from withal.files.system.residency import Way
 from withal.files.threads.calls import obtain
 
@@ -188,12 +189,33 @@ class _Source(NamedTuple):
 
     def made(self, found: Found, entry: Entry | None) -> TextFile | BinaryFile:
         """Return the file of a descriptor."""
-        text, buffering = self.text, self.buffering
+        buffering, early = self.buffering, found.early
+        if early is not None and early.is_whole and self.text is None and entry is None:
+            assert found.way is not None
+            number, status = found.number, found.status
+            return JustOpened(number, status, self.file, self.mode, found.way, early)
         size = -1 if buffering == 1 else buffering
         binary = binary_file(found, self.file, self.mode, self.closefd, size, entry)
-        if text is None:
+        if self.text is None:
             return binary
         is_terminal = not found.is_positional and os.isatty(found.number)
+        return self._of_text(binary, is_terminal)
+
+    def made_of_regular(
+        self, number: int, status: os.stat_result, way: Way, entry: Entry | None
+    ) -> TextFile | BinaryFile:
+        """Return the file of the descriptor of a regular file that has just been opened by name."""
+        buffering = self.buffering
+        size = -1 if buffering == 1 else buffering
+        if self.text is None and buffering < 0 and entry is None and 0 < status.st_size <= MOST:
+            return JustOpened(number, status, self.file, self.mode, way)
+        channel = Positional(Descriptor(number, self.file, True), status, way, True)
+        binary = BinaryFile(channel, self.file, self.mode, 0, size, False, entry)
+        return binary if self.text is None else self._of_text(binary, False)
+
+    def _of_text(self, binary: BinaryFile, is_terminal: bool) -> TextFile:
+        text, buffering = self.text, self.buffering
+        assert text is not None
         return TextFile(
             binary,
             self.mode.text,
@@ -216,7 +238,6 @@ class Found(NamedTuple):
         is_ours: it was opened for the file, and nothing else has it.
         early: what was read of it already.
         way: how it is read, if that is known.
-        has_own_position: nothing else uses the descriptor's position, as an `opener` might.
     """
 
     number: int
@@ -226,7 +247,6 @@ class Found(NamedTuple):
     is_ours: bool
     early: Early | None = None
     way: Way | None = None
-    has_own_position: bool = False
 
     @property
     def is_positional(self) -> bool:
@@ -288,25 +308,24 @@ class Opening(EmitsEvents, Generic[F_co]):
     ) -> None:
         file, self._file = self._file, None
         self._is_entered = False
-        await file.close()
+        if not file._close_nowait():
+            await file.close()
 
     def _open_now(self, turns: Turns) -> Any:  # F_co, or None
         """Open it without waiting; None if that cannot be done, or if there are observers."""
         if not self._is_held and current_observers():
             return None
         turns.left -= OPENING
-        found = _find_now(self._source)
-        return None if found is None else self._source.made(found, None)
+        return _open_cached(self._source, None)
 
     async def _open(self) -> Any:  # F_co
         """Open it in a thread, or before observers."""
         entry = None if self._is_held else _entry_of(self._source.file)
         try:
-            found = None if entry is None else _find_now(self._source)
-            if found is None:
-                found = await _find(self._source)
+            file = None if entry is None else _open_cached(self._source, entry)
+            if file is None:
+                file = self._source.made(await _find(self._source), entry)
             turns_here().left -= OPENING
-            file = self._source.made(found, entry)
         except BaseException as error:
             if entry is not None:
                 entry.failed(error)
@@ -334,11 +353,11 @@ def binary_file(
     entry: Entry | None = None,
 ) -> BinaryFile:
     """Return a file of a descriptor."""
-    number, status, position, is_nonblocking, is_ours, early, way, has_own_position = found
+    number, status, position, is_nonblocking, is_ours, early, way = found
     descriptor = Descriptor(number, name, closefd)
     channel: Channel
     if way is not None or found.is_positional:
-        channel = Positional(descriptor, status, way, has_own_position)
+        channel = Positional(descriptor, status, way)
     else:
         channel = Sequential(descriptor, is_nonblocking=is_nonblocking)
     file = BinaryFile(channel, name, mode, position, buffering, not is_ours, entry)
@@ -347,12 +366,10 @@ def binary_file(
     return file
 
 
-def _find_now(source: _Source) -> Found | None:
+def _open_cached(source: _Source, entry: Entry | None) -> TextFile | BinaryFile | None:
     """Open a file that is in memory; None if that cannot be done without waiting."""
-    path, mode = source.file, source.mode
-    if mode.kind != "r" or mode.updates or source.opener is not None:
-        return None
-    if not isinstance(path, str):
+    path = source.file
+    if source.mode.is_writable or source.opener is not None or type(path) is not str:
         return None
     number = open_cached(path)
     if number is None:
@@ -363,11 +380,11 @@ def _find_now(source: _Source) -> Found | None:
         os.close(number)
         raise
     if not S_ISREG(status.st_mode):
-        return _looked_at(number, source)
+        return source.made(_looked_at(number, source), entry)
     way = inline_way(number, status.st_dev)
     if way == "thread":
         note_folder(path)
-    return Found(number, status, 0, False, True, None, way, True)
+    return source.made_of_regular(number, status, way, entry)
 
 
 async def _find(source: _Source) -> Found:

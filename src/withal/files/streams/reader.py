@@ -49,6 +49,7 @@ class Cursor:
     """
 
     # What most files have all their lives.
+    _appends = False
     _first_ahead = FIRST
     _most_ahead = AHEAD
     _early: Early | None = None  # what was read when it was opened
@@ -58,6 +59,12 @@ class Cursor:
     _is_detached = False
     _closing: Future[None] | None = None
     _writable = True  # until it is known
+    _is_raw = False
+    _has_no_read = False  # as a BufferedWriter has no method for it
+    _has_no_write = True  # nor a BufferedReader
+    _is_writing = False  # what was done last
+    _writer: Writer | Idle = IDLE
+    _ahead = FIRST
 
     def __del__(self) -> None:
         # A writer sees to itself.
@@ -91,23 +98,27 @@ class Cursor:
         self._channel = channel
         self._readable = readable = mode.is_readable
         self._writable = writable = mode.is_writable
-        self._appends = mode.kind == "a"
+        self._is_reading = readable  # what was done last, and it is open
         self._unread: Buffer[bytes] = Buffer(b"")
         self._end = position  # of what was read ahead, in the file
-        self._is_raw = not buffering
-        self._has_no_read = not readable and bool(buffering)
-        self._has_no_write = not writable and bool(buffering)  # as a BufferedReader has none
-        if buffering >= 0:
-            self._first_ahead = min(FIRST, buffering)
-            self._most_ahead = min(buffering, MOST)
-        self._ahead = self._first_ahead
-        self._is_writing = not readable  # what was done last
-        self._is_reading = readable  # and it is open
-        self._writer: Writer | Idle = self._made_writer(position, buffering) if writable else IDLE
         self._is_shared = is_shared  # others use the descriptor, and its own position
         self._entry = entry
         self._lock = Lock()
         self._turns = turns_here()
+        if buffering >= 0:
+            self._set_buffering(buffering)
+        if writable:
+            self._appends = mode.kind == "a"
+            self._has_no_read = not (readable or self._is_raw)
+            self._has_no_write = False
+            self._is_writing = not readable
+            self._writer = self._made_writer(position, buffering)
+
+    def _set_buffering(self, buffering: int) -> None:
+        self._is_raw = not buffering
+        self._has_no_write = not self._is_raw
+        self._ahead = self._first_ahead = min(FIRST, buffering)
+        self._most_ahead = min(buffering, MOST)
 
     def _made_writer(self, position: int, buffering: int) -> Writer:
         batch = min(buffering, LIMIT) if buffering >= 0 else BATCH
@@ -424,21 +435,25 @@ class Cursor:
 
     # Closing
 
-    def _close_at_once(self) -> bool:
+    def _close_nowait(self) -> bool:
         """Close what was only read, if that has nothing to wait for. Returns whether it did."""
-        channel = self._channel
-        if self._writable or self._is_shared or self._entry is not None:
+        if not self._readable or self._writable or self._is_shared or self._entry is not None:
             return False
+        channel = self._channel
         if not _closes_at_once(channel):
             return False
+        self._mark_closed()
+        channel.descriptor.close()
+        return True
+
+    def _mark_closed(self) -> None:
+        """Refuse everything from now on: what was only read is closed."""
         self._is_closed = True
         self._readable = self._is_reading = False
         self._early = self._stride = None
-        channel.wake()
+        self._channel.wake()
         if self._unread.data:
             self._unread.set(b"")
-        channel.descriptor.close()
-        return True
 
     def _start_closing(self) -> Future[None]:
         """Have it closed, and return what tells of the end of that."""

@@ -521,6 +521,9 @@ class TextFile(File[str]):
         """Write what is queued, and close the file, as `BinaryFile.close` does."""
         await self._binary.close()
 
+    def _close_nowait(self) -> bool:
+        return self._binary._close_nowait()
+
     def detach(self) -> BinaryFile:
         """Return the binary file below, and be of no use from then on."""
         self._check_open()

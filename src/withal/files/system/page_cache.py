@@ -224,17 +224,43 @@ def inline_way(fd: int, device: int) -> Way:
     return "thread" if way == "nowait" and device in _refusing_devices else way
 
 
-def _read_whole(fd: int, size: int, way: Way) -> bytes | None:
+def _read_whole(fd: int, size: int, way: Way, owner: int) -> bytes | None:
     """Read a small file by one of the ways, or as much of it as is in memory."""
-    if way == "mincore":
-        size = size if is_resident(fd, size) else 0
-    elif way == "cachestat":
-        size = unswapped(fd, size, 0)
-    if way == "thread" or not size:
-        return None
     if way == "nowait":
         return read_cached(fd, room_for(size), size, 0)
+    if way == "thread" or not _has_in_memory(fd, size, way, owner):
+        return None
     return read_resident(fd, size, 0)
+
+
+def read_all_cached(fd: int, size: int, way: Way, owner: int) -> bytes | None:
+    """Read a small file that was opened a while ago; None if it is not all in memory.
+
+    That is so too where it has changed its size since it had `size` bytes.
+
+    Args:
+        fd: a descriptor whose position nothing else uses.
+        size: how long it was when it was opened; not 0.
+        way: how it is read.
+        owner: the user whose file it is.
+    """
+    if way == "nowait":
+        data = read_cached(fd, room_for(size), size, 0)
+        # A short read ends where the file does, or where the next page is not in memory.
+        if data is None or len(data) < size or os.lseek(fd, 0, os.SEEK_END) != size:
+            return None
+        return data
+    if way == "thread" or not _has_in_memory(fd, size, way, owner):
+        return None
+    data = read_resident(fd, size + 1, 0)
+    return data if data is not None and len(data) == size else None
+
+
+def _has_in_memory(fd: int, size: int, way: Way, owner: int) -> bool:
+    """Return whether a small file is all in memory, where that has to be asked first."""
+    if way == "mincore":
+        return is_resident(fd, size, owner)
+    return way != "cachestat" or unswapped(fd, size, 0) == size
 
 
 def read_whole_cached(path: str) -> bytes | int | None:
@@ -256,7 +282,8 @@ def read_whole_cached(path: str) -> bytes | int | None:
         if way == "thread":
             note_folder(path)
             return fd
-        data = _read_whole(fd, size or 1, way)  # /proc has files without a size, and refuses
+        # Files of /proc have no size, and refuse.
+        data = _read_whole(fd, size or 1, way, status.st_uid)
     except BaseException:
         os.close(fd)
         raise

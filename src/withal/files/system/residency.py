@@ -58,6 +58,7 @@ _MAP_SHARED = 1
 _FAILED = c_void_p(-1).value
 _KNOWN_FOR = 1.0  # seconds
 _DEVICES = 256  # that are remembered before all are forgotten
+_UNKNOWN_USER = 65534  # stands for each user whom a namespace does not know
 _geteuid: Callable[[], int] = getattr(os, "geteuid", lambda: 0)
 
 
@@ -220,27 +221,29 @@ def unswapped(fd: int, size: int, offset: int) -> int:
     return size if _cachestat(fd, offset, size) == 0 else 0
 
 
-def is_resident(fd: int, size: int) -> bool:
+def is_resident(fd: int, size: int, owner: int) -> bool:
     """Return whether a small file of so many bytes is all in memory, and the answer to be believed.
 
-    One question, for a file that is then read at once; `MappedFile` is for many.
+    One question, for a file that is then read at once; `MappedFile` is for many. The owner of the
+    file is told the truth, so that is asked on behalf of other users only.
     """
     pages = -(-size // _PAGE)
-    behind = -(-size // _BLOCK) * _BLOCK
     memory = _memory
     if _calls is None or pages > len(memory.answer):
         return False
-    address = _calls.mmap(None, behind + _PAGE, 0, _MAP_SHARED, fd, 0)
+    is_owner = owner == _geteuid() and owner != _UNKNOWN_USER
+    behind = 0 if is_owner else -(-size // _BLOCK) * _BLOCK
+    length = behind + _PAGE if behind else size
+    address = _calls.mmap(None, length, 0, _MAP_SHARED, fd, 0)
     if address is None or address == _FAILED:
         return False
     answer = memory.answer
     try:
-        failed = _calls.mincore(address + behind, _PAGE, memory.answer_at)
-        if failed or answer[0] & 1:
+        if behind and (_calls.mincore(address + behind, _PAGE, memory.answer_at) or answer[0] & 1):
             return False
-        failed = _calls.mincore(address, pages * _PAGE, memory.answer_at)
+        failed = _calls.mincore(address, size, memory.answer_at)
     finally:
-        _calls.munmap(address, behind + _PAGE)
+        _calls.munmap(address, length)
     return not failed and answer.find(0, 0, pages) < 0
 
 

@@ -1,0 +1,144 @@
+"""A small file that was just opened, with no more to it than `read()` and `close()` need.
+
+Most small files are opened, read as a whole and closed. To make all that a `BinaryFile` consists of
+would take longer than the system calls do. So a small file that is in memory begins as a
+`JustOpened`, and becomes a plain `BinaryFile` when anything else is done with it: an attribute that
+it lacks is the sign of that.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, final
+
+from withal.files.loop_budget import AT_HAND, READ, turns_here
+from withal.files.streams.binary import BinaryFile
+from withal.files.streams.channel import STILL_TRUE, Positional
+from withal.files.streams.first_chunk import Early
+from withal.files.streams.mode import Mode
+from withal.files.system.descriptor import Descriptor
+from withal.files.system.page_cache import READS_CACHED, read_all_cached
+from withal.files.system.residency import Way
+
+
+@final
+class JustOpened(BinaryFile):  # type: ignore[misc]  # final for users: this is not another kind
+    """A `BinaryFile` that was opened by its name, for reading only, and was not used yet.
+
+    Args:
+        number: its descriptor.
+        status: of the file; a regular one, neither empty nor longer than `MOST`.
+        name: what was given to `open`.
+        mode: a binary mode that only reads.
+        way: how it is read without a thread.
+        early: all of the file, if a thread has read that when it opened it.
+    """
+
+    # The class attributes of a file hold here as well, but for this one.
+    _writable = False
+
+    def __init__(
+        self,
+        number: int,
+        status: os.stat_result,
+        name: object,
+        mode: Mode,
+        way: Way,
+        early: Early | None = None,
+    ) -> None:
+        # Not that of BinaryFile: `_complete` calls that.
+        self._number = number
+        self._status = status
+        self.name = name
+        self.mode: str = mode.of_binary
+        self._parsed_mode = mode
+        self._opened_way = way
+        self._opened_at = monotonic()
+        self._early = early
+        self._taken = 0  # how long the file is, once it was read
+
+    if not TYPE_CHECKING:  # or type checkers would take any name to be there
+
+        def __getattr__(self, name: str) -> Any:
+            _complete(self)
+            return getattr(self, name)
+
+    async def read(self, size: int | None = -1, /) -> bytes:
+        """Do as `BinaryFile.read` does."""
+        turns = turns_here()
+        turns.left -= AT_HAND
+        if turns.left < 0 and self._early is None:  # the loop has had a turn since a thread read it
+            await turns.settle()
+        if type(size) is int and size == -1 and _is_untouched(self):
+            data = self._read_early() if self._early is not None else self._read_cached()
+            if data is not None:
+                self._taken = len(data)
+                turns.left -= len(data) + READ
+                return data
+            _complete(self, has_missed=self._early is None)
+            return await self._read_all()
+        _complete(self)
+        return await self.read(size)
+
+    def _read_cached(self) -> bytes | None:
+        status = self._status
+        return read_all_cached(self._number, status.st_size, self._opened_way, status.st_uid)
+
+    def _read_early(self) -> bytes | None:
+        """Return what a thread has read, unless the file has changed since."""
+        early = self._early
+        if early is None or not early.is_current(self._number):
+            return None
+        self._opened_at = monotonic()  # its number of names has not changed, either
+        return early.data
+
+    def _close_nowait(self) -> bool:
+        if self._taken and not self._is_closed and self._is_local() and self._has_name():
+            self._is_closed = True
+            os.close(self._number)
+            return True
+        _complete(self)
+        return self._close_nowait()
+
+    def _is_local(self) -> bool:
+        """Return whether closing it has no server to wait for: nor has what is read in memory."""
+        return self._early is None or (self._early.is_local and READS_CACHED)
+
+    def _has_name(self) -> bool:
+        """Return whether the file is not deleted, as `Positional.closes_at_once` does."""
+        if monotonic() - self._opened_at < STILL_TRUE:
+            return self._status.st_nlink > 0
+        with suppress(OSError):  # another task has closed it, which closing raises
+            return os.fstat(self._number).st_nlink > 0
+        return False
+
+
+# Functions, since the file may be a plain one by the time that they are called.
+
+
+def _is_untouched(file: BinaryFile) -> bool:
+    """Return whether it still is what it was when it was opened."""
+    return isinstance(file, JustOpened) and not file._taken and not file._is_closed
+
+
+def _complete(file: BinaryFile, has_missed: bool = False) -> None:
+    """Make a plain `BinaryFile` of it, at the same position; do nothing if it is one."""
+    if not isinstance(file, JustOpened):
+        return
+    descriptor = Descriptor(file._number, file.name, not file._is_closed)
+    channel = Positional(descriptor, file._status, file._opened_way, True)
+    channel.looked_at = file._opened_at
+    early = file._early
+    channel.note_read(file._taken, is_hit=early is None, has_missed=has_missed)
+    file._early = None
+    file.__class__ = BinaryFile  # type: ignore[assignment]  # which it was all the time
+    BinaryFile.__init__(file, channel, file.name, file._parsed_mode, file._taken, -1, False, None)
+    if early is not None and not file._is_closed:
+        channel.is_local = early.is_local
+        if not file._taken:
+            file.expect(early)
+    if file._is_closed:
+        file._mark_closed()
+        descriptor.close()
