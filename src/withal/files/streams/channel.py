@@ -152,38 +152,38 @@ class Positional:
 
         Fewer than `size` may be the end of the file, or all that is in memory.
         """
-        counters = self.counters
-        if self._asks:
-            size = self._in_memory(size, offset)
-            if not size:
-                counters.misses += 1
-                self._missed_at = offset
-                return None
-            data = read_resident(self._number, size, offset)
-        elif self._way == "nowait":
-            data = self._read_cached(size, offset)
-        elif self._way == "thread":
+        way = self._way
+        if way == "nowait":
+            if MUCH <= size < MOST:
+                data = read_much_cached(self._number, size, offset)
+            else:
+                room = self._room
+                if room is None or size != self._size:
+                    self._size = size
+                    self._room = room = room_for(size)
+                data = read_cached(self._number, room, size, offset)
+        elif way == "thread":
             return None
         else:
-            data = read_resident(self._number, size, offset)
+            data = self._read_resident(size, offset)
+        counters = self.counters
         if data is None:
             counters.misses += 1
             self._missed_at = offset
-            if self._way == "nowait" and refuses(self._device):
+            if way == "nowait" and refuses(self._device):
                 self._use_threads()
             return None
         counters.hits += 1
         counters.bytes_read += len(data)
         return data
 
-    def _read_cached(self, size: int, offset: int) -> bytes | None:
-        if MUCH <= size < MOST:
-            return read_much_cached(self._number, size, offset)
-        room = self._room
-        if room is None or size != self._size:
-            self._size = size
-            self._room = room = room_for(size)
-        return read_cached(self._number, room, size, offset)
+    def _read_resident(self, size: int, offset: int) -> bytes | None:
+        """Read what is in memory of a range, after asking for that if need be."""
+        if self._asks:
+            size = self._in_memory(size, offset)
+            if not size:
+                return None
+        return read_resident(self._number, size, offset)
 
     def _in_memory(self, size: int, offset: int) -> int:
         """Return how much of a range is in memory, after asking for that."""
