@@ -24,8 +24,10 @@ from withal.files.system.residency import Way
 
 
 @final
-class JustOpened(BinaryFile):  # type: ignore[misc]  # final for users: this is not another kind
+class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     """A `BinaryFile` that was opened by its name, for reading only, and was not used yet.
+
+    `BinaryFile` is final for users; this is not another kind of it.
 
     Args:
         number: its descriptor.
@@ -54,7 +56,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # final for users: this is 
         self.name = name
         self.mode: str = mode.of_binary
         self._parsed_mode = mode
-        self._opened_way = way
+        self._opened_way: Way = way
         self._opened_at = monotonic()
         self._early = early
         self._taken = 0  # how long the file is, once it was read
