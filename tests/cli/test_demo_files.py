@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from withal.cli.demo_files import BLOCK, LARGEST, Misbehaviour, demo_files
+from withal.cli.demo_files import BLOCK_BYTES, LARGEST_BYTES, Misbehaviour, demo_files
 
 
 def test_sizes_range_from_nothing_to_the_largest() -> None:
     sizes = [file.size for file in demo_files(200)]
     assert min(sizes) == 0
-    assert max(sizes) == LARGEST == 8 << 20
-    assert sizes.count(LARGEST) == sizes.count(0) == 1
+    assert max(sizes) == LARGEST_BYTES == 8 << 20
+    assert sizes.count(LARGEST_BYTES) == sizes.count(0) == 1
     assert 150 << 20 <= sum(sizes) <= 250 << 20
 
 
@@ -29,7 +29,7 @@ def test_a_file_has_as_many_bytes_as_it_says_in_blocks() -> None:
     for file in demo_files(12):
         sizes = [len(block) for block in file.blocks()]
         assert sum(sizes) == file.size
-        assert all(size == BLOCK for size in sizes[:-1])
+        assert all(size == BLOCK_BYTES for size in sizes[:-1])
 
 
 def test_no_two_blocks_are_the_same() -> None:

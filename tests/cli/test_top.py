@@ -164,7 +164,7 @@ def test_a_process_of_another_user_is_refused() -> None:
 def test_a_stopped_process_is_waited_for_only_so_long(
     served: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("withal.tracking.attaching.TIMEOUT", 0.2)
+    monkeypatch.setattr("withal.tracking.attaching.ANSWER_SECONDS", 0.2)
     os.kill(served, signal.SIGSTOP)
     try:
         with pytest.raises(AttachingError, match=r"has not answered for 0.2 s; it may be stopped"):

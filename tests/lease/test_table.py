@@ -21,13 +21,13 @@ def test_the_first_gets_it_and_others_wait_in_order() -> None:
     row, answer = ask(Row(), "a", 100)
     assert answer == Granted(1)
     row, answer = ask(row, "b", 101)
-    assert answer == Refused(table.REFRESH, 0, "owner of a")
+    assert answer == Refused(table.REFRESH_SECONDS, 0, "owner of a")
     row, answer = ask(row, "c", 102)
-    assert answer == Refused(table.REFRESH, 1, "owner of a")
+    assert answer == Refused(table.REFRESH_SECONDS, 1, "owner of a")
     row = table.withdraw(row, request("a"), 103)
     assert table.next_to_wake(row, 103) == "b"
     row, answer = ask(row, "c", 103)
-    assert answer == Refused(table.TURN, 1, "")
+    assert answer == Refused(table.TURN_SECONDS, 1, "")
     row, answer = ask(row, "b", 103.1)
     assert answer == Granted(2)
 
@@ -46,9 +46,9 @@ def test_a_place_is_dropped_when_it_is_not_asked_for_again() -> None:
     row, _ = ask(Row(), "a", 100)
     row, _ = ask(row, "b", 101)
     row, answer = ask(row, "c", 105.999)
-    assert answer == Refused(table.REFRESH, 1, "owner of a")
+    assert answer == Refused(table.REFRESH_SECONDS, 1, "owner of a")
     row, answer = ask(row, "c", 106)
-    assert answer == Refused(table.REFRESH, 0, "owner of a")
+    assert answer == Refused(table.REFRESH_SECONDS, 0, "owner of a")
 
 
 def test_it_is_free_when_it_expires_and_not_before() -> None:
@@ -67,7 +67,7 @@ def test_one_that_asks_once_keeps_no_place_and_does_not_overtake() -> None:
     row, _ = ask(row, "c", 102)
     row = table.withdraw(row, request("a"), 103)
     row, answer = ask(row, "b", 103, queues=False)
-    assert answer == Refused(table.TURN, 1, "")
+    assert answer == Refused(table.TURN_SECONDS, 1, "")
 
 
 def test_asking_again_after_a_lost_answer_has_the_same_token() -> None:

@@ -168,7 +168,7 @@ def test_a_call_in_a_thread_takes_no_time() -> None:
 def test_a_call_in_a_thread_that_waits_for_a_timer_does_not_hang(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("withal.testing.loop._PATIENCE", 0.01)
+    monkeypatch.setattr("withal.testing.loop._CALL_SECONDS", 0.01)
     gate = threading.Event()
 
     async def main() -> float:

@@ -20,7 +20,7 @@ from withal.audit.engine.schedules import Seed
 from withal.audit.engine.shutdown import noting_threads
 from withal.audit.inspect.warnings_capture import collecting_by_hand
 from withal.audit.report.messages import counted
-from withal.audit.report.record import DEFAULT_TIMEOUT, Delivery
+from withal.audit.report.record import DEFAULT_TIMEOUT_SECONDS, Delivery
 from withal.audit.report.report import Report
 from withal.audit.scenario import Run, Scenario, Setup, scenario_of
 from withal.audit.session import Session, session
@@ -38,7 +38,7 @@ def audit(
     depth: int = 1,
     children: bool = False,
     loop_factory: Callable[[], AbstractEventLoop] | None = None,
-    timeout: float = DEFAULT_TIMEOUT,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,
     max_time: float | None = None,
     schedules: int = 0,
     seed: int | str = 0,
@@ -151,7 +151,7 @@ def survey(
     probe: Run | None = None,
     children: bool = False,
     loop_factory: Callable[[], AbstractEventLoop] | None = None,
-    timeout: float = DEFAULT_TIMEOUT,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,
     target: str | None = None,
 ) -> Report:
     """Run a scenario without cancelling it, and report where it suspends: what an audit would try.

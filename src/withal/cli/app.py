@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from withal import __version__
 from withal._core.credentials import text_without_credentials
 from withal.audit import Delivery
-from withal.audit.report.record import DEFAULT_TIMEOUT
+from withal.audit.report.record import DEFAULT_TIMEOUT_SECONDS
 from withal.cli.choices import Format, Loop
 from withal.cli.fetch_arguments import fetch
 from withal.cli.interrupt import run
@@ -97,7 +97,7 @@ def audit(
     timeout: Annotated[
         float,
         typer.Option(metavar="SECONDS", min=0.001, help="How long a run, or a probe, may take."),
-    ] = DEFAULT_TIMEOUT,
+    ] = DEFAULT_TIMEOUT_SECONDS,
     schedules: Annotated[
         int,
         typer.Option(metavar="N", min=0, help="Also run its tasks in N random orders."),

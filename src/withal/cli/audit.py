@@ -23,7 +23,7 @@ from withal.audit.engine.shutdown import noting_threads
 from withal.audit.programs.trial import script_of, test_of
 from withal.audit.report import github, html, json, junit, sarif, text
 from withal.audit.report.accepted import Accepted
-from withal.audit.report.record import DEFAULT_TIMEOUT
+from withal.audit.report.record import DEFAULT_TIMEOUT_SECONDS
 from withal.audit.scenario import scenario_of
 from withal.audit.stopping import Stop, asked
 from withal.cli.choices import Format, Loop
@@ -34,10 +34,10 @@ from withal.cli.skeleton import advice_on, write_skeleton
 from withal.cli.target import TargetError, load
 
 _STATUS = {Verdict.SAFE: 0, Verdict.UNSAFE: 1, Verdict.UNRESOLVED: 3, Verdict.ERROR: 4}
-_USAGE = 2
-_INTERRUPTED = 130
-_SIGNALLED = 128  # and the number of the signal, as shells have it
-_BETWEEN = 0.1  # seconds between two pictures of the progress
+_USAGE_STATUS = 2
+_INTERRUPTED_STATUS = 130
+_SIGNAL_STATUS = 128  # and the number of the signal, as shells have it
+_PROGRESS_SECONDS = 0.1  # seconds between two pictures of the progress
 
 
 @final
@@ -66,7 +66,7 @@ class AuditOptions:
     depth: int = 1
     children: bool = False
     loop: Loop = Loop.ASYNCIO
-    timeout: float = DEFAULT_TIMEOUT
+    timeout: float = DEFAULT_TIMEOUT_SECONDS
     max_time: float | None = None
     schedules: int = 0
     seed: str = "0"
@@ -104,16 +104,16 @@ def audit_command(target: str, options: AuditOptions) -> int:
         _write(_rendered(report, scenario, options), options.output)
     except (TargetError, ScenarioError, TypeError, ValueError) as error:
         complain(str(error))
-        return _USAGE
+        return _USAGE_STATUS
     except KeyboardInterrupt:
         complain("stopped by SIGINT; what was open is closed")
-        return _INTERRUPTED
+        return _INTERRUPTED_STATUS
     except OSError as error:
         complain(f"{error.filename or options.output}: {error.strerror}")
-        return _USAGE
+        return _USAGE_STATUS
     if stopped_by:
         complain(f"stopped by {stopped_by[0].name}; the report is of what was tried so far")
-        return _SIGNALLED + stopped_by[0]
+        return _SIGNAL_STATUS + stopped_by[0]
     if options.only_list and report.verdict is Verdict.UNRESOLVED:
         return 0
     return _STATUS[report.verdict]
@@ -150,7 +150,7 @@ def new_command(file: Path) -> int:
         print(write_skeleton(file))
     except OSError as error:
         complain(f"{file}: {error.strerror}; --new writes a new file")
-        return _USAGE
+        return _USAGE_STATUS
     return 0
 
 
@@ -288,7 +288,7 @@ def _showing_progress(terminal: TextIO) -> Generator[Callable[[int, int, int], N
     def on_attempt(made: int, known: int, unsafe: int) -> None:
         nonlocal shown
         told = f"{unsafe} unsafe" if unsafe else ""
-        is_due = monotonic() - shown > _BETWEEN
+        is_due = monotonic() - shown > _PROGRESS_SECONDS
         shown = monotonic() if is_due else shown
         bar.update(task, completed=made, total=known, unsafe=told, refresh=is_due)
 

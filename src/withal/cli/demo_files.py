@@ -14,17 +14,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
-LARGEST = 8 << 20
+LARGEST_BYTES = 8 << 20
 """The size in bytes of the largest file, which is the second. The first has none."""
 
-BLOCK = 1 << 18
+BLOCK_BYTES = 1 << 18
 """How many bytes are made at a time."""
 
-_SMALLEST = 1 << 10  # but for the empty one
+_SMALLEST_BYTES = 1 << 10  # but for the empty one
 _SEED = "withal demo"
 # What is in a block is a window of this, which costs a copy. Fresh random bytes for each block cost
 # more than sending it does.
-_POOL = random.Random(_SEED).randbytes(2 * BLOCK)
+_POOL = random.Random(_SEED).randbytes(2 * BLOCK_BYTES)
 
 
 @final
@@ -67,9 +67,9 @@ class DemoFile:
     def blocks(self) -> Iterator[bytes]:
         """Make what is in it, a block at a time: the same in every process."""
         windows = random.Random(f"{_SEED} {self.number}")
-        for start in range(0, self.size, BLOCK):
-            window = windows.randrange(BLOCK)
-            yield _POOL[window : window + min(BLOCK, self.size - start)]
+        for start in range(0, self.size, BLOCK_BYTES):
+            window = windows.randrange(BLOCK_BYTES)
+            yield _POOL[window : window + min(BLOCK_BYTES, self.size - start)]
 
     def sha256(self) -> str:
         """Return the hexadecimal digest of what is in it. Takes some milliseconds."""
@@ -97,8 +97,8 @@ def _file(number: int) -> DemoFile:
 def _size(number: int) -> int:
     """As many files of some kilobytes as of some megabytes."""
     if number < 2:
-        return number * LARGEST
+        return number * LARGEST_BYTES
     between = random.Random(f"{_SEED} size {number}").uniform(
-        math.log(_SMALLEST), math.log(LARGEST)
+        math.log(_SMALLEST_BYTES), math.log(LARGEST_BYTES)
     )
     return round(math.exp(between))

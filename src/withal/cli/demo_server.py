@@ -1,7 +1,7 @@
 """The server of the demo: it serves `demo_files`, and misbehaves. Run as a process of its own.
 
 It tells the port that it has taken in a line on standard output. It ends when its standard input
-does, which is when the process that started it has gone, and after `TIME_LIMIT` in any case.
+does, which is when the process that started it has gone, and after `LIMIT_SECONDS` in any case.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from aiohttp import web
 
 from withal.cli.demo_files import DemoFile, Misbehaviour, demo_files
 
-TIME_LIMIT = 600.0
+LIMIT_SECONDS = 600.0
 """Seconds after which it ends, whatever happens."""
 
-_SLOW_START = 1.0
+_SLOW_START_SECONDS = 1.0
 _RETRY_AFTER = "1"  # the shortest that the header can tell, which is in whole seconds
 
 
@@ -36,7 +36,9 @@ class DemoServer:
 
     __slots__ = ("_asked", "_files", "_slow_start")
 
-    def __init__(self, files: Iterable[DemoFile], *, slow_start: float = _SLOW_START) -> None:
+    def __init__(
+        self, files: Iterable[DemoFile], *, slow_start: float = _SLOW_START_SECONDS
+    ) -> None:
         self._files = {file.name: file for file in files}
         self._slow_start = slow_start
         self._asked: set[DemoFile] = set()
@@ -120,10 +122,10 @@ async def listening(application: web.Application) -> AsyncGenerator[int]:
 
 
 async def serve(count: int) -> None:
-    """Serve so many files until standard input ends, for `TIME_LIMIT` seconds at most."""
+    """Serve so many files until standard input ends, for `LIMIT_SECONDS` seconds at most."""
     server = DemoServer(demo_files(count))
     with suppress(TimeoutError):
-        async with listening(server.application()) as port, asyncio.timeout(TIME_LIMIT):
+        async with listening(server.application()) as port, asyncio.timeout(LIMIT_SECONDS):
             print(port, flush=True)
             await _wait_input_ends()
 

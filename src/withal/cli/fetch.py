@@ -29,7 +29,7 @@ from withal.fetch.plan import ChosenPath
 from withal.fetch.request_source import Requests, Source, source_of
 from withal.fetch.result_lines import result_line
 
-_MOST_REASONS = 10
+_MAX_REASONS = 10
 
 
 @final
@@ -200,9 +200,9 @@ class _Summary:
         if not self.failed:
             return [text]
         found = [
-            f"  {count:,} x {reason}" for reason, count in self.reasons.most_common(_MOST_REASONS)
+            f"  {count:,} x {reason}" for reason, count in self.reasons.most_common(_MAX_REASONS)
         ]
-        more = len(self.reasons) - _MOST_REASONS
+        more = len(self.reasons) - _MAX_REASONS
         return [
             f"{text}; {self.failed:,} failed",
             *found,

@@ -27,12 +27,12 @@ from rich.rule import Rule
 from rich.text import Text
 
 from withal.cli.complaint import complain
-from withal.cli.top import HELD, view
+from withal.cli.top import LONG_HELD_SECONDS, view
 from withal.cli.track import command_of, problem_of
 from withal.tracking.attaching import AttachingError, ask
 from withal.tracking.options import TrackOptions
 
-EVERY = 0.5
+LOOK_SECONDS = 0.5
 """Seconds between two looks at the program."""
 
 
@@ -83,7 +83,7 @@ class _Run:
         return process.wait()
 
     def _ask(self, pid: int) -> None:
-        while not self._ended.wait(EVERY):
+        while not self._ended.wait(LOOK_SECONDS):
             with suppress(AttachingError):  # it has not started yet, or has ended
                 self._look = ask(pid)
 
@@ -101,7 +101,7 @@ class _Run:
         ):
             selector.register(terminal, selectors.EVENT_READ)
             while True:
-                if selector.select(EVERY):
+                if selector.select(LOOK_SECONDS):
                     data = _read(terminal)
                     self._print(data)
                     if not data:
@@ -123,7 +123,7 @@ class _Run:
         if self._look is None:
             return begun
         rows = max(2, (self._console.height - 8) // 3)
-        held = self._options.held or HELD
+        held = self._options.held or LONG_HELD_SECONDS
         return Group(begun, Rule(style="dim"), view(self._look, rows=rows, held=held))
 
 

@@ -21,9 +21,9 @@ from withal.cli.complaint import complaint
 from withal.cli.tally import Tally
 from withal.fetch import FetchError, Progress, ProgressKind
 
-_FRAMES_PER_SECOND = 12.5
-_SECONDS_BETWEEN_LINES = 10.0
-_SHOWN_IN_FLIGHT = 3
+_FRAME_RATE = 12.5
+_LINE_SECONDS = 10.0
+_SHOWN_FILES = 3
 _SLOW_SECONDS = 2.0  # what is in flight for longer is shown
 
 
@@ -46,7 +46,7 @@ def showing_progress(
     live = Live(
         get_renderable=display.render,
         console=display.console,
-        refresh_per_second=_FRAMES_PER_SECOND,
+        refresh_per_second=_FRAME_RATE,
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
@@ -66,7 +66,7 @@ class Display:
         self._verbose = verbose
         self._spinner = Spinner("dots", style="cyan")
         self._started = monotonic()
-        self._speaks_at = self._started + _SECONDS_BETWEEN_LINES if speaks else None
+        self._speaks_at = self._started + _LINE_SECONDS if speaks else None
 
     def on_progress(self, step: Progress) -> None:
         """Take note of one step."""
@@ -78,7 +78,7 @@ class Display:
         elif self._verbose and step.kind is ProgressKind.FINISHED:
             self.say(f"{step.url}: {size(step.received)}, {step.name}")
         if self._speaks_at is not None and monotonic() >= self._speaks_at:
-            self._speaks_at = monotonic() + _SECONDS_BETWEEN_LINES
+            self._speaks_at = monotonic() + _LINE_SECONDS
             self.say(", ".join((self._counts(), self._bytes(), *self._troubles())))
 
     def say(self, text: str) -> None:
@@ -121,7 +121,7 @@ class Display:
 
     def _slowest(self) -> list[Text]:
         """Return a line for each of those that are in flight for the longest time."""
-        slow = self._tally.longest(_SHOWN_IN_FLIGHT, monotonic() - _SLOW_SECONDS)
+        slow = self._tally.longest(_SHOWN_FILES, monotonic() - _SLOW_SECONDS)
         lines: list[Text] = []
         for step in slow:
             of = "" if step.total is None else f" of {size(step.total)}"

@@ -16,7 +16,7 @@ from withal._core.printable import printable
 from withal.cli.complaint import complain
 from withal.tracking.attaching import AttachingError, ask
 
-HELD = 10.0
+LONG_HELD_SECONDS = 10.0
 """Seconds after which something counts as held for long, if nothing else is said."""
 
 
@@ -54,7 +54,9 @@ def _rows(console: Console) -> int:
     return max(3, (console.height - 10) // 2)
 
 
-def view(data: dict[str, Any], *, rows: int | None = None, held: float = HELD) -> RenderableType:
+def view(
+    data: dict[str, Any], *, rows: int | None = None, held: float = LONG_HELD_SECONDS
+) -> RenderableType:
     """Return how a snapshot is shown.
 
     Args:

@@ -25,18 +25,20 @@ from __future__ import annotations
 import enum
 from typing import final
 
-LEAST_TTL = 1.0
+MIN_TTL_SECONDS = 1.0
 """The shortest `ttl` in seconds: a shorter one leaves no time for a slow loop or a lost packet."""
 
-LEAST_MARGIN = 0.2
+MIN_MARGIN_SECONDS = 0.2
 """The minimum of the margin: the seconds before its end at which a lease counts as lost."""
 
-MOST_MARGIN = 5.0
+MAX_MARGIN_SECONDS = 5.0
 """The maximum of the margin, in seconds."""
 
-_ASK_LIMIT = 5.0  # seconds that one request may take
-_LAST_ASK = 1.0  # seconds that a request may take at least, if it was sent before the timeout
-_SILENCE_LIMIT = 5.0  # seconds without an answer of the server after which a claim fails
+_REQUEST_SECONDS = 5.0  # seconds that one request may take
+_LAST_REQUEST_SECONDS = (
+    1.0  # seconds that a request may take at least, if it was sent before the timeout
+)
+_SILENCE_SECONDS = 5.0  # seconds without an answer of the server after which a claim fails
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between requests that are not answered
 
 
@@ -73,7 +75,7 @@ class Claim:
     def __init__(self, ttl: float, timeout: float, now: float) -> None:
         self.phase: Phase = Phase.NEW
         self.ttl = ttl
-        self.margin: float = min(max(ttl / 10, LEAST_MARGIN), MOST_MARGIN)
+        self.margin: float = min(max(ttl / 10, MIN_MARGIN_SECONDS), MAX_MARGIN_SECONDS)
         self.token: int = 0
         self.held_until: float = now
         self.next_renewal: float = now
@@ -97,7 +99,11 @@ class Claim:
         self.phase = Phase.ASKING
         self._sent_at = now
         left = self._give_up_at - now
-        return now + (_ASK_LIMIT if self._timeout == 0 else min(_ASK_LIMIT, max(left, _LAST_ASK)))
+        return now + (
+            _REQUEST_SECONDS
+            if self._timeout == 0
+            else min(_REQUEST_SECONDS, max(left, _LAST_REQUEST_SECONDS))
+        )
 
     def granted(self, now: float, token: int) -> bool:
         """Record that it was granted; return false if too little is left, to request it again."""
@@ -119,7 +125,7 @@ class Claim:
     def unanswered(self, now: float) -> float | None:
         """Return when to ask again after a request without an answer; None if the claim fails."""
         pause, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE)
-        if now - self._answered_at >= _SILENCE_LIMIT:
+        if now - self._answered_at >= _SILENCE_SECONDS:
             self.phase = Phase.ENDED
             return None
         return self._wait_until(now, now + pause)

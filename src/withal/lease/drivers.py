@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeAlias, final
 
 from withal.lease.protocol import Unreachable
 
-CONNECT_LIMIT = 4.0
+CONNECT_SECONDS = 4.0
 """Seconds that a connection may take to open."""
 
-_CLOSE_LIMIT = 1.0  # seconds
+_CLOSE_SECONDS = 1.0  # seconds
 
 # Classes of SQLSTATE (its first two characters) for which a retry may help: connection, resources,
 # operator intervention, transaction rollback; and invalid state, as on a read-only standby.
@@ -104,7 +104,7 @@ class _Asyncpg:
         import asyncpg
 
         with _errors(asyncpg.PostgresError), _asyncpg_errors():
-            connection = await asyncpg.connect(dsn, timeout=CONNECT_LIMIT, statement_cache_size=0)
+            connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, statement_cache_size=0)
         return cls(connection)
 
     async def rows(self, query: str, *args: Value) -> Sequence[Row]:
@@ -143,7 +143,7 @@ class _Asyncpg:
     async def aclose(self) -> None:
         try:
             with suppress(Exception):
-                await self._connection.close(timeout=_CLOSE_LIMIT)
+                await self._connection.close(timeout=_CLOSE_SECONDS)
         finally:
             self._connection.terminate()
 
@@ -180,7 +180,7 @@ class _Psycopg:
                     dsn,
                     autocommit=True,
                     prepare_threshold=None,
-                    connect_timeout=int(CONNECT_LIMIT),
+                    connect_timeout=int(CONNECT_SECONDS),
                     cursor_factory=psycopg.AsyncRawCursor,
                 )
             except psycopg.OperationalError as error:
@@ -212,7 +212,7 @@ class _Psycopg:
             except asyncio.CancelledError:
                 self._shut_down()
                 query_task.add_done_callback(_forget)
-                await asyncio.wait((query_task,), timeout=_CLOSE_LIMIT)
+                await asyncio.wait((query_task,), timeout=_CLOSE_SECONDS)
                 raise
             return query_task.result()
 

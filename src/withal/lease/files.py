@@ -39,10 +39,10 @@ from withal.lease.table import Place, Row
 
 T = TypeVar("T")
 
-POLL = 0.02
+POLL_SECONDS = 0.02
 """Seconds between two reads of the file by the first waiter; other waiters take five times that."""
 
-_LOCK_LIMIT = 5.0  # seconds to wait for another process that is in a step
+_LOCK_SECONDS = 5.0  # seconds to wait for another process that is in a step
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -136,13 +136,13 @@ class _Polling:
     async def wait(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        pause = POLL
+        pause = POLL_SECONDS
         while (left := until - loop.time()) > 0:
             await asyncio.sleep(min(pause, left))
             ahead = await call(_ahead, self._folder, self._request, is_brief=True)
             if ahead is None:
                 return
-            pause = POLL if ahead == 0 else 5 * POLL
+            pause = POLL_SECONDS if ahead == 0 else 5 * POLL_SECONDS
 
 
 # The functions below run in threads.
@@ -188,7 +188,7 @@ def _ahead(folder: Path, request: Request) -> int | None:
     if request.id not in ids:
         return None
     ahead = ids.index(request.id)
-    return None if now >= row.until + ahead * table.TURN else ahead
+    return None if now >= row.until + ahead * table.TURN_SECONDS else ahead
 
 
 def _holders(folder: Path) -> tuple[Holder, ...]:
@@ -209,11 +209,11 @@ def _holders(folder: Path) -> tuple[Holder, ...]:
 def _locked(path: Path) -> Generator[None]:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        until, pause = time.monotonic() + _LOCK_LIMIT, 0.0005
+        until, pause = time.monotonic() + _LOCK_SECONDS, 0.0005
         while not _flock(fd):
             if time.monotonic() > until:
                 raise Unreachable(
-                    f"another process has locked {str(path)!r} for more than {_LOCK_LIMIT:g} s; "
+                    f"another process has locked {str(path)!r} for more than {_LOCK_SECONDS:g} s; "
                     "it may be stopped"
                 )
             time.sleep(pause)

@@ -18,7 +18,7 @@ from withal.lease.protocol import Backend, Owner
 from withal.lease.tenure import Lease, Tenure
 from withal.lease.terms import Terms
 
-_CLOSE_TIMEOUT = 10.0  # seconds; a release is retried for half of that
+_CLOSE_SECONDS = 10.0  # seconds; a release is retried for half of that
 
 
 @final
@@ -63,7 +63,7 @@ class Hold(EmitsEvents, AbstractAsyncContextManager[Lease]):
             if task is not host:  # a scope has created the host
                 self._entered = tenure
                 return await tenure.__aenter__()
-            self._entered = Scope(owner.name, close_timeout=_CLOSE_TIMEOUT, open_grace=0.0)
+            self._entered = Scope(owner.name, close_timeout=_CLOSE_SECONDS, open_grace=0.0)
             return await self._enter_in(self._entered, tenure)
         except BaseException:
             asking.end()

@@ -18,7 +18,7 @@ from uuid import uuid4
 from withal.lease.errors import LeaseServerError
 from withal.lease.protocol import Unreachable
 
-POLL = 0.1
+POLL_SECONDS = 0.1
 """Seconds between two requests of a waiter while wake-ups cannot be received."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds until the next attempt to listen
@@ -91,7 +91,7 @@ class MailboxBell:
 
     async def wait(self, seconds: float) -> None:
         """Wait for a ring; only for a short time while wake-ups cannot be received."""
-        limit = seconds if self._mailbox.is_listening else min(seconds, POLL)
+        limit = seconds if self._mailbox.is_listening else min(seconds, POLL_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await self._event.wait()

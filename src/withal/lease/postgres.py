@@ -20,9 +20,11 @@ from withal.lease.protocol import Granted, Holder, Owner, Refused, Request, Unre
 
 _logger = logging.getLogger("withal")
 
-_CONNECTIONS = 4  # the maximum for one event loop, besides the one that listens
+_MAX_CONNECTIONS = 4  # the maximum for one event loop, besides the one that listens
 
-_OPENING_GRACE = 0.5  # seconds that an opening gets to finish after its caller was cancelled
+_OPENING_GRACE_SECONDS = (
+    0.5  # seconds that an opening gets to finish after its caller was cancelled
+)
 
 _UNDEFINED = {"42P01", "42883"}  # a table, a function
 _NO_RIGHT = "42501"
@@ -115,7 +117,7 @@ class _Postgres:
         )
         if granted:
             return Granted(token)
-        return Refused(min(again_in, table.REFRESH), ahead, owner)
+        return Refused(min(again_in, table.REFRESH_SECONDS), ahead, owner)
 
     async def renew(self, request: Request, token: int) -> bool:
         rows = self._links.here.rows
@@ -138,7 +140,7 @@ class _Link:
     def __init__(self, backend: _Postgres) -> None:
         self._backend = backend
         self._idle: list[Connection] = []
-        self._free = asyncio.Semaphore(_CONNECTIONS)
+        self._free = asyncio.Semaphore(_MAX_CONNECTIONS)
         self._is_closed = False
         self.mailbox = Mailbox(self._listen)
 
@@ -179,7 +181,7 @@ class _Link:
             self._idle.pop().abort()
 
     async def _migrate(self, connection: Connection) -> None:
-        lock = f"SELECT pg_advisory_xact_lock({sql.LOCK});"
+        lock = f"SELECT pg_advisory_xact_lock({sql.LOCK_KEY});"
         try:
             await connection.script(lock + sql.MIGRATION)
         except QueryError as error:
@@ -240,7 +242,7 @@ async def _open(connecting: Coroutine[Any, Any, Connection]) -> Connection:
     try:
         await asyncio.wait((opening,))
     except asyncio.CancelledError:
-        await asyncio.wait((opening,), timeout=_OPENING_GRACE)
+        await asyncio.wait((opening,), timeout=_OPENING_GRACE_SECONDS)
         if not opening.cancel() and not opening.cancelled() and opening.exception() is None:
             await opening.result().aclose()
         raise

@@ -17,7 +17,7 @@ from withal.lease import table
 
 TABLE: Final = "withal_leases"
 CHANNEL: Final = "withal_"
-LOCK: Final = 7_593_012_440_184_513  # an advisory lock, so that only one migrates at a time
+LOCK_KEY: Final = 7_593_012_440_184_513  # an advisory lock, so that only one migrates at a time
 
 MIGRATION: Final = f"""
 CREATE TABLE IF NOT EXISTS {TABLE} (
@@ -69,7 +69,7 @@ BEGIN
     SELECT l.seat INTO mine FROM {TABLE} AS l WHERE l.name = key AND l.seat > 0 AND l.id = claim;
     SELECT count(*) INTO ahead FROM {TABLE} AS l
         WHERE l.name = key AND l.seat > 0 AND (mine IS NULL OR l.seat < mine);
-    may_at := lease.until + ahead * interval '{table.TURN} seconds';
+    may_at := lease.until + ahead * interval '{table.TURN_SECONDS} seconds';
     granted := now >= may_at;
     IF granted THEN
         token := nextval('{TABLE}_seq');
@@ -82,7 +82,7 @@ BEGIN
     IF queues THEN
         INSERT INTO {TABLE} AS l (name, seat, id, until)
             VALUES (key, coalesce(mine, nextval('{TABLE}_seq')), claim,
-                now + interval '{table.PLACE} seconds')
+                now + interval '{table.PLACE_SECONDS} seconds')
             ON CONFLICT (name, seat) DO UPDATE SET until = excluded.until;
     END IF;
     again_in := extract(epoch FROM may_at - now);

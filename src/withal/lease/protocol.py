@@ -15,7 +15,9 @@ from hashlib import sha256
 from typing import Protocol, final
 from urllib.parse import quote
 
-_LONGEST_KEY = 200  # a file name has at most 255 bytes, an index row of PostgreSQL about 2,700
+_MAX_KEY_CHARACTERS = (
+    200  # a file name has at most 255 bytes, an index row of PostgreSQL about 2,700
+)
 
 
 @final
@@ -191,7 +193,7 @@ def key_of(name: str) -> str:
         'shard%207%2Fa'
     """
     key = quote(name, safe="", errors="surrogatepass")
-    if len(key) > _LONGEST_KEY:
+    if len(key) > _MAX_KEY_CHARACTERS:
         digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
         key = f"{key[:100]}~{digest}"
     return key.replace(".", "%2E")  # or "." and ".." would be folders

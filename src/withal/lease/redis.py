@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _PREFIX = "withal:lease:"
 _INBOX = "withal:lease-wakes:"
-_CONNECT_LIMIT = 4.0  # seconds
-_SECOND = 1_000_000  # the unit of the scripts' times is a microsecond
+_CONNECT_SECONDS = 4.0  # seconds
+_MICROSECONDS = 1_000_000  # the unit of the scripts' times is a microsecond
 _SETTLING = (
     "the server was started, or replaced by another, less than a ttl ago, and may have lost the "
     "holder; if it stores each write before it answers, pass durable=True"
@@ -97,7 +97,7 @@ class _Redis:
                 protocol=2,
                 decode_responses=True,
                 socket_timeout=None,
-                socket_connect_timeout=_CONNECT_LIMIT,
+                socket_connect_timeout=_CONNECT_SECONDS,
                 retry=Retry(NoBackoff(), 0),  # the callers repeat requests themselves
             )
         except ValueError as error:
@@ -120,21 +120,23 @@ class _Redis:
             scripts.ASK,
             request.key,
             request.id,
-            round(request.ttl * _SECOND),
+            round(request.ttl * _MICROSECONDS),
             request.owner,
             int(request.queues),
-            round(table.PLACE * _SECOND),
-            round(table.TURN * _SECOND),
+            round(table.PLACE_SECONDS * _MICROSECONDS),
+            round(table.TURN_SECONDS * _MICROSECONDS),
             int(self._durable),
         )
         if answer[0] == 1:
             return Granted(int(answer[1]))
         _, again_in, ahead, owner, is_settling = answer
         problem = _SETTLING if is_settling else ""
-        return Refused(min(int(again_in) / _SECOND, table.REFRESH), ahead, owner, problem)
+        return Refused(
+            min(int(again_in) / _MICROSECONDS, table.REFRESH_SECONDS), ahead, owner, problem
+        )
 
     async def renew(self, request: Request, token: int) -> bool:
-        ttl = round(request.ttl * _SECOND)
+        ttl = round(request.ttl * _MICROSECONDS)
         run = self._links.here.run
         return bool(await run(scripts.RENEW, request.key, request.id, token, ttl))
 
@@ -178,7 +180,7 @@ class _Link:
                 if row[3] and int(row[2]) > now:
                     token, since, until = map(int, row[:3])
                     owner = Owner.from_json(row[3])
-                    times = (now - since) / _SECOND, (until - now) / _SECOND
+                    times = (now - since) / _MICROSECONDS, (until - now) / _MICROSECONDS
                     found.append(owner.holder(token, *times))
         return tuple(sorted(found, key=lambda holder: holder.name))
 
@@ -187,7 +189,7 @@ class _Link:
             pipeline.time()
             pipeline.hmget(key, "token", "since", "until", "owner")
             (seconds, microseconds), row = await pipeline.execute()
-        return seconds * _SECOND + microseconds, row
+        return seconds * _MICROSECONDS + microseconds, row
 
     @asynccontextmanager
     async def _listen(self, address: str) -> AsyncGenerator[AsyncIterator[str]]:

@@ -15,13 +15,13 @@ from typing import final
 
 from withal.lease.protocol import Granted, Refused, Request
 
-PLACE = 5.0
+PLACE_SECONDS = 5.0
 """Seconds that a place among the waiters lasts when the request is not repeated."""
 
-REFRESH = 1.5
+REFRESH_SECONDS = 1.5
 """Seconds after which a waiter repeats its request, to keep its place."""
 
-TURN = 0.5
+TURN_SECONDS = 0.5
 """Seconds that each waiter has to take a free lease before the next one may."""
 
 
@@ -75,17 +75,17 @@ def ask(row: Row, request: Request, now: float, floor: int) -> tuple[Row, Grante
     places = tuple(each for each in row.places if each.until > now)
     ids = [each.id for each in places]
     ahead = ids.index(request.id) if request.id in ids else len(ids)
-    turn = row.until + ahead * TURN
+    turn = row.until + ahead * TURN_SECONDS
     if now >= turn:
         token = max(row.token + 1, floor)
         others = tuple(each for each in places if each.id != request.id)
         until = now + request.ttl
         return Row(token, request.id, now, until, request.owner, others), Granted(token)
     if request.queues:
-        mine = Place(request.id, now + PLACE)
+        mine = Place(request.id, now + PLACE_SECONDS)
         places = (*places[:ahead], mine, *places[ahead + 1 :])
     owner = row.owner if now < row.until else ""
-    return replace(row, places=places), Refused(min(turn - now, REFRESH), ahead, owner)
+    return replace(row, places=places), Refused(min(turn - now, REFRESH_SECONDS), ahead, owner)
 
 
 def renew(row: Row, request: Request, token: int, now: float) -> Row | None:

@@ -22,9 +22,9 @@ from withal.lease.terms import Terms
 
 T = TypeVar("T")
 
-_RELEASE_LIMIT = 5.0  # seconds for which a release is retried, if the server does not answer
-_GIVE_BACK_LIMIT = 1.0  # the same after a failed acquisition or a loss
-_PAUSE = 0.1  # seconds between two attempts to release
+_RELEASE_SECONDS = 5.0  # seconds for which a release is retried, if the server does not answer
+_GIVE_BACK_SECONDS = 1.0  # the same after a failed acquisition or a loss
+_PAUSE_SECONDS = 0.1  # seconds between two attempts to release
 
 
 @final
@@ -282,14 +282,14 @@ class Tenure(EmitsEvents):
 
     async def _release(self, expires_at: float) -> None:
         """Release the lease; retry until the server answers or time is up."""
-        until = min(self._clock.now() + _RELEASE_LIMIT, expires_at)
+        until = min(self._clock.now() + _RELEASE_SECONDS, expires_at)
         while True:
             try:
                 await self._answer(self._backend.withdraw(self._request), until)
             except Unreachable as error:
-                if self._clock.now() + _PAUSE >= until:
+                if self._clock.now() + _PAUSE_SECONDS >= until:
                     raise self._not_released(error, expires_at) from error.__cause__
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_PAUSE_SECONDS)
             else:
                 return
 
@@ -307,7 +307,7 @@ class Tenure(EmitsEvents):
             await self._end_renewal()
             if self._may_have_it:
                 with suppress(Unreachable, LeaseServerError):
-                    until = self._clock.now() + _GIVE_BACK_LIMIT
+                    until = self._clock.now() + _GIVE_BACK_SECONDS
                     await self._answer(self._backend.withdraw(self._request), until)
         finally:
             await self._connections.__aexit__(None, None, None)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TypeGuard, cast, final
 
-from withal.lease.claim import LEAST_TTL
+from withal.lease.claim import MIN_TTL_SECONDS
 
 
 @final
@@ -34,8 +34,10 @@ class Terms:
             raise TypeError(f"the name of a lease must be a str, got {name!r}")
         if not name:
             raise ValueError("the name of a lease is empty; pass a name that all its users share")
-        if not _is_number(ttl) or not LEAST_TTL <= ttl < math.inf:
-            raise ValueError(f"lease {name!r}: ttl must be {LEAST_TTL:g} s or more; got {ttl!r}")
+        if not _is_number(ttl) or not MIN_TTL_SECONDS <= ttl < math.inf:
+            raise ValueError(
+                f"lease {name!r}: ttl must be {MIN_TTL_SECONDS:g} s or more; got {ttl!r}"
+            )
         if not _is_number(timeout) or not timeout >= 0:
             raise ValueError(
                 f"lease {name!r}: timeout must be zero or more seconds, or None; got {timeout!r}"

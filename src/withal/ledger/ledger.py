@@ -11,7 +11,7 @@ from withal._core.site import site_of
 from withal.ledger.life import Life, Totals
 from withal.ledger.records import Record, Summary
 
-KEEP_CLOSED = 10_000
+DEFAULT_CLOSED_RECORDS = 10_000
 """How many closed records a ledger keeps by default: at about 0.6 KiB each, 6 MiB."""
 
 
@@ -46,7 +46,7 @@ class Ledger:
         2 opened, 2 closed, 0 leaked
     """
 
-    def __init__(self, *, keep_closed: int | None = KEEP_CLOSED) -> None:
+    def __init__(self, *, keep_closed: int | None = DEFAULT_CLOSED_RECORDS) -> None:
         if keep_closed is not None and keep_closed < 0:
             raise ValueError(f"keep_closed is a number of records, zero or more; got {keep_closed}")
         self._live: dict[int, Life] = {}

@@ -18,7 +18,7 @@ from withal._core.scopes.closing import begin_closing
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing, leave_behind
 from withal._core.scopes.starting import openable
 from withal.pools.errors import PoolClosedError
-from withal.pools.hosting import OPEN_GRACE, CallbackLatch, HostKeeper
+from withal.pools.hosting import OPEN_GRACE_SECONDS, CallbackLatch, HostKeeper
 from withal.pools.long_uses import warn_of
 from withal.pools.sharers import CLOSING, EMPTY, OPEN, OPENING, Guest, Sharers
 from withal.pools.sharing import Sharing
@@ -213,7 +213,7 @@ class Cell:
         if host is None or self.sharers.stage in (EMPTY, CLOSING):
             return
         self._stop_timer()
-        seconds = OPEN_GRACE if host.phase is HOST_OPENING else self.sharing.close_timeout
+        seconds = OPEN_GRACE_SECONDS if host.phase is HOST_OPENING else self.sharing.close_timeout
         self.sharers.close()
         self._timer = self.sharing.loop.call_later(seconds, self._cut, host)
         host.close_nowait(None, CallbackLatch(self.sharing.loop, partial(self._has_closed, host)))

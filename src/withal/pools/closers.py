@@ -11,7 +11,7 @@ from withal._core.resources.callback import Callback
 from withal._core.scopes.closing import begin_closing, end_closing
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, LAST_CALL_SECONDS, Closing
 from withal._core.scopes.state import ScopeState
-from withal.pools.hosting import OPEN_GRACE, CallbackLatch, HostKeeper
+from withal.pools.hosting import OPEN_GRACE_SECONDS, CallbackLatch, HostKeeper
 from withal.pools.member import Member
 from withal.pools.queue import Queue
 from withal.pools.stages import Resources, Users
@@ -95,7 +95,7 @@ class Closers:
         closing.result.ignore_suppression = True
         try:
             if host.phase is Phase.OPENING:
-                await closing.give_up((host,), OPEN_GRACE)
+                await closing.give_up((host,), OPEN_GRACE_SECONDS)
             else:
                 rest = closing.stage((host,))
                 if rest is not None:

@@ -8,7 +8,7 @@ from typing import Any, final
 from withal._core.errors import CloseTimeoutError, WithalError
 from withal.pools.statistics import Holder
 
-_SHOWN = 10  # of the holders, in a message
+_SHOWN_HOLDERS = 10  # of the holders, in a message
 
 
 @final
@@ -120,7 +120,7 @@ class PoolDeadlockError(WithalError):
         super().__init__(pool, task, site, holders)
 
     def __str__(self) -> str:
-        sites = ", ".join(holder.site for holder in self.holders[:_SHOWN])
+        sites = ", ".join(holder.site for holder in self.holders[:_SHOWN_HOLDERS])
         count = len(self.holders)
         what = "the only resource" if count == 1 else f"all {count} resources"
         return (
@@ -193,6 +193,6 @@ class HeldTooLongWarning(UserWarning):
 
 
 def _listed(holders: Sequence[Holder]) -> str:
-    shown = ", ".join(map(str, holders[:_SHOWN]))
-    more = len(holders) - _SHOWN
+    shown = ", ".join(map(str, holders[:_SHOWN_HOLDERS]))
+    more = len(holders) - _SHOWN_HOLDERS
     return f"{shown} and {more} more" if more > 0 else shown

@@ -17,7 +17,7 @@ from withal._core.resources.base import CLOSED, CLOSING, OPEN, Phase, Resource, 
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing, leave_behind
 from withal._core.waiting.latch import Latch
 
-OPEN_GRACE = 1.0
+OPEN_GRACE_SECONDS = 1.0
 """Seconds that an opening gets to finish when it is no longer wanted, before it is cancelled."""
 
 

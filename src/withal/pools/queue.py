@@ -25,14 +25,14 @@ from withal.pools.statistics import PoolStatistics, Reason, counts_of
 from withal.pools.use import Use
 from withal.pools.waiter import Check, Open, Waiter, Work
 
-JITTER = 0.1
+JITTER_SHARE = 0.1
 """The share of `max_age` by which the age of a resource is randomly reduced, so that resources that
 were opened together are not reopened together."""
 
-BACKOFF = 0.05
-LONGEST_BACKOFF = 0.5
+FIRST_BACKOFF_SECONDS = 0.05
+MAX_BACKOFF_SECONDS = 0.5
 """Seconds without a new opening after one has failed; doubled with each failure in a row, up to
-`LONGEST_BACKOFF`. So a server that is back is noticed within half a second."""
+`MAX_BACKOFF_SECONDS`. So a server that is back is noticed within half a second."""
 
 
 @final
@@ -204,7 +204,7 @@ class Queue:
         member.value = value
         age = self.options.max_age
         # `random` is good enough: the value is not a secret.
-        member.expires_at = inf if age is None else now + age * (1 - JITTER * random.random())
+        member.expires_at = inf if age is None else now + age * (1 - JITTER_SHARE * random.random())
         return self.put(member, now)
 
     def failed(self, member: Member, error: BaseException, now: float) -> list[Waiter]:
@@ -214,7 +214,7 @@ class Queue:
         del self.members[member]
         self.note_failure(error, now)
         if now >= self.not_before:  # several failures at the same time count as one
-            delay = min(BACKOFF * 2**self._failures, LONGEST_BACKOFF)
+            delay = min(FIRST_BACKOFF_SECONDS * 2**self._failures, MAX_BACKOFF_SECONDS)
             self._failures += 1
             self.not_before = now + delay
         alive = len(self.members) > self._closing

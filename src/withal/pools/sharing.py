@@ -13,7 +13,7 @@ from withal._core.scopes.closing import close_unowned
 from withal._core.scopes.state import ScopeState
 from withal.pools.errors import PoolClosedError
 from withal.pools.home import Home
-from withal.pools.hosting import OPEN_GRACE
+from withal.pools.hosting import OPEN_GRACE_SECONDS
 from withal.pools.options import check_seconds, checked_name
 from withal.pools.sharers import CLOSING, Sharers
 from withal.pools.stages import Resources, Users
@@ -135,7 +135,9 @@ class Sharing:
             for cell in list(self.cells):
                 cell.forget()  # its loop was closed without asyncio.run(), so it was never closed
             self.cells.clear()
-        self.held = ScopeState(self.name, self.close_timeout, OPEN_GRACE, None, close_unowned)
+        self.held = ScopeState(
+            self.name, self.close_timeout, OPEN_GRACE_SECONDS, None, close_unowned
+        )
         assert self.context is not None
         self.held.context = self.context
         self._home = Home(repr(self.name), get_running_loop())

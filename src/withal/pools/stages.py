@@ -19,7 +19,7 @@ from withal._core.waiting.latch import Latch
 from withal.pools.errors import PoolCloseTimeoutError
 from withal.pools.statistics import Holder
 
-_KEPT = 100  # the number of errors kept that no user's task has raised
+_KEPT_ERRORS = 100  # the number of errors kept that no user's task has raised
 
 
 class Tenant(Protocol):
@@ -109,7 +109,7 @@ class Resources(Resource):
         super().__init__(keeper, name)
         self.observers: Observers = ()
         self._tenant = tenant
-        self._errors: deque[BaseException] = deque(maxlen=_KEPT)
+        self._errors: deque[BaseException] = deque(maxlen=_KEPT_ERRORS)
         self._dropped = 0
         self.mark_open(None)
 
@@ -124,7 +124,7 @@ class Resources(Resource):
 
     def keep(self, error: BaseException) -> None:
         """Keep an error that no user's task raises, to raise it when the pool closes."""
-        self._dropped += len(self._errors) == _KEPT
+        self._dropped += len(self._errors) == _KEPT_ERRORS
         self._errors.append(error)
 
     def _begin_close(self) -> None:

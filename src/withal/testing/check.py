@@ -25,7 +25,7 @@ from withal.testing.watched import Injectors, StruckTasks, Watched
 
 Body: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
-_MOST_WAITS = 100  # of one enter or exit; enough for any but one that polls
+_MAX_WAITS = 100  # of one enter or exit; enough for any but one that polls
 
 
 async def check_manager(
@@ -181,7 +181,7 @@ class _Check:
         """Cancel at the first wait of a step, the second, and so on; return how many there are."""
         self._begin_check(f"cancelled while {step}")
         before = len(self._findings)
-        for number in range(1, _MOST_WAITS + 1):
+        for number in range(1, _MAX_WAITS + 1):
             self._trying = f"cancelled at wait {number} while {step}"
             struck = StruckTasks(phase)
             injector = Injector((number,), struck_by=struck)
@@ -194,7 +194,7 @@ class _Check:
                 self._find(f"it opened {watched.opened} times and closed {watched.closed} times")
             if len(self._findings) > before:
                 return number  # the later waits would say the same
-        return _MOST_WAITS
+        return _MAX_WAITS
 
     async def _cancelled_in_scope(self, watched: Watched, struck: StruckTasks) -> None:
         struck.owner = asyncio.current_task()

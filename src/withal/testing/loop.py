@@ -28,13 +28,13 @@ Ts = TypeVarTuple("Ts")
 # How long, really, a call in a thread holds back a timer that is due sooner. The common call is
 # far shorter, so that a test does not depend on how fast it was. One that itself waits for the
 # timer, and would hang, goes on after this.
-_PATIENCE = 1.0
+_CALL_SECONDS = 1.0
 
 # A loop with something to do on every turn would never come to its next timer. There is such a
 # thing as a busy wait: a cancelled anyio scope asks on each turn until its task has left it. So
 # after this many turns at one instant, each further turn takes some time.
 _BUSY_TURNS = 10_000
-_BUSY_TURN = 0.001
+_BUSY_TURN_SECONDS = 0.001
 
 
 @final
@@ -57,7 +57,7 @@ class _Clock:
         """Count a turn on which there is something to do, which takes no time as a rule."""
         self.turns = 0 if self.is_held else self.turns + 1
         if self.turns > _BUSY_TURNS:
-            self.now += _BUSY_TURN
+            self.now += _BUSY_TURN_SECONDS
 
 
 @final
@@ -81,7 +81,7 @@ class _JumpingSelector(selectors.DefaultSelector):
                 raise deadlock_at(clock.now)
             return super().select()
         if clock.is_held:
-            ready = super().select(max(timeout, _PATIENCE))
+            ready = super().select(max(timeout, _CALL_SECONDS))
         if not ready:
             clock.now += timeout
         return ready

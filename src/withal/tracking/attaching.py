@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from withal.tracking import probe
-from withal.tracking.serving import TIMEOUT, folders, is_private, peer_of
+from withal.tracking.serving import ANSWER_SECONDS, folders, is_private, peer_of
 
 _SEIZE, _INTERRUPT, _DETACH = 0x4206, 0x4207, 17  # of ptrace(2)
 
@@ -62,7 +62,7 @@ def _asked(pid: int) -> dict[str, Any] | None:
         if not is_private(folder) or not path.exists():
             continue
         with socket.socket(socket.AF_UNIX) as connection, suppress(ConnectionRefusedError):
-            connection.settimeout(TIMEOUT)
+            connection.settimeout(ANSWER_SECONDS)
             try:
                 connection.connect(str(path))
                 if peer_of(connection) != (pid, os.geteuid()):
@@ -71,7 +71,7 @@ def _asked(pid: int) -> dict[str, Any] | None:
                 return cast("dict[str, Any]", json.loads(b"".join(parts)))
             except TimeoutError:
                 raise AttachingError(
-                    f"process {pid} has not answered for {TIMEOUT:g} s; it may be stopped"
+                    f"process {pid} has not answered for {ANSWER_SECONDS:g} s; it may be stopped"
                 ) from None
             except (ValueError, ConnectionResetError):
                 raise AttachingError(f"process {pid} ended while it answered") from None
@@ -163,13 +163,13 @@ def _wake(pid: int) -> None:
 
 
 def _awaited(pid: int, answer: Path) -> dict[str, Any]:
-    until = time.monotonic() + TIMEOUT
+    until = time.monotonic() + ANSWER_SECONDS
     while not answer.exists():
         if not os.path.exists(f"/proc/{pid}"):
             raise AttachingError(f"process {pid} has ended")
         if time.monotonic() > until:
             raise AttachingError(
-                f"process {pid} has not answered for {TIMEOUT:g} s: its main thread executes no "
+                f"process {pid} has not answered for {ANSWER_SECONDS:g} s: its main thread runs no "
                 "Python code, or it is stopped"
             )
         time.sleep(0.01)

@@ -21,13 +21,13 @@ from withal.tracking.program import LIBRARY, PROGRAM, TRACKER, Program
 CLOSED = Ending.CLOSED
 COLLECTED = Ending.COLLECTED
 
-DEPTH = 3
+STACK_PLACES = 3
 """How many places of a stack are kept, unless records are wanted."""
 
-KEPT_OF_A_LINE = 100
+KEPT_LEAKS = 100
 """How many leaks of one line are kept whole; the rest is counted."""
 
-KEPT_DEAD = 1000
+KEPT_COLLECTED_RECORDS = 1000
 """How many of what was collected are kept, until their finalizers have run."""
 
 _clock = time.monotonic
@@ -55,7 +55,7 @@ class Leaks:
     def add(self, held: Held) -> None:
         """Add one more."""
         self.count += 1
-        if len(self.kept) < KEPT_OF_A_LINE:
+        if len(self.kept) < KEPT_LEAKS:
             self.kept.append(held)
 
     def without(self, left_out: Collection[Held]) -> Leaks | None:
@@ -87,7 +87,7 @@ class Book:
         self._known = program.known
         self._barriers = program.barriers
         self._within: dict[tuple[str, ...], dict[str, bool]] = {}
-        self.depth = DEPTH
+        self.depth = STACK_PLACES
         self.is_active = True
         self.endings: Counter[tuple[str, Ending]] = Counter()
         self.suspects: dict[tuple[object, ...], Leaks] = {}
@@ -292,7 +292,7 @@ class Book:
             # The finalizer of a generator comes after this, and so does any when it is the garbage
             # collector that has found the object.
             if self._is_collecting or not sort.is_light:
-                if len(self._dead) > KEPT_DEAD:
+                if len(self._dead) > KEPT_COLLECTED_RECORDS:
                     self._dead.clear()
                 self._dead[held.key] = held
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import final
 
 _LENGTH = struct.Struct("!Q")
-_HIGH = 200
+_FIRST_DESCRIPTOR = 200
 """Descriptors from here on: programs take the lowest, and some expect which those are."""
 
 
@@ -43,7 +43,7 @@ class Interim:
         os.waitpid(child, 0)
         theirs.close()
         with ours:
-            self._descriptor = fcntl.fcntl(ours.fileno(), fcntl.F_DUPFD_CLOEXEC, _HIGH)
+            self._descriptor = fcntl.fcntl(ours.fileno(), fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
         about = os.fstat(self._descriptor)
         self._identity = about.st_dev, about.st_ino
 

@@ -30,7 +30,7 @@ from withal.tracking.verdict import Leak, kinds_of
 
 _runs: list[Run] = []  # that of this process, while it runs
 
-LEAKED = 3
+LEAK_STATUS = 3
 """The exit status of ``--fail-on-leak`` if there is a leak."""
 
 
@@ -180,7 +180,7 @@ class Run:
         leaks = self.finish()
         if leaks and self.options.fail_on_leak and self.status == 0:
             _flush()
-            self._exit(LEAKED)
+            self._exit(LEAK_STATUS)
 
     def _exit_now(self, status: int) -> NoReturn:
         """What ``os._exit`` does while a program is tracked: report, and exit."""
@@ -188,7 +188,7 @@ class Run:
             self.status = status
             try:
                 if self.finish() and self.options.fail_on_leak and status == 0:
-                    status = LEAKED
+                    status = LEAK_STATUS
             except Exception:
                 traceback.print_exc()
             finally:

@@ -22,8 +22,8 @@ from withal.tracking.formats.lives import Shown, ShownLife, State, shown_life
 from withal.tracking.session import Session
 from withal.tracking.verdict import open_leaks
 
-_EVERY = 1.0
-_WAITING = 100_000
+_EXPORT_SECONDS = 1.0
+_MAX_KEPT_SPANS = 100_000
 """How many that have closed are kept until the program sets a provider."""
 
 
@@ -37,7 +37,7 @@ class Spans:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._ended: deque[Life] = deque(maxlen=_WAITING)
+        self._ended: deque[Life] = deque(maxlen=_MAX_KEPT_SPANS)
         self._shown = Shown(session.book.program)
         self._offset = time.time() - time.monotonic()
         self._sending = threading.Lock()
@@ -60,7 +60,7 @@ class Spans:
         self.send_all()
 
     def _run(self) -> None:
-        while not self._done.wait(_EVERY):
+        while not self._done.wait(_EXPORT_SECONDS):
             # Not imported here: the program does that, and sets a provider.
             if "opentelemetry.sdk.trace" in sys.modules and _provider() is not None:
                 with self._sending:

@@ -17,7 +17,7 @@ from withal.tracking.reach import objects_of, reached
 from withal.tracking.session import Session
 from withal.tracking.verdict import Leak, by_line, uncovered
 
-_GRACE = 0.5
+_GRACE_SECONDS = 0.5
 """Seconds that threads have to end, that were told to."""
 
 _clock = time.monotonic
@@ -187,6 +187,6 @@ def _is_ending(held: Held) -> bool:
     if held.sort.family == "task" and thing is not None:
         return bool(thing.cancelling()) or thing.done()
     if held.sort.name == "thread" and thing is not None:
-        thing.join(_GRACE)
+        thing.join(_GRACE_SECONDS)
         return not thing.is_alive()
     return False

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType
 from typing import Any, cast
 
-DEPTH = 8
+STACK_PLACES = 8
 """How many places of a stack are told."""
 
 _FRAMES = "cr_frame", "gi_frame", "ag_frame"
@@ -87,7 +87,9 @@ def _task(task: Any, name_of: Callable[[object], str | None]) -> dict[str, Any]:
         "age": None,
         "made_at": "",
         "site": "",
-        "stack": [[code.co_filename, line, code.co_qualname] for code, line, _ in frames[:DEPTH]],
+        "stack": [
+            [code.co_filename, line, code.co_qualname] for code, line, _ in frames[:STACK_PLACES]
+        ],
     }
 
 
@@ -123,7 +125,7 @@ def threads() -> list[dict[str, Any]]:
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
         stack: list[list[Any]] = []
-        while frame is not None and len(stack) < DEPTH:
+        while frame is not None and len(stack) < STACK_PLACES:
             if frame.f_code.co_filename != __file__:
                 stack.append([frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname])
             frame = frame.f_back

@@ -11,11 +11,11 @@ from types import FrameType, FunctionType, ModuleType
 
 from withal.tracking.held import Held
 
-REACH = 20_000
+MAX_REFERENCES = 20_000
 """How many references are followed in one search."""
 
 
-LOWEST = 4
+LOWEST_RANK = 4
 """The lowest rank of what answers for what it refers to."""
 
 
@@ -31,7 +31,7 @@ def objects_of(lives: Iterable[Held]) -> dict[int, Held]:
 def reached(
     root: object,
     objects: dict[int, Held],
-    left: int = REACH,
+    left: int = MAX_REFERENCES,
     rank: float = inf,
 ) -> tuple[set[Held], int]:
     """Return which objects a root refers to, and how many references may still be followed.
@@ -64,10 +64,10 @@ def found_below(roots: Iterable[Held], lives: Iterable[Held]) -> Iterator[tuple[
     """Yield which of these are referred to by one of higher rank, each with that one."""
     objects = objects_of(lives)
     found: set[Held] = set()
-    left = REACH
+    left = MAX_REFERENCES
     for root in roots:
         thing = None if root.ref is None or root.ending is not None else root.ref()
-        if not objects or thing is None or root.sort.rank < LOWEST or root in found:
+        if not objects or thing is None or root.sort.rank < LOWEST_RANK or root in found:
             continue
         below, left = reached(thing, objects, left, root.sort.rank)
         found |= below

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast, final
 
-TIMEOUT = 5.0
+ANSWER_SECONDS = 5.0
 """Seconds that either end waits for the other."""
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of the other end, as unix(7) has it
@@ -118,7 +118,7 @@ class Server:
                 return
             connection = _socket.socket(fileno=descriptor)
             try:
-                connection.settimeout(TIMEOUT)
+                connection.settimeout(ANSWER_SECONDS)
                 self._serve_one(connection)
             except Exception as exc:
                 if sys.stderr is not None:

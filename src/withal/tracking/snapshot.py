@@ -14,7 +14,7 @@ from withal.tracking.held import Held
 from withal.tracking.program import PROGRAM, TRACKER
 from withal.tracking.session import Session
 
-MOST = 1000
+MAX_ROWS = 1000
 """How many rows are told of what is open."""
 
 
@@ -35,7 +35,7 @@ def snapshot(session: Session, target: str, started: float) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "target": target,
         "seconds": now - started,
-        "open": [_row(group, session, now) for group in _groups(session)[:MOST]],
+        "open": [_row(group, session, now) for group in _groups(session)[:MAX_ROWS]],
         "tasks": _tasks(session, now),
         "threads": probe.threads(),
         "descriptors": probe.descriptors(),

@@ -19,7 +19,7 @@ from withal.tracking.options import TrackOptions
 from withal.tracking.session import Session
 from withal.tracking.verdict import Leak, kinds_of, open_leaks
 
-_REPORT_EVERY = 1.0
+_REPORT_SECONDS = 1.0
 
 
 class Run(Protocol):
@@ -68,7 +68,7 @@ class Watchdog:
                 self._warn_of_held(self._held)
             if self._stalls is not None:
                 self._stalls.look()
-            if self._run.options.json and time.monotonic() - self._reported > _REPORT_EVERY:
+            if self._run.options.json and time.monotonic() - self._reported > _REPORT_SECONDS:
                 self._run.write_interim(
                     kinds_of(self._run.session.book), open_leaks(self._run.session)
                 )

@@ -31,8 +31,8 @@ from withal._core.waiting.latch import BATCH_SIZE, Arrivals, Latch
 LAST_CALL_SECONDS = 0.25
 ABANDON_AFTER_SECONDS = 0.02
 STEP_SECONDS = 0.0005  # closing one after the other holds the loop no longer than this (law 11)
-_RESERVED = 0.2  # at most this share of the outer scope's time is kept for the inner last call
-_LEAST = 0.25  # each inner scope gets at least this share of the outermost scope's time
+_RESERVED_SHARE = 0.2  # of the outer scope's time, kept at most for the inner last call
+_LEAST_SHARE = 0.25  # of the outermost scope's time, for each inner scope at least
 
 # Abandoned tasks still run. The loop keeps only weak references to tasks, so they are kept here.
 _abandoned: set[Task[Any]] = set()
@@ -79,11 +79,11 @@ class Closing:
         now = loop.time()
         if outer is not None:
             left = max(0.0, outer - now)
-            least = left * _LEAST if least is None else least
-            share = max(left - min(left * _RESERVED, LAST_CALL_SECONDS), min(left, least))
+            least = left * _LEAST_SHARE if least is None else least
+            share = max(left - min(left * _RESERVED_SHARE, LAST_CALL_SECONDS), min(left, least))
             timeout = min(timeout, share)
         self.timeout: float = timeout
-        self.least: float = timeout * _LEAST if least is None else least
+        self.least: float = timeout * _LEAST_SHARE if least is None else least
         self.deadline: float = now + timeout
         self.result: CloseResult = CloseResult(body)
         self._outer = outer

@@ -17,7 +17,7 @@ from typing import Any, Final, cast, final
 from withal.audit.names import display_name, name_of
 from withal.audit.scenario import ScenarioError
 
-VERSION: Final = 1
+SEED_VERSION: Final = 1
 """Of the way from a seed to schedules. A seed of another version would lead to others."""
 
 
@@ -29,7 +29,7 @@ class Seed:
     number: int
 
     def __str__(self) -> str:
-        return f"{VERSION}-{self.number}"
+        return f"{SEED_VERSION}-{self.number}"
 
     @classmethod
     def parse(cls, text: str) -> Seed:
@@ -40,11 +40,14 @@ class Seed:
         """
         version, dash, number = text.rpartition("-")
         if not number.isdecimal() or (dash and not version.isdecimal()):
-            raise ValueError(f"{text!r} is not a seed; write a number, such as 7 or {VERSION}-7")
-        if dash and int(version) != VERSION:
+            raise ValueError(
+                f"{text!r} is not a seed; write a number, such as 7 or {SEED_VERSION}-7"
+            )
+        if dash and int(version) != SEED_VERSION:
             raise ValueError(
                 f"the seed {text} is of version {version} of the schedules, and this withal has "
-                f"version {VERSION}, which makes other schedules of it; write {number} to try those"
+                f"version {SEED_VERSION}, which makes other schedules of it; write "
+                f"{number} to try those"
             )
         return cls(int(number))
 

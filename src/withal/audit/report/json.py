@@ -13,7 +13,7 @@ from withal._core.site import Site
 from withal.audit.report.locations import Places
 from withal.audit.report.record import Attempt, Finding, Record, Suspension
 
-VERSION: Final = 1
+FORMAT_VERSION: Final = 1
 
 
 class Frame(TypedDict):
@@ -147,7 +147,7 @@ def render(record: Record) -> str:
 def _report(record: Record, places: Places) -> Report:
     return {
         "verdict": record.verdict,
-        "version": VERSION,
+        "version": FORMAT_VERSION,
         "reason": record.reason,
         "scenario": record.scenario,
         "target": record.target,

@@ -13,7 +13,7 @@ from typing import final
 from withal._core.site import Site
 from withal.audit.libraries import is_library_file
 
-DEFAULT_TIMEOUT = 5.0
+DEFAULT_TIMEOUT_SECONDS = 5.0
 """Seconds that a scenario, and each use of its environment, may take by default."""
 
 
@@ -249,7 +249,7 @@ class Record:
     python: str = ""
     seconds: float = 0.0
     expected: tuple[str, ...] = ()
-    timeout: float = DEFAULT_TIMEOUT
+    timeout: float = DEFAULT_TIMEOUT_SECONDS
     command: str = ""
     children: bool = False
     schedules: str = ""
@@ -271,5 +271,5 @@ class Record:
         if self.target is None:
             return f'audit({self.scenario}, ..., at="{address}")'
         loop = "" if self.loop == "asyncio" else f" --loop {self.loop}"
-        timeout = "" if self.timeout == DEFAULT_TIMEOUT else f" --timeout {self.timeout:g}"
+        timeout = "" if self.timeout == DEFAULT_TIMEOUT_SECONDS else f" --timeout {self.timeout:g}"
         return f"withal audit {shlex.quote(self.target)} --at {address}{loop}{timeout}"

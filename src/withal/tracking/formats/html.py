@@ -13,7 +13,7 @@ from withal.tracking.formats.json import Report
 from withal.tracking.formats.lives import ShownLife, State, shown_lives
 from withal.tracking.verdict import Leak
 
-_LEAKS_SHOWN: Final = 200
+_SHOWN_LEAKS: Final = 200
 _STATES: Final = list(State)
 
 
@@ -47,7 +47,7 @@ def _facts(report: Report) -> Iterable[tuple[str, str]]:
 
 def _leaks(leaks: Iterable[Leak]) -> Iterable[str]:
     leaks = list(leaks)
-    for leak in leaks[:_LEAKS_SHOWN]:
+    for leak in leaks[:_SHOWN_LEAKS]:
         times = f", {leak.count:,} times" if leak.count > 1 else ""
         task = f", opened by task {leak.task}" if leak.task else ""
         yield (
@@ -55,8 +55,8 @@ def _leaks(leaks: Iterable[Leak]) -> Iterable[str]:
             f"{escaped(leak.kind)} {escaped(leak.type_name)}, "
             f"<b>{leak.ending.value}</b>{times}{escaped(task)}</li>"
         )
-    if len(leaks) > _LEAKS_SHOWN:
-        yield f"<li>and {len(leaks) - _LEAKS_SHOWN:,} more lines</li>"
+    if len(leaks) > _SHOWN_LEAKS:
+        yield f"<li>and {len(leaks) - _SHOWN_LEAKS:,} more lines</li>"
 
 
 def _data(report: Report) -> dict[str, Any]:

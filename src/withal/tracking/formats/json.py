@@ -15,7 +15,7 @@ from withal.tracking.program import Program
 from withal.tracking.verdict import Leak
 
 SCHEMA = "withal-track"
-VERSION = 1
+FORMAT_VERSION = 1
 
 
 @final
@@ -50,7 +50,7 @@ def report_data(report: Report) -> dict[str, Any]:
     """Return a report as what `json.dumps` takes."""
     return {
         "schema": SCHEMA,
-        "version": VERSION,
+        "version": FORMAT_VERSION,
         "withal": __version__,
         "target": report.target,
         "started_at": report.started_at,
