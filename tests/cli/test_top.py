@@ -120,7 +120,7 @@ def test_a_folder_that_others_can_open_is_refused(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 2
-    assert "is not a folder that only you can open" in done.stderr
+    assert "other users can access" in done.stderr
     assert "started" not in done.stdout
 
 

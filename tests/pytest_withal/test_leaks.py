@@ -286,5 +286,5 @@ def test_what_is_tracked_already_is_refused(pytester: pytest.Pytester) -> None:
     result = pytester.run(
         sys.executable, "-m", "withal", "track", "-q", "-m", "pytest", "--withal-leaks"
     )
-    result.stderr.fnmatch_lines(["*--withal-leaks: this program is tracked already*"])
+    result.stderr.fnmatch_lines(["*--withal-leaks: this program is already tracked*"])
     assert result.ret == 4

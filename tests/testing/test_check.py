@@ -373,7 +373,7 @@ def test_a_manager_that_swallows_cancellation_is_found() -> None:
 
 def test_a_manager_that_swallows_exceptions_is_found_unless_it_says_so() -> None:
     assert problems(swallows_exceptions) == [
-        "body raises: its exit swallows the exception; pass suppresses=True if it is meant to"
+        "body raises: its exit swallows the exception; if that is intended, pass suppresses=True"
     ]
     testing.run(check_manager(swallows_exceptions, suppresses=True))
     assert problems(swallows_cancellation, suppresses=True)

@@ -147,7 +147,7 @@ async def test_a_step_and_a_cancellation_in_one_turn_leave_no_error_behind() -> 
 
 
 @pytest.mark.parametrize("wait", ["wait_open", "wait_closing", "wait_closed"])
-async def test_who_waits_for_what_will_not_come_is_told(wait: str) -> None:
+async def test_waiting_for_an_unreachable_state_raises(wait: str) -> None:
     db = Resource("db", hold=True)
     task = asyncio.create_task(use(db))
     waiting = asyncio.create_task(getattr(db, wait)())
@@ -164,8 +164,8 @@ async def test_who_waits_for_what_will_not_come_is_told(wait: str) -> None:
     [
         (True, "let_open", "new: it is not opening yet; first await wait_opening"),
         (True, "let_close", "new: it is not closing yet; first await wait_closing"),
-        (False, "let_open", "make it with hold=True"),
-        (False, "let_close", "make it with hold=True"),
+        (False, "let_open", "create it with hold=True"),
+        (False, "let_close", "create it with hold=True"),
     ],
 )
 async def test_a_step_too_early_says_what_to_do(hold: bool, step: str, message: str) -> None:
@@ -174,12 +174,12 @@ async def test_a_step_too_early_says_what_to_do(hold: bool, step: str, message: 
     assert (caught.value.resource, caught.value.step, caught.value.state) == ("db", step, "new")
 
 
-async def test_one_step_is_told_once() -> None:
+async def test_a_step_is_released_once() -> None:
     db = Resource("db", hold=True)
     task = asyncio.create_task(use(db))
     await db.wait_opening()
     db.let_open()
-    with pytest.raises(OutOfStepError, match="told already"):
+    with pytest.raises(OutOfStepError, match="already released"):
         db.let_open()
     await db.wait_closing()
     with pytest.raises(OutOfStepError, match="which is closing"):
@@ -207,7 +207,7 @@ async def test_exiting_twice_or_too_early_is_an_error() -> None:
 
 @pytest.mark.parametrize("times", [{"opening": -1}, {"closing": -0.1}])
 def test_negative_times_are_refused(times: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"'db'.*seconds, zero or more"):
+    with pytest.raises(ValueError, match=r"'db'.*zero or more seconds"):
         Resource("db", opening=times.get("opening", 0), closing=times.get("closing", 0))
 
 

@@ -132,7 +132,7 @@ async def test_what_an_adapter_does_cannot_break_the_program(
             await lamp.fade()
     said = capsys.readouterr().err
     assert said == (
-        "withal track: tests is not tracked as it should be: LookupError: changed in its adapter\n"
+        "withal track: tests is not tracked completely: LookupError: changed in its adapter\n"
     )
 
 

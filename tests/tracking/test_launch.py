@@ -326,7 +326,10 @@ def test_what_is_held_for_long_is_named_while_the_program_runs(tmp_path: Path) -
     source = "import time\nkept = open(__file__)\ntime.sleep(0.5)\nkept.close()\n"
     (tmp_path / "program.py").write_text(source)
     done = run(tmp_path, "--held", "0.1", "program.py")
-    assert "file TextIOWrapper is open for more than 0.1 s, opened at program.py:2" in done.stderr
+    assert (
+        "file TextIOWrapper has been open for more than 0.1 s, opened at program.py:2"
+        in done.stderr
+    )
     assert done.stderr.count("is open for more") == 1
 
 

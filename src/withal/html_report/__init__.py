@@ -1,1 +1,1 @@
-"""What the HTML reports of the audit and of tracking share: the page, its style, its script."""
+"""The parts that the HTML reports of the audit and of tracking share: page, style and script."""

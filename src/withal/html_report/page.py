@@ -1,7 +1,8 @@
-"""A report as one page of HTML that needs nothing else.
+"""A report as one self-contained HTML page.
 
 The skeleton, the style and the script of this folder come first, then those of the report. The
-content security policy of the page allows that style and that script only, and no network.
+content security policy of the page allows only that style and that script, and no network access:
+https://developer.mozilla.org/en-US/docs/Web/HTTP/CSP
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ def render_page(package: str, title: str, values: Mapping[str, str], data: objec
     """Return the page of a report.
 
     Args:
-        package: has a folder ``page`` with ``report.html``, ``report.css`` and ``report.js``.
-        title: of the page, as plain text.
-        values: what stands for the marks, such as ``{{facts}}``, of ``report.html``: HTML.
-        data: what the script reads, as JSON.
+        package: a package whose folder ``page`` has ``report.html``, ``report.css`` and
+            ``report.js``.
+        title: the title of the page, as plain text.
+        values: the HTML that replaces each mark, such as ``{{facts}}``, of ``report.html``.
+        data: the data for the script, written as JSON.
     """
     shared, own = files("withal.html_report"), files(package) / "page"
     style = _text(shared / "base.css") + _text(own / "report.css")
@@ -48,19 +50,19 @@ def render_page(package: str, title: str, values: Mapping[str, str], data: objec
 
 
 def escaped(text: str) -> str:
-    """Return a text as HTML that shows it, with what cannot be printed written out."""
+    """Return a text as HTML, with unprintable characters written as escapes."""
     return escape(printable(text))
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return the inside of a ``<dl>``: terms and what they mean, both plain text."""
+    """Return the content of a ``<dl>`` for terms and their meanings, both plain text."""
     return "\n".join(
         f"<div><dt>{escaped(term)}</dt><dd>{escaped(meaning)}</dd></div>" for term, meaning in pairs
     )
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
-    # One pass: marks within what is put in are not replaced.
+    # In one pass, so that marks within the inserted values are not replaced.
     return _MARK.sub(lambda mark: values[mark[1]], template)
 
 
@@ -69,12 +71,12 @@ def _text(file: Traversable) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return how a content security policy names a style or a script."""
+    """Return the hash by which a content security policy allows a style or a script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _in_script(data: object) -> str:
-    """Return ASCII JSON without the characters that have a meaning in HTML."""
+    """Return ASCII JSON without the characters that are special in HTML."""
     text = json.dumps(data, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,8 +1,8 @@
-"""What this process holds at one moment, and what it holds more than at an earlier one.
+"""Inspection: the resources of this process at one moment, and those added since an earlier one.
 
-`take` returns a frozen picture: descriptors, sockets, the tasks of the running loop and what they
-wait for, transports, servers, timers, threads, child processes and temporary folders. Two pictures
-can be compared, so that a test or a service can say what a piece of code has left behind.
+`take` returns a frozen picture: descriptors, sockets, the tasks of the running loop and where they
+wait, transports, servers, timers, threads, child processes and temporary folders. Two pictures can
+be compared, so that a test or a service can find what a piece of code has left behind.
 """
 
 from withal.inspection.descriptors import Descriptor, Socket

@@ -1,6 +1,7 @@
-"""The file descriptors that this process has open, and what each of them is open on.
+"""The open file descriptors of this process, and the file or socket of each.
 
-They are read from ``/proc/self/fd`` (proc_pid_fd(5)); where there is no ``/proc``, none are found.
+They are read from ``/proc/self/fd``; where there is no ``/proc``, none are found. See
+https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Descriptor:
 
     Attributes:
         number: the descriptor.
-        target: what the kernel says that it is open on: a path, or such as ``"pipe:[4711]"``.
+        target: what it refers to, according to the kernel: a path, or such as ``"pipe:[4711]"``.
         socket: its addresses, if it is a socket.
     """
 
@@ -62,7 +63,7 @@ class Descriptor:
 
     @property
     def kind(self) -> str:
-        """``"file"``, or what the kernel calls it, such as ``"socket"`` or ``"pipe"``."""
+        """``"file"``, or the kernel's name, such as ``"socket"`` or ``"pipe"``."""
         if self.target.startswith("/"):
             return "file"
         found = _NUMBERED.match(self.target) or _ANONYMOUS.match(self.target)
@@ -87,7 +88,7 @@ def describe_descriptors(found: Iterable[tuple[int, str]]) -> tuple[Descriptor, 
 
 
 def socket_of(number: int) -> Socket | None:
-    """Return the socket that a descriptor is open on; None if it is not a socket, or has closed."""
+    """Return the socket of a descriptor; None if it is not a socket, or has closed."""
     with suppress(OSError), _duplicate_of(number) as ours:
         return Socket(
             _constant(ours.family),
@@ -127,7 +128,7 @@ def is_listening(number: int) -> bool:
 
 @contextmanager
 def _duplicate_of(number: int) -> Generator[socket.socket]:
-    """Yield a socket object for a descriptor whose own object is not known."""
+    """Yield a socket object for a duplicate of a descriptor."""
     with socket.socket(fileno=os.dup(number)) as ours:
         yield ours
 
@@ -145,7 +146,7 @@ def _constant(value: object) -> str:
 
 def _address_by(method: Callable[[], Any]) -> str:
     try:
-        address: Any = method()  # of a type for each family of addresses
+        address: Any = method()  # its type depends on the family of addresses
     except OSError:  # it is not connected
         return ""
     if isinstance(address, bytes):

@@ -1,7 +1,7 @@
-"""What an event loop of asyncio's own holds: transports, servers and timers.
+"""The transports, servers and timers of an event loop of asyncio.
 
-They are found in the loop's selector and its heap of timers, which are private, and a test fails if
-one of them changes. uvloop keeps these in C and shows none of them.
+They are read from the loop's selector and its heap of timers. These attributes are private; a test
+fails if one of them changes. uvloop keeps them in C, where they cannot be read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Transport:
         kind: the name of its class.
         descriptor: the descriptor that it reads or writes.
         socket: the addresses, if that is a socket.
-        is_closing: whether it was closed, and has yet to end.
+        is_closing: whether it was closed, and has not ended yet.
         created_at: where it was created, if asyncio's debug mode or tracemalloc is on.
     """
 
@@ -67,12 +67,12 @@ class Server:
 @final
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A call that the loop is to make later.
+    """A call that the loop will make later.
 
     Attributes:
-        when: the time of the loop's clock, in seconds.
-        callback: the qualified name of what it calls.
-        seconds_left: until then.
+        when: the time of the call, in seconds of the loop's clock.
+        callback: the qualified name of the callback.
+        seconds_left: the seconds until then.
     """
 
     when: float
@@ -84,12 +84,12 @@ class Timer:
 
 
 def has_only_its_own_descriptor(loop: AbstractEventLoop) -> bool | None:
-    """Return whether the loop listens to its own wake-up only; None if it does not show that."""
+    """Return whether the loop watches only its own wake-up descriptor; None if not known."""
     return None if getattr(loop, "_selector", None) is None else not watched_descriptors(loop)
 
 
 def is_ready(loop: AbstractEventLoop) -> bool | None:
-    """Return whether a callback is ready or a timer is set; None if the loop does not show that."""
+    """Return whether a callback is ready or a timer is set; None if that is not known."""
     inside: Any = loop
     try:
         return bool(inside._ready) or any(not each.cancelled() for each in inside._scheduled)
@@ -98,7 +98,7 @@ def is_ready(loop: AbstractEventLoop) -> bool | None:
 
 
 def watched_descriptors(loop: AbstractEventLoop) -> list[int]:
-    """Return the descriptors that the loop listens to, without those that threads wake it by."""
+    """Return the descriptors that the loop watches, except those by which threads wake it."""
     own = getattr(loop, "_ssock", None)
     wake_up = -1 if own is None else own.fileno()
     found = (number for number, _ in _registered(loop))
@@ -106,7 +106,7 @@ def watched_descriptors(loop: AbstractEventLoop) -> list[int]:
 
 
 def timers_of(loop: AbstractEventLoop) -> tuple[Timer, ...]:
-    """Return the timers of a loop that were not cancelled, the next one first."""
+    """Return the timers of a loop that were not cancelled, in order of their times."""
     scheduled: list[TimerHandle] = getattr(loop, "_scheduled", [])
     now = loop.time()
     return tuple(
@@ -117,7 +117,7 @@ def timers_of(loop: AbstractEventLoop) -> tuple[Timer, ...]:
 
 
 def transports_of(loop: AbstractEventLoop) -> tuple[Transport, ...]:
-    """Return the transports that the loop listens to."""
+    """Return the transports whose descriptors the loop watches."""
     found: dict[int, Transport] = {}
     for number, callback in _callbacks(loop):
         owner = getattr(callback, "__self__", None)
@@ -134,7 +134,7 @@ def transports_of(loop: AbstractEventLoop) -> tuple[Transport, ...]:
 
 
 def servers_of(loop: AbstractEventLoop) -> tuple[Server, ...]:
-    """Return the servers whose sockets the loop listens to."""
+    """Return the servers whose sockets the loop watches."""
     found: dict[int, Server] = {}
     for number, argument in _arguments(loop):
         if isinstance(argument, asyncio.Server):
@@ -148,7 +148,7 @@ def servers_of(loop: AbstractEventLoop) -> tuple[Server, ...]:
 
 def _registered(loop: AbstractEventLoop) -> list[tuple[int, SelectorKey]]:
     selector: BaseSelector | None = getattr(loop, "_selector", None)
-    # None once it is closed, whatever typeshed says.
+    # None after it was closed; typeshed does not declare that.
     mapping: Mapping[Any, SelectorKey] | None = None if selector is None else selector.get_map()
     return [] if mapping is None else [(key.fd, key) for key in mapping.values()]
 

@@ -1,4 +1,4 @@
-"""A picture of what this process holds at one moment."""
+"""A picture of this process's resources at one moment."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ T = TypeVar("T", bound=Hashable)
 @final
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a process holds. ``str()`` of it is a list, one thing a line, by kind.
+    """The resources of a process. ``str()`` of it lists them by kind, one per line.
 
     Attributes:
         tasks: the tasks of the running loop, without the one that takes the picture.
-        transports: the transports that the running loop listens to.
+        transports: the transports that the running loop watches.
         servers: the servers that accept connections in the running loop.
-        timers: the calls that the running loop is to make later.
+        timers: the calls that the running loop will make later.
         descriptors: the open descriptors of the process; sockets with their addresses.
         threads: the threads of the process, without the one that takes the picture.
         processes: the child processes of the process.
@@ -54,10 +54,10 @@ class Picture:
     temporary_folders: tuple[str, ...] = ()
 
     def since(self, earlier: Picture) -> Picture:
-        """Return what is in this picture and was not in an earlier one.
+        """Return a picture of the resources that are not in an earlier picture.
 
-        A task, thread or transport is the same if it is the same object; a descriptor, if its
-        number and what it is open on are the same.
+        A task, thread or transport counts as the same if it is the same object; a descriptor, if
+        its number and its target are the same.
         """
         return Picture(
             *(_added(getattr(earlier, each.name), getattr(self, each.name)) for each in _FIELDS)
@@ -80,12 +80,12 @@ _FIELDS = fields(Picture)
 
 
 def take() -> Picture:
-    """Return what this process, and the running loop if there is one, holds at this moment.
+    """Return the present resources of this process, and of the running loop if there is one.
 
-    It may be called in any thread. Tasks, transports, servers and timers are those of the loop that
-    runs in the calling thread; uvloop does not show its transports, servers and timers. Nothing is
-    kept alive by a picture, and taking one changes nothing. It takes a
-    fraction of a millisecond, and more for each socket.
+    It can be called in any thread. Tasks, transports, servers and timers are those of the loop that
+    runs in the calling thread; those of uvloop, except tasks, cannot be read. A picture keeps no
+    object alive, and taking it has no side effects. It takes a fraction of a millisecond, and more
+    for each socket.
 
     Example:
         >>> import asyncio, tempfile
@@ -126,9 +126,9 @@ def _other_threads() -> list[threading.Thread]:
 
 
 def _temporary_folders() -> Iterable[str]:
-    """Yield the folders that wait for a `TemporaryDirectory` to remove them.
+    """Yield the folders of all `TemporaryDirectory` objects that were not cleaned up.
 
-    Each object has a finalizer, and only `weakref.finalize` itself knows all of these.
+    Each object has a finalizer, which is found in the registry of `weakref.finalize`.
     """
     registry: Any = getattr(weakref.finalize, "_registry", {})
     for finalizer in list(registry):

@@ -1,6 +1,7 @@
-"""The child processes of this process, as ``/proc/self/task/*/children`` lists them.
+"""The child processes of this process, from ``/proc/self/task/*/children``.
 
-See proc_tid_children(5). Where the kernel does not offer it, no child is found.
+If the kernel does not provide this file, no child is found:
+https://man7.org/linux/man-pages/man5/proc_tid_children.5.html
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ class TaskState:
 
     Attributes:
         name: the name of the task.
-        coroutine: the qualified name of what it runs.
-        waits_at: where it waits: ``file:line in function``, the innermost place outside of the
-            standard library and withal if there is one; empty for the task that runs.
-        stack: all the places, outermost first.
+        coroutine: the qualified name of its coroutine.
+        waits_at: where it waits, as ``file:line in function``: the innermost place outside of the
+            standard library and withal, or else the innermost place; empty for the running task.
+        stack: the stack of its coroutines, outermost first.
         created_at: where it was created, if asyncio's debug mode or tracemalloc is on.
     """
 
@@ -53,7 +53,7 @@ def tasks_of(loop: AbstractEventLoop) -> set[Task[Any]]:
 
 
 def frames_of(task: Task[Any]) -> list[FrameType]:
-    """Return the frames of a suspended task, outermost first; none of one that runs."""
+    """Return the frames of a suspended task, outermost first; empty for the running task."""
     return list(suspended_frames(task.get_coro()))
 
 
@@ -65,10 +65,10 @@ def listing(stack: Sequence[FrameType]) -> tuple[str, ...]:
 
 
 def creation_of(thing: object) -> str:
-    """Return the line that created an object, if it was noted; empty if not.
+    """Return the line that created an object, if it was recorded; empty if not.
 
-    asyncio notes it for its tasks, transports and servers in debug mode, tracemalloc for any object
-    while it traces.
+    asyncio records it for its tasks, transports and servers in debug mode, tracemalloc for all
+    objects while it is tracing: https://docs.python.org/3/library/asyncio-dev.html#debug-mode
     """
     noted: Any = getattr(thing, "_source_traceback", None)
     if noted:
@@ -78,10 +78,10 @@ def creation_of(thing: object) -> str:
 
 
 def place_of(task: Task[Any]) -> str:
-    """Return the innermost place where a task waits that is not in the standard library or withal.
+    """Return where a task waits, outside of the standard library and withal.
 
-    That is ``file:line in function``; the innermost of all if there is no other, and an empty text
-    if the task does not wait in a coroutine.
+    That is ``file:line in function`` of the innermost such place, or else of the innermost of all;
+    an empty string if the task does not wait in a coroutine.
     """
     return innermost_place(frames_of(task))
 

@@ -1,4 +1,4 @@
-"""The threads of this process: which of them work, and which are kept by a pool."""
+"""The threads of this process: which of them work, and which belong to a pool."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from weakref import ReferenceType
 
 from withal.inspection.tasks import listing
 
-# Pools start threads when they need them, and keep them for the next call. `asyncio-waitpid` waits
-# for a child process, which is listed by itself.
+# Pools start threads when they need them, and keep them for the next call. An `asyncio-waitpid`
+# thread waits for a child process, which is listed as a process.
 _POOLED = re.compile(r"asyncio_|asyncio-waitpid|withal-files|AnyIO worker thread|audit-executor")
 
-# Where the threads of pools wait for work. The names are private, and a test fails if one of them
-# changes.
+# The functions in which threads of pools wait for work. The names are private; a test fails if one
+# of them changes.
 _IN_EXECUTOR = ("_worker", os.path.join("concurrent", "futures", "thread.py"))
 _IN_POOL = ("_wait_woken", os.path.join("withal", "files", "threads", "pool.py"))
 
@@ -36,7 +36,7 @@ class ThreadState:
         is_daemon: whether the program can end while it runs.
         is_pooled: whether a pool keeps it for its next call.
         is_idle: whether it is in a pool and waits for work.
-        stack: where it is: ``file:line in function``, outermost first.
+        stack: its stack, as ``file:line in function``, outermost first.
     """
 
     name: str
@@ -48,7 +48,7 @@ class ThreadState:
 
     @property
     def runs_at(self) -> str:
-        """The innermost place where it is; empty if that is not known."""
+        """The innermost place of its stack; empty if that is not known."""
         return self.stack[-1] if self.stack else ""
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ def frame_of(thread: threading.Thread) -> FrameType | None:
 
 
 def stack_of_thread(thread: threading.Thread) -> list[FrameType]:
-    """Return the frames of a thread, outermost first; none if it has ended."""
+    """Return the frames of a thread, outermost first; empty if it has ended."""
     return list(_outward(frame_of(thread)))[::-1]
 
 
@@ -86,15 +86,15 @@ def is_pooled(thread: threading.Thread) -> bool:
 
 
 def is_idle(frame: FrameType) -> bool:
-    """Return whether a thread whose innermost frame this is waits for work of a pool."""
+    """Return whether a thread with this innermost frame waits for work of a pool."""
     return _is_in(frame, _IN_EXECUTOR) or _is_in(frame, _IN_POOL)
 
 
 def threads_at_work() -> dict[int, tuple[int, int]]:
-    """Return where each other thread is at this moment: one at rest stays there.
+    """Return the present place of each other thread; an idle thread stays at its place.
 
-    A thread of a pool that waits for work is left out. On a loaded machine it can take long until a
-    thread takes what it was given: as long as its pool has such work, it is included.
+    A thread of a pool that waits for work is not included. On a loaded machine a thread may need a
+    long time to begin the work it was given: while its pool has such work, the thread is included.
     """
     me = threading.get_ident()
     frames = {ident: frame for ident, frame in sys._current_frames().items() if ident != me}
@@ -120,10 +120,11 @@ def _pool_of(frame: FrameType) -> Any:
 
 
 def _has_work(pool: Any, waiting: int) -> bool:
-    """Return whether a pool has given work to one of so many threads that has not begun it.
+    """Return whether a pool has work that one of its `waiting` threads has not begun yet.
 
-    An executor counts the threads that wait. From CPython 3.13 on the queue hands an item to a
-    thread that waits, and is empty although that thread has not woken.
+    An executor counts its waiting threads. Since CPython 3.13 its queue passes an item directly to
+    a waiting thread, and is empty although that thread has not woken yet:
+    https://docs.python.org/3/whatsnew/3.13.html
     """
     if isinstance(pool, ThreadPoolExecutor):
         inside: Any = pool
@@ -132,7 +133,7 @@ def _has_work(pool: Any, waiting: int) -> bool:
 
 
 def executor_of(thread: threading.Thread) -> ThreadPoolExecutor | None:
-    """Return the executor that a thread works for, if that still exists."""
+    """Return the executor of a thread, if it still exists."""
     args: tuple[object, ...] = getattr(thread, "_args", ())
     if not args or not isinstance(args[0], ReferenceType):
         return None

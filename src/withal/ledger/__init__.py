@@ -1,4 +1,4 @@
-"""The ledger: a record of what was opened and closed, kept by observing scopes."""
+"""The ledger: an observer that records the resources that were opened and closed."""
 
 from withal._core.site import Site
 from withal.ledger.ledger import Ledger

@@ -19,10 +19,10 @@ DEFAULT_CLOSED_RECORDS = 10_000
 class Ledger:
     """An observer that keeps a record of each resource: pass it to `observing`.
 
-    The records of what is open, and of the newest `keep_closed` resources that have closed or
-    failed to open, are kept. Older ones are dropped, one for each that is added, so that the
-    memory of a ledger in a long-lived program does not grow. The summary counts every resource,
-    whether its record is kept or not.
+    It keeps the records of all open resources, and of the newest `keep_closed` resources that have
+    closed or failed to open. Older records are dropped, so that the memory of a ledger in a
+    long-lived program does not grow. The summary counts all resources, also those whose record was
+    dropped.
 
     Args:
         keep_closed: how many records of closed resources to keep; None keeps all of them.
@@ -48,20 +48,20 @@ class Ledger:
 
     def __init__(self, *, keep_closed: int | None = DEFAULT_CLOSED_RECORDS) -> None:
         if keep_closed is not None and keep_closed < 0:
-            raise ValueError(f"keep_closed is a number of records, zero or more; got {keep_closed}")
+            raise ValueError(f"keep_closed must be zero or more, or None; got {keep_closed}")
         self._live: dict[int, Life] = {}
         self._ended: deque[Life] = deque(maxlen=keep_closed)  # drops the oldest in constant time
-        self._leaked: list[Life] = []  # what a tracker has found; kept, however many there are
+        self._leaked: list[Life] = []  # leaks that a tracker has found; their number is not limited
         self._kinds: dict[str, Totals] = {}
-        self.outlet: deque[Life] | None = None  # where a tracker takes what has ended from
+        self.outlet: deque[Life] | None = None  # ended resources, for a tracker to consume
 
     def __repr__(self) -> str:
         return f"<Ledger: {self.summary()}>"
 
     def __call__(self, event: Event) -> None:
-        """Take note of an event."""
+        """Record an event."""
         if event.step is Step.OPENING:
-            # Above are this method and emit() only, and the rest of withal, which is passed over.
+            # Skip the frames above: this method, emit() and other functions of withal.
             site = site_of(sys._getframe(1))
             stack = () if site is None else ((site.code, site.offset),)
             life = Life(
@@ -73,19 +73,19 @@ class Ledger:
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """The records that are kept, in order of opening."""
+        """The kept records, in order of opening."""
         lives = (*self._ended, *self._leaked, *self._live.values())
         return tuple(life.record() for life in sorted(set(lives), key=lambda life: life.id))
 
     def open(self) -> tuple[Record, ...]:
-        """Return the records of what is open now, in order of opening."""
+        """Return the records of the open resources, in order of opening."""
         return tuple(life.record() for life in list(self._live.values()) if life.is_open)
 
     def leaked(self) -> tuple[Record, ...]:
-        """Return the records of what is open although nothing is left that would close it.
+        """Return the records of the leaked resources.
 
-        That is what did not end when it was cancelled past its scope's deadline, whatever is open
-        in a scope that is not, and what a tracker has found to have leaked.
+        These are: resources that did not end when they were cancelled after their scope's deadline,
+        open resources whose scope is closed, and leaks that a tracker has found.
         """
         live = list(self._live.values())
         scopes = {(*life.scope, life.name) for life in live if life.kind == "scope"}
@@ -98,12 +98,12 @@ class Ledger:
         return tuple(life.record() for life in lives)
 
     def summary(self) -> Summary:
-        """Return what is known of each kind, closed resources whose records are gone included."""
+        """Return the totals of each kind, including resources whose records were dropped."""
         kinds = tuple(totals.lifetimes(kind) for kind, totals in list(self._kinds.items()))
         return Summary(kinds, len(self.leaked()))
 
     def begin(self, life: Life) -> None:
-        """Take over what a tracker has seen to open."""
+        """Record a resource that a tracker has seen opening."""
         self._live[life.id] = life
         totals = self._kinds.get(life.kind) or self.totals(life.kind)
         totals.opened += 1
@@ -112,7 +112,7 @@ class Ledger:
             totals.open_at_most = totals.open_now
 
     def end(self, life: Life) -> None:
-        """Take note that what `begin` was called for has closed."""
+        """Record that a resource for which `begin` was called has closed."""
         closed_at = life.closed_at
         if self._live.pop(life.id, None) is None or closed_at is None:
             return
@@ -124,24 +124,24 @@ class Ledger:
             self.outlet.append(life)
 
     def forget(self, life: Life) -> None:
-        """Take back that `begin` was called."""
+        """Undo `begin`."""
         if self._live.pop(life.id, None) is not None:
             totals = self.totals(life.kind)
             totals.opened -= 1
             totals.open_now -= 1
 
     def leak(self, life: Life) -> None:
-        """Take note that something has leaked."""
+        """Record a leak."""
         self._leaked.append(life)
 
     def keep(self, life: Life) -> None:
-        """Keep the record of what has closed and is counted already."""
+        """Keep the record of a closed resource that is counted already."""
         self._ended.append(life)
         if self.outlet is not None:
             self.outlet.append(life)
 
     def totals(self, kind: str) -> Totals:
-        """Return the totals of a kind, to be changed."""
+        """Return the mutable totals of a kind."""
         totals = self._kinds.get(kind)
         if totals is None:
             totals = self._kinds[kind] = Totals()

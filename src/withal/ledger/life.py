@@ -1,4 +1,4 @@
-"""The life of one resource while it goes on, and the totals of a kind: what a ledger changes."""
+"""The mutable data of a ledger: the record of one resource, and the totals of a kind."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from withal.ledger.records import Ending, Lifetimes, Record
 
 
 class Life:
-    """What `Record` tells, while it changes. A place is a code object and an offset."""
+    """The mutable form of a `Record`. A place is a code object and an offset."""
 
-    # What most never set is found on the class: one is made for each resource.
+    # Class attributes are defaults that most never set: one is created for each resource.
     opened_at: float | None = None
     closing_at: float | None = None
     closed_at: float | None = None
@@ -28,7 +28,7 @@ class Life:
 
     def __init__(
         self,
-        id: int,  # noqa: A002  # as a record calls it
+        id: int,  # noqa: A002  # the same name as in Record
         name: str,
         kind: str,
         scope: tuple[str, ...],
@@ -50,7 +50,7 @@ class Life:
         return self.opened_at is not None and self.closed_at is None
 
     def record(self) -> Record:
-        """Return what is known of it now."""
+        """Return the present state as a record."""
         sites = tuple(Site(*place) for place in self.stack)
         return Record(
             self.id,
@@ -75,7 +75,7 @@ class Life:
 @final
 @dataclass(slots=True)
 class Totals:
-    """What `Lifetimes` tells, while it changes."""
+    """The mutable form of `Lifetimes`."""
 
     opened: int = 0
     closed: int = 0
@@ -86,14 +86,14 @@ class Totals:
     longest_seconds: float = 0.0
 
     def add_opened(self) -> None:
-        """Count one more that has opened."""
+        """Count a resource that has opened."""
         self.opened += 1
         self.open_now += 1
         if self.open_now > self.open_at_most:
             self.open_at_most = self.open_now
 
     def add_closed(self, seconds: float) -> None:
-        """Count one that has closed and was open for so long."""
+        """Count a resource that has closed and was open for `seconds`."""
         self.closed += 1
         self.open_now -= 1
         self.total_seconds += seconds
@@ -101,7 +101,7 @@ class Totals:
             self.longest_seconds = seconds
 
     def lifetimes(self, kind: str) -> Lifetimes:
-        """Return what is known of this kind now."""
+        """Return the present totals as data."""
         return Lifetimes(
             kind,
             self.opened,

@@ -1,4 +1,4 @@
-"""Records: what a ledger tells of the resources that it has seen, as frozen data."""
+"""Records: the data of a ledger about the resources that it has seen, frozen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from withal._core.site import Site
 
 @final
 class Ending(enum.Enum):
-    """Who ended a resource. All but the first are leaks."""
+    """How a resource was closed. All except CLOSED are leaks."""
 
     CLOSED = "closed"
     COLLECTED = "closed by the garbage collector"
@@ -27,23 +27,23 @@ class Record:
     """The life of one resource so far. Times are seconds of the event loop's clock.
 
     Attributes:
-        id: the number that its events carry.
+        id: the `Event.id` of its events.
         name: the name it was given, or its kind.
         kind: its manager's type or function, ``"task"``, ``"callback"`` or ``"scope"``.
         scope: the names of the scopes around it, outermost first.
         task: the name of the task that it is opened and closed in.
-        site: where it was opened: the nearest place outside of withal.
+        site: where it was opened: the innermost place outside of withal.
         opening_at: when it began to open.
-        opened_at: when it had opened, or None.
+        opened_at: when it finished opening, or None.
         closing_at: when it began to close, or None.
-        closed_at: when it had closed, or None.
-        outcome: how it ended, or None while it has not.
-        ending: who ended it, or None while nobody has; only what a tracker has seen may have
-            leaked.
-        stack: where it was opened, the nearest line of the program first; with a tracker only.
-        own_task: the name of the task that it is; with a tracker only.
-        closed_in: the name of the task that closed it; with a tracker that keeps records only.
-        holder_id: the `id` of what has taken it over, such as the session of a connection.
+        closed_at: when it finished closing, or None.
+        outcome: the outcome, or None if it has not ended.
+        ending: how it was closed, or None if it was not; set only by a tracker.
+        stack: where it was opened, the innermost line of the program first; only with a tracker.
+        own_task: if it is a task, its name; only with a tracker.
+        closed_in: the name of the task that closed it; only with a tracker that keeps records.
+        holder_id: the `id` of the resource that has taken it over, such as the session of a
+            connection.
     """
 
     id: int
@@ -70,7 +70,7 @@ class Record:
 
     @property
     def seconds_open(self) -> float | None:
-        """How long it was open, or None if it did not open or is open still."""
+        """How long it was open, or None if it did not open or is still open."""
         if self.opened_at is None or self.closed_at is None:
             return None
         return self.closed_at - self.opened_at
@@ -85,17 +85,17 @@ class Record:
 @final
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """What is known of all resources of one kind, or of several kinds together.
+    """The totals of all resources of one kind, or of several kinds together.
 
     Attributes:
-        kind: which.
+        kind: the kind.
         opened: how many have opened.
         closed: how many of these have closed.
-        failed: how many did not open.
+        failed: how many failed to open.
         open_now: how many are open now.
-        open_at_most: the greatest number open at once.
-        total_seconds: how long they were open together, of those that have closed.
-        longest_seconds: how long the longest of those was.
+        open_at_most: the maximum number that were open at the same time.
+        total_seconds: the sum of the times for which closed ones were open.
+        longest_seconds: the longest of these times.
     """
 
     kind: str
@@ -111,11 +111,11 @@ class Lifetimes:
 @final
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All that a ledger has seen, by kind. ``str()`` of it is ``"7 opened, 7 closed, 0 leaked"``.
+    """The totals of a ledger, by kind. ``str()`` of it is ``"7 opened, 7 closed, 0 leaked"``.
 
     Attributes:
         kinds: the lifetimes of each kind, in the order in which the kinds first opened.
-        leaked: how many are open although nothing is left that would close them.
+        leaked: the number of leaked resources; see `Ledger.leaked`.
     """
 
     kinds: tuple[Lifetimes, ...]

@@ -1,4 +1,4 @@
-"""Testing: virtual time, a resource that a test steps through, and a check of any manager."""
+"""Testing: virtual time, a resource whose steps a test controls, and a check of any manager."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The check of a context manager, used in each way that a program may use it.
 
-Each way is tried on a fresh manager, in a task of its own, and what the manager leaves behind is
-looked for. It is cancelled at each wait of its enter and of its exit by the injector of the audit,
-not at each turn of the loop: a wait for a peer may last any number of turns. So it works in virtual
-time as in real time.
+Each way is tried on a fresh manager, in a task of its own. The check then searches for what the
+manager leaves behind. The injector of the audit cancels the manager at each wait of its enter and
+its exit, not at each turn of the loop: a wait for a peer may last any number of turns. So the check
+works in virtual time and in real time.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ from withal.testing.watched import Injectors, StruckTasks, Watched
 
 Body: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
-_MAX_WAITS = 100  # of one enter or exit; enough for any but one that polls
+_MAX_WAITS = 100  # of one enter or exit; enough for any manager that does not poll
 
 
 async def check_manager(
     factory: Callable[[], Manager[object]], *, deadline: float = 5.0, suppresses: bool = False
 ) -> ManagerReport:
-    """Use fresh managers in many ways, and raise one error that lists what is wrong with them.
+    """Use new managers in many ways, and raise one error that lists all problems.
 
     It looks for: errors of enter and exit; an exit that swallows or replaces the body's exception
-    or cancellation; trouble when entered in a task of its own (``scope.enter``), inline, or closed
-    in another order than opened; tasks, descriptors and threads left behind, also after a
-    cancellation at each wait of enter and of exit, through a `Scope`; and hanging, also when
-    entered again. What it does not find may still be there.
+    or cancellation; problems if the manager is entered in a task of its own (``scope.enter``),
+    inline, or closed in another order than opened; tasks, descriptors and threads left behind, also
+    after a cancellation at each wait of enter and exit, through a `Scope`; and hanging, also when
+    it is entered again. A check without findings is evidence, not a proof.
 
-    It runs in the caller's loop, and takes what others open there meanwhile for the manager's. In
-    virtual time (`withal.testing.run`) it is quick where the manager waits for timers.
+    It runs in the caller's loop. Resources that other tasks open there meanwhile are attributed to
+    the manager. In virtual time (`withal.testing.run`) waits for timers take no time.
 
     Args:
-        factory: makes a new manager each time, asynchronous or synchronous. Two of them are open
+        factory: returns a new manager each time, asynchronous or synchronous. Two of them are open
             at the same time.
-        deadline: seconds of the loop's clock that one use, from opening to closed, may take.
-        suppresses: the manager is meant to swallow exceptions of the body. A cancellation, never.
+        deadline: seconds of the loop's clock that one use may take, including its closing.
+        suppresses: whether the manager may swallow exceptions of the body (never a cancellation).
 
     Returns:
-        What was tried.
+        The checks that were made.
 
     Raises:
-        ManagerCheckError: something is wrong.
-        TypeError: what the factory makes is not a context manager.
-        ValueError: the deadline is not a time.
-        BaseException: what the factory raises.
+        ManagerCheckError: if there is a finding.
+        TypeError: if `factory` does not return a context manager.
+        ValueError: if `deadline` is not above zero.
+        BaseException: the exception that `factory` raises.
 
     Example:
         >>> import asyncio
@@ -67,7 +67,7 @@ async def check_manager(
         ('used', 'entered again', 'body raises')
     """
     if not deadline > 0:
-        raise ValueError(f"deadline is a number of seconds above zero; got {deadline!r}")
+        raise ValueError(f"deadline must be more than zero seconds; got {deadline!r}")
     return await _Check(factory, deadline, suppresses).report()
 
 
@@ -91,7 +91,7 @@ async def _use(watched: Watched, body: Body = _nothing) -> None:
 
 @final
 class _Check:
-    """One check of one kind of manager, and what it has found so far."""
+    """One check of one kind of manager, and its findings so far."""
 
     def __init__(
         self, factory: Callable[[], Manager[object]], deadline: float, suppresses: bool
@@ -107,10 +107,10 @@ class _Check:
         self._errors: list[BaseException] = []
 
     async def report(self) -> ManagerReport:
-        # Before anything is counted: what is made once for the whole program is not a leak.
+        # A first use, without counting: resources created once for the process are not leaks.
         await self._used(count=False)
         if self._findings:
-            raise self._error()  # what cannot be used at all fails everything else too
+            raise self._error()  # a manager that fails here fails all other checks too
         await self._used()
         await self._entered_again()
         await self._body_raises()
@@ -134,7 +134,7 @@ class _Check:
         self._begin_check("entered again")
         watched = self._new()
         self._expect_success(await self._run(_use(watched)))
-        await self._run(_use(watched))  # it may serve once or often, but not hang
+        await self._run(_use(watched))  # it may succeed or raise, but not hang
 
     async def _body_raises(self) -> None:
         self._begin_check("body raises")
@@ -193,7 +193,7 @@ class _Check:
             if watched.opened != watched.closed:
                 self._find(f"it opened {watched.opened} times and closed {watched.closed} times")
             if len(self._findings) > before:
-                return number  # the later waits would say the same
+                return number  # later waits would have the same finding
         return _MAX_WAITS
 
     async def _cancelled_in_scope(self, watched: Watched, struck: StruckTasks) -> None:
@@ -244,7 +244,7 @@ class _Check:
             return
         outcome = _outcome(task)
         if outcome is None and not self._suppresses:
-            self._find("its exit swallows the exception; pass suppresses=True if it is meant to")
+            self._find("its exit swallows the exception; if that is intended, pass suppresses=True")
         elif outcome is not None and not _is_about(outcome, error):
             self._expect_none(outcome)
 

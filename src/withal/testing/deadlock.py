@@ -32,13 +32,13 @@ class DeadlockError(WithalError):
         return (
             f"nothing can wake the loop any more, at {self.time} s of virtual time; these wait:\n"
             f"  {tasks}\n"
-            "see what was to wake these; for a wake-up from a thread of your own, or by a signal, "
-            "wait inside `with loop.hold():`"
+            "find what should have woken them; for a wake-up from a thread of your own, or by a "
+            "signal, wait inside `with loop.hold():`"
         )
 
 
 def deadlock_at(time: float) -> DeadlockError:
-    """Return the error for the running loop, which has come to rest at this time."""
+    """Return the error for the running loop, which has nothing left to do at this time."""
     return DeadlockError(time, describe_waits(all_tasks()))
 
 

@@ -1,4 +1,4 @@
-"""A double for a resource: a test decides when and how it opens and closes."""
+"""A test double of a resource: the test decides when and how it opens and closes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from withal._core.errors import AlreadyEnteredError, WithalError
 
 @final
 class ResourceState(enum.Enum):
-    """Where a double stands. It only ever moves down this list, and may skip."""
+    """The state of a double. It only moves down this list, and may skip members."""
 
     NEW = "new"
     OPENING = "opening"
-    FAILED = "failed"  # it did not open: it was failed, or cancelled
+    FAILED = "failed"  # it did not open: `fail_opening` was called, or it was cancelled
     OPEN = "open"
     CLOSING = "closing"
-    CLOSED = "closed"  # its exit has ended, with an error or without
+    CLOSED = "closed"  # its exit has ended, with or without an error
 
 
 _PAST_OPENING = (ResourceState.OPEN, ResourceState.CLOSING, ResourceState.CLOSED)
@@ -27,7 +27,7 @@ _PAST_OPENING = (ResourceState.OPEN, ResourceState.CLOSING, ResourceState.CLOSED
 
 @final
 class OutOfStepError(WithalError):
-    """A double was told, asked or waited for something that its state does not allow.
+    """A method of a double was called that its state does not allow.
 
     Attributes:
         resource: the double's name.
@@ -51,27 +51,27 @@ class OutOfStepError(WithalError):
 
 @final
 class Resource:
-    """A context manager that a test steps through; entering it returns the double itself.
+    """A context manager whose steps a test controls; entering it returns the double itself.
 
-    It opens and closes at once, or after `opening` and `closing` seconds. With `hold` each waits
-    until the test lets it or fails it. A cancellation ends an opening or closing that waits. It
-    serves once.
+    It opens and closes immediately, or after `opening` and `closing` seconds. With `hold`, each
+    step waits until the test calls `let_open`, `fail_opening`, `let_close` or `fail_closing`. A
+    cancellation ends a step that waits. It can be entered once.
 
     Args:
-        name: what it is called in errors.
-        hold: wait to be let open, and to be let close. May be set later, for the steps to come.
-        opening: seconds of the loop's clock that it takes to open, once it may.
-        closing: seconds that it takes to close, once it may.
+        name: its name in errors.
+        hold: whether opening and closing wait for the test. May be changed for later steps.
+        opening: seconds of the loop's clock that opening takes, after `let_open` if `hold` is set.
+        closing: the same for closing.
 
     Raises:
-        ValueError: a time is negative.
+        ValueError: if a time is negative.
 
     Attributes:
-        state: where it stands.
-        seen: the exception that its exit saw, or None.
-        error: what its opening or closing ended with, or None.
-        enters: how often it was entered, counting attempts.
-        exits: how often it was exited, counting attempts.
+        state: its state.
+        seen: the exception that its exit was called with, or None.
+        error: the exception with which its opening or closing has ended, or None.
+        enters: how often it was entered, including failed attempts.
+        exits: how often it was exited, including failed attempts.
 
     Example:
         >>> import asyncio
@@ -95,7 +95,7 @@ class Resource:
     ) -> None:
         if opening < 0 or closing < 0:
             raise ValueError(
-                f"{name!r}: opening and closing are seconds, zero or more; "
+                f"{name!r}: opening and closing must be zero or more seconds; "
                 f"got {opening!r} and {closing!r}"
             )
         self.name = name
@@ -116,7 +116,7 @@ class Resource:
         """Open it.
 
         Raises:
-            AlreadyEnteredError: it was entered before.
+            AlreadyEnteredError: if it was entered before.
         """
         self.enters += 1
         if self.state is not ResourceState.NEW:
@@ -138,7 +138,7 @@ class Resource:
         """Close it.
 
         Raises:
-            OutOfStepError: it is not open, so that whoever exits it has lost count.
+            OutOfStepError: if it is not open: it was exited twice, or without having opened.
         """
         self.exits += 1
         if self.state is not ResourceState.OPEN:
@@ -150,19 +150,19 @@ class Resource:
             self._move(ResourceState.CLOSED)
 
     def let_open(self) -> None:
-        """Let it open. `OutOfStepError` if it is not waiting for that."""
+        """Let it open. Raises `OutOfStepError` if it is not waiting for that."""
         self._answer("let_open", ResourceState.OPENING, None)
 
     def fail_opening(self, error: BaseException) -> None:
-        """Have its opening raise this. `OutOfStepError` if it is not waiting to open."""
+        """Make its opening raise `error`. Raises `OutOfStepError` if it is not waiting to open."""
         self._answer("fail_opening", ResourceState.OPENING, error)
 
     def let_close(self) -> None:
-        """Let it close. `OutOfStepError` if it is not waiting for that."""
+        """Let it close. Raises `OutOfStepError` if it is not waiting for that."""
         self._answer("let_close", ResourceState.CLOSING, None)
 
     def fail_closing(self, error: BaseException) -> None:
-        """Have its closing raise this. `OutOfStepError` if it is not waiting to close."""
+        """Make its closing raise `error`. Raises `OutOfStepError` if it is not waiting to close."""
         self._answer("fail_closing", ResourceState.CLOSING, error)
 
     async def wait_opening(self) -> None:
@@ -170,15 +170,15 @@ class Resource:
         await self._reached[ResourceState.OPENING].wait()
 
     async def wait_open(self) -> None:
-        """Wait until it has opened. `OutOfStepError` when that fails."""
+        """Wait until it has opened. Raises `OutOfStepError` if opening fails."""
         await self._wait("wait_open", ResourceState.OPEN)
 
     async def wait_closing(self) -> None:
-        """Wait until it has begun to close. `OutOfStepError` when it does not even open."""
+        """Wait until it has begun to close. Raises `OutOfStepError` if it does not open."""
         await self._wait("wait_closing", ResourceState.CLOSING)
 
     async def wait_closed(self) -> None:
-        """Wait until its exit has ended. `OutOfStepError` when it does not even open."""
+        """Wait until its exit has ended. Raises `OutOfStepError` if it does not open."""
         await self._wait("wait_closed", ResourceState.CLOSED)
 
     async def _wait(self, step: str, state: ResourceState) -> None:
@@ -187,11 +187,11 @@ class Resource:
             raise self._out_of_step(step, f"it will not get there; it failed with {self.error!r}")
 
     async def _pass(self, state: ResourceState) -> None:
-        """Be in this state as long as the test wants, and end it as the test wants."""
+        """Enter this state, and wait until the test or the time ends it."""
         self._move(state)
         try:
             if self.hold:
-                await self._wait_told()
+                await self._wait_for_answer()
             if self._seconds[state]:
                 await asyncio.sleep(self._seconds[state])
         except BaseException as exc:
@@ -200,7 +200,7 @@ class Resource:
         finally:
             self._gate = None
 
-    async def _wait_told(self) -> None:
+    async def _wait_for_answer(self) -> None:
         self._gate = asyncio.get_running_loop().create_future()
         error = await self._gate
         if error is not None:
@@ -210,20 +210,20 @@ class Resource:
         self.state = state
         self._reached[state].set()
         if state is ResourceState.FAILED:
-            for each in _PAST_OPENING:  # they will not come, as who waits for them is to hear
+            for each in _PAST_OPENING:  # wake the waiters, which raise then
                 self._reached[each].set()
 
     def _answer(self, step: str, state: ResourceState, error: BaseException | None) -> None:
         if self.state is not state or self._gate is None or self._gate.done():
             raise self._out_of_step(step, self._advice(state))
-        # As a result: an exception set on a future that is cancelled meanwhile would be logged.
+        # As a result, not as an exception: that would be logged if the waiter was cancelled.
         self._gate.set_result(error)
 
     def _advice(self, wanted: ResourceState) -> str:
         if self._gate is not None and self._gate.done():
-            return "it has been told already, once is enough"
+            return "this step was already released or failed; call one of these methods only once"
         if not self.hold:
-            return "it does not wait to be told; make it with hold=True"
+            return "it does not wait for the test; create it with hold=True"
         if self.state in (ResourceState.NEW, ResourceState.OPEN):
             return f"it is not {wanted.value} yet; first await wait_{wanted.value}()"
         return f"it is not waiting in {wanted.value}"

@@ -1,4 +1,4 @@
-"""What a check of a context manager has to say: findings as an error, or a report without any."""
+"""The result of a check of a context manager: an error with findings, or a report without any."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from withal._core.errors import WithalError
 @final
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong with a manager.
+    """One problem of a manager.
 
     Attributes:
-        check: what was tried, such as ``"cancelled while opening"``.
+        check: the check that found it, such as ``"cancelled while opening"``.
         problem: what happened.
     """
 
@@ -28,13 +28,13 @@ class Finding:
 @final
 @dataclass(frozen=True, slots=True)
 class ManagerReport:
-    """What was tried on a manager without finding anything wrong: evidence, not a proof.
+    """The checks of a manager that had no finding: evidence, not a proof.
 
     Attributes:
         manager: the manager's name.
-        checks: what was tried, in order.
-        runs: how many fresh managers that took.
-        opening_waits: at how many waits of its enter it was cancelled, all of them or the first.
+        checks: the checks, in order.
+        runs: how many new managers were used.
+        opening_waits: at how many waits of its enter it was cancelled; 100 at most.
         closing_waits: the same for its exit.
     """
 
@@ -54,11 +54,11 @@ class ManagerReport:
 
 @final
 class ManagerCheckError(WithalError):
-    """A manager did not do what a context manager should. Errors that it raised are the cause.
+    """A manager did not do what a context manager should. Its own errors are the ``__cause__``.
 
     Attributes:
         manager: the manager's name.
-        findings: what is wrong, in the order of finding.
+        findings: the problems, in the order in which they were found.
     """
 
     __module__ = "withal.testing"

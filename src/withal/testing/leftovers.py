@@ -1,4 +1,4 @@
-"""What a manager leaves behind: the tasks, descriptors and threads added since a moment."""
+"""The tasks, descriptors and threads that a manager leaves behind: those added since a snapshot."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Snapshot:
         return cls(frozenset(all_tasks()), open_descriptors(), frozenset(threads))
 
     async def leftovers(self) -> list[str]:
-        """Describe each thing that has been added since, and stays."""
+        """Return a description of each of them that has been added since, and stays."""
         for _ in range(_SETTLE_TURNS):
             if not self._added():
                 break

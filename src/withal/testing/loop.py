@@ -1,13 +1,14 @@
 """Virtual time: an event loop on which an hour of sleeping takes no time at all.
 
-asyncio's loop asks its selector to wait until something is ready, or until the next timer. The
-selector here looks once, and when nothing is ready it moves the loop's clock to that timer in
-place of waiting. That is all: both the selector and the clock are public hooks of asyncio's loop.
+asyncio's loop calls its selector to wait until a descriptor is ready, or until the next timer. The
+selector here polls once. If nothing is ready, it moves the loop's clock to that timer instead of
+waiting. Both the selector and the clock are public hooks of asyncio's loop:
+https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.SelectorEventLoop
 
-What happens outside of the loop takes real time, in which the clock must not run away. Of a call
-in a thread the loop knows, since it starts it. Of a peer on the other end of a socket it does not:
-its answer may come in a microsecond or never. So time jumps although descriptors are watched, but
-never over one that is ready; whoever awaits another process says so with `hold`.
+Events outside of the loop take real time, and the clock must not advance meanwhile. The loop knows
+of calls in threads, since it starts them. It does not know of a peer at the other end of a socket,
+which may answer in a microsecond or never. So the clock jumps even if descriptors are watched, but
+not if one is ready. A test that waits for another process uses `hold`.
 """
 
 from __future__ import annotations
@@ -25,36 +26,36 @@ from withal.testing.deadlock import deadlock_at
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-# How long, really, a call in a thread holds back a timer that is due sooner. The common call is
-# far shorter, so that a test does not depend on how fast it was. One that itself waits for the
-# timer, and would hang, goes on after this.
+# The real seconds for which a call in a thread delays a timer that is due sooner. Usual calls are
+# much shorter, so that tests do not depend on their speed. A call that itself waits for the timer
+# would hang otherwise, and continues after this time.
 _CALL_SECONDS = 1.0
 
-# A loop with something to do on every turn would never come to its next timer. There is such a
-# thing as a busy wait: a cancelled anyio scope asks on each turn until its task has left it. So
-# after this many turns at one instant, each further turn takes some time.
+# A loop with a ready callback on every turn would never reach its next timer. Busy waits exist: a
+# cancelled anyio scope repeats its cancellation on each turn until its task has left it. So after
+# this many turns at one virtual time, each further turn takes some virtual time.
 _BUSY_TURNS = 10_000
 _BUSY_TURN_SECONDS = 0.001
 
 
 @final
 class _Clock:
-    """The time, and what holds it."""
+    """The virtual time, and the calls and blocks that hold it."""
 
     __slots__ = ("calls", "holds", "now", "turns")
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.turns = 0  # one after the other with something to do, but no descriptor ready
+        self.turns = 0  # consecutive turns with ready callbacks, but no ready descriptor
         self.holds = 0
-        self.calls = set[asyncio.Future[Any]]()  # only counted: what they return does not matter
+        self.calls = set[asyncio.Future[Any]]()  # the pending calls in threads
 
     @property
     def is_held(self) -> bool:
         return self.holds > 0 or bool(self.calls)
 
     def pass_turn(self) -> None:
-        """Count a turn on which there is something to do, which takes no time as a rule."""
+        """Count a turn with ready callbacks, which normally takes no virtual time."""
         self.turns = 0 if self.is_held else self.turns + 1
         if self.turns > _BUSY_TURNS:
             self.now += _BUSY_TURN_SECONDS
@@ -62,7 +63,7 @@ class _Clock:
 
 @final
 class _JumpingSelector(selectors.DefaultSelector):
-    """Moves the clock in place of waiting, where nothing real is waited for."""
+    """Moves the clock instead of waiting, unless the time is held."""
 
     def __init__(self, clock: _Clock) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     @property
     def _watches(self) -> bool:
-        """Whether there is a descriptor besides the one by which the loop wakes itself."""
+        """Whether there is a descriptor besides the loop's own wake-up descriptor."""
         return len(self.get_map()) > 1
 
 
@@ -96,21 +97,23 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """asyncio's event loop in virtual time, which starts at 0 and jumps to the next timer.
 
-    `time`, ``call_later``, `asyncio.sleep`, `asyncio.timeout` and `asyncio.wait_for` go by it, as
-    do the events and snapshots of a scope. `run` runs a coroutine on one; so does
-    ``asyncio.Runner(loop_factory=VirtualTimeLoop)``, or a test framework that takes a factory.
+    `time`, ``call_later``, `asyncio.sleep`, `asyncio.timeout` and `asyncio.wait_for` use the
+    virtual time, as do the events and snapshots of a scope. `run` runs a coroutine on such a loop;
+    so does ``asyncio.Runner(loop_factory=VirtualTimeLoop)``, or a test framework that takes a loop
+    factory.
 
     * A call in a thread (``run_in_executor``, `asyncio.to_thread`, name resolution) holds the time
-      until its future is done: it takes none. A timer waits for it as long as it really would,
-      and at least a real second; so a call that itself waits for that timer does not hang. A call
-      whose future was cancelled holds it no longer, though its thread may still run.
-    * A descriptor that is ready is served before time goes on. One that is not is not waited for
-      while there is a timer: hold the time around what another process answers, lest a timeout
-      run out at once. With no timer the loop waits for it really, and without end.
-    * What always has something to do, and is waiting for a timer, gets there: after 10,000 turns
-      of the loop without a pause each further one takes a millisecond.
-    * A loop that nothing can wake any more raises `DeadlockError` out of ``run_until_complete``,
-      and thus out of `run`, which then cancels the tasks.
+      until its future is done, so it takes no virtual time. A timer that is due meanwhile waits for
+      the call, but not longer than its real delay, or one real second if that is longer. So a call
+      that itself waits for that timer does not hang. If its future is cancelled, the call does not
+      hold the time any more, although its thread may still run.
+    * A ready descriptor is served before the time advances. If a timer is set, the loop does not
+      wait for other descriptors: use `hold` around waits for another process, or a timeout expires
+      immediately. Without a timer, the loop waits in real time, without a limit.
+    * A busy loop reaches its timers: after 10,000 turns without a pause, each further turn takes a
+      millisecond of virtual time.
+    * If nothing can wake the loop any more, ``run_until_complete`` raises `DeadlockError`, and so
+      does `run`, which then cancels the tasks.
 
     Example:
         >>> import asyncio
@@ -128,15 +131,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         super().__init__(_JumpingSelector(self._virtual))
 
     def time(self) -> float:
-        """Return the virtual time, in seconds since the loop was made."""
+        """Return the virtual time, in seconds since the loop was created."""
         return self._virtual.now
 
     @contextmanager
     def hold(self) -> Generator[None]:
-        """Hold the time in this block: wait really, as for a call in a thread.
+        """Hold the time in this block: wait in real time, as for a call in a thread.
 
-        For what the loop cannot know of: an answer of another process, a wake-up by a thread of
-        your own or by a signal. Holds nest, and concern the whole loop.
+        Use it for events that the loop does not know of: an answer of another process, a wake-up by
+        a thread of your own or by a signal. Holds nest, and apply to the whole loop.
 
         Example:
             >>> import asyncio, threading
@@ -182,10 +185,10 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
     """Run a coroutine in virtual time, as `asyncio.run` does in real time, and return its result.
 
     Raises:
-        DeadlockError: nothing can wake the loop any more; names the tasks and where they wait.
-            They have been cancelled and their clean-up has run.
-        RuntimeError: an event loop is running in this thread.
-        BaseException: what the coroutine raises.
+        DeadlockError: if nothing can wake the loop any more; it lists the tasks and where they
+            wait. They have been cancelled, and their clean-up has run.
+        RuntimeError: if an event loop is running in this thread.
+        BaseException: the exception of the coroutine.
 
     Example:
         >>> import asyncio
@@ -200,7 +203,7 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
         >>> testing.run(main())
         'late at 60 s'
     """
-    if asyncio._get_running_loop() is not None:  # before there is a loop that could not be closed
+    if asyncio._get_running_loop() is not None:  # checked first: no new loop could be closed here
         main.close()
         raise RuntimeError(
             "withal.testing.run() starts a loop of its own, and one is running in this thread; "

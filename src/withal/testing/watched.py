@@ -1,4 +1,4 @@
-"""A manager under watch: it passes all on to another one, and each step runs under an injector."""
+"""A wrapper of a manager: it calls the manager's enter and exit, each under an injector."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ class Watched:
 
 @final
 class StruckTasks:
-    """Which tasks are cancelled at a wait of a step.
+    """Returns the tasks to cancel at a wait of a step.
 
-    While the manager opens, the owner and the host are, as by a loop that shuts down, so that the
-    manager is cancelled at this very wait. While it closes, only the owner is: a scope lets a
-    finalizer go on.
+    While the manager opens, they are the owner and the host, as when a loop shuts down, so that the
+    manager is cancelled at this very wait. While it closes, only the owner is cancelled: a scope
+    does not pass that on to a finalizer.
 
     Attributes:
-        owner: the task that asked for the step.
+        owner: the task that requested the step.
     """
 
     def __init__(self, step: Phase) -> None:

@@ -1,4 +1,4 @@
-"""Tracking: what a program has opened, by which line, and what it has never closed."""
+"""Tracking: the resources that a program opens, the lines that open them, and leaks."""
 
 from withal.tracking.api import tracking
 from withal.tracking.held import Kind

@@ -1,4 +1,4 @@
-"""What ``withal track`` starts: a fresh interpreter, in which the program runs."""
+"""The module that ``withal track`` starts in a new interpreter, to run the program."""
 
 from withal.tracking.launch import main
 

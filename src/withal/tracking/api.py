@@ -1,4 +1,4 @@
-"""`tracking`, for a part of a program."""
+"""`tracking`, which follows a part of a program."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def tracking(
     adapters: Iterable[Callable[[Tracker], None]] = (),
     ignore: Iterable[Ending] = (),
 ) -> Generator[Ledger]:
-    """Follow what is opened in this block, and yield the ledger that records it.
+    """Follow the resources that are opened in this block; yield the ledger that records them.
 
-    Files, sockets, transports, streams, servers, processes, threads, executors, tasks,
-    asynchronous generators, locks, temporary folders, connections to SQLite, what the adapters of
-    installed packages follow, and the resources of scopes. Each ``with`` of modules that are
-    imported within the block is followed, too.
+    These are files, sockets, transports, streams, servers, processes, threads, executors, tasks,
+    asynchronous generators, locks, temporary folders, connections to SQLite, the resources of
+    scopes, and those that the adapters of installed packages follow. Each ``with`` statement of
+    modules that are imported within the block is followed, too.
 
-    When the block ends, what is still open has leaked: `Ledger.leaked` returns it, and what the
-    garbage collector, the end of a loop, or a finalizer at exit has closed.
+    When the block ends, resources that are still open have leaked. `Ledger.leaked` returns them,
+    and those that were closed by the garbage collector, the end of a loop, or a finalizer at exit.
 
-    Blocks do not nest, and other threads are followed, too.
+    Blocks do not nest. All threads are followed.
 
     Args:
-        ledger: where the records are kept; by default a new one.
+        ledger: the ledger for the records; by default a new one.
         also: names of installed packages whose ``with`` statements are followed, too.
         adapters: functions that are called with the `Tracker`, to follow classes of your own.
-        ignore: classes of leaks that are left out.
+        ignore: classes of leaks that are not reported.
 
     Raises:
         RuntimeError: if a program is tracked already.

@@ -1,7 +1,7 @@
-"""Attaching: asking another process what it has open.
+"""Attaching: getting the open resources of another process.
 
-One that serves is asked through its socket. From CPython 3.14 on any other of the same user is made
-to run a probe: https://peps.python.org/pep-0768/
+A process that serves is asked through its socket. In any other process of the same user, a probe is
+executed, on CPython 3.14 and newer: https://peps.python.org/pep-0768/
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _SEIZE, _INTERRUPT, _DETACH = 0x4206, 0x4207, 17  # of ptrace(2)
 
 
 class AttachingError(Exception):
-    """A process cannot be asked; the text says why and what to do."""
+    """A process cannot be inspected; the text has the reason and what to do."""
 
 
 def ask(pid: int) -> dict[str, Any]:
-    """Return what a process has open, its tasks and its threads.
+    """Return the open resources of a process, its tasks and its threads.
 
     Raises:
-        AttachingError: if it cannot be asked.
+        AttachingError: if it cannot be inspected.
     """
     _check(pid)
     answer = _asked(pid)
@@ -66,7 +66,7 @@ def _asked(pid: int) -> dict[str, Any] | None:
             try:
                 connection.connect(str(path))
                 if peer_of(connection) != (pid, os.geteuid()):
-                    continue  # it was left by another process of that number
+                    continue  # an earlier process with the same id has left it
                 parts = iter(lambda: connection.recv(1 << 20), b"")
                 return cast("dict[str, Any]", json.loads(b"".join(parts)))
             except TimeoutError:
@@ -79,12 +79,12 @@ def _asked(pid: int) -> dict[str, Any] | None:
 
 
 def _probed(pid: int) -> dict[str, Any]:
-    """Return what a probe tells that a process is made to run."""
+    """Return the answer of a probe, executed in the process."""
     execute: Callable[[int, str], None] | None = getattr(sys, "remote_exec", None)
     if execute is None:
         version = ".".join(map(str, sys.version_info[:2]))
         raise AttachingError(
-            f"process {pid} was not started by `withal track --serve`, and looking into any other "
+            f"process {pid} was not started by `withal track --serve`, and inspecting any other "
             f"needs CPython 3.14 on both sides; this is {version}"
         )
     folder = Path(tempfile.mkdtemp(prefix="withal-top-"))
@@ -95,8 +95,8 @@ def _probed(pid: int) -> dict[str, Any]:
             execute(pid, str(script))
         except PermissionError:
             raise AttachingError(
-                f"the system does not let process {pid} be looked into: see "
-                "/proc/sys/kernel/yama/ptrace_scope, or be root"
+                f"the system does not permit inspecting process {pid}: see "
+                "/proc/sys/kernel/yama/ptrace_scope, or run this as root"
             ) from None
         except (RuntimeError, OSError) as exc:
             raise AttachingError(_reason(pid, exc)) from None
@@ -121,7 +121,7 @@ def _reason(pid: int, error: Exception) -> str:
 
 
 def _script(answer: Path) -> str:
-    """Return the source of what the other process runs: it leaves no name behind."""
+    """Return the source that the other process executes; it leaves no global name behind."""
     return f"""
 def _withal_top():
     import json, os, sys
@@ -143,20 +143,20 @@ del _withal_top
 
 
 def _wake(pid: int) -> None:
-    """Have a process that waits in a system call come back to the interpreter.
+    """Interrupt a system call of a process, so that it returns to the interpreter.
 
-    It runs the probe before it executes its next instruction, for which a server that nobody calls
-    may wait forever. A trace stop interrupts the call, which is then begun again; the program and
-    its parent do not notice. https://man7.org/linux/man-pages/man2/ptrace.2.html
+    The interpreter runs the probe before its next instruction; a server without requests may wait
+    for that forever. A trace stop interrupts the system call, which is then restarted; the program
+    and its parent do not notice: https://man7.org/linux/man-pages/man2/ptrace.2.html
     """
     library = ctypes.CDLL(None, use_errno=True)
     trace = library.ptrace
     trace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     trace.restype = ctypes.c_long
     if trace(_SEIZE, pid, None, None) != 0:
-        return  # another traces it; it has to wake of itself
+        return  # a debugger traces it already, so it cannot be interrupted here
     trace(_INTERRUPT, pid, None, None)
-    wall = 0x40000000  # __WALL: it need not be a child
+    wall = 0x40000000  # __WALL: wait for any kind of child or tracee
     with suppress(ChildProcessError):
         os.waitpid(pid, wall)
     trace(_DETACH, pid, None, None)

@@ -1,4 +1,4 @@
-"""The book: what is open, found by its object, and what becomes of it."""
+"""The book: the open resources of the program, by object, and how each of them ended."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ CLOSED = Ending.CLOSED
 COLLECTED = Ending.COLLECTED
 
 STACK_PLACES = 3
-"""How many places of a stack are kept, unless records are wanted."""
+"""How many places of a stack are kept, if no records are kept."""
 
 KEPT_LEAKS = 100
-"""How many leaks of one line are kept whole; the rest is counted."""
+"""How many leaks of one line are kept in full; further ones are only counted."""
 
 KEPT_COLLECTED_RECORDS = 1000
-"""How many of what was collected are kept, until their finalizers have run."""
+"""How many collected objects are kept until their finalizers have run."""
 
 _clock = time.monotonic
 
 
 class _Ref(ref[Any]):
-    """A weak reference that knows whose it is."""
+    """A weak reference with a reference to the record of its object."""
 
     __slots__ = ("held",)
     held: Held
@@ -42,7 +42,7 @@ class _Ref(ref[Any]):
 
 @final
 class Leaks:
-    """The leaks of one line, class and family that are alike."""
+    """The leaks with the same line, class and kind."""
 
     __slots__ = ("count", "ending", "first", "kept")
 
@@ -71,14 +71,14 @@ class Leaks:
 
 @final
 class Book:
-    """Keeps what a program has open, in a ledger.
+    """Records the open resources of a program in a ledger.
 
-    What it is called by may run at any time, from finalizers too: it takes no locks, and only
-    changes single entries of dictionaries.
+    Its methods may be called at any time, also by finalizers. So they take no locks, and change
+    only single entries of dictionaries.
 
     Args:
-        ledger: where the records are kept.
-        program: tells whose code opens something.
+        ledger: the ledger for the records.
+        program: determines whose code opens something.
     """
 
     def __init__(self, ledger: Ledger, program: Program) -> None:
@@ -95,11 +95,11 @@ class Book:
         self.notes_closers = False
         self.notes_threads = False
         self.loops: WeakSet[AbstractEventLoop] = WeakSet()
-        self.last_loop: int = 0  # the `id` of the one that a task was made on last
+        self.last_loop: int = 0  # the `id` of the loop on which a task was created last
         self._by_key: dict[int, Held] = {}
         self.get: Callable[[int], Held | None] = (
             self._by_key.get
-        )  # by the `id` of an object, which is what is asked most
+        )  # by the `id` of an object; the most frequent call
         self._when_collected = self._collected
         self._dead: dict[int, Held] = {}
         self._is_collecting = False
@@ -117,15 +117,15 @@ class Book:
         of: Held | None = None,
         frame: FrameType | None = None,
     ) -> Held | None:
-        """Note that something has opened, and who opened it.
+        """Record that a resource has opened, and the line that opened it.
 
         Args:
             thing: the object; only a weak reference is kept.
-            kind: what it is.
-            key: what it is found by, if not by the object: of a descriptor.
-            holds: an object that it has taken over, and answers for from now on.
-            of: what holds it.
-            frame: where it was opened; by default the caller.
+            kind: its kind.
+            key: its key, if that is not its `id`: for a descriptor.
+            holds: an object that it takes over: it is responsible for closing it from now on.
+            of: the resource that holds it.
+            frame: the frame that opened it; by default the caller.
         """
         if not self.is_active:
             return None
@@ -133,7 +133,7 @@ class Book:
         by_key = self._by_key
         before = by_key.get(number)
         if before is not None and before.ref is None and key is None and before.key > 0:
-            self.end(before, COLLECTED)  # it was where this object is now, and left no notice
+            self.end(before, COLLECTED)  # its memory was reused, so it was collected unnoticed
         stack, own = self.place(sys._getframe(1) if frame is None else frame, kind.within)
         if not stack and kind.is_light and not self.notes_closers:
             return None
@@ -148,7 +148,7 @@ class Book:
             try:
                 held.ref = reference = _Ref(thing, self._when_collected)
             except TypeError:
-                pass  # it cannot be referred to weakly: only its closing can be seen
+                pass  # without weak references only its closing can be seen
             else:
                 reference.held = held
         if _running_loop() is not None:
@@ -164,38 +164,38 @@ class Book:
         return held
 
     def opened_at(self, thing: object, frame: FrameType) -> None:
-        """Note that something was opened at another place than where its object was made."""
+        """Record that a resource was opened elsewhere than where its object was created."""
         held = self._by_key.get(id(thing))
         if held is not None:
             held.stack, held.own = self.place(frame, held.sort.within)
 
     def life(self, name: str, kind: Kind, place: tuple[CodeType, int], opened_at: float) -> Held:
-        """Return a life that is not in the book, of what has opened at a place of the program."""
+        """Return a record that is not in the book, for a resource opened at a place."""
         return Held(kind, name, 0, (place,), opened_at)
 
     def take_over(self, holder: Held, held: Held | None) -> None:
-        """Note that one answers for another from now on."""
+        """Record that `holder` is responsible for closing `held` from now on."""
         if held is not None:
             held.holder = holder
             held.holder_id = holder.id
             self.close_with(held, holder)
 
     def close_with(self, held: Held, holder: Held) -> None:
-        """Have one end with another, if it is of higher rank than that."""
+        """End `held` when `holder` ends, if its rank is higher."""
         if holder.held is None:
             holder.held = set()
         holder.held.add(held)
 
     def find(self, thing: object) -> Held | None:
-        """Return what is known of an object that is open."""
+        """Return the record of an open object, or None."""
         return self._by_key.get(id(thing))
 
     def find_key(self, key: int) -> Held | None:
-        """Return what is known of what is found by this key."""
+        """Return the record with this key, or None."""
         return self._by_key.get(key)
 
     def forget(self, held: Held) -> None:
-        """Take something out of the book, as if it had not been opened."""
+        """Remove a record, as if the resource had not been opened."""
         held.ending = CLOSED
         self._by_key.pop(held.key, None)
         self.ledger.forget(held)
@@ -203,7 +203,10 @@ class Book:
     def place(
         self, frame: FrameType | None, within: tuple[str, ...] = ()
     ) -> tuple[tuple[tuple[CodeType, int], ...], bool]:
-        """Return the nearest place of the program and its callers, and whether it is the opener."""
+        """Return the nearest place of the program with its callers, and whether it is the opener.
+
+        A library that is not listed in `within` may be the opener instead.
+        """
         known = self._known
         barriers = self._barriers
         own = True
@@ -245,19 +248,19 @@ class Book:
     # Closing
 
     def closed(self, thing: object, ending: Ending = CLOSED) -> None:
-        """Note that an object has been closed, if it is known."""
+        """Record that an object was closed, if it is in the book."""
         held = self._by_key.get(id(thing))
         if held is not None:
             self.end(held, ending)
 
     def closed_key(self, key: int) -> None:
-        """Note that what is found by this key has been closed, if it is known."""
+        """Record that the resource with this key was closed, if it is in the book."""
         held = self._by_key.get(key)
         if held is not None:
             self.end(held)
 
     def end(self, held: Held, ending: Ending = CLOSED) -> None:
-        """Note how something has ended; only the first time counts."""
+        """Record how a resource has ended; only the first call counts."""
         if held.ending is not None:
             return
         held.ending = ending
@@ -270,7 +273,7 @@ class Book:
             self.endings[held.kind, ending] += 1
             self.suspect(held, ending)
         self.ledger.end(held)
-        held.ref = None  # which refers back
+        held.ref = None  # it refers back to the record
         holder = held.holder
         if holder is not None and holder.held:
             holder.held.discard(held)
@@ -289,22 +292,22 @@ class Book:
                 self.end(held, COLLECTED)
                 return
             self.end(held)
-            # The finalizer of a generator comes after this, and so does any when it is the garbage
-            # collector that has found the object.
+            # The finalizer of a generator runs after this callback; so does any finalizer if the
+            # garbage collector has found the object.
             if self._is_collecting or not sort.is_light:
                 if len(self._dead) > KEPT_COLLECTED_RECORDS:
                     self._dead.clear()
                 self._dead[held.key] = held
 
     def note_collection(self, phase: str, _: object) -> None:
-        """Note that the garbage collector starts or stops, as one of ``gc.callbacks``."""
+        """Record that the garbage collector starts or stops; one of ``gc.callbacks``."""
         self._is_collecting = phase == "start"
         self._dead.clear()
 
     def died_open(self, thing: object) -> None:
-        """Note that an object is being collected before it has ended.
+        """Record that an object is collected before it has ended.
 
-        Its finalizer says so, after its weak references have been cleared.
+        Its finalizer reports this, after its weak references were cleared.
         """
         held = self._by_key.get(id(thing))
         if held is not None:
@@ -317,7 +320,7 @@ class Book:
             self.suspect(held, COLLECTED)
 
     def suspect(self, held: Held, ending: Ending) -> None:
-        """Keep what may have leaked, for the verdict."""
+        """Keep a possible leak for the verdict."""
         sort = held.sort
         if not held.stack:
             return
@@ -330,32 +333,32 @@ class Book:
             group = self.suspects[key] = Leaks(held, ending)
         group.add(held)
 
-    # Looking
+    # Reading
 
     def open_now(self) -> Iterator[Held]:
-        """Yield what is open, the oldest first."""
+        """Yield the open resources, the oldest first."""
         yield from sorted(self._by_key.copy().values(), key=lambda held: held.id)
 
     def sweep(self, family: str | None = None) -> None:
-        """Note what has ended although nobody said so."""
+        """Record the end of resources that have ended without a call of `end`."""
         for held in list(self._by_key.values()):
             if (not family or held.sort.family == family) and held.is_over():
                 self.end(held)
 
     def note_loop(self, loop: AbstractEventLoop) -> None:
-        """Note that a task was made on a loop."""
+        """Record that a task was created on a loop."""
         self.last_loop = id(loop)
         self.loops.add(loop)
 
     def sweep_tasks(self) -> None:
-        """Forget tasks that are done and still referred to, if it has become many."""
+        """Record the end of tasks that are done and still referenced, if there are many."""
         if len(self._by_key) > self._full:
             self.sweep("task")
             self._full = 2 * len(self._by_key) + 1000
 
 
 def name_of_current_task() -> str:
-    """Return the name of the task that runs, or an empty text outside of tasks."""
+    """Return the name of the running task, or an empty string outside of tasks."""
     try:
         task = current_task()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""What is tracked while it is open: a life that knows its object and where it was opened."""
+"""The record of one tracked resource: its object, and where it was opened."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ from withal.ledger.life import Life
 @final
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What sort of resource something is.
+    """A kind of resource.
 
     Attributes:
-        name: what it is called in reports.
-        family: kinds of one family that leak at one line are one leak: a session, its connection
-            and its socket.
-        rank: which of them is told: the one of the highest rank.
-        is_over: tells of an object whether it has ended, although no close was seen.
-        dies_closed: an object that is collected has ended before, or another hook says so.
-        is_system: the operating system has to give it: it is a leak even if a library opened it.
-        within: files of packages, as the start of their paths, that open it for their caller:
-            what they open counts as opened by the program if that has called them.
-        is_light: it is not kept if no line of the program has caused it, unless records are wanted.
+        name: the name in reports.
+        family: leaks of one family at one line are reported as one leak, for example a session,
+            its connection and its socket.
+        rank: the kind with the highest rank in a family is the one that is reported.
+        is_over: returns whether an object has ended, if its closing was not seen.
+        dies_closed: whether a collected object counts as ended, unless another hook reports that
+            it had not.
+        is_system: whether it is a resource of the operating system, which is a leak even if a
+            library has opened it.
+        within: starts of the paths of package files that open it for their caller: then the
+            program counts as the opener, if it has called them.
+        is_light: whether it is ignored if no line of the program has caused it and no records are
+            kept.
     """
 
     name: str
@@ -48,15 +51,15 @@ class Held(Life):
 
     Attributes:
         sort: its kind.
-        own: the program's own code opened it, and not a library for itself.
+        own: whether the program's own code opened it, and not a library for itself.
         type_name: the type of its object.
-        ref: its object, weakly; None for a descriptor.
-        key: what the book finds it by.
+        ref: a weak reference to its object; None for a descriptor.
+        key: its key in the book.
         opener: the task that opened it.
-        holder: what has taken it over, and answers for it.
-        held: what it has taken over.
-        thread: the thread that opened it, if the book notes that.
-        loop: the `id` of the loop that it belongs to, if an adapter notes that.
+        holder: the resource that has taken it over, and is responsible for closing it.
+        held: the resources that it has taken over.
+        thread: the thread that opened it, if the book records that.
+        loop: the `id` of the loop that it belongs to, if an adapter records that.
     """
 
     type_name: str
@@ -80,7 +83,7 @@ class Held(Life):
         stack: tuple[tuple[CodeType, int], ...],
         opened_at: float,
     ) -> None:
-        # What Life.__init__ does, without the call.
+        # The same as Life.__init__, without the call.
         self.id: int = next_id()
         self.name = self.type_name = type_name
         self.kind: str = sort.name
@@ -90,20 +93,20 @@ class Held(Life):
         self.key = key
 
     def holders(self) -> Iterator[Held]:
-        """Yield what answers for it, and what answers for that."""
+        """Yield the resource that has taken it over, then the one that has taken over that, etc."""
         holder = self.holder
         while holder is not None:
             yield holder
             holder = holder.holder
 
     def is_over(self) -> bool:
-        """Return whether its object says that it has closed, although no close was seen."""
+        """Return whether its object has ended, although its closing was not seen."""
         is_over = self.sort.is_over
         if is_over is None or (self.ref is None and self.key >= 0):
             return False
-        thing = self.key if self.ref is None else self.ref()  # the key of a descriptor says which
+        thing = self.key if self.ref is None else self.ref()  # a descriptor is its key
         if thing is None:
             return False
-        with suppress(Exception):  # of a library whose inside is another
+        with suppress(Exception):  # another version of the library may have other attributes
             return bool(is_over(thing))
         return False

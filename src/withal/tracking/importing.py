@@ -1,5 +1,5 @@
-"""Importing: the program's modules are compiled with their ``with`` watched, and adapters are
-applied as soon as the module that each is for has been imported."""
+"""Importing: compiles the program's modules with watched ``with`` statements, and applies each
+adapter when its module has been imported."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from withal.tracking.program import PROGRAM, Program
 from withal.tracking.rewriting import Calls, compile_watched, with_calls
 
 _CACHE_TAG = "withal2"
-"""Part of the name of cached bytecode: to be changed with what `rewriting` makes."""
+"""A part of the name of cached bytecode; change it whenever the output of `rewriting` changes."""
 
 
 @final
 class WatchedLoader(SourceFileLoader):
-    """Loads a module of the program, with each ``with`` of it watched.
+    """Loads a module of the program, with watched ``with`` statements.
 
     Args:
-        calls: the functions that are called around each.
+        calls: the functions that are called around each statement.
     """
 
     def __init__(self, fullname: str, path: str, calls: Calls) -> None:
@@ -33,7 +33,7 @@ class WatchedLoader(SourceFileLoader):
         self._calls = calls
 
     def get_code(self, fullname: str) -> CodeType:
-        """Return the code of the module, from the cache if that is of the same source."""
+        """Return the code of the module; from the cache, if the source has not changed."""
         path = self.get_filename(fullname)
         stats = self.path_stats(path)
         header = importlib.util.MAGIC_NUMBER + b"".join(
@@ -48,7 +48,7 @@ class WatchedLoader(SourceFileLoader):
                 if isinstance(code, CodeType) and code.co_filename == path:
                     return with_calls(code, self._calls)
         except (OSError, EOFError, ValueError, TypeError):
-            pass  # it is compiled
+            pass  # compile it below
         code = compile_watched(self.get_data(path), path)
         if not sys.dont_write_bytecode:
             self._cache_bytecode(path, cached, bytearray(header + marshal.dumps(code)))  # type: ignore[attr-defined]
@@ -56,7 +56,7 @@ class WatchedLoader(SourceFileLoader):
 
 
 class _Adapting:
-    """A loader that applies an adapter once a module has been executed."""
+    """A loader that applies an adapter when a module has been executed."""
 
     def __init__(self, loader: Any, then: Callable[[], None]) -> None:
         self._loader = loader
@@ -79,12 +79,12 @@ class _Adapting:
 
 @final
 class Finder(MetaPathFinder):
-    """Finds modules as the other finders do, and has them loaded in its own way.
+    """Finds modules through the other finders, and replaces their loaders.
 
     Args:
-        program: tells which modules are watched.
-        calls: the functions that are called around each ``with`` of these.
-        adapters: what is called when a module of that name has been imported.
+        program: determines which modules are watched.
+        calls: the functions that are called around their ``with`` statements.
+        adapters: by name of a module, the function to call when it has been imported.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the specification that another finder has, with a loader of ours."""
+        """Return the specification of another finder, with a loader of this module."""
         adapter = self._adapters.get(fullname)
         spec = self._found(fullname, path, target)
         if spec is None or spec.loader is None:

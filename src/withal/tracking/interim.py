@@ -1,7 +1,7 @@
-"""Interim reports: written by a process of its own, so that the program's descriptors stay its own.
+"""Interim reports, written by a separate process.
 
-A file that is opened now and then shows in a program that looks at its own descriptors, as tests
-do to find leaks. Here one socket is open from the program's start to its end.
+If this process opened a file now and then, a program that inspects its own descriptors, as tests do
+to find leaks, would see it. So only one socket is open here, from the program's start to its end.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from typing import final
 
 _LENGTH = struct.Struct("!Q")
 _FIRST_DESCRIPTOR = 200
-"""Descriptors from here on: programs take the lowest, and some expect which those are."""
+"""The lowest number of the socket: programs get the lowest free numbers, and some expect them."""
 
 
 @final
 class Interim:
-    """Has texts written, one after the other, by a process that ends with this one.
+    """Lets another process write texts, one after the other; it ends when this one does.
 
-    It is made before the program starts, while there is one thread only. That process is no child
-    of this one, which the program could wait for, and signals of the terminal do not reach it.
+    It is created before the program starts, while there is only one thread. The process is not a
+    child of this one, so the program cannot wait for it, and signals of the terminal do not reach
+    it.
 
     Args:
         write: writes a text.
@@ -48,7 +49,7 @@ class Interim:
         self._identity = about.st_dev, about.st_ino
 
     def write(self, text: str) -> None:
-        """Have a text written, if the program has not closed the descriptor."""
+        """Write a text, unless the program has closed the descriptor."""
         data = memoryview(text.encode())
         data = memoryview(_LENGTH.pack(len(data)) + data)
         with suppress(OSError):
@@ -56,7 +57,7 @@ class Interim:
                 data = data[os.write(self._descriptor, data) :]
 
     def stop(self) -> None:
-        """Wait until what was begun is written."""
+        """Wait until all texts are written."""
         if not self._is_ours():
             return
         with socket.socket(fileno=self._descriptor) as connection, suppress(OSError):
@@ -74,7 +75,7 @@ class Interim:
 def _write_all(connection: socket.socket, write: Callable[[str], None]) -> None:
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
-    for standard in range(3):  # whoever reads the program's output waits for its end
+    for standard in range(3):  # else a reader of the program's output would wait for this process
         os.dup2(null, standard)
     kept = os.dup2(connection.fileno(), 3)
     os.closerange(4, os.sysconf("SC_OPEN_MAX"))
@@ -84,5 +85,5 @@ def _write_all(connection: socket.socket, write: Callable[[str], None]) -> None:
             (length,) = _LENGTH.unpack(header)
             data = incoming.read(length)
             if len(data) == length:
-                with suppress(OSError):  # the last report says so
+                with suppress(OSError):  # writing the final report raises the same error
                     write(data.decode())

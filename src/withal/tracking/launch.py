@@ -1,4 +1,4 @@
-"""Launching: the program runs as ``python`` would run it, and is reported on when it ends."""
+"""Launching: runs a program as ``python`` would, and writes the reports when it ends."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from withal.tracking.rewriting import compile_watched, with_calls
 from withal.tracking.session import Session
 from withal.tracking.verdict import Leak, kinds_of
 
-_runs: list[Run] = []  # that of this process, while it runs
+_runs: list[Run] = []  # the run of this process, while it is running
 
 LEAK_STATUS = 3
 """The exit status of ``--fail-on-leak`` if there is a leak."""
 
 
 def main() -> None:
-    """Run what the first argument describes, in place of the module that was started."""
+    """Run the program that the first argument describes, in place of this module."""
     run(TrackOptions.loaded(sys.argv[1]))
 
 
 def run(options: TrackOptions) -> None:
-    """Run a program in place of what this process was started with."""
+    """Run a program in place of the module that this process was started with."""
     sys.argv[:] = [options.target, *options.arguments]
     Run(options).run()
 
 
 def look() -> dict[str, Any] | None:
-    """Return what the tracked program of this process has open, or None if there is none."""
+    """Return the open resources of the tracked program, or None if this process has none."""
     return _runs[0].look() if _runs else None
 
 
@@ -77,7 +77,7 @@ class Run:
 
     def run(self) -> None:
         """Run the program; its exceptions and its exit pass through."""
-        # The first that is registered is called last, after what the program registers.
+        # The callback that is registered first is called last, after those of the program.
         atexit.register(self._at_exit)
         _register_again()
         os._exit = self._exit_now
@@ -118,7 +118,7 @@ class Run:
         sys.path[0] = os.getcwd()
         sys.modules["__main__"] = ModuleType("__main__")
         sys.argv[0] = "-m"
-        # What the interpreter itself calls for -m.
+        # The interpreter itself calls this function for -m.
         runpy._run_module_as_main(self.options.target)  # type: ignore[attr-defined]
 
     def _fail(self, error: BaseException) -> NoReturn:
@@ -129,7 +129,7 @@ class Run:
         sys.exit(1)
 
     def _die_of_interrupt(self) -> NoReturn:
-        """Have the process end by SIGINT, as the interpreter does, once all else is done."""
+        """End the process by SIGINT, as the interpreter does, after all else is done."""
         import signal
 
         def die() -> None:
@@ -144,7 +144,7 @@ class Run:
         sys.exit(130)
 
     def _start_helpers(self) -> None:
-        """Start what is not to be followed: what writes interim reports, and what serves."""
+        """Start the helpers that are not tracked: the writer of interim reports and the server."""
         _runs.append(self)
         if self.options.json and not _is_special(self.options.json):
             from withal.tracking.interim import Interim
@@ -157,7 +157,7 @@ class Run:
             self._server.start()
 
     def look(self) -> dict[str, Any]:
-        """Return what is open now, for `withal top`."""
+        """Return the resources that are open now, for `withal top`."""
         from withal.tracking.snapshot import snapshot
 
         return snapshot(self.session, self.options.target, self._started)
@@ -183,7 +183,7 @@ class Run:
             self._exit(LEAK_STATUS)
 
     def _exit_now(self, status: int) -> NoReturn:
-        """What ``os._exit`` does while a program is tracked: report, and exit."""
+        """Report, and exit; replaces ``os._exit`` while a program is tracked."""
         if os.getpid() == self._process:
             self.status = status
             try:
@@ -198,7 +198,7 @@ class Run:
         self._exit(status)
 
     def finish(self) -> tuple[Leak, ...]:
-        """Conclude, and write the reports; only once, and not in a child process."""
+        """End tracking and write the reports; only once, and not in a child process."""
         if self._finished or os.getpid() != self._process:
             return ()
         self._finished = True
@@ -241,7 +241,7 @@ class Run:
         )
 
     def write_interim(self, kinds: dict[str, dict[str, Any]], leaks: tuple[Leak, ...]) -> None:
-        """Write what is known while the program runs, in case that it is killed."""
+        """Write a report while the program runs, in case it is killed."""
         if self._interim is not None and os.getpid() == self._process:
             self._interim.write(json_report(self.report(kinds, leaks)))
 
@@ -268,7 +268,7 @@ class Run:
 
 
 def _write(path: str, text: str) -> None:
-    """Write a file so that a reader never sees a part of it; write to a device or pipe directly."""
+    """Write a file atomically; write to a device or pipe directly."""
     if _is_special(path):
         _write_all(path, os.O_WRONLY, text)
         return
@@ -294,7 +294,7 @@ def _is_special(path: str) -> bool:
 
 
 def _read(path: str) -> bytes:
-    """Read a file without it being followed."""
+    """Read a file with functions that are not tracked."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return b"".join(iter(lambda: os.read(descriptor, 1 << 20), b""))
@@ -303,7 +303,7 @@ def _read(path: str) -> bytes:
 
 
 def _main_module(path: str) -> ModuleType:
-    """Return a new ``__main__``, as the interpreter makes it for a script."""
+    """Return a new ``__main__``, as the interpreter creates it for a script."""
     module = ModuleType("__main__")
     module.__dict__.update(
         __file__=path,
@@ -335,7 +335,10 @@ def _of_the_program(traceback: TracebackType | None, session: Session) -> Traceb
 
 
 def _register_again() -> None:
-    """Have what tracking itself has imported be called at exit where the program would have it."""
+    """Move the exit callbacks of modules that tracking has imported after those of this module.
+
+    They are then called in the order in which they would be without tracking.
+    """
     atexit.unregister(logging.shutdown)
     atexit.register(logging.shutdown)
     finalize: Any = weakref.finalize

@@ -1,4 +1,4 @@
-"""The options of ``withal track``, as the command hands them to the program's own process."""
+"""The options of ``withal track``, as the command passes them to the program's process."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any, final
 @final
 @dataclass(frozen=True, slots=True)
 class TrackOptions:
-    """What is asked for.
+    """The options of one run.
 
     Attributes:
         target: the path of a script, or the name of a module.
-        is_module: it is the name of a module.
-        arguments: the program's own.
+        is_module: whether `target` is the name of a module.
+        arguments: the program's own arguments.
         also: installed packages whose ``with`` statements are followed, too.
-        ignore: classes of leaks that are left out, by their names.
+        ignore: classes of leaks that are not reported, by their names.
         fail_on_leak: exit with status 3 if there is a leak.
         quiet: print no report.
-        held: warn of what is open longer than that, in seconds.
-        stall: name the line that holds the loop longer than that, in seconds.
+        held: warn of resources that are open for longer than this, in seconds.
+        stall: report the line that blocks a loop for longer than this, in seconds.
         json: the file of the JSON report.
         html: the file of the HTML page.
         perfetto: the file of the trace.
         otel: send spans.
         live: show a view while the program runs.
         serve: let ``withal top`` attach.
-        keep: how many records of what has closed are kept.
+        keep: how many records of closed resources are kept.
     """
 
     target: str
@@ -49,12 +49,12 @@ class TrackOptions:
     keep: int = 10_000
 
     def dumped(self) -> str:
-        """Return all of it as one argument of a command."""
+        """Return the options as one argument of a command."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def loaded(text: str) -> TrackOptions:
-        """Return what `dumped` was called on."""
+        """Return the options from the text of `dumped`."""
         values: dict[str, Any] = json.loads(text)
         for name in "arguments", "also", "ignore":
             values[name] = tuple(values[name])
@@ -62,5 +62,5 @@ class TrackOptions:
 
     @property
     def keeps_records(self) -> bool:
-        """Whether the record of each ``with`` statement is wanted."""
+        """Whether a record of each ``with`` statement is kept."""
         return bool(self.json or self.html or self.perfetto or self.otel)

@@ -1,8 +1,8 @@
 """Spans: one for each resource of the program, sent through OpenTelemetry's API.
 
-The program sets the provider of tracers, and the exporter. A thread sends what has closed once a
-second, so that nothing is sent by the program's own tasks; what has leaked is sent when the
-program has ended, before the provider shuts down at exit.
+The program sets the tracer provider and the exporter. A thread sends the closed resources once a
+second, so that the program's own tasks send none. Leaks are sent when the program has ended, before
+the provider shuts down at exit. See https://opentelemetry.io/docs/languages/python/.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from withal.tracking.verdict import open_leaks
 
 _EXPORT_SECONDS = 1.0
 _MAX_KEPT_SPANS = 100_000
-"""How many that have closed are kept until the program sets a provider."""
+"""How many closed resources are kept until the program sets a provider."""
 
 
 @final
@@ -32,7 +32,7 @@ class Spans:
     """Sends spans until it is stopped.
 
     Args:
-        session: whose resources.
+        session: the tracking session.
     """
 
     def __init__(self, session: Session) -> None:
@@ -51,29 +51,29 @@ class Spans:
             session.book.forget(held)
 
     def program_ended(self) -> None:
-        """Send all before what the program registered for its exit, such as a shut-down, runs."""
+        """Send all spans at exit, before the exit callbacks that the program has registered."""
         atexit.register(self.send_all)
 
     def stop(self) -> None:
-        """Send what is left."""
+        """Stop the thread, and send the remaining spans."""
         self._done.set()
         self.send_all()
 
     def _run(self) -> None:
         while not self._done.wait(_EXPORT_SECONDS):
-            # Not imported here: the program does that, and sets a provider.
+            # It is not imported here: the program imports it, and sets a provider.
             if "opentelemetry.sdk.trace" in sys.modules and _provider() is not None:
                 with self._sending:
                     self._send_ended()
 
     def send_all(self) -> None:
-        """Send what has closed, and what has leaked; only once."""
+        """Send the closed resources and the leaks; only once."""
         with self._sending:
             if self._has_sent_all:
                 return
             self._has_sent_all = True
             if _provider() is None:
-                _say("no span was sent: the program has set no provider of OpenTelemetry's tracers")
+                _say("no span was sent: the program has not set a tracer provider of OpenTelemetry")
                 return
             self._send_ended()
             leaks = {(leak.path, leak.line, leak.kind) for leak in open_leaks(self._session)}
@@ -90,7 +90,7 @@ class Spans:
             self._send(life, State.LEAK if leaked else State.CLOSED)
 
     def _send(self, life: Life, state: State) -> None:
-        if life.stack:  # otherwise no line of the program has caused it: an exporter's own
+        if life.stack:  # without a stack it is not the program's, for example an exporter's own
             shown = shown_life(life.record(), -self._offset, state, self._shown)
             try:
                 _send_span(shown)
@@ -98,7 +98,7 @@ class Spans:
                 _say(f"a span was not sent: {type(exc).__name__}: {exc}")
 
 
-def _provider() -> Any | None:  # Any: OpenTelemetry need not be installed
+def _provider() -> Any | None:  # Any, since OpenTelemetry may not be installed
     from opentelemetry import trace
 
     provider = trace.get_tracer_provider()

@@ -1,5 +1,4 @@
-"""Owners: parts of a process, such as tests and their fixtures, that each have to close what they
-have opened."""
+"""Owners: parts of a process, such as tests and fixtures, that must close what they have opened."""
 
 from __future__ import annotations
 
@@ -18,22 +17,23 @@ from withal.tracking.session import Session
 from withal.tracking.verdict import Leak, by_line, uncovered
 
 _GRACE_SECONDS = 0.5
-"""Seconds that threads have to end, that were told to."""
+"""Seconds to wait for a thread that may be ending."""
 
 _clock = time.monotonic
 
 
 @final
 class Owners:
-    """Tells who has opened what, and what of it was not closed.
+    """Determines the owner of each resource, and the leaks of each owner.
 
-    One owner is current at a time, and what is opened meanwhile is its own. An owner is short, such
-    as a test, or lasting, such as a fixture of several tests. What a short owner opens belongs to a
-    lasting one if a task or thread of that has opened it, if it is held by a resource of that, or
-    if the value of that refers to it.
+    One owner is current at a time, and owns the resources that are opened meanwhile. An owner is
+    short, such as a test, or lasting, such as a fixture of several tests. A resource that is opened
+    during a short owner belongs to a lasting one if a task or thread of the lasting owner has
+    opened it, if a resource of the lasting owner holds it, or if the value of the lasting owner
+    refers to it.
 
     Args:
-        session: what has been started.
+        session: a session that has been started.
     """
 
     def __init__(self, session: Session) -> None:
@@ -41,14 +41,14 @@ class Owners:
         self._book = session.book
         self._book.notes_threads = True
         self._stack: list[Hashable] = []
-        self._since: list[float] = []  # when the current owner changed
-        self._current: list[Hashable] = []  # to which
+        self._since: list[float] = []  # the times at which the current owner changed
+        self._current: list[Hashable] = []  # the new owner at each of these times
         self._lasting: dict[Hashable, Callable[[], object]] = {}
         self._claimed: dict[Held, Hashable] = {}  # by lasting owners
         self._ended: dict[Hashable, dict[object, Leaks]] = {}
 
     def begin(self, owner: Hashable) -> None:
-        """Start over with a short owner: what was opened before is not looked at any more."""
+        """Start with a short owner; resources that were opened before are ignored from now on."""
         self._claimed = {held: who for held, who in self._claimed.items() if held.ending is None}
         self._since.clear()
         self._current.clear()
@@ -61,8 +61,8 @@ class Owners:
         """Make an owner the current one, until `leave`.
 
         Args:
-            owner: which.
-            value: returns what a lasting owner is for; a short one has none.
+            owner: the owner.
+            value: returns the value of a lasting owner; None for a short one.
         """
         if value is not None:
             self._lasting[owner] = value
@@ -70,20 +70,20 @@ class Owners:
         self._mark(owner)
 
     def leave(self) -> None:
-        """Make the owner before the current one."""
+        """Make the previous owner the current one."""
         self._stack.pop()
         if self._stack:
             self._mark(self._stack[-1])
 
     def leaks_that_ended(self, owner: Hashable) -> tuple[Leak, ...]:
-        """Return what of an owner was not closed, and is over."""
+        """Return the leaks of an owner that have ended, for example by garbage collection."""
         if any(self.of(held) == owner and held.stack for held in self._book.open_now()):
-            gc.collect()  # then what nothing refers to is over
+            gc.collect()  # so that unreferenced resources have ended
         self._sort_out()
         return self._leaks(self._ended.pop(owner, {}).values())
 
     def leaks(self, owner: Hashable) -> tuple[Leak, ...]:
-        """Return what of an owner was not closed, when the owner is over itself."""
+        """Return the leaks of an owner, when the owner itself has ended."""
         self._lasting.pop(owner, None)
         self._book.sweep()
         if self._open(owner):
@@ -97,7 +97,7 @@ class Owners:
         return self._leaks(found.values())
 
     def of(self, held: Held) -> Hashable | None:
-        """Return the owner of a resource, or None if that was over before the current ones."""
+        """Return the owner of a resource, or None if it was opened before `begin`."""
         while held.holder is not None and held.holder.ending is None:
             held = held.holder
         claimed = self._claimed.get(held)
@@ -135,7 +135,7 @@ class Owners:
         return [held for held in self._book.open_now() if held.stack and self.of(held) == owner]
 
     def _claim(self, owner: Hashable) -> None:
-        """Give what lasting owners refer to to these."""
+        """Assign resources that the values of lasting owners refer to to these owners."""
         for lasting, value in self._lasting.items():
             objects = objects_of(self._open(owner))
             if objects:
@@ -143,14 +143,14 @@ class Owners:
                     self._claimed[held] = lasting
 
     def keep_claims(self) -> None:
-        """Note what lasting owners have open, before the next owner begins."""
+        """Record the open resources of lasting owners, before the next owner begins."""
         for held in self._book.open_now():
             owner = self.of(held)
             if owner in self._lasting:
                 self._claimed[held] = owner
 
     def _sort_out(self) -> None:
-        """Give what has ended without being closed to its owners."""
+        """Assign resources that have ended without being closed to their owners."""
         for group in self._book.suspects.values():
             for held in group.kept:
                 owner = self.of(held)
@@ -164,7 +164,7 @@ class Owners:
 
 def _add(groups: dict[object, Leaks], held: Held, ending: Ending) -> None:
     if not held.stack or (not held.own and not (held.sort.is_system and ending is Ending.NEVER)):
-        return  # as for a whole program: a library's own
+        return  # a library's own, which is not reported for a program either
     key = held.stack[0], ending, held.sort
     if key not in groups:
         groups[key] = Leaks(held, ending)
@@ -182,7 +182,7 @@ def _reached(value: object, objects: dict[int, Held]) -> set[Held]:
 
 
 def _is_ending(held: Held) -> bool:
-    """Return whether something was told to end and has not come to it."""
+    """Return whether a task was cancelled, or a thread ends within `_GRACE_SECONDS`."""
     thing = None if held.ref is None else cast("Any", held.ref())
     if held.sort.family == "task" and thing is not None:
         return bool(thing.cancelling()) or thing.done()

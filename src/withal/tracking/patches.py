@@ -1,7 +1,7 @@
 """Patches: methods and functions that are replaced while a program is tracked.
 
-What replaces them does not show: where the original raises, the frame of its replacement is taken
-out of the traceback before the exception leaves it.
+The replacements do not show in tracebacks: if the original raises, the frame of its replacement is
+removed from the traceback.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ _MISSING = object()
 
 
 def hide_frame(error: BaseException) -> None:
-    """Take the frame that has just caught this exception out of its traceback."""
+    """Remove the frame that has caught this exception from its traceback."""
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
 
 
 @final
 class Patches:
-    """Attributes that have been replaced, and can be put back.
+    """Attributes that have been replaced, and can be restored.
 
-    What is called before or after a method cannot break it: if it raises, that is reported once.
+    A callback that raises before or after a method does not break the method; it is reported once.
 
     Args:
-        complain: called with the name of a package and the error, when what is called around one
-            of its methods raises.
+        complain: called with the name of a package and the error, if a callback for one of its
+            methods raises.
     """
 
     def __init__(self, complain: Callable[[str, Exception], None]) -> None:
@@ -40,26 +40,26 @@ class Patches:
         self._added: list[tuple[set[Any], Any]] = []
 
     def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        """Replace an attribute by what `make` returns for it.
+        """Replace an attribute by the result of `make`, which is called with the original.
 
         Raises:
-            AttributeError: if the owner has no such attribute, or does not let it be replaced.
+            AttributeError: if the owner has no such attribute, or it cannot be replaced.
         """
         attributes = cast("dict[str, Any]", vars(owner))
         own = attributes.get(name, _MISSING)
         original = getattr(owner, name)
         replacement = make(original)
         if isinstance(original, BuiltinFunctionType):
-            # A function in C is not a method where it is an attribute of a class.
+            # A built-in function does not become a method when it is an attribute of a class.
             replacement = staticmethod(replacement)
         try:
             setattr(owner, name, replacement)
         except TypeError as exc:
-            raise AttributeError(f"{owner!r} does not let {name!r} be replaced") from exc
+            raise AttributeError(f"{name!r} of {owner!r} cannot be replaced") from exc
         self._done.append((owner, name, own))
 
     def after(self, owner: Any, name: str, then: Callable[..., None]) -> None:
-        """Have `then` called with the object and the arguments after a method has returned."""
+        """Call `then` with the object and the arguments after a method has returned."""
 
         def make(original: Any) -> Any:
             if inspect.iscoroutinefunction(original):
@@ -97,7 +97,7 @@ class Patches:
         self.replace(owner, name, make)
 
     def before(self, owner: Any, name: str, first: Callable[..., None]) -> None:
-        """Have `first` called with the object before a method is."""
+        """Call `first` with the object before a method is called."""
 
         def make(original: Any) -> Any:
             if inspect.iscoroutinefunction(original):
@@ -133,7 +133,7 @@ class Patches:
         self.replace(owner, name, make)
 
     def returning(self, owner: Any, name: str, then: Callable[[Any], None]) -> None:
-        """Have `then` called with what a function or a method returns."""
+        """Call `then` with the result of a function or method."""
 
         def make(original: Any) -> Any:
             if inspect.iscoroutinefunction(original):
@@ -171,7 +171,7 @@ class Patches:
         self.replace(owner, name, make)
 
     def returning_of_class(self, owner: Any, name: str, then: Callable[[Any], None]) -> None:
-        """Have `then` called with what a class method returns."""
+        """Call `then` with the result of a class method."""
 
         def make(original: Any) -> Any:
             function = original.__func__
@@ -194,7 +194,7 @@ class Patches:
         self.replace(owner, name, make)
 
     def add_to(self, functions: set[Any], replacement: Any) -> None:
-        """Add what has replaced a function to a set that the function is in."""
+        """Add the replacement of a function to a set that contains the function."""
         functions.add(replacement)
         self._added.append((functions, replacement))
 
@@ -202,7 +202,7 @@ class Patches:
         return len(self._done)
 
     def undo(self, down_to: int = 0) -> None:
-        """Put back what was replaced after the first so many, the newest first."""
+        """Restore the replaced attributes, the newest first, until `down_to` are left."""
         while self._added and not down_to:
             functions, replacement = self._added.pop()
             functions.discard(replacement)

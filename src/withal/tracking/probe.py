@@ -1,7 +1,8 @@
-"""A probe: tells of the process that it runs in what its tasks and threads do and what it has open.
+"""A probe: returns the tasks, threads and open resources of the process in which it runs.
 
-`withal top` has it run in programs that need not have withal: it imports the standard library only.
-Whoever asks has the same version of Python, 3.14 or newer; in a tracked program it may be older.
+`withal top` executes it in programs that may not have withal installed, so it imports only the
+standard library. There both sides have the same version of Python, 3.14 or newer. A tracked program
+imports it itself, and may have an older version.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from types import CodeType, FrameType
 from typing import Any, cast
 
 STACK_PLACES = 8
-"""How many places of a stack are told."""
+"""How many places of a stack are returned."""
 
 _FRAMES = "cr_frame", "gi_frame", "ag_frame"
 _AWAITED = "cr_await", "gi_yieldfrom", "ag_await"
 
-# What is open of packages, with the attribute that says whether it is closed.
+# Classes of packages: the kind of resource, and the attribute that is true when it is closed.
 _CLASSES = {
     ("aiohttp.client", "ClientSession"): ("session", "closed"),
     ("asyncpg.connection", "Connection"): ("connection", "is_closed"),
@@ -38,7 +39,7 @@ _CLASSES = {
 
 
 def look() -> dict[str, Any]:
-    """Return what this process has open, its tasks and its threads, as data."""
+    """Return the open resources of this process, its tasks and its threads, as data."""
     things = gc.get_objects()
     found = [each for each in things if _is_a(each, asyncio.Task) and not each.done()]
     return {
@@ -59,11 +60,11 @@ def look() -> dict[str, Any]:
 def tasks(
     found: Iterable[Any], name_of: Callable[[object], str | None] = lambda _: None
 ) -> list[dict[str, Any]]:
-    """Return what tasks do.
+    """Return the state of tasks, as data.
 
     Args:
         found: the tasks.
-        name_of: says what a lock or the like is, if it knows that.
+        name_of: describes an object that a task waits for, such as a lock; None if it cannot.
     """
     return [_task(each, name_of) for each in found]
 
@@ -104,7 +105,7 @@ def _waits_for(
     frames: list[tuple[CodeType, int | None, FrameType]],
     name_of: Callable[[object], str | None],
 ) -> str:
-    """Say what a task waits for: another task, a lock that is known, or what it has called."""
+    """Return what a task waits for: another task, a known lock, or the function it has called."""
     near: list[Any] = [last, *gc.get_referents(last)]
     for each in near:
         if _is_a(each, asyncio.Task):
@@ -119,7 +120,7 @@ def _waits_for(
 
 
 def threads() -> list[dict[str, Any]]:
-    """Return where each thread is, but for the one that asks."""
+    """Return the stack of each thread, without frames of this module."""
     frames = sys._current_frames()
     found: list[dict[str, Any]] = []
     for thread in threading.enumerate():
@@ -134,14 +135,14 @@ def threads() -> list[dict[str, Any]]:
 
 
 def descriptors() -> list[list[Any]]:
-    """Return the descriptors that are open, each with what it is."""
+    """Return the open descriptors, each with a description."""
     folder = "/proc/self/fd"
     found: list[list[Any]] = []
     for number in sorted(int(each) for each in os.listdir(folder)):
         try:
             text = os.readlink(f"{folder}/{number}")
         except OSError:
-            continue  # it was the one that read the folder
+            continue  # the descriptor of the listing itself
         found.append([number, _peers(number) if text.startswith("socket:") else text])
     return found
 
@@ -170,12 +171,12 @@ def _shown(address: object) -> str:
 
 
 def _open(things: list[Any]) -> list[dict[str, Any]]:
-    """Return what is open among objects: where it was opened only a tracker knows."""
+    """Return the open resources among objects, without the lines that opened them."""
     counts: dict[tuple[str, str], int] = {}
     for each in things:
         try:
             kind = _kind(each)
-        except Exception:  # of a class that says something else by that name
+        except Exception:  # a class with an attribute of that name and another meaning
             continue
         if kind:
             key = kind, type(each).__qualname__
@@ -187,7 +188,7 @@ def _open(things: list[Any]) -> list[dict[str, Any]]:
 
 
 def _kind(thing: Any) -> str:
-    """Return what an object is called if it is open, or else an empty text."""
+    """Return the kind of an open resource, or an empty string for any other object."""
     kind, is_open = "", False
     if _is_a(thing, io.FileIO):
         kind, is_open = "file", not thing.closed
@@ -209,7 +210,7 @@ def _kind(thing: Any) -> str:
 
 
 def _is_a(thing: object, cls: type) -> bool:
-    return issubclass(type(thing), cls)  # isinstance would ask __class__, which may do anything
+    return issubclass(type(thing), cls)  # isinstance() may call code of the object (__class__)
 
 
 def _first_of(thing: object, names: tuple[str, ...]) -> Any:

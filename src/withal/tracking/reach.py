@@ -1,4 +1,4 @@
-"""Reach: which tracked objects other objects refer to, directly or through further ones."""
+"""Reachability: the tracked objects that an object refers to, directly or through others."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MAX_REFERENCES = 20_000
 
 
 LOWEST_RANK = 4
-"""The lowest rank of what answers for what it refers to."""
+"""The lowest rank of a resource that takes over the resources that it refers to."""
 
 
 def objects_of(lives: Iterable[Held]) -> dict[int, Held]:
-    """Return what is open, by the `id` of its object."""
+    """Return the open resources, by the `id` of their objects."""
     return {
         id(thing): held
         for held in lives
@@ -34,13 +34,13 @@ def reached(
     left: int = MAX_REFERENCES,
     rank: float = inf,
 ) -> tuple[set[Held], int]:
-    """Return which objects a root refers to, and how many references may still be followed.
+    """Return the resources that `root` refers to, and how many references may still be followed.
 
     Args:
-        root: where to start.
-        objects: what is searched for, from `objects_of`.
+        root: the object to start from.
+        objects: the resources to search for, from `objects_of`.
         left: how many references may be followed.
-        rank: what is found counts if its kind is of a lower rank.
+        rank: only resources of kinds with a lower rank count.
     """
     found: set[Held] = set()
     seen = {id(root)}
@@ -61,7 +61,7 @@ def reached(
 
 
 def found_below(roots: Iterable[Held], lives: Iterable[Held]) -> Iterator[tuple[Held, Held]]:
-    """Yield which of these are referred to by one of higher rank, each with that one."""
+    """Yield each resource that one of higher rank refers to, after that one."""
     objects = objects_of(lives)
     found: set[Held] = set()
     left = MAX_REFERENCES
@@ -76,7 +76,7 @@ def found_below(roots: Iterable[Held], lives: Iterable[Held]) -> Iterator[tuple[
 
 
 def _is_elsewhere(thing: object) -> bool:
-    """Return whether what this refers to says nothing of who holds what."""
+    """Return whether the references of this object are not followed, since it owns none of them."""
     if isinstance(thing, type | ModuleType | FrameType | FunctionType | Task | str | int | bytes):
         return True
     return hasattr(type(thing), "run_until_complete")  # an event loop

@@ -1,7 +1,7 @@
-"""Rewriting: each ``with`` of a module is surrounded by the calls of `watch`.
+"""Rewriting: surrounds each ``with`` statement of a module with calls of `watch`.
 
-Each node keeps its line and column, and what is added has those of the statement that it is for:
-tracebacks, coverage and debuggers see the lines that the source has.
+Each node keeps its line and column, and added nodes have those of their statement. So tracebacks,
+coverage and debuggers show the lines of the source.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any, TypeAlias, TypeVar, cast, final
 
-# The functions are constants of the code, so that neither a name of the program nor the end of the
-# interpreter, which clears all names, can hide them. As long as it is cached, these stand for them.
+# The functions are constants of the code. So no name of the program can shadow them, and they work
+# at the end of the interpreter, which clears all names. In cached code these strings replace them.
 WATCHED = "@withal.watched"
 ENTERED = "@withal.entered"
 LEFT = "@withal.left"
@@ -31,7 +31,7 @@ _EXITS = "__exit__", "__aexit__"
 
 
 def compile_watched(source: Any, path: str, flags: int = 0) -> CodeType:
-    """Compile the source of a module, with each ``with`` of it watched once `with_calls` has run.
+    """Compile the source of a module for `with_calls`, which inserts the functions.
 
     Raises:
         SyntaxError: as `compile` does.
@@ -42,7 +42,7 @@ def compile_watched(source: Any, path: str, flags: int = 0) -> CodeType:
 
 
 def with_calls(code: CodeType, calls: Calls) -> CodeType:
-    """Return compiled code with the functions in their places."""
+    """Return compiled code with the functions in place of the strings."""
     constants = tuple(
         with_calls(each, calls)
         if isinstance(each, CodeType)
@@ -102,13 +102,13 @@ def _is_super(value: ast.expr) -> bool:
 
 
 def _call(name: str, *arguments: ast.expr) -> ast.Call:
-    # A call of a plain constant would be warned of.
+    # The compiler warns of a call of a plain constant, so it is wrapped in a conditional.
     function = ast.IfExp(ast.Constant(True), ast.Constant(name), ast.Constant(None))
     return ast.Call(function, list(arguments), [])
 
 
 def _at(node: N, place: ast.AST) -> N:
-    """Give a node, and all in it that has none yet, the position of another."""
+    """Copy a position to a node and to all nodes in it that have none."""
     todo: list[ast.AST] = [node]
     while todo:
         each = todo.pop()

@@ -1,7 +1,7 @@
 """Serving: a tracked program answers `withal top` on a Unix socket that only its owner can open.
 
-The socket has mode 0600 and is in a folder of mode 0700. Each end asks the kernel who is at the
-other.
+The socket has mode 0600 and is in a folder of mode 0700. Each end gets the credentials of the other
+from the kernel (SO_PEERCRED): https://man7.org/linux/man-pages/man7/unix.7.html
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def folders() -> list[Path]:
 
 
 def is_private(folder: Path) -> bool:
-    """Return whether a folder is there, and only this user can open what is in it."""
+    """Return whether a folder exists, and only this user can access it."""
     try:
         about = os.lstat(folder)
     except OSError:
@@ -42,19 +42,19 @@ def is_private(folder: Path) -> bool:
 
 
 def problem_with(folder: Path) -> str:
-    """Make the folder if need be; say why it cannot be used, or return an empty text."""
+    """Create the folder if it is missing; return why it cannot be used, or an empty string."""
     try:
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
     except OSError as exc:
-        return f"cannot make the folder for the socket: {exc}"
+        return f"cannot create the folder for the socket: {exc}"
     if not is_private(folder):
-        return f"{folder} is not a folder that only you can open; remove it"
+        return f"other users can access {folder}, or it is not a folder; remove it"
     return ""
 
 
 def _remove_left(folder: Path) -> None:
-    """Remove the sockets of processes that were killed, and of an earlier one of this number."""
+    """Remove sockets of processes that were killed, and of an earlier process with the same id."""
     for path in folder.glob("*.sock"):
         if path.stem == str(os.getpid()) or not os.path.exists(f"/proc/{path.stem}"):
             with suppress(FileNotFoundError):
@@ -70,16 +70,16 @@ def peer_of(connection: Any) -> tuple[int, int]:
 
 @final
 class Server:
-    """Answers each that connects, from a thread of its own, and hangs up.
+    """Answers each connection from a thread of its own, and closes it.
 
-    It is made before tracking starts, and uses the sockets below those that are followed: nothing
-    of it is in the report.
+    It is created before tracking starts, and uses sockets of the C module, which are not followed:
+    so it does not appear in reports.
 
     Args:
         answer: returns the data to answer with.
 
     Raises:
-        OSError: if there can be no such socket.
+        OSError: if the socket cannot be created.
     """
 
     def __init__(self, answer: Callable[[], dict[str, Any]]) -> None:
@@ -98,16 +98,16 @@ class Server:
         os.register_at_fork(after_in_child=self._listener.close)
 
     def start(self) -> None:
-        """Start to answer."""
+        """Start the thread."""
         threading.Thread(target=self._serve, name="withal track server", daemon=True).start()
 
     def stop(self) -> None:
-        """Answer no more."""
+        """Remove the socket, and end the thread."""
         if os.getpid() == self._process:
             with suppress(OSError):
                 self.path.unlink()
             with suppress(OSError):
-                self._listener.shutdown(_socket.SHUT_RDWR)  # which wakes the thread
+                self._listener.shutdown(_socket.SHUT_RDWR)  # wakes the thread
 
     def _serve(self) -> None:
         while True:
@@ -132,5 +132,5 @@ class Server:
         if user != os.geteuid():
             return
         data = json.dumps(self._answer()).encode()
-        with suppress(OSError):  # it has gone
+        with suppress(OSError):  # the other end has closed
             connection.sendall(data)

@@ -1,4 +1,4 @@
-"""A session of tracking: what is patched while it lasts, and put back at its end."""
+"""A tracking session: it applies the patches at its start, and removes them at its end."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _running: list[object] = []  # the session of this process, if there is one
 Adapter = Callable[[Tracker], None]
 
 GROUP = "withal.tracking"
-"""The group of entry points that packages name their own adapters in."""
+"""The entry-point group in which packages register their own adapters."""
 
 _PLACE = "withal.tracking.adapters"
 
-# The module whose import an adapter waits for, and where the adapter is.
+# Each adapter, with the module after whose import it is applied.
 _ADAPTERS = (
     ("io", "files:follow"),
     ("aiohttp", "aiohttp:follow"),
@@ -84,14 +84,14 @@ _ADAPTERS = (
 
 @final
 class Session:
-    """Follows what a program opens, from `start` to `finish`.
+    """Follows the resources of a program, from `start` to `finish`.
 
     Args:
-        ledger: where the records are kept.
+        ledger: the ledger for the records.
         also: names of installed packages whose ``with`` statements are followed, too.
         adapters: functions that are called with the tracker at the start.
-        keep_statements: keep a record of each ``with`` statement.
-        ignore: classes of leaks that are left out.
+        keep_statements: whether to keep a record of each ``with`` statement.
+        ignore: classes of leaks that are not reported.
     """
 
     def __init__(
@@ -126,20 +126,22 @@ class Session:
         self._finder: Finder | None = None
 
     def start(self) -> None:
-        """Patch what is imported, and whatever will be.
+        """Patch the imported modules, and later each module that is imported.
 
         Raises:
             RuntimeError: if the program is tracked already.
         """
         if _running:
-            raise RuntimeError("this program is tracked already; tracking does not nest")
+            raise RuntimeError(
+                "this program is already tracked; tracking does not nest: end the outer one first"
+            )
         _running.append(self)
         gc.callbacks.append(self.book.note_collection)
         self._observing.__enter__()
         for adapter in self._adapters:
             self._apply(adapter.__name__, partial(adapter, self._tracker))
         waiting: dict[str, list[Callable[[], None]]] = {}
-        for module, place in (*_ADAPTERS, *_brought()):
+        for module, place in (*_ADAPTERS, *_from_entry_points()):
             then = self._adapter(module, place)
             if module in sys.modules:
                 then()
@@ -163,18 +165,18 @@ class Session:
         return apply
 
     def _apply(self, name: str, adapter: Callable[[], None]) -> None:
-        """Apply an adapter; one that does not fit is reported, and the program runs on."""
+        """Apply an adapter; if it fails, undo it and print a warning."""
         before = len(self._patches)
         try:
             adapter()
         except Exception as exc:
-            self._patches.undo(before)  # what opens would be noted, and not what closes
+            self._patches.undo(before)  # else openings would be recorded, and closings would not
             self._warn(f"{name} is not tracked: its adapter does not fit ({_shown(exc)})")
 
     def _complain(self, package: str, error: Exception) -> None:
         if package not in self._complained:
             self._complained.add(package)
-            self._warn(f"{package} is not tracked as it should be: {_shown(error)} in its adapter")
+            self._warn(f"{package} is not tracked completely: {_shown(error)} in its adapter")
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -183,20 +185,20 @@ class Session:
                 print(f"withal track: {text}", file=sys.stderr)
 
     def finish(self) -> tuple[Leak, ...]:
-        """Put back what was patched, and return the leaks."""
+        """Remove the patches, and return the leaks."""
         leaks = conclude(self.book, self.watch, self.ignored)
         self.stop()
         return leaks
 
     def stop(self) -> None:
-        """Put back what was patched."""
+        """Remove the patches."""
         self.book.is_active = False
         with suppress(ValueError):  # the program has removed it
             gc.callbacks.remove(self.book.note_collection)
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
         self._patches.undo()
-        with suppress(ValueError):  # in another context, such as of a task that calls os._exit
+        with suppress(ValueError):  # in another context, such as that of a task calling os._exit
             self._observing.__exit__(None, None, None)
         _running.clear()
 
@@ -213,6 +215,6 @@ def _all_of(functions: list[Callable[[], None]]) -> Callable[[], None]:
     return apply
 
 
-def _brought() -> list[tuple[str, str]]:
-    """Return the adapters that installed packages bring."""
+def _from_entry_points() -> list[tuple[str, str]]:
+    """Return the adapters that installed packages have registered."""
     return [(each.name, each.value) for each in entry_points(group=GROUP)]

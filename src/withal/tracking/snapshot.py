@@ -1,4 +1,4 @@
-"""A snapshot: what a tracked program has open now, and what its tasks and threads do."""
+"""A snapshot: the open resources, tasks and threads of a tracked program now."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from withal.tracking.program import PROGRAM, TRACKER
 from withal.tracking.session import Session
 
 MAX_ROWS = 1000
-"""How many rows are told of what is open."""
+"""The maximum number of rows of open resources."""
 
 
 def snapshot(session: Session, target: str, started: float) -> dict[str, Any]:
-    """Return what is open now, the oldest first, one row a line of the program, as data.
+    """Return the open resources, the oldest first, with one row per line of the program, as data.
 
     Args:
-        session: of the tracker.
-        target: what was run.
-        started: when, by the monotonic clock.
+        session: the tracking session.
+        target: the script or module that was run.
+        started: when it was started, by the monotonic clock.
     """
     now = time.monotonic()
     return {
@@ -43,9 +43,9 @@ def snapshot(session: Session, target: str, started: float) -> dict[str, Any]:
 
 
 def _groups(session: Session) -> list[list[Held]]:
-    """Return what is open of the program, by line and family, the oldest first.
+    """Return the open resources of the program, by line and family, the oldest first.
 
-    Tasks are told apart from it.
+    Tasks are not included.
     """
     groups: dict[tuple[object, str], list[Held]] = {}
     for held in [*session.book.open_now(), *session.watch.open_now()]:
@@ -53,7 +53,7 @@ def _groups(session: Session) -> list[list[Held]]:
         if is_own and held.sort.family != "task" and not held.is_over():
             groups.setdefault((held.stack[0], held.sort.family), []).append(held)
     for group in groups.values():
-        rank = max(held.sort.rank for held in group)  # a stream, and not its transport too
+        rank = max(held.sort.rank for held in group)  # a stream, but not its transport as well
         group[:] = [held for held in group if held.sort.rank == rank]
     return sorted(groups.values(), key=_oldest)
 

@@ -1,4 +1,4 @@
-"""The tracker: what adapters are given, to say what opens and closes."""
+"""The tracker: the interface through which adapters report what opens and closes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["Kind", "Tracker"]
 
 @final
 class Tracker:
-    """Takes note of what opens and closes in a program.
+    """Records what opens and closes in a program.
 
-    An adapter is a function that is given a tracker, and patches the classes of one package
-    through it. A package that brings its own names it in the entry-point group
-    ``withal.tracking``, under the name of the module whose import it waits for.
+    An adapter is a function that is called with a tracker, and patches the classes of one package
+    through it. A package can register its own adapter in the entry-point group ``withal.tracking``.
+    The name of the entry point is that of the module after whose import it is applied.
 
     Attributes:
-        book: what is open.
-        patches: what has been replaced, and is put back at the end.
+        book: the open resources.
+        patches: the replaced attributes, which are restored at the end.
 
     Example:
         >>> from withal.tracking import Kind, tracking
@@ -53,18 +53,18 @@ class Tracker:
         closes: list[str] | tuple[str, ...] = ("close",),
         when: Callable[[Any], bool] | None = None,
     ) -> None:
-        """Follow the objects of a class, from one method to the first of others.
+        """Follow the objects of a class, from one method to the first of some others.
 
         Args:
             cls: the class.
-            kind: what its objects are.
+            kind: the kind of its objects.
             opens: the method after which an object is open.
-            closes: the methods by which it closes; those that the class does not have are left
-                out, but it must have one. An asynchronous method closes when it has been awaited.
-            when: tells of an object whether it is followed.
+            closes: the methods that close it. Those that the class does not have are ignored, but
+                it must have one of them. An asynchronous method closes when it has been awaited.
+            when: returns whether to follow an object; by default all are followed.
 
         Raises:
-            AttributeError: if the class has not the methods.
+            AttributeError: if the class does not have the methods.
         """
         book = self.book
 
@@ -82,17 +82,17 @@ class Tracker:
         for name in found:
             self.closing(cls, name)
         if inspect.isfunction(inspect.getattr_static(cls, "__del__", None)):
-            # Which may call what closes.
+            # A finalizer may call a method that closes.
             self.patches.before(cls, "__del__", self.dying)
 
     def dying(self, thing: object) -> None:
-        """Note that an object is being collected: if it is still open, was not closed it."""
+        """Record that an object is being collected, as a leak if it is still open."""
         held = self.book.find(thing)
         if held is not None:
             self.book.end(held, Ending.CLOSED if held.is_over() else Ending.COLLECTED)
 
     def closing(self, cls: type, name: str) -> None:
-        """Have a method of a class close its object, however it ends."""
+        """Make a method of a class close its object, also if the method raises."""
         closed = self.book.closed
         method = inspect.getattr_static(cls, name)
         if inspect.iscoroutinefunction(method):
@@ -123,9 +123,9 @@ class Tracker:
         self.patches.replace(cls, name, make)
 
     def opened(self, thing: object, kind: Kind, **how: Any) -> Held | None:
-        """Note that an object has opened; see `Book.opened`."""
+        """Record that an object has opened; see `Book.opened`."""
         return self.book.opened(thing, kind, **how)
 
     def closed(self, thing: object, ending: Ending = Ending.CLOSED) -> None:
-        """Note that an object has closed, if it is known."""
+        """Record that an object has closed, if it is followed."""
         self.book.closed(thing, ending)

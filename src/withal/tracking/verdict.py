@@ -1,4 +1,4 @@
-"""The verdict: which of what a program opened has leaked, grouped by the line that opened it."""
+"""The verdict: the leaks of a program, grouped by the line that opened them."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from withal.tracking.watch import Watch
 @final
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """What one line of the program has opened and was not closed, in the end.
+    """The resources that one line of the program has opened and that were not closed.
 
     Attributes:
-        ending: its class.
-        kind: what sort of resource it is.
+        ending: the class of the leak.
+        kind: the kind of resource.
         type_name: the type of the first of them.
-        file: the path of the source file, from the program's folder on.
-        path: the same as a path of this machine.
-        line: the line that opened it.
-        function: the function that the line is in.
-        count: how many the line has leaked.
+        file: the path of the source file, relative to the program's folder.
+        path: the absolute path of the source file.
+        line: the line that opened them.
+        function: the function that contains the line.
+        count: how many resources the line has leaked.
         opened_at: when the first of them was opened, in seconds since the epoch.
         age: seconds from then until its end, or until the verdict.
-        task: the name of the task that opened it, or an empty text.
-        task_is_alive: whether that task still runs.
-        holders: what still refers to one of them.
+        task: the name of the task that opened it, or an empty string.
+        task_is_alive: whether that task is still running.
+        holders: the objects that still refer to one of them.
         stack: where it was opened, the line itself first, as ``file:line in function``.
         also: other kinds that leak with it, such as the socket of a session.
     """
@@ -69,10 +69,9 @@ class Leak:
 
 
 def conclude(book: Book, watch: Watch | None, ignore: Iterable[Ending] = ()) -> tuple[Leak, ...]:
-    """Close the book, and return the leaks, by line.
+    """Close the book, and return the leaks by line.
 
-    What nothing refers to any more is collected first, so that it counts as closed by the
-    garbage collector.
+    Unreferenced objects are collected first, so that they count as closed by the garbage collector.
     """
     gc.collect()
     book.sweep()
@@ -101,7 +100,7 @@ def by_line(groups: list[Leaks], program: Program, now: float) -> tuple[Leak, ..
 
 
 def open_leaks(session: Any) -> tuple[Leak, ...]:
-    """Return what is open now in the form of leaks, while the program runs."""
+    """Return the resources that are open now, as leaks, while the program runs."""
     now = time.monotonic()
     groups: dict[tuple[object, str], Leaks] = {}
     for held in [*session.book.open_now(), *session.watch.open_now()]:
@@ -122,7 +121,7 @@ def _rank(held: Held) -> int:
 
 
 def uncovered(all_groups: Iterable[Leaks]) -> list[Leaks]:
-    """Leave out what something else that leaked has taken over, or refers to: it is one leak."""
+    """Remove leaks that another leak has taken over or refers to: both are reported as one."""
     groups = list(all_groups)
     leaked = {held for group in groups for held in group.kept}
     covered = {held for held in leaked if any(above in leaked for above in held.holders())}
@@ -131,7 +130,7 @@ def uncovered(all_groups: Iterable[Leaks]) -> list[Leaks]:
 
 
 def _families(groups: list[Leaks]) -> list[list[Leaks]]:
-    """Put together what leaks at one line and is of one family, the highest rank first."""
+    """Group the leaks of one line and family; in each group the highest rank is first."""
     families: dict[tuple[str, int, str], list[Leaks]] = {}
     for group in groups:
         sort = group.kept[0].sort
@@ -170,7 +169,7 @@ def _leak(family: list[Leaks], program: Program, now: float) -> Leak:
 
 
 def _stack(held: Held, program: Program) -> tuple[str, ...]:
-    """Return the places down to the outermost of the program: what has called that says nothing."""
+    """Return the places up to the outermost one of the program, without callers outside of it."""
     sites = [Site(*place) for place in held.stack]
     while len(sites) > 1 and program.owner(sites[-1].file) is not PROGRAM:
         del sites[-1]
@@ -182,7 +181,7 @@ def _shown(site: Site, program: Program) -> str:
 
 
 def _holders(held: Held) -> tuple[str, ...]:
-    """Say what refers to an object that is still there."""
+    """Describe up to three objects that refer to a leaked object."""
     thing = None if held.ref is None or held.ending is not Ending.NEVER else held.ref()
     if thing is None:
         return ()
@@ -225,8 +224,8 @@ def kinds_of(book: Book) -> dict[str, dict[str, Any]]:
         if not kind.opened:
             continue
         ended = {ending: book.endings[kind.kind, ending] for ending in Ending}
-        # What is still open at the verdict was never closed; what a loop left open before is
-        # among the closed of the ledger, since it can do nothing more.
+        # Resources that are open at the verdict were never closed. Those that a closed loop left
+        # open count as closed in the ledger, since they can do nothing more.
         ended[Ending.CLOSED] = kind.opened - sum(ended.values())
         found[kind.kind] = {
             "opened": kind.opened,

@@ -1,4 +1,4 @@
-"""What is called around each ``with`` of the program; `rewriting` puts the calls there.
+"""The functions that are called around each ``with`` of the program; `rewriting` inserts them.
 
 A ``with`` statement becomes::
 
@@ -9,9 +9,9 @@ A ``with`` statement becomes::
     finally:
         left(number)
 
-`watched` returns what it is given, so that the interpreter itself enters and exits it: the errors,
-the lookup of the methods and the traceback are what they were. Which statement of which frame is
-open is kept here, by frame, so that the program's names are left alone.
+`watched` returns its argument, so that the interpreter itself enters and exits it: errors, method
+lookup and tracebacks do not change. The open statements are stored here, by frame, so that no name
+is added to the program.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Watch:
     """Follows the ``with`` statements of a program.
 
     Args:
-        book: what is open.
-        keep: keep a record of each statement, and not only their number and times.
+        book: the open resources.
+        keep: whether to keep a record of each statement, and not only their number and times.
     """
 
     def __init__(self, book: Book, *, keep: bool) -> None:
@@ -71,9 +71,9 @@ class Watch:
         self._sorts: dict[str, Kind] = {}
 
     def watched(self, thing: object, number: int) -> object:
-        """Note that an object is about to be entered, and return it."""
+        """Record that an object is about to be entered, and return it."""
         if self._kinds.get(type(thing), _UNKNOWN) is None:
-            return thing  # it is followed by itself
+            return thing  # an adapter follows it
         frame = _frame(1)
         key = id(frame), number
         entry = self._open.get(key)
@@ -84,7 +84,7 @@ class Watch:
         return thing
 
     def entered(self, number: int) -> None:
-        """Note that the objects of a statement have been entered."""
+        """Record that the objects of a statement have been entered."""
         entry = self._open.get((id(_frame(1)), number))
         if entry is None:
             return
@@ -101,7 +101,7 @@ class Watch:
             entry.task = name_of_current_task()
 
     def left(self, number: int) -> None:
-        """Note that a statement has been left, or could not be entered."""
+        """Record that a statement has been exited, or could not be entered."""
         entry = self._open.pop((id(_frame(1)), number), None)
         if entry is None or not entry.kinds:
             return
@@ -116,7 +116,7 @@ class Watch:
             totals.add_closed(seconds)
 
     def _kind(self, thing: Any) -> tuple[str, Totals] | None:
-        """Return the name and totals of a manager, or None if it is followed by itself."""
+        """Return the name and totals of a manager, or None if an adapter follows it."""
         cls = cast("type[object]", type(thing))
         try:
             kind = self._kinds[cls]
@@ -126,14 +126,14 @@ class Watch:
                 name = name_of(thing)
                 kind = name, self._book.ledger.totals(name)
             if cls.__module__ == "contextlib" and hasattr(thing, "gen"):
-                return kind  # which each has of its own generator function
+                return kind  # not cached: each generator function has its own
             self._kinds[cls] = kind
         if kind is not None and self._book.find(thing) is not None:
             return None
         return kind
 
     def _held(self, entry: Entry) -> list[Held]:
-        """Return what a statement holds, as lives of their own."""
+        """Return the records of a statement's managers."""
         found: list[Held] = []
         for name, _ in entry.kinds or ():
             place = entry.code, entry.offset
@@ -149,17 +149,17 @@ class Watch:
         return sort
 
     def open_frames(self) -> list[tuple[int, list[Held]]]:
-        """Return what the statements hold that stand open, each with the `id` of its frame."""
+        """Return the records of the open statements, each with the `id` of its frame."""
         return [(frame, self._held(entry)) for (frame, _), entry in list(self._open.items())]
 
     def open_now(self) -> list[Held]:
-        """Return what the statements hold that stand open."""
+        """Return the records of the open statements."""
         return [held for entry in list(self._open.values()) for held in self._held(entry)]
 
-    # By hand
+    # Explicit calls of enter and exit methods
 
     def enter_by_hand(self, thing: Any, name: str) -> Any:
-        """Call ``__enter__`` or ``__aenter__`` of an object, and note that it is open then."""
+        """Call ``__enter__`` or ``__aenter__`` of an object, and record that it is open."""
         frame = _frame(1)
         try:
             result = getattr(thing, name)()
@@ -188,16 +188,16 @@ class Watch:
                 held.type_name = held.name = kind[0]
 
     def leave_by_hand(self, thing: Any) -> Any:
-        """Note that the exit of an object is about to be called, and return it."""
+        """Record that the exit of an object is about to be called, and return the object."""
         held = self._book.find(thing)
         if held is not None and held.sort is self._sorts.get(held.kind):
             self._book.end(held)
         return thing
 
-    # Locks of threads, whose methods are written in C
+    # Locks of threading, whose methods are built-in and cannot be patched
 
     def acquire(self, thing: Any) -> Any:
-        """Return the method of an object that acquires it; for a lock one that notes it."""
+        """Return the ``acquire`` method of an object; for a lock, one that records the call."""
         if type(thing) is not LockType:
             return thing.acquire
         frame = _frame(1)
@@ -217,7 +217,7 @@ class Watch:
         return acquire
 
     def release(self, thing: Any) -> Any:
-        """Note that a lock is about to be released, and return it."""
+        """Record that a lock is about to be released, and return it."""
         if type(thing) is LockType:
             held = self._book.find(thing)
             if held is not None and held.sort is LOCK:

@@ -1,7 +1,7 @@
-"""A thread that looks at a tracked program while it runs.
+"""A thread that monitors a tracked program while it runs.
 
-It warns of what is open for too long, names the line that holds a loop, and keeps the JSON report
-up to date, for a program that is killed.
+It warns of resources that are open for too long, names the line that blocks a loop, and keeps the
+JSON report up to date in case the program is killed.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _REPORT_SECONDS = 1.0
 
 
 class Run(Protocol):
-    """What it needs of the program's run."""
+    """The part of a run that the watchdog needs."""
 
     options: TrackOptions
     session: Session
 
     def write_interim(self, kinds: dict[str, dict[str, Any]], leaks: tuple[Leak, ...]) -> None:
-        """Write what is known while the program runs."""
+        """Write an interim report."""
 
 
 @final
 class Watchdog:
-    """Looks every now and then, from a thread of its own, until it is stopped.
+    """Checks the program periodically, from a thread of its own, until it is stopped.
 
     Args:
-        run: the program.
+        run: the run of the program.
     """
 
     def __init__(self, run: Run) -> None:
@@ -59,7 +59,7 @@ class Watchdog:
             run.session.book.forget(held)
 
     def stop(self) -> None:
-        """Look no more."""
+        """End the thread."""
         self._wake.set()
 
     def _look(self) -> None:
@@ -84,7 +84,7 @@ class Watchdog:
                 site = Site(*held.stack[0])
                 shown = session.book.program.shown(site.file)
                 _say(
-                    f"{held.kind} {held.name} is open for more than {limit:g} s, "
+                    f"{held.kind} {held.name} has been open for more than {limit:g} s, "
                     f"opened at {shown}:{site.line}"
                 )
 
@@ -98,10 +98,10 @@ class Watchdog:
 
 @final
 class Stalls:
-    """Notices that a loop does not run what is due, and names the line that holds it.
+    """Detects that a loop is blocked, and names the line that blocks it.
 
-    Each loop that a task was seen on is asked to run something; what its thread does when that is
-    late is what holds it.
+    A callback is scheduled on each loop that has run a task. If the callback is late, the present
+    line of the loop's thread blocks the loop.
     """
 
     def __init__(self, run: Run, limit: float) -> None:
@@ -113,7 +113,7 @@ class Stalls:
         self._named: set[int] = set()
 
     def look(self) -> None:
-        """Look at each loop."""
+        """Check each loop."""
         now = time.monotonic()
         for loop in list(self._loops):
             if loop.is_closed() or not loop.is_running():
@@ -148,7 +148,7 @@ class Stalls:
         if stack:
             site = Site(*stack[0])
             where = f"{program.shown(site.file)}:{site.line} in {site.code.co_qualname}"
-            _say(f"the loop has been held for more than {self._limit:g} s, at {where}")
+            _say(f"the loop has been blocked for more than {self._limit:g} s, at {where}")
 
 
 def _say(text: str) -> None:

@@ -1,1 +1,1 @@
-"""Adapters: for each module whose resources are followed, what is patched in it."""
+"""Adapters: each patches one module, so that its resources are followed."""

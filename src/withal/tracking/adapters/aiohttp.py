@@ -28,7 +28,7 @@ WEBSOCKET = Kind("websocket", "aiohttp", 8, _is_closed, within=_CLIENT)
 
 
 def follow(tracker: Tracker) -> None:
-    """Follow what a program has of aiohttp's client. A session answers for its connector."""
+    """Follow the resources of aiohttp's client. A session takes over its connector."""
     import aiohttp
 
     book = tracker.book
@@ -42,9 +42,9 @@ def follow(tracker: Tracker) -> None:
     tracker.closing(aiohttp.TCPConnector, "close")
     tracker.follow(aiohttp.ClientSession, SESSION, closes=["close", "detach"])
     tracker.patches.after(aiohttp.ClientSession, "__init__", made)
-    # In use, that is: what lies idle in its connector is the session's.
+    # Only connections in use are followed: idle ones belong to the connector of the session.
     tracker.follow(aiohttp.connector.Connection, CONNECTION, closes=["close", "release"])
-    # A response holds a connection until it has been read, and most have been when they start.
+    # A response holds a connection until it has been read; most are read when they start.
     tracker.follow(
         aiohttp.ClientResponse,
         RESPONSE,

@@ -15,7 +15,7 @@ CONNECTION = Kind(
 
 
 def follow(tracker: Tracker) -> None:
-    """Follow connections from the moment when they are connected."""
+    """Follow connections from the time when they are connected."""
     import aiosqlite
 
     tracker.follow(aiosqlite.Connection, CONNECTION, opens="_connect", closes=["close"])

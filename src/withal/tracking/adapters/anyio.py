@@ -23,7 +23,7 @@ MEMORY = Kind(
 
 
 def follow_files(tracker: Tracker) -> None:
-    """Follow files, which anyio opens in a thread: nothing there says for whom."""
+    """Follow files. anyio opens them in a thread, whose stack does not lead to the caller."""
     from anyio import AsyncFile
 
     tracker.follow(AsyncFile, FILE, closes=["aclose"])
@@ -46,7 +46,7 @@ def follow_sockets(tracker: Tracker) -> None:
 
 
 def follow_connecting(tracker: Tracker) -> None:
-    """Name the line that connects: the stream is made in a task, of the attempt that succeeds."""
+    """Record the line that connects, since a task of anyio's creates the stream."""
     import anyio
 
     def connected(stream: Any) -> None:
@@ -57,7 +57,7 @@ def follow_connecting(tracker: Tracker) -> None:
 
 
 def follow_memory(tracker: Tracker) -> None:
-    """Follow both ends of memory streams, which warn themselves when they are not closed."""
+    """Follow both ends of memory streams. anyio itself warns when they are not closed."""
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     for each in MemoryObjectSendStream, MemoryObjectReceiveStream:

@@ -1,4 +1,4 @@
-"""asyncpg: connections, pools, and connections that a pool has lent."""
+"""asyncpg: connections, pools, and acquired connections of a pool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LENT = Kind("pooled connection", "asyncpg", 6, within=_WITHIN)
 
 
 def follow(tracker: Tracker) -> None:
-    """Follow pools from their first connection, which they answer for, and what they lend."""
+    """Follow pools from their first connection, and acquired connections."""
     from asyncpg import connection, pool
 
     book = tracker.book
@@ -47,7 +47,7 @@ def follow(tracker: Tracker) -> None:
         book.closed(proxy)
 
     def detached(proxy: Any) -> None:
-        # A pool that is terminated closes what it has lent; who has it must still give it back.
+        # A terminated pool closes the acquired connections; they must be released nevertheless.
         if not proxy._holder._pool._closed:
             book.closed(proxy)
 

@@ -1,4 +1,4 @@
-"""Files and descriptors: ``open``, ``os.open`` and what else makes a descriptor."""
+"""Files and descriptors: ``open``, ``os.open`` and other functions that return a descriptor."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COLLECTED = Ending.COLLECTED
 
 _close = io.FileIO.close
 
-# Descriptors are found by negative keys: those of objects, their addresses, are positive.
+# Descriptors have negative keys; the keys of objects are their addresses, which are positive.
 
 
 def _key(descriptor: int) -> int:
@@ -50,7 +50,7 @@ def _descriptor(key: int) -> int:
 
 
 def follow(tracker: Tracker) -> None:
-    """Follow what ``open`` returns, and descriptors that are opened and closed by number."""
+    """Follow the files of ``open``, and descriptors that are opened and closed by number."""
     book = tracker.book
     opening = _make_open(book)
     tracker.patches.replace(io, "open", opening)
@@ -87,7 +87,7 @@ def _returning_descriptors(book: Book) -> Any:
 
 
 def _is_wanted(book: Book, frame: FrameType) -> bool:
-    """Return whether a descriptor is the program's: opened by itself, or by ``mkstemp`` for it."""
+    """Return whether the program has opened a descriptor, directly or through ``mkstemp``."""
     file = frame.f_code.co_filename
     return book.program.owner(file) is PROGRAM or file.endswith("tempfile.py")
 
@@ -124,21 +124,22 @@ def _closing_range(book: Book) -> Any:
     return make
 
 
-# The builtin makes its file objects in C, of types that cannot be changed. So that what closes
-# them can be seen, the lowest of a file's layers is of a class of this module's, and the layers
-# are put together as the documentation of io.open says, and CPython's own Lib/_pyio.py does.
+# The built-in creates file objects of C types, which cannot be patched. To see when they close, the
+# lowest layer of a file has a class of this module. The layers are assembled as documented for
+# open(), and as in CPython's own Lib/_pyio.py:
+# https://docs.python.org/3/library/functions.html#open
 # https://github.com/python/cpython/blob/main/Lib/_pyio.py
 
 
 class _FileIO(io.FileIO):
-    """A file whose closing is seen, and whether a finalizer has done it."""
+    """A file that records when it is closed, and whether its finalizer closes it."""
 
     _finalizing: bool
     _held: Held | None = None
     _book: Book | None = None
 
     def __repr__(self) -> str:
-        # From CPython 3.13 on it begins with the name of the class, which has no module for ours.
+        # Since CPython 3.13 it begins with the name of the class, which has no module for this one.
         return super().__repr__().replace("<FileIO ", "<_io.FileIO ", 1)
 
     def close(self) -> None:
@@ -147,7 +148,7 @@ class _FileIO(io.FileIO):
             self._book.end(held, COLLECTED if self._finalizing else CLOSED)
         if self._finalizing:
             self._dealloc_warn(self)
-            self._finalizing = False  # FileIO would warn, at the line of its call below
+            self._finalizing = False  # else FileIO would warn too, at the line of the call below
         try:
             _close(self)
         except BaseException as exc:
@@ -160,7 +161,7 @@ class _FileIO(io.FileIO):
         if self.closed or not self.closefd:
             return
         try:
-            # What FileIO does, but at the line of the program instead of this one.
+            # The same warning as that of FileIO, but at the line of the program.
             warnings.warn(
                 f"unclosed file {source!r}",
                 ResourceWarning,
@@ -174,7 +175,7 @@ class _FileIO(io.FileIO):
 _FileIO.__module__ = io.FileIO.__module__
 _FileIO.__qualname__ = _FileIO.__name__ = io.FileIO.__name__
 
-# To put types together costs more than to look at one.
+# Constants, since creating a tuple or a union at each call costs more than the test.
 _PATHS: Any = (str, int, bytes, os.PathLike)
 _READY: Any = (str, int)
 
@@ -184,12 +185,12 @@ _LETTERS = frozenset("axrwb+t")
 @final
 @dataclass(frozen=True, slots=True)
 class _Mode:
-    """What a mode of ``open`` says.
+    """A parsed mode of ``open``.
 
     Attributes:
         raw: the mode of the lowest layer.
         buffer: the class of the buffer.
-        is_text: there is a layer for text above it.
+        is_text: whether there is a text layer above it.
     """
 
     raw: str
@@ -201,7 +202,7 @@ _modes: dict[str, _Mode | None] = {}
 
 
 def _mode(mode: object) -> _Mode | None:
-    """Return what a mode says, or None if it is not valid: the builtin says what is wrong."""
+    """Return a parsed mode, or None if it is invalid; then the built-in raises the error."""
     if type(mode) is not str:
         return None
     if mode not in _modes:
@@ -230,7 +231,7 @@ def _parsed(mode: str) -> _Mode | None:
 def _make_open(book: Book) -> Any:
     def make(original: Any) -> Any:
         @wraps(original)
-        def open(  # noqa: A001  # its name shows in the documentation of the builtin
+        def open(  # noqa: A001  # the name is that of the built-in, in help() and tracebacks
             file: Any,
             mode: str = "r",
             buffering: int = -1,
@@ -267,7 +268,7 @@ def _make_open(book: Book) -> Any:
 
 
 def _is_regular(file: object, how: _Mode, buffering: object, text: tuple[object, ...]) -> bool:
-    """Return whether these arguments are valid; the builtin says itself what is wrong otherwise."""
+    """Return whether these arguments are valid; if not, the built-in raises the error."""
     if type(buffering) is not int or not isinstance(file, _PATHS):
         return False
     if how.is_text:
@@ -294,7 +295,7 @@ def _note(book: Book, raw: _FileIO, result: Any, file: object, frame: FrameType)
 
 
 def _layered(raw: io.FileIO, how: _Mode, mode: str, buffering: int, text: Any) -> Any:
-    """Return a file of all layers."""
+    """Return a file with all of its layers."""
     line_buffering = buffering == 1 or (buffering < 0 and raw.isatty())
     if buffering < 0 or line_buffering:
         buffering = _buffer_size(raw)
@@ -305,7 +306,7 @@ def _layered(raw: io.FileIO, how: _Mode, mode: str, buffering: int, text: Any) -
         return buffer
     encoding, errors, newline = text
     if sys.flags.warn_default_encoding:
-        # It warns at the line that has called the replacement of open, two frames from here.
+        # The warning is for the line that has called the replacement of open, two frames up.
         encoding = io.text_encoding(encoding, 3)
     file = io.TextIOWrapper(buffer, encoding, errors, newline, line_buffering)
     file.mode = mode  # type: ignore[misc]

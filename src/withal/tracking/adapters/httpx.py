@@ -24,7 +24,7 @@ def follow(tracker: Tracker) -> None:
 
 
 def follow_second(tracker: Tracker) -> None:
-    """Follow clients of httpx2, which has httpx's interface."""
+    """Follow clients of httpx2, which has the interface of httpx."""
     _follow(tracker, "httpx2")
 
 
@@ -45,6 +45,6 @@ def _follow(tracker: Tracker, name: str) -> None:
 
 
 def _must_be_closed(client: Any) -> bool:
-    """Return whether a client is other than Starlette's for tests, which need not be closed."""
+    """Return false for Starlette's test client, which need not be closed."""
     testing = sys.modules.get("starlette.testclient")
     return testing is None or not isinstance(client, testing.TestClient)

@@ -1,4 +1,4 @@
-"""Sockets, and what asyncio makes of them: transports, streams, servers, loops."""
+"""Sockets, and asyncio's transports, stream writers, servers and event loops."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TRANSPORT = Kind("transport", "network", 2, _is_shut, is_system=True)
 STREAM = Kind("stream writer", "network", 3, lambda each: _is_shut(each.transport))
 SERVER = Kind("server", "network", 4, lambda each: not each.is_serving() and not each.sockets)
 UVLOOP_TRANSPORT = Kind("transport", "network", 2, _is_shut, is_system=True, dies_closed=True)
-# A loop of uvloop refers to a server until that is closed.
+# A loop of uvloop keeps a reference to a server until the server is closed.
 UVLOOP_SERVER = Kind("server", "network", 4, lambda each: not each.is_serving(), dies_closed=True)
 UVLOOP_PROCESS = Kind(
     "process", "process", 5, lambda each: each.get_returncode() is not None, dies_closed=True
 )
-# One that runs when the program exits, as by os._exit, was not forgotten.
+# A loop that is running when the program exits, as with os._exit, is not a leak.
 LOOP = Kind("event loop", "network", 9, lambda loop: loop.is_closed() or loop.is_running())
 
 
@@ -39,7 +39,7 @@ def follow_sockets(tracker: Tracker) -> None:
 
 
 def follow_loops(tracker: Tracker) -> None:
-    """Follow event loops, and the servers that they make."""
+    """Follow event loops, and the servers that they create."""
     from asyncio import base_events
 
     book = tracker.book
@@ -75,7 +75,7 @@ def follow_selector_transports(tracker: Tracker) -> None:
             held.own = False  # a client's connection to a server of the program
 
     def awakened(loop: Any) -> None:
-        for each in loop._ssock, loop._csock:  # a loop that is not closed is leak enough
+        for each in loop._ssock, loop._csock:  # an unclosed loop is reported as a loop only
             held = book.find(each)
             if held is not None:
                 book.forget(held)
@@ -89,7 +89,7 @@ def follow_selector_transports(tracker: Tracker) -> None:
 
 
 def follow_pipes(tracker: Tracker) -> None:
-    """Follow pipes that asyncio reads and writes."""
+    """Follow the transports of pipes."""
     from asyncio import unix_events
 
     book = tracker.book
@@ -114,7 +114,7 @@ def follow_streams(tracker: Tracker) -> None:
         if held is not None and transport is not None:
             if not transport.own and not held.own:
                 return
-            # It closes with its transport; and if neither is closed, it is the one to be told.
+            # It closes with its transport; if neither is closed, only the writer is reported.
             book.close_with(held, transport)
 
     tracker.patches.after(asyncio.StreamWriter, "__init__", made)
@@ -124,7 +124,7 @@ def follow_streams(tracker: Tracker) -> None:
 
 
 def follow_uvloop(tracker: Tracker) -> None:
-    """Follow what uvloop's loops make: they are compiled, and only what they return is seen."""
+    """Follow the resources of uvloop's loops. The loops are compiled: only results are visible."""
     import uvloop
 
     book = tracker.book
@@ -143,17 +143,17 @@ def follow_uvloop(tracker: Tracker) -> None:
         transport, protocol = cast("tuple[Any, Any]", result)
         is_process = hasattr(transport, "get_returncode")
         if is_process and transport.get_returncode() is not None:
-            return  # it has ended meanwhile, and cannot be referred to weakly
+            return  # it has ended already, and does not support weak references
         name = "process_exited" if is_process else "connection_lost"
-        is_told = _on_call(protocol, name, partial(book.closed_key, id(transport)))
-        kind = TRANSPORT if is_told else UVLOOP_TRANSPORT
+        is_notified = _on_call(protocol, name, partial(book.closed_key, id(transport)))
+        kind = TRANSPORT if is_notified else UVLOOP_TRANSPORT
         _of_loop(book.opened(transport, UVLOOP_PROCESS if is_process else kind), loop)
 
     def closing(loop: object) -> None:
         book.sweep("network")
         book.sweep("process")
         left = [held for held in book.open_now() if held.loop == id(loop)]
-        # Afterwards nothing refers to them any more.
+        # This has to be done before the loop is closed and drops its references to them.
         for root, below in found_below(book.open_now(), left):
             book.take_over(root, below)
         for held in left:
@@ -186,7 +186,7 @@ def _of_loop(held: Held | None, loop: object) -> None:
 
 
 def _on_call(protocol: Any, name: str, then: Callable[[], None]) -> bool:
-    """Have `then` called when a loop calls a method of this protocol, and say if that can be."""
+    """Call `then` before a method of this protocol; return whether it could be patched."""
     original = getattr(protocol, name)
 
     def replacement(*args: Any) -> Any:
@@ -201,7 +201,7 @@ def _on_call(protocol: Any, name: str, then: Callable[[], None]) -> bool:
 
 
 def _barred(original: Any) -> Any:
-    """Return a method that has a frame: compiled code has none, by which a loop could be seen."""
+    """Return a Python method around a compiled one, whose frame marks that the loop runs."""
 
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
         from withal.tracking.patches import hide_frame

@@ -1,4 +1,4 @@
-"""Locks that are held, temporary folders, connections to SQLite, stacks of managers."""
+"""Held locks, temporary folders, connections to SQLite, and exit stacks."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def follow_sqlite(tracker: Tracker) -> None:
 
 
 def follow_stacks(tracker: Tracker) -> None:
-    """Follow exit stacks, from the first that they hold until they close."""
+    """Follow exit stacks, from their first callback or manager until they close."""
     book = tracker.book
 
     def pushed(stack: Any, *_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""Child processes, of ``subprocess`` and of asyncio."""
+"""Child processes of ``subprocess`` and of asyncio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""psycopg_pool: pools, and connections that are not given back."""
+"""psycopg_pool: pools, and connections that are not returned to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LENT = Kind("pooled connection", "psycopg", 6, lambda each: bool(each.closed), w
 
 
 def follow(tracker: Tracker) -> None:
-    """Follow pools, which answer for their connections, and what they lend."""
+    """Follow pools, which take over their connections, and acquired connections."""
     import psycopg_pool
 
     book = tracker.book

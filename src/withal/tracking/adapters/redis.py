@@ -15,7 +15,7 @@ PUBSUB = Kind("subscription", "redis", 7, lambda each: each.connection is None, 
 
 
 def follow(tracker: Tracker) -> None:
-    """Follow clients that close their pool, pools that the program has made, subscriptions."""
+    """Follow clients that own their pool, pools that the program has created, and subscriptions."""
     import redis
     import redis.asyncio
 
@@ -30,7 +30,7 @@ def follow(tracker: Tracker) -> None:
 
 
 def _follow_connections(tracker: Tracker, module: Any) -> None:
-    """Have a pool answer for the transports of its connections, also when both are collected."""
+    """Let a pool take over the transports of its connections, also when both are collected."""
     book = tracker.book
     pools: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 

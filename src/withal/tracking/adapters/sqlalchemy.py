@@ -24,9 +24,9 @@ SESSION = Kind("session", "sqlalchemy", 7, within=_SESSION)
 
 
 class _Places:
-    """Where objects were made that are open only once they have a connection.
+    """The places where objects were created that count as open when they have a connection.
 
-    That is then made in a greenlet, whose frames do not lead to the program.
+    The connection is created in a greenlet, whose frames do not lead to the program.
     """
 
     def __init__(self, tracker: Tracker, kind: Kind) -> None:
@@ -73,7 +73,7 @@ def follow_async(tracker: Tracker) -> None:
 
 
 def follow_sessions(tracker: Tracker) -> None:
-    """Follow sessions while they have a connection: then only they hold anything."""
+    """Follow sessions while they have a connection; without one they hold no resource."""
     from sqlalchemy.orm import session
 
     places = _Places(tracker, SESSION)

@@ -1,4 +1,4 @@
-"""Tasks and asynchronous generators, and what the end of a loop finds of them."""
+"""Tasks and asynchronous generators, including those that the end of a loop cancels or closes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def follow_tasks(tracker: Tracker) -> None:
     book = tracker.book
     follow_tasks_of(tracker, base_events.BaseEventLoop)
     tracker.patches.replace(
-        base_events.BaseEventLoop, "call_exception_handler", _hearing_of_destroyed(book)
+        base_events.BaseEventLoop, "call_exception_handler", _recording_destroyed(book)
     )
     tracker.patches.before(
         base_events.BaseEventLoop, "shutdown_asyncgens", _ending_generators(book)
@@ -39,7 +39,7 @@ def follow_tasks(tracker: Tracker) -> None:
 
 
 def follow_tasks_of(tracker: Tracker, loop_class: Any) -> None:
-    """Follow the tasks that a class of loops makes."""
+    """Follow the tasks of a class of loops."""
     book = tracker.book
 
     def make(original: Any) -> Any:
@@ -68,7 +68,7 @@ def follow_tasks_of(tracker: Tracker, loop_class: Any) -> None:
 
 
 def end_tasks_of(book: Book, loop: object) -> None:
-    """Note that what still runs on a loop that closes will never end."""
+    """Record that the tasks that are left when a loop closes will never end."""
     for held in list(book.open_now()):
         task: Any = None if held.ref is None or held.sort is not TASK else held.ref()
         if task is not None and task.get_loop() is loop:
@@ -81,14 +81,14 @@ def follow_uvloop_tasks(tracker: Tracker) -> None:
 
     follow_tasks_of(tracker, uvloop.Loop)
     tracker.patches.replace(
-        uvloop.Loop, "call_exception_handler", _hearing_of_destroyed(tracker.book)
+        uvloop.Loop, "call_exception_handler", _recording_destroyed(tracker.book)
     )
     tracker.patches.before(uvloop.Loop, "shutdown_asyncgens", _ending_generators(tracker.book))
     tracker.patches.before(uvloop.Loop, "close", partial(end_tasks_of, tracker.book))
 
 
 def follow_runners(tracker: Tracker) -> None:
-    """See which tasks still run when the main coroutine of ``asyncio.run`` has returned."""
+    """Record the tasks that are left when the main coroutine of ``asyncio.run`` has returned."""
     from asyncio import runners
 
     book = tracker.book
@@ -105,7 +105,7 @@ def follow_runners(tracker: Tracker) -> None:
     tracker.patches.replace(runners, "_cancel_all_tasks", make)
 
 
-def _hearing_of_destroyed(book: Book) -> Any:
+def _recording_destroyed(book: Book) -> Any:
     def make(original: Any) -> Any:
         @wraps(original)
         def call_exception_handler(self: Any, context: Any) -> None:
@@ -135,7 +135,7 @@ def follow_generators(tracker: Tracker) -> None:
     book = tracker.book
 
     def first(generator: Any) -> None:
-        # One of a context manager is followed by the statement that enters that.
+        # The generator of a context manager is followed through its `with` statement.
         caller = sys._getframe(2)
         is_own = book.program.owner(generator.ag_code.co_filename) is PROGRAM
         if is_own and caller.f_code.co_filename != contextlib.__file__:
@@ -162,7 +162,7 @@ def follow_generators(tracker: Tracker) -> None:
 
 
 class _Both:
-    """A hook that notices, and then does what the loop's own hook does."""
+    """A hook that calls `notice`, and then the loop's own hook."""
 
     __slots__ = ("notice", "then")
 

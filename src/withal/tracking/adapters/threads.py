@@ -15,7 +15,7 @@ EXECUTOR = Kind("executor", "thread", 5)
 
 
 def follow_threads(tracker: Tracker) -> None:
-    """Follow threads that the standard library has not started for itself."""
+    """Follow threads, except those that the standard library starts for itself."""
     book = tracker.book
 
     def started(thread: Any) -> None:
@@ -47,7 +47,7 @@ def _follow_executors(tracker: Tracker, cls: Any) -> None:
 
     def made(executor: Any, *_: object, **__: object) -> None:
         maker = sys._getframe(2).f_code.co_filename
-        # A loop makes one for itself, and asyncio.run shuts it down.
+        # A loop creates one for itself, and asyncio.run shuts it down.
         if book.program.owner(maker) is not STANDARD and book.find(executor) is None:
             book.opened(executor, EXECUTOR)
 

@@ -1,1 +1,1 @@
-"""The forms of a report of tracking."""
+"""The formats of tracking reports."""

@@ -1,4 +1,4 @@
-"""The report as one page of HTML that needs nothing else: a timeline and a table.
+"""The report as one self-contained HTML page with a timeline and a table.
 
 The page is made by `withal.html_report.page` of the files in `page/` and the data.
 """
@@ -18,7 +18,7 @@ _STATES: Final = list(State)
 
 
 def html_report(report: Report) -> str:
-    """Return the page. The leaks are in it without a script; the rest is drawn by its script."""
+    """Return the page. The leaks are plain HTML; its script draws the rest."""
     count = sum(leak.count for leak in report.leaks)
     lines = "line" if len(report.leaks) == 1 else "lines"
     leaks = (
@@ -60,7 +60,7 @@ def _leaks(leaks: Iterable[Leak]) -> Iterable[str]:
 
 
 def _data(report: Report) -> dict[str, Any]:
-    """Return the records by columns; texts and stacks are written once, and named by index."""
+    """Return the records by columns; texts and stacks are stored once, and referenced by index."""
     texts: dict[str, int] = {}
     stacks: dict[tuple[str, ...], int] = {}
     rows = [_row(life, texts, stacks) for life in shown_lives(report)]

@@ -21,18 +21,18 @@ FORMAT_VERSION = 1
 @final
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a session of tracking has found.
+    """The result of a tracking session.
 
     Attributes:
-        target: what was run.
+        target: the script or module that was run.
         started_at: when, in seconds since the epoch.
         seconds: how long it ran.
         status: its exit status, or None while it runs.
         kinds: totals by kind.
-        leaks: what leaked, by line.
+        leaks: the leaks, by line.
         records: the resources whose records are kept.
-        program: tells how to show a path.
-        is_complete: the program has ended; otherwise the leaks are what is open now.
+        program: formats paths.
+        is_complete: whether the program has ended; if not, the leaks are the open resources.
     """
 
     target: str
@@ -47,7 +47,7 @@ class Report:
 
 
 def report_data(report: Report) -> dict[str, Any]:
-    """Return a report as what `json.dumps` takes."""
+    """Return a report as data for `json.dumps`."""
     return {
         "schema": SCHEMA,
         "version": FORMAT_VERSION,
@@ -89,7 +89,7 @@ def _leak(leak: Leak) -> dict[str, Any]:
 
 
 def clock_zero(report: Report) -> float:
-    """Return what the monotonic clock showed when the program started."""
+    """Return the time of the monotonic clock when the program started."""
     return time.monotonic() - (time.time() - report.started_at)
 
 

@@ -1,4 +1,4 @@
-"""The life of each resource as the pages, traces and spans show it: times, tasks, places, state."""
+"""Each resource as pages, traces and spans show it: times, tasks, places, state."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from withal.tracking.verdict import Leak
 
 @final
 class State(enum.Enum):
-    """What became of a resource."""
+    """How a resource ended."""
 
     CLOSED = "closed"
     LEAK = "leak"
-    LEFT = "left"  # not closed, and no leak of its own: a library's, or covered by another leak
+    LEFT = "left"  # not closed, but not reported: a library's, or a part of another leak
 
 
 @final
@@ -31,17 +31,17 @@ class ShownLife:
 
     Attributes:
         id: its number.
-        kind: what sort of resource it is.
-        name: what it is called.
-        task: the name of the task that opened it, or an empty text.
-        own_task: the name of the task that it is, or an empty text.
-        closed_in: the name of the task that closed it, or an empty text.
-        holder_id: the number of what has taken it over.
+        kind: its kind.
+        name: its name.
+        task: the name of the task that opened it, or an empty string.
+        own_task: if it is a task, its name; else an empty string.
+        closed_in: the name of the task that closed it, or an empty string.
+        holder_id: the number of the resource that has taken it over.
         opened_at: when it opened.
         closed_at: when it closed, or None.
-        ending: how it ended, in words.
+        ending: how it ended, as text.
         state: whether it has leaked.
-        stack: where it was opened, the nearest line first, as ``file:line in function``.
+        stack: where it was opened, the innermost line first, as ``file:line in function``.
     """
 
     id: int
@@ -59,7 +59,7 @@ class ShownLife:
 
 
 def shown_lives(report: Report) -> Iterator[ShownLife]:
-    """Yield the resources whose records a report has, all texts printable."""
+    """Yield the resources of a report's records; all texts are printable."""
     zero = clock_zero(report)
     leaks = LeakLines(report.leaks)
     shown = Shown(report.program)
@@ -68,7 +68,7 @@ def shown_lives(report: Report) -> Iterator[ShownLife]:
 
 
 def shown_life(record: Record, zero: float, state: State, shown: Shown) -> ShownLife:
-    """Return how a record is shown."""
+    """Return a record in the form in which it is shown."""
     failed = record.opened_at is None and record.outcome is not None
     closed_at = record.opening_at if failed and record.closed_at is None else record.closed_at
     if record.ending is not None:
@@ -95,7 +95,7 @@ def shown_life(record: Record, zero: float, state: State, shown: Shown) -> Shown
 
 @final
 class LeakLines:
-    """Tells which records are of leaks: the lines that the verdict names."""
+    """The lines that the verdict names, to recognize the records of leaks."""
 
     def __init__(self, leaks: Iterable[Leak]) -> None:
         found: set[tuple[str, int, str]] = set()
@@ -115,7 +115,7 @@ class LeakLines:
 
 @final
 class Shown:
-    """Says where a place is; each place is looked at once."""
+    """Formats places, with a cache."""
 
     def __init__(self, program: Program) -> None:
         self._program = program

@@ -1,9 +1,9 @@
-"""The report as a trace for Perfetto's viewer and Chrome's: JSON of the Trace Event Format.
+"""The report as a trace for the viewers of Perfetto and Chrome: JSON in the Trace Event Format.
 
-A slice is a resource, on the tracks of the task that opened it; a task is a slice on its own.
-Slices of one track have to be nested or apart, so a task has as many tracks as it needs. Arrows
-go from a task's creator to the task, from a resource to what has taken it over, and to the task
-that closed it, if another one did.
+Each resource is a slice, on a track of the task that opened it; a task is a slice on its own track.
+Slices on one track must be nested or disjoint, so a task has as many tracks as it needs. Arrows go
+from a task's creator to the task, from a resource to the one that has taken it over, and to the
+task that closed it, if that is another one.
 
 The format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 """
@@ -28,7 +28,7 @@ _COLOURS = {State.LEAK: "terrible", State.LEFT: "bad"}
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class _Slice:
-    """What is drawn on a track, in microseconds."""
+    """A slice of a track; times are in microseconds."""
 
     lane: str
     start: int
@@ -107,9 +107,9 @@ def _tracks(slices: list[_Slice]) -> dict[_Slice, tuple[int, str]]:
 
 
 def _nested(slices: list[_Slice]) -> list[list[_Slice]]:
-    """Put slices, sorted by their starts, into tracks in which they are nested or apart."""
+    """Put slices, sorted by their starts, into tracks in which they are nested or disjoint."""
     tracks: list[list[_Slice]] = []
-    stacks: list[list[int]] = []  # the ends of what is open in a track
+    stacks: list[list[int]] = []  # the ends of the open slices of each track
     for each in slices:
         for track, ends in zip(tracks, stacks, strict=True):
             while ends and ends[-1] <= each.start:
@@ -151,7 +151,7 @@ def _flow(
     target: _Slice,
     tracks: dict[_Slice, tuple[int, str]],
 ) -> Iterator[dict[str, Any]]:
-    """An arrow is bound to the slices that enclose its ends; it cannot go back in time."""
+    """Yield the events of an arrow. It binds to the slices around its ends, and goes forward."""
     start = min(max(source.start, target.start), source.end - 1)
     if target.category == "closing":
         start = max(source.start, min(source.end - 1, target.start))

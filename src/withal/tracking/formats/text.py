@@ -1,4 +1,4 @@
-"""The report for a terminal: totals by kind, then the leaks, by line."""
+"""The report for a terminal: totals by kind, then the leaks by line."""
 
 from __future__ import annotations
 
