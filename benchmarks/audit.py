@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from withal.audit import audit
-from withal.audit.engine.attempt import Options, attempt
+from withal.audit.engine.attempt import AttemptOptions, attempt
 from withal.audit.inspect.warnings_capture import collecting_by_hand
 from withal.audit.scenario import Scenario
-from withal.audit.session import Session
+from withal.audit.session import AuditSession
 
 ROUNDS = 11
 ATTEMPTS = 10_000
@@ -62,9 +62,9 @@ def of_an_audit(new_loop: NewLoop) -> float:
 
 def of_an_attempt(new_loop: NewLoop) -> float:
     """Return the seconds that one attempt takes beside the scenario's own."""
-    scenario, options = Scenario(turn), Options(5.0, new_loop)
+    scenario, options = Scenario(turn), AttemptOptions(5.0, new_loop)
     with ExitStack() as kept, collecting_by_hand():
-        session = Session(kept, 5.0)
+        session = AuditSession(kept, 5.0)
         attempt(scenario, options, session)  # the first one warms up
         normal = attempt(scenario, options, session).looks
         took = [
@@ -76,9 +76,9 @@ def of_an_attempt(new_loop: NewLoop) -> float:
 
 def of_memory(new_loop: NewLoop) -> tuple[int, int, float]:
     """Return how many objects and blocks many attempts leave, the report aside, and their time."""
-    scenario, options = Scenario(turn), Options(5.0, new_loop)
+    scenario, options = Scenario(turn), AttemptOptions(5.0, new_loop)
     with ExitStack() as kept, collecting_by_hand():
-        session = Session(kept, 5.0)
+        session = AuditSession(kept, 5.0)
         attempt(scenario, options, session)  # the first one warms up
         normal = attempt(scenario, options, session).looks
 

@@ -24,9 +24,9 @@ from withal.audit.report import html, json, junit, sarif, text
 from withal.audit.report.record import (
     WORST_FIRST,
     Attempt,
+    AuditRecord,
     Delivery,
     Finding,
-    Record,
     Suspension,
     Verdict,
 )
@@ -54,7 +54,7 @@ def functions(folder: Path) -> Iterator[CodeType]:
         yield from (each for each in constants if isinstance(each, CodeType))
 
 
-def many_attempts(number: int, folder: Path) -> Record:
+def many_attempts(number: int, folder: Path) -> AuditRecord:
     """Return the record of a large audit, in which every fifth attempt left something behind."""
     codes = list(functions(folder))
     suspensions = tuple(
@@ -69,7 +69,7 @@ def many_attempts(number: int, folder: Path) -> Record:
     attempts = tuple(
         attempt(suspension, delivery) for suspension in suspensions for delivery in DELIVERIES
     )
-    return Record(
+    return AuditRecord(
         scenario="large",
         target="large.py:large",
         verdict=Verdict.UNSAFE,
@@ -98,9 +98,9 @@ def attempt(suspension: Suspension, delivery: Delivery) -> Attempt:
     return Attempt(address, suspension, delivery, "cancelled", (finding,))
 
 
-def rendering(record: Record) -> Iterator[tuple[str, float, int]]:
+def rendering(record: AuditRecord) -> Iterator[tuple[str, float, int]]:
     """Yield the name of each format, the seconds that it took, and its bytes."""
-    forms: list[tuple[str, Callable[[Record], str]]] = [
+    forms: list[tuple[str, Callable[[AuditRecord], str]]] = [
         ("text", text.render),
         ("json", json.render),
         ("junit", junit.render),

@@ -23,7 +23,7 @@ from tests.servers import postgres, redis
 from withal.lease import PostgresLeases, RedisLeases, drivers
 from withal.lease import postgres as postgres_leases
 from withal.lease.leases import Leases
-from withal.lease.protocol import Owner, Request
+from withal.lease.protocol import LeaseOwner, LeaseRequest
 
 KINDS = ["redis", "asyncpg", "psycopg"]
 BATCHES = 15
@@ -65,8 +65,8 @@ async def costs(leases: Leases) -> tuple[float, float]:
     backend = leases._backend
 
     async def bare() -> None:
-        owner = Owner.here("bench", "task", "line").to_json()
-        request = Request("bench", backend.claim_id(), 30, owner, queues=True)
+        owner = LeaseOwner.here("bench", "task", "line").to_json()
+        request = LeaseRequest("bench", backend.claim_id(), 30, owner, queues=True)
         await backend.ask(request)
         await backend.withdraw(request)
 

@@ -12,7 +12,7 @@ from typing import final
 from corpus.running.child import Command, run
 from corpus.table import Case
 from withal.audit import Category, Verdict
-from withal.audit.report.json import Report
+from withal.audit.report.json import JsonReport
 
 _SCENARIOS = Path(__file__).parents[1]
 _AUDIT_SECONDS = 120.0
@@ -66,7 +66,7 @@ async def audited(
     return Outcome(case, note=f"{how}: {ended.last_line}")
 
 
-def _outcome(case: Case, report: Report) -> Outcome:
+def _outcome(case: Case, report: JsonReport) -> Outcome:
     findings = (finding for attempt in report["attempts"] for finding in attempt["findings"])
     categories = {Category(finding["category"]) for finding in findings}
     return Outcome(

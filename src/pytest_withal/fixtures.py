@@ -22,7 +22,7 @@ class NotAuditedError(Exception):
 
 
 @final
-class Environment:
+class SuiteEnvironment:
     """What a test needs.
 
     Attributes:

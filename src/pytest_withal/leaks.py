@@ -11,7 +11,7 @@ from pytest_withal.marker import MARKER
 from withal.ledger import Ledger
 from withal.tracking.formats.text import leaks_report
 from withal.tracking.owners import Owners
-from withal.tracking.session import Session
+from withal.tracking.session import TrackingSession
 from withal.tracking.verdict import Leak
 
 _first = pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -26,7 +26,7 @@ class LeakCheck:
     """
 
     def __init__(self) -> None:
-        self._session = Session(Ledger(keep_closed=0))
+        self._session = TrackingSession(Ledger(keep_closed=0))
         try:
             self._session.start()
         except RuntimeError as exc:

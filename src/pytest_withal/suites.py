@@ -11,7 +11,7 @@ from typing import Any, final
 
 import pytest
 
-from pytest_withal.fixtures import Environment, NotAuditedError
+from pytest_withal.fixtures import NotAuditedError, SuiteEnvironment
 from withal.audit import Report, Scenario, ScenarioError, Verdict, audit
 from withal.audit.report import text
 from withal.audit.report.accepted import Accepted
@@ -29,7 +29,7 @@ class SuiteAudit:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._environments: dict[pytest.Item, Environment] = {}
+        self._environments: dict[pytest.Item, SuiteEnvironment] = {}
         accept: str | None = config.getoption("--audit-accept")
         try:
             self._accepted = None if accept is None else Accepted.read(Path(accept))
@@ -51,7 +51,7 @@ class SuiteAudit:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Have pytest set up those fixtures only that attempts share."""
         assert isinstance(item, pytest.Function)
-        environment = self._environments[item] = Environment(item)
+        environment = self._environments[item] = SuiteEnvironment(item)
         item.fixturenames = environment.shared
 
     @_first
@@ -83,7 +83,7 @@ class SuiteAudit:
             pytest.fail(told, pytrace=False)
 
     def _report(
-        self, item: pytest.Function, function: Callable[..., Any], environment: Environment
+        self, item: pytest.Function, function: Callable[..., Any], environment: SuiteEnvironment
     ) -> Report:
         config, max_time = self._config, self._config.getoption("--audit-max-time")
         deliveries = config.getoption("--audit-deliveries")
@@ -109,7 +109,7 @@ def _function_of(item: pytest.Item) -> Callable[..., Any] | None:
 
 
 def _scenario(
-    item: pytest.Function, function: Callable[..., Any], environment: Environment
+    item: pytest.Function, function: Callable[..., Any], environment: SuiteEnvironment
 ) -> Scenario:
     @asynccontextmanager
     async def fixtures() -> AsyncGenerator[dict[str, Any]]:

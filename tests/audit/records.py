@@ -10,10 +10,10 @@ from tests.audit import waiting
 from withal._core.site import Site
 from withal.audit.report.record import (
     Attempt,
+    AuditRecord,
     Category,
     Delivery,
     Finding,
-    Record,
     Suspension,
     Verdict,
 )
@@ -67,11 +67,11 @@ def attempt(
     return Attempt(address, where, delivery, "cancelled", findings, **more)
 
 
-def record(*attempts: Attempt, **changes: Any) -> Record:
+def record(*attempts: Attempt, **changes: Any) -> AuditRecord:
     """Return the record of an audit in which this was tried, with the verdict that it comes to."""
     verdicts = {each.verdict for each in attempts}
     order = (Verdict.UNSAFE, Verdict.UNRESOLVED)
-    plain = Record(
+    plain = AuditRecord(
         scenario="use_pool",
         target="waiting.py:use_pool",
         verdict=next((each for each in order if each in verdicts), Verdict.SAFE),

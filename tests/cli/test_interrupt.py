@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from withal import CloseTimeoutError, Scope
-from withal.cli.interrupt import run
+from withal.cli.interrupt import run_until_signal
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
@@ -22,7 +22,7 @@ def test_the_commands_status_is_returned() -> None:
     async def command() -> int:
         return 7
 
-    assert run(command()) == 7
+    assert run_until_signal(command()) == 7
 
 
 def test_the_commands_error_is_raised() -> None:
@@ -30,7 +30,7 @@ def test_the_commands_error_is_raised() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        run(command())
+        run_until_signal(command())
 
 
 @SIGNALS
@@ -42,7 +42,7 @@ def test_a_signal_cancels_the_command(
         await asyncio.Event().wait()
         return 0
 
-    assert run(command()) == 128 + number
+    assert run_until_signal(command()) == 128 + number
     assert capsys.readouterr().err == f"withal: stopped by {number.name}; what was open is closed\n"
 
 
@@ -62,7 +62,7 @@ def test_more_signals_do_not_disturb_closing() -> None:
             closed = True
         return 0
 
-    assert run(command()) == 130
+    assert run_until_signal(command()) == 130
     assert closed
 
 
@@ -75,7 +75,7 @@ def test_a_signal_that_comes_too_late_changes_nothing() -> None:
             return 5
         return 0
 
-    assert run(command()) == 5
+    assert run_until_signal(command()) == 5
 
 
 def test_what_did_not_close_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +86,7 @@ def test_what_did_not_close_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         finally:
             raise CloseTimeoutError("app", 10.0, ("database",), ("database",))
 
-    assert run(command()) == 1
+    assert run_until_signal(command()) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("withal: scope 'app': 'database' had not closed within 10 s")
 
@@ -105,7 +105,7 @@ def test_what_a_second_signal_has_cut_short_is_one_line(
             await asyncio.Event().wait()
         return 0
 
-    assert run(command()) == 130
+    assert run_until_signal(command()) == 130
     assert capsys.readouterr().err == (
         "withal: abandoned 'close' in scope 'app': its finalizer was cancelled\n"
     )
@@ -116,5 +116,5 @@ def test_signals_are_as_they_were_afterwards() -> None:
         return 0
 
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    run(command())
+    run_until_signal(command())
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from withal.tracking import probe, serving
-from withal.tracking.attaching import AttachingError, ask
+from withal.tracking.attaching import AttachingError, request_snapshot
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +82,7 @@ def top(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_tells_what_is_open_who_holds_it_and_what_waits(served: int) -> None:
-    data = ask(served)
+    data = request_snapshot(served)
     assert data["tracked"]
     rows = {row["kind"]: row for row in data["open"]}
     assert (rows["file"]["site"], rows["file"]["task"]) == ("program.py:10", "Task-1")
@@ -137,7 +137,7 @@ def test_the_socket_of_another_process_is_not_believed(
             with pytest.raises(
                 AttachingError, match=r"was not started by|not a program of CPython"
             ):
-                ask(other.pid)
+                request_snapshot(other.pid)
         other.kill()
 
 
@@ -157,7 +157,7 @@ def test_what_cannot_be_looked_at_is_said_in_one_line() -> None:
 def test_a_process_of_another_user_is_refused() -> None:
     with subprocess.Popen(["sleep", "60"], user="nobody") as process:
         with pytest.raises(AttachingError, match="belongs to nobody; only its owner can look"):
-            ask(process.pid)
+            request_snapshot(process.pid)
         process.kill()
 
 
@@ -168,7 +168,7 @@ def test_a_stopped_process_is_waited_for_only_so_long(
     os.kill(served, signal.SIGSTOP)
     try:
         with pytest.raises(AttachingError, match=r"has not answered for 0.2 s; it may be stopped"):
-            ask(served)
+            request_snapshot(served)
     finally:
         os.kill(served, signal.SIGCONT)
 
@@ -192,7 +192,7 @@ def test_any_program_can_be_looked_at_from_3_14_on(is_tracked: bool, tmp_path: P
     command = [*WITHAL, "track"] if is_tracked else [sys.executable]
     with running([*command, "program.py"], tmp_path) as pid:
         for _ in range(2):
-            data = ask(pid)
+            data = request_snapshot(pid)
             assert data["tracked"] is is_tracked
             assert {task["name"] for task in data["tasks"]} == {"Task-1", "first", "second"}
             assert "file" in {row["kind"] for row in data["open"]}
@@ -206,7 +206,7 @@ def test_remote_debugging_that_is_off_is_said(tmp_path: Path) -> None:
         running(command, tmp_path, PYTHON_DISABLE_REMOTE_DEBUG="1") as pid,
         pytest.raises(AttachingError, match="remote debugging is off"),
     ):
-        ask(pid)
+        request_snapshot(pid)
 
 
 def test_in_the_live_view_the_output_of_the_program_stays_readable(tmp_path: Path) -> None:

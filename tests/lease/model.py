@@ -20,9 +20,9 @@ from typing import final
 from uuid import uuid4
 
 from withal.lease import table
-from withal.lease.clock import Timer
+from withal.lease.clock import ClockTimer
 from withal.lease.leases import Leases
-from withal.lease.protocol import Granted, Holder, Owner, Refused, Request, Unreachable
+from withal.lease.protocol import Granted, Holder, LeaseOwner, LeaseRequest, Refused, Unreachable
 from withal.lease.table import Row
 
 
@@ -97,7 +97,7 @@ class Machine:
     def clock(self, loop: AbstractEventLoop) -> Machine:
         return self
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+    def call_at(self, when: float, callback: Callable[[], object]) -> ClockTimer:
         """Call back at a time, or later if the machine is paused by then."""
 
         async def fire() -> None:
@@ -164,14 +164,14 @@ class _Model:
         await self._server.pass_message()
         await self._machine.runs()
 
-    async def ask(self, request: Request) -> Granted | Refused:
+    async def ask(self, request: LeaseRequest) -> Granted | Refused:
         await self._reach()
         rows, now = self._server.rows, self._server.now()
         rows[request.key], answer = table.ask(rows[request.key], request, now, 1)
         await self._return()
         return answer
 
-    async def renew(self, request: Request, token: int) -> bool:
+    async def renew(self, request: LeaseRequest, token: int) -> bool:
         await self._reach()
         row = table.renew(self._server.rows[request.key], request, token, self._server.now())
         if row is not None:
@@ -179,7 +179,7 @@ class _Model:
         await self._return()
         return row is not None
 
-    async def withdraw(self, request: Request) -> None:
+    async def withdraw(self, request: LeaseRequest) -> None:
         await self._reach()
         rows = self._server.rows
         rows[request.key] = table.withdraw(rows[request.key], request, self._server.now())
@@ -187,7 +187,7 @@ class _Model:
         await self._return()
 
     @asynccontextmanager
-    async def listening(self, request: Request) -> AsyncGenerator[_Bell]:
+    async def listening(self, request: LeaseRequest) -> AsyncGenerator[_Bell]:
         event = asyncio.Event()
         self._server.bells[request.id] = event
         yield _Bell(event)
@@ -196,7 +196,7 @@ class _Model:
     async def holders(self) -> tuple[Holder, ...]:
         now = self._server.now()
         return tuple(
-            Owner.from_json(row.owner).holder(row.token, now - row.since, row.until - now)
+            LeaseOwner.from_json(row.owner).holder(row.token, now - row.since, row.until - now)
             for row in self._server.rows.values()
             if row.until > now
         )

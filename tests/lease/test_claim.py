@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from withal.lease.claim import Claim, Phase
+from withal.lease.claim import Claim, ClaimPhase
 
 
 def held(ttl: float = 30, sent: float = 100, now: float = 101) -> Claim:
@@ -18,7 +18,7 @@ def held(ttl: float = 30, sent: float = 100, now: float = 101) -> Claim:
 
 def test_it_counts_from_before_the_request_was_sent() -> None:
     claim = held(ttl=30, sent=100, now=101)
-    assert (claim.phase, claim.token) == (Phase.HELD, 7)
+    assert (claim.phase, claim.token) == (ClaimPhase.HELD, 7)
     assert claim.held_until == 100 + 30 - 3
     assert claim.next_renewal == 100 + 10
 
@@ -33,7 +33,7 @@ def test_it_is_lost_at_its_end_and_not_before() -> None:
     assert not claim.expire(126.999)
     assert claim.is_held
     assert claim.expire(127)
-    assert claim.phase is Phase.LOST
+    assert claim.phase is ClaimPhase.LOST
     assert claim.reason == "it was not renewed for 26 s (no answer to a renewal)"
 
 
@@ -74,14 +74,14 @@ def test_an_answer_after_it_was_lost_changes_nothing(answer: str) -> None:
         "not_renewed": lambda: claim.not_renewed(128, "late"),
         "denied": lambda: claim.denied("late"),
     }[answer]()
-    assert (claim.phase, claim.reason) == (Phase.LOST, reason)
+    assert (claim.phase, claim.reason) == (ClaimPhase.LOST, reason)
 
 
 def test_the_server_may_deny_it() -> None:
     claim = held()
     claim.renewing(110)
     claim.denied("gone")
-    assert (claim.phase, claim.reason, claim.is_held) == (Phase.LOST, "gone", False)
+    assert (claim.phase, claim.reason, claim.is_held) == (ClaimPhase.LOST, "gone", False)
 
 
 def test_a_grant_that_came_too_late_is_asked_for_again() -> None:
@@ -101,7 +101,7 @@ def test_a_wait_ends_at_its_timeout() -> None:
     assert claim.refused(109, 30) == 110
     assert claim.asking(110) == 111  # a try that begins in time has a second
     assert claim.refused(110, 1) is None
-    assert claim.phase is Phase.ENDED
+    assert claim.phase is ClaimPhase.ENDED
 
 
 def test_a_timeout_of_zero_asks_once() -> None:
@@ -130,8 +130,8 @@ def test_what_is_lost_stays_lost_when_it_ends() -> None:
     claim = held()
     claim.expire(200)
     claim.end()
-    assert claim.phase is Phase.LOST
+    assert claim.phase is ClaimPhase.LOST
     other = held()
     other.end()
-    assert other.phase is Phase.ENDED
+    assert other.phase is ClaimPhase.ENDED
     assert not other.expire(200)

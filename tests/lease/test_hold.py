@@ -24,7 +24,7 @@ from withal.lease import (
     LeaseTimeoutError,
 )
 from withal.lease.clock import LoopClock
-from withal.lease.protocol import Request
+from withal.lease.protocol import LeaseRequest
 from withal.ledger import Ledger
 from withal.testing import run
 
@@ -94,7 +94,7 @@ def test_a_lease_is_renewed_each_third_of_its_ttl_and_kept() -> None:
         asked = []
         renew = leases._backend.renew
 
-        async def count(request: Request, token: int) -> bool:
+        async def count(request: LeaseRequest, token: int) -> bool:
             asked.append(round(machine.now()))
             return await renew(request, token)
 

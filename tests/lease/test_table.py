@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from withal.lease import table
-from withal.lease.protocol import Granted, Refused, Request, key_of
+from withal.lease.protocol import Granted, LeaseRequest, Refused, key_of
 from withal.lease.table import Row
 
 
-def request(claim: str, *, ttl: float = 10, queues: bool = True) -> Request:
-    return Request("name", claim, ttl, f"owner of {claim}", queues)
+def request(claim: str, *, ttl: float = 10, queues: bool = True) -> LeaseRequest:
+    return LeaseRequest("name", claim, ttl, f"owner of {claim}", queues)
 
 
 def ask(row: Row, claim: str, now: float, **options: bool) -> tuple[Row, Granted | Refused]:

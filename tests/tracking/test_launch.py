@@ -13,7 +13,7 @@ from textwrap import dedent
 
 import pytest
 
-from withal.cli.track import parsed, problem_of
+from withal.cli.track import options_of, problem_of
 from withal.tracking.options import TrackOptions
 
 COMMAND = [sys.executable, "-m", "withal", "track"]
@@ -366,4 +366,4 @@ def test_the_line_that_holds_the_loop_is_named(tmp_path: Path) -> None:
 def test_plain_arguments_need_no_library(
     arguments: list[str], options: TrackOptions | None
 ) -> None:
-    assert parsed(arguments) == options
+    assert options_of(arguments) == options

@@ -13,9 +13,9 @@ from time import monotonic
 from typing import final
 
 from withal.audit.engine.address import Address
-from withal.audit.engine.attempt import Options
+from withal.audit.engine.attempt import AttemptOptions
 from withal.audit.engine.exploration import Exploration, OnAttempt
-from withal.audit.engine.reordering import choices_of, is_order
+from withal.audit.engine.reordering import choices_of, is_order_address
 from withal.audit.engine.schedules import Seed
 from withal.audit.engine.shutdown import noting_threads
 from withal.audit.inspect.warnings_capture import collecting_by_hand
@@ -23,8 +23,8 @@ from withal.audit.report.messages import counted
 from withal.audit.report.record import DEFAULT_TIMEOUT_SECONDS, Delivery
 from withal.audit.report.report import Report
 from withal.audit.scenario import Run, Scenario, Setup, scenario_of
-from withal.audit.session import Session, session
-from withal.audit.stopping import Stop, Stopped, asked
+from withal.audit.session import AuditSession, session
+from withal.audit.stopping import Stopped, StopRequest, asked
 
 DEFAULT_DELIVERIES = Delivery.EARLY, Delivery.LATE
 
@@ -114,7 +114,7 @@ def audit(
     if schedules < 0:
         raise ValueError(f"schedules is how many are tried, 0 or more; got {schedules}")
     seeded = Seed.parse(str(seed))
-    is_schedule = at is not None and is_order(at)
+    is_schedule = at is not None and is_order_address(at)
     if at is not None and is_schedule:
         choices_of(at)  # which raises if it is none
     address = None if at is None or is_schedule else Address.parse(at)
@@ -195,15 +195,15 @@ class _Audited:
             raise ValueError(f"max_time is a number of seconds above zero; got {max_time!r}")
         self._max_time = max_time
         self._scenario = scenario
-        self._options = Options(timeout, loop_factory or asyncio.new_event_loop)
+        self._options = AttemptOptions(timeout, loop_factory or asyncio.new_event_loop)
         self._explore = explore
         self._children = children
 
     def report(self) -> Report:
         started = monotonic()
-        stop = Stop(self._max_time, also=asked.get())
+        stop = StopRequest(self._max_time, also=asked.get())
         with noting_threads(), ExitStack() as kept, collecting_by_hand():
-            current = Session(kept, self._options.timeout, stop)
+            current = AuditSession(kept, self._options.timeout, stop)
             exploration = Exploration(
                 self._scenario, self._options, current, children=self._children
             )
@@ -224,7 +224,7 @@ class _Audited:
             expected=current.expectations + exploration.baseline_leftovers,
         )
 
-    def _run(self, current: Session, exploration: Exploration) -> None:
+    def _run(self, current: AuditSession, exploration: Exploration) -> None:
         session.set(current)
         try:
             exploration.run_baseline()

@@ -9,7 +9,7 @@ from inspect import unwrap
 from typing import cast
 
 
-def name_of(made: object) -> str:
+def qualified_name(made: object) -> str:
     """Return the qualified name of a function or coroutine, or that of the type of anything else.
 
     A `functools.partial` has the name of what it calls.
@@ -18,7 +18,7 @@ def name_of(made: object) -> str:
         >>> def outer():
         ...     async def inner(): ...
         ...     return inner
-        >>> name_of(outer()), name_of(3)
+        >>> qualified_name(outer()), qualified_name(3)
         ('outer.inner', 'int')
     """
     while isinstance(made, partial):

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeAlias, cast, final
 
 from withal._core.errors import WithalError
-from withal.audit.names import name_of
+from withal.audit.names import qualified_name
 
 # What a scenario takes and returns is its own affair: it gets what its setup yields, and what it
 # returns is dropped.
@@ -78,7 +78,7 @@ class Scenario:
             if not callable(value) or isinstance(value, AsyncContextDecorator):
                 raise TypeError(_not_callable(what, value))
             _check_parameters(what, value, has_setup=self.setup is not None)
-        object.__setattr__(self, "name", self.name or name_of(self.run))
+        object.__setattr__(self, "name", self.name or qualified_name(self.run))
 
     def environment(self) -> AbstractAsyncContextManager[Any]:
         """Make a fresh environment."""
@@ -103,8 +103,8 @@ class Scenario:
             await made
         else:
             raise ScenarioError(
-                f"{name_of(function)} returned {made!r}, where an async function or an async "
-                f"context manager is needed{_hint(made, name_of(function))}"
+                f"{qualified_name(function)} returned {made!r}, where an async function or an "
+                f"async context manager is needed{_hint(made, qualified_name(function))}"
             )
 
 
@@ -146,7 +146,7 @@ def _check_parameters(what: str, function: Callable[..., object], *, has_setup: 
         given = "what the setup yields, as its one argument" if gets else "no argument"
         advice = "" if has_setup else "; give it a setup, or use functools.partial"
         raise TypeError(
-            f"{what} {name_of(function)}{signature} cannot be called: it gets {given}, "
+            f"{what} {qualified_name(function)}{signature} cannot be called: it gets {given}, "
             f"and {error}{advice}"
         ) from None
 

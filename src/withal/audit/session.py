@@ -16,15 +16,15 @@ from weakref import ReferenceType, WeakSet
 
 from withal.audit.leftover import Leftover
 from withal.audit.report.record import Category
-from withal.audit.stopping import Stop
+from withal.audit.stopping import StopRequest
 
-session: ContextVar[Session | None] = ContextVar("session", default=None)
+session: ContextVar[AuditSession | None] = ContextVar("session", default=None)
 
 _MAX_DELAY_SECONDS = 0.05  # of a call in a thread: code may block the loop to wait for it
 
 
 @final
-class Session:
+class AuditSession:
     """One audit, as its fixtures see it.
 
     Attributes:
@@ -43,9 +43,9 @@ class Session:
         gates: what asks a fixture, at this suspension, whether the scenario may be cancelled yet.
     """
 
-    def __init__(self, kept: ExitStack, timeout: float, stop: Stop | None = None) -> None:
+    def __init__(self, kept: ExitStack, timeout: float, stop: StopRequest | None = None) -> None:
         self.timeout = timeout
-        self.stop: Stop = stop or Stop()
+        self.stop: StopRequest = stop or StopRequest()
         self.tasks: WeakSet[Task[Any]] = WeakSet()
         self.kept = kept
         self.shared: dict[object, Any] = {}

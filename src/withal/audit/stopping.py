@@ -13,7 +13,7 @@ class Stopped(KeyboardInterrupt):
 
 
 @final
-class Stop:
+class StopRequest:
     """Whether an audit is to end early, and why.
 
     Args:
@@ -21,7 +21,7 @@ class Stop:
         also: another, which ends it, too.
     """
 
-    def __init__(self, max_time: float | None = None, also: Stop | None = None) -> None:
+    def __init__(self, max_time: float | None = None, also: StopRequest | None = None) -> None:
         self._max_time = max_time
         self._until = None if max_time is None else monotonic() + max_time
         self._reason = ""
@@ -45,5 +45,5 @@ class Stop:
             self._also.check()
 
 
-asked: ContextVar[Stop | None] = ContextVar("asked", default=None)
+asked: ContextVar[StopRequest | None] = ContextVar("asked", default=None)
 """Where the command line asks an audit to stop."""

@@ -14,7 +14,7 @@ from withal.audit import Delivery
 from withal.audit.report.record import DEFAULT_TIMEOUT_SECONDS
 from withal.cli.choices import Format, Loop
 from withal.cli.fetch_arguments import fetch
-from withal.cli.interrupt import run
+from withal.cli.interrupt import run_until_signal
 from withal.cli.requirements import require
 
 # Click's own error, of which typer exports a subclass only.
@@ -354,4 +354,4 @@ def demo(
     require("aiohttp", extra="http")
     from withal.cli.demo import demo_command
 
-    raise typer.Exit(run(demo_command(output, jobs, files)))
+    raise typer.Exit(run_until_signal(demo_command(output, jobs, files)))

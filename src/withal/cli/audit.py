@@ -25,7 +25,7 @@ from withal.audit.report import github, html, json, junit, sarif, text
 from withal.audit.report.accepted import Accepted
 from withal.audit.report.record import DEFAULT_TIMEOUT_SECONDS
 from withal.audit.scenario import scenario_of
-from withal.audit.stopping import Stop, asked
+from withal.audit.stopping import StopRequest, asked
 from withal.cli.choices import Format, Loop
 from withal.cli.complaint import complain
 from withal.cli.program_output import dropped, on_standard_error, standard_error
@@ -126,7 +126,7 @@ def stopped_by_signals() -> Generator[list[Signals]]:
     A second one ends the command at once.
     """
     come: list[Signals] = []
-    stop = Stop()
+    stop = StopRequest()
 
     def stop_soon(number: int, frame: FrameType | None) -> None:
         if come:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from withal.cli.choices import Existing, Layouts, Transports
-from withal.cli.interrupt import run
+from withal.cli.interrupt import run_until_signal
 from withal.cli.quantities import bytes_of
 from withal.cli.requirements import require
 
@@ -233,4 +233,4 @@ def fetch(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    raise typer.Exit(run(command.run()))
+    raise typer.Exit(run_until_signal(command.run()))

@@ -11,7 +11,7 @@ from withal._core.errors import WithalError
 from withal.cli.complaint import complain
 
 
-def run(command: Coroutine[Any, Any, int]) -> int:
+def run_until_signal(command: Coroutine[Any, Any, int]) -> int:
     """Run a command as `withal.run` does, on uvloop if there is one, and return its status.
 
     After a signal that is 128 and the signal's number, as shells have it. What a scope has to say

@@ -29,7 +29,7 @@ from rich.text import Text
 from withal.cli.complaint import complain
 from withal.cli.top import LONG_HELD_SECONDS, view
 from withal.cli.track import command_of, problem_of
-from withal.tracking.attaching import AttachingError, ask
+from withal.tracking.attaching import AttachingError, request_snapshot
 from withal.tracking.options import TrackOptions
 
 LOOK_SECONDS = 0.5
@@ -85,7 +85,7 @@ class _Run:
     def _ask(self, pid: int) -> None:
         while not self._ended.wait(LOOK_SECONDS):
             with suppress(AttachingError):  # it has not started yet, or has ended
-                self._look = ask(pid)
+                self._look = request_snapshot(pid)
 
     def _show(self, process: subprocess.Popen[bytes], terminal: int) -> None:
         """Print what the program writes above the view, until it has ended."""

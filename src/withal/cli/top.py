@@ -14,7 +14,7 @@ from rich.text import Text
 
 from withal._core.printable import printable
 from withal.cli.complaint import complain
-from withal.tracking.attaching import AttachingError, ask
+from withal.tracking.attaching import AttachingError, request_snapshot
 
 LONG_HELD_SECONDS = 10.0
 """Seconds after which something counts as held for long, if nothing else is said."""
@@ -23,7 +23,7 @@ LONG_HELD_SECONDS = 10.0
 def top_command(pid: int, *, every: float, once: bool, as_json: bool) -> int:
     """Show what a process has open, until it ends or Ctrl-C; return the exit status."""
     try:
-        data = ask(pid)
+        data = request_snapshot(pid)
     except AttachingError as exc:
         complain(str(exc))
         return 1
@@ -42,7 +42,7 @@ def _watch(pid: int, data: dict[str, Any], console: Console, every: float) -> in
         with Live(view(data, rows=_rows(console)), console=console, screen=True) as live:
             while True:
                 time.sleep(every)
-                live.update(view(ask(pid), rows=_rows(console)), refresh=True)
+                live.update(view(request_snapshot(pid), rows=_rows(console)), refresh=True)
     except AttachingError as exc:
         complain(str(exc))
         return 0 if "ended" in str(exc) or "no process" in str(exc) else 1

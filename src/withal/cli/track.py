@@ -42,16 +42,16 @@ def track_at_once(arguments: list[str]) -> None:
     The libraries of the command line take longer to import than all of the tracker. They are
     needed to explain the command, and to say what is wrong.
     """
-    options = parsed(arguments)
+    options = options_of(arguments)
     if options is None or problem_of(options):
         return
-    from withal.tracking.launch import run
+    from withal.tracking.launch import run_program
 
-    run(options)
+    run_program(options)
     sys.exit(0)
 
 
-def parsed(arguments: list[str]) -> TrackOptions | None:
+def options_of(arguments: list[str]) -> TrackOptions | None:
     """Return the options that these arguments are, or None if they are not plain."""
     found: dict[str, Any] = {}
     rest = deque(arguments)

@@ -43,7 +43,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between requests that are no
 
 
 @final
-class Phase(enum.Enum):
+class ClaimPhase(enum.Enum):
     """The phase of a claim."""
 
     NEW = "new"
@@ -73,7 +73,7 @@ class Claim:
     """
 
     def __init__(self, ttl: float, timeout: float, now: float) -> None:
-        self.phase: Phase = Phase.NEW
+        self.phase: ClaimPhase = ClaimPhase.NEW
         self.ttl = ttl
         self.margin: float = min(max(ttl / 10, MIN_MARGIN_SECONDS), MAX_MARGIN_SECONDS)
         self.token: int = 0
@@ -90,13 +90,13 @@ class Claim:
     @property
     def is_held(self) -> bool:
         """Whether the lease is held, according to the last event."""
-        return self.phase is Phase.HELD or self.phase is Phase.RENEWING
+        return self.phase is ClaimPhase.HELD or self.phase is ClaimPhase.RENEWING
 
     # Acquiring
 
     def asking(self, now: float) -> float:
         """Begin a request; return the time until which to wait for the answer."""
-        self.phase = Phase.ASKING
+        self.phase = ClaimPhase.ASKING
         self._sent_at = now
         left = self._give_up_at - now
         return now + (
@@ -111,7 +111,7 @@ class Claim:
             return False
         self._answered_at = now
         self._pause = _FIRST_PAUSE
-        self.phase = Phase.HELD
+        self.phase = ClaimPhase.HELD
         self.token = token
         self._keep_until(self._sent_at + self.ttl - self.margin)
         return True
@@ -126,40 +126,40 @@ class Claim:
         """Return when to ask again after a request without an answer; None if the claim fails."""
         pause, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE)
         if now - self._answered_at >= _SILENCE_SECONDS:
-            self.phase = Phase.ENDED
+            self.phase = ClaimPhase.ENDED
             return None
         return self._wait_until(now, now + pause)
 
     def _wait_until(self, now: float, until: float) -> float | None:
         if now >= self._give_up_at:
-            self.phase = Phase.ENDED
+            self.phase = ClaimPhase.ENDED
             return None
-        self.phase = Phase.WAITING
+        self.phase = ClaimPhase.WAITING
         return min(until, self._give_up_at)
 
     # Keeping
 
     def renewing(self, now: float) -> float:
         """Begin a renewal; return the time until which to wait for the answer."""
-        self.phase = Phase.RENEWING
+        self.phase = ClaimPhase.RENEWING
         self._sent_at = now
         return min(now + self.ttl / 6, self.held_until)
 
     def renewed(self, now: float) -> None:
         """Extend the lease, unless the answer came too late."""
-        if self.phase is not Phase.RENEWING:
+        if self.phase is not ClaimPhase.RENEWING:
             return
         self._answered_at = now
         self._pause = _FIRST_PAUSE
         self._trouble = ""
-        self.phase = Phase.HELD
+        self.phase = ClaimPhase.HELD
         self._keep_until(self._sent_at + self.ttl - self.margin)
 
     def not_renewed(self, now: float, trouble: str) -> None:
         """Schedule another renewal soon, since the server did not answer."""
-        if self.phase is not Phase.RENEWING:
+        if self.phase is not ClaimPhase.RENEWING:
             return
-        self.phase = Phase.HELD
+        self.phase = ClaimPhase.HELD
         self._trouble = trouble
         self.next_renewal = now + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE, self.ttl / 10)
@@ -182,17 +182,17 @@ class Claim:
                 silent = now - self._answered_at
                 why = self._trouble or "no answer to a renewal"
                 self._lose(f"it was not renewed for {silent:.3g} s ({why})")
-        return self.phase is Phase.LOST
+        return self.phase is ClaimPhase.LOST
 
     def end(self) -> None:
         """Record that it is released or withdrawn."""
-        if self.phase is not Phase.LOST:
-            self.phase = Phase.ENDED
+        if self.phase is not ClaimPhase.LOST:
+            self.phase = ClaimPhase.ENDED
 
     def _keep_until(self, held_until: float) -> None:
         self.held_until = held_until
         self.next_renewal = self._sent_at + self.ttl / 3
 
     def _lose(self, reason: str) -> None:
-        self.phase = Phase.LOST
+        self.phase = ClaimPhase.LOST
         self.reason = reason

@@ -18,7 +18,7 @@ def monotonic() -> float:
     return time.clock_gettime(_ID)
 
 
-class Timer(Protocol):
+class ClockTimer(Protocol):
     """A callback that is called at some time, unless it is cancelled."""
 
     def cancel(self) -> None:
@@ -33,7 +33,7 @@ class Clock(Protocol):
         """Return the time."""
         ...
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+    def call_at(self, when: float, callback: Callable[[], object]) -> ClockTimer:
         """Call back at a time, or slightly earlier; the callback has to check the time itself."""
         ...
 
@@ -61,6 +61,6 @@ class LoopClock:
         """Return the time."""
         return self._time()
 
-    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+    def call_at(self, when: float, callback: Callable[[], object]) -> ClockTimer:
         """Call back at a time, or slightly earlier; the callback has to check the time itself."""
         return self._loop.call_later(max(0.0, when - self.now()), callback)

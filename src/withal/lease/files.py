@@ -34,8 +34,8 @@ from withal.lease import table
 from withal.lease.clock import monotonic
 from withal.lease.errors import LeaseServerError
 from withal.lease.leases import Leases
-from withal.lease.protocol import Granted, Holder, Owner, Refused, Request, Unreachable
-from withal.lease.table import Place, Row
+from withal.lease.protocol import Granted, Holder, LeaseOwner, LeaseRequest, Refused, Unreachable
+from withal.lease.table import QueuePlace, Row
 
 T = TypeVar("T")
 
@@ -94,19 +94,19 @@ class _Folder:
     def claim_id(self) -> str:
         return uuid4().hex
 
-    async def ask(self, request: Request) -> Granted | Refused:
+    async def ask(self, request: LeaseRequest) -> Granted | Refused:
         return await self._step(request, partial(_ask, request))
 
-    async def renew(self, request: Request, token: int) -> bool:
+    async def renew(self, request: LeaseRequest, token: int) -> bool:
         return await self._step(request, partial(_renew, request, token))
 
-    async def withdraw(self, request: Request) -> None:
+    async def withdraw(self, request: LeaseRequest) -> None:
         before = self._flights.get(request.id)
         if before is not None:  # a step of a cancelled request, whose thread cannot be interrupted
             await asyncio.wait((before,))
         await self._step(request, partial(_withdraw, request))
 
-    async def _step(self, request: Request, step: Callable[[Row, float], tuple[Row, T]]) -> T:
+    async def _step(self, request: LeaseRequest, step: Callable[[Row, float], tuple[Row, T]]) -> T:
         flight = hop(_run, self._folder, request.key, step)
         self._flights[request.id] = flight
 
@@ -118,7 +118,7 @@ class _Folder:
         return await landed(flight)
 
     @asynccontextmanager
-    async def listening(self, request: Request) -> AsyncGenerator[_Polling]:
+    async def listening(self, request: LeaseRequest) -> AsyncGenerator[_Polling]:
         yield _Polling(self._folder, request)
 
     async def holders(self) -> tuple[Holder, ...]:
@@ -129,7 +129,7 @@ class _Folder:
 class _Polling:
     """Reads the stored data repeatedly, since a folder sends no wake-ups."""
 
-    def __init__(self, folder: Path, request: Request) -> None:
+    def __init__(self, folder: Path, request: LeaseRequest) -> None:
         self._folder = folder
         self._request = request
 
@@ -168,20 +168,20 @@ def _of(folder: Path, problem: str) -> LeaseServerError:
     return LeaseServerError(str(folder), problem)
 
 
-def _ask(request: Request, row: Row, now: float) -> tuple[Row, Granted | Refused]:
+def _ask(request: LeaseRequest, row: Row, now: float) -> tuple[Row, Granted | Refused]:
     return table.ask(row, request, now, floor=time.time_ns() // 1000)
 
 
-def _renew(request: Request, token: int, row: Row, now: float) -> tuple[Row, bool]:
+def _renew(request: LeaseRequest, token: int, row: Row, now: float) -> tuple[Row, bool]:
     renewed = table.renew(row, request, token, now)
     return (row, False) if renewed is None else (renewed, True)
 
 
-def _withdraw(request: Request, row: Row, now: float) -> tuple[Row, None]:
+def _withdraw(request: LeaseRequest, row: Row, now: float) -> tuple[Row, None]:
     return table.withdraw(row, request, now), None
 
 
-def _ahead(folder: Path, request: Request) -> int | None:
+def _ahead(folder: Path, request: LeaseRequest) -> int | None:
     """Return the number of waiters ahead of a claim; None if it may ask again."""
     row, now = _load(folder / f"{request.key}.json"), monotonic()
     ids = [each.id for each in row.places if each.until > now]
@@ -198,7 +198,7 @@ def _holders(folder: Path) -> tuple[Holder, ...]:
         raise _of(folder, f"{error}; use a folder that this process can read") from error
     now = monotonic()
     found = [
-        Owner.from_json(row.owner).holder(row.token, now - row.since, row.until - now)
+        LeaseOwner.from_json(row.owner).holder(row.token, now - row.since, row.until - now)
         for row in rows
         if row.owner and row.until > now
     ]
@@ -239,7 +239,7 @@ def _load(path: Path) -> Row:
         return Row()
     try:
         boot, host, token, claim, since, until, owner, places = json.loads(text)
-        row = Row(token, claim, since, until, owner, tuple(Place(*each) for each in places))
+        row = Row(token, claim, since, until, owner, tuple(QueuePlace(*each) for each in places))
     except (ValueError, TypeError) as error:
         problem = f"{path.name} is damaged ({error}); delete it when this lease is not held"
         raise _of(path.parent, problem) from error

@@ -14,7 +14,7 @@ from withal._core.scope import Scope
 from withal._core.site import Site
 from withal.lease.clock import ClockOf
 from withal.lease.errors import LeaseDeadlockError
-from withal.lease.protocol import Backend, Owner
+from withal.lease.protocol import Backend, LeaseOwner
 from withal.lease.tenure import Lease, Tenure
 from withal.lease.terms import Terms
 
@@ -55,7 +55,7 @@ class Hold(EmitsEvents, AbstractAsyncContextManager[Lease]):
         host = asyncio.current_task()
         assert host is not None  # async with runs in a task
         task = self._caller or host
-        owner = Owner.here(self._terms.name, task.get_name(), _line_of(self._site))
+        owner = LeaseOwner.here(self._terms.name, task.get_name(), _line_of(self._site))
         tenure = Tenure(self._backend, self._terms, owner, self._clock_of)
         self._asking = asking = _Asking(task, self._backend.server, owner)
         asking.begin()
@@ -93,7 +93,7 @@ class Hold(EmitsEvents, AbstractAsyncContextManager[Lease]):
 
 # The requests of tasks that hold or wait for a lease: task, server and name, with the owner.
 _Asked: TypeAlias = tuple[asyncio.Task[Any], str, str]
-_asked: dict[_Asked, Owner] = {}
+_asked: dict[_Asked, LeaseOwner] = {}
 
 
 @final
@@ -102,7 +102,7 @@ class _Asking:
 
     __slots__ = ("_asked", "_owner", "_task")
 
-    def __init__(self, task: asyncio.Task[Any], server: str, owner: Owner) -> None:
+    def __init__(self, task: asyncio.Task[Any], server: str, owner: LeaseOwner) -> None:
         self._task = task
         self._asked = task, server, owner.name
         self._owner = owner

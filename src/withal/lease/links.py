@@ -24,7 +24,7 @@ L = TypeVar("L", bound=Link)
 
 
 @final
-class Links(Generic[L]):
+class LeaseLinks(Generic[L]):
     """The links of one server.
 
     Args:

@@ -14,9 +14,9 @@ from withal.lease import table
 from withal.lease.drivers import Connect, Connection, QueryError, Row, Value, find_driver
 from withal.lease.errors import LeaseServerError
 from withal.lease.leases import Leases
-from withal.lease.links import Links
+from withal.lease.links import LeaseLinks
 from withal.lease.mailbox import Mailbox, MailboxBell
-from withal.lease.protocol import Granted, Holder, Owner, Refused, Request, Unreachable
+from withal.lease.protocol import Granted, Holder, LeaseOwner, LeaseRequest, Refused, Unreachable
 
 _logger = logging.getLogger("withal")
 
@@ -87,7 +87,7 @@ class _Postgres:
         self.dsn = dsn
         self.listen_dsn = listen_dsn
         self.connect = connect
-        self._links = Links(self._link)
+        self._links = LeaseLinks(self._link)
         self._has_warned = False
 
     def _link(self) -> _Link:
@@ -108,10 +108,10 @@ class _Postgres:
     def connected(self) -> AbstractAsyncContextManager[object]:
         return self._links.connected()
 
-    def listening(self, request: Request) -> AbstractAsyncContextManager[MailboxBell]:
+    def listening(self, request: LeaseRequest) -> AbstractAsyncContextManager[MailboxBell]:
         return self._links.here.mailbox.bell(request.id)
 
-    async def ask(self, request: Request) -> Granted | Refused:
+    async def ask(self, request: LeaseRequest) -> Granted | Refused:
         ((granted, token, again_in, ahead, owner),) = await self._links.here.rows(
             sql.ASK, request.key, request.id, request.ttl, request.owner, request.queues
         )
@@ -119,17 +119,17 @@ class _Postgres:
             return Granted(token)
         return Refused(min(again_in, table.REFRESH_SECONDS), ahead, owner)
 
-    async def renew(self, request: Request, token: int) -> bool:
+    async def renew(self, request: LeaseRequest, token: int) -> bool:
         rows = self._links.here.rows
         ((renewed,),) = await rows(sql.RENEW, request.key, request.id, token, request.ttl)
         return bool(renewed)
 
-    async def withdraw(self, request: Request) -> None:
+    async def withdraw(self, request: LeaseRequest) -> None:
         await self._links.here.rows(sql.WITHDRAW, request.key, request.id)
 
     async def holders(self) -> tuple[Holder, ...]:
         rows = await self._links.here.rows(sql.HOLDERS)
-        found = [Owner.from_json(owner).holder(*more) for owner, *more in rows]
+        found = [LeaseOwner.from_json(owner).holder(*more) for owner, *more in rows]
         return tuple(sorted(found, key=lambda holder: holder.name))
 
 

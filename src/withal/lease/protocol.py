@@ -48,7 +48,7 @@ class Holder:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Owner:
+class LeaseOwner:
     """The requester of a lease, as it is stored at the server."""
 
     name: str
@@ -58,7 +58,7 @@ class Owner:
     line: str
 
     @classmethod
-    def here(cls, name: str, task: str, line: str) -> Owner:
+    def here(cls, name: str, task: str, line: str) -> LeaseOwner:
         """Return an owner in this process."""
         return cls(name, socket.gethostname(), os.getpid(), task, line)
 
@@ -70,7 +70,7 @@ class Owner:
         return json.dumps([self.name, self.host, self.process, self.task, self.line])
 
     @classmethod
-    def from_json(cls, text: str) -> Owner:
+    def from_json(cls, text: str) -> LeaseOwner:
         """Return the owner from the text of `to_json`."""
         return cls(*json.loads(text))
 
@@ -83,7 +83,7 @@ class Owner:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Request:
+class LeaseRequest:
     """One claim of a lease, which is sent to the backend with each step.
 
     Attributes:
@@ -135,7 +135,7 @@ class Unreachable(Exception):  # noqa: N818 - users never see it
     """The server did not answer; a retry of the same request may succeed."""
 
 
-class Bell(Protocol):
+class ClaimBell(Protocol):
     """Rings when a claim should ask again."""
 
     async def wait(self, seconds: float) -> None:
@@ -162,19 +162,19 @@ class Backend(Protocol):
         """Return an id for a new claim."""
         ...
 
-    async def ask(self, request: Request) -> Granted | Refused:
+    async def ask(self, request: LeaseRequest) -> Granted | Refused:
         """Request the lease. A repeated request after it was granted renews it."""
         ...
 
-    def listening(self, request: Request) -> AbstractAsyncContextManager[Bell]:
+    def listening(self, request: LeaseRequest) -> AbstractAsyncContextManager[ClaimBell]:
         """Return a bell that rings in this block when the lease may be free for this claim."""
         ...
 
-    async def renew(self, request: Request, token: int) -> bool:
+    async def renew(self, request: LeaseRequest, token: int) -> bool:
         """Renew the lease; return false if the claim does not have it any more."""
         ...
 
-    async def withdraw(self, request: Request) -> None:
+    async def withdraw(self, request: LeaseRequest) -> None:
         """Release the lease, or the place among the waiters, and wake the next waiter."""
         ...
 

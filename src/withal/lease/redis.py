@@ -17,9 +17,9 @@ from withal.lease import redis_scripts as scripts
 from withal.lease import table
 from withal.lease.errors import LeaseServerError
 from withal.lease.leases import Leases
-from withal.lease.links import Links
+from withal.lease.links import LeaseLinks
 from withal.lease.mailbox import Mailbox, MailboxBell
-from withal.lease.protocol import Granted, Holder, Owner, Refused, Request, Unreachable
+from withal.lease.protocol import Granted, Holder, LeaseOwner, LeaseRequest, Refused, Unreachable
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -79,7 +79,7 @@ class _Redis:
         self.server = url_without_credentials(url)
         self._durable = durable
         self._url = url
-        self._links = Links(self._link)
+        self._links = LeaseLinks(self._link)
         self._client()  # raises for an invalid URL
 
     def _client(self) -> Redis:
@@ -112,10 +112,10 @@ class _Redis:
     def connected(self) -> AbstractAsyncContextManager[object]:
         return self._links.connected()
 
-    def listening(self, request: Request) -> AbstractAsyncContextManager[MailboxBell]:
+    def listening(self, request: LeaseRequest) -> AbstractAsyncContextManager[MailboxBell]:
         return self._links.here.mailbox.bell(request.id)
 
-    async def ask(self, request: Request) -> Granted | Refused:
+    async def ask(self, request: LeaseRequest) -> Granted | Refused:
         answer = await self._links.here.run(
             scripts.ASK,
             request.key,
@@ -135,12 +135,12 @@ class _Redis:
             min(int(again_in) / _MICROSECONDS, table.REFRESH_SECONDS), ahead, owner, problem
         )
 
-    async def renew(self, request: Request, token: int) -> bool:
+    async def renew(self, request: LeaseRequest, token: int) -> bool:
         ttl = round(request.ttl * _MICROSECONDS)
         run = self._links.here.run
         return bool(await run(scripts.RENEW, request.key, request.id, token, ttl))
 
-    async def withdraw(self, request: Request) -> None:
+    async def withdraw(self, request: LeaseRequest) -> None:
         await self._links.here.run(scripts.WITHDRAW, request.key, request.id, _INBOX)
 
     async def holders(self) -> tuple[Holder, ...]:
@@ -179,7 +179,7 @@ class _Link:
                 now, row = await self._look(key)
                 if row[3] and int(row[2]) > now:
                     token, since, until = map(int, row[:3])
-                    owner = Owner.from_json(row[3])
+                    owner = LeaseOwner.from_json(row[3])
                     times = (now - since) / _MICROSECONDS, (until - now) / _MICROSECONDS
                     found.append(owner.holder(token, *times))
         return tuple(sorted(found, key=lambda holder: holder.name))

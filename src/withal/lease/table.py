@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import final
 
-from withal.lease.protocol import Granted, Refused, Request
+from withal.lease.protocol import Granted, LeaseRequest, Refused
 
 PLACE_SECONDS = 5.0
 """Seconds that a place among the waiters lasts when the request is not repeated."""
@@ -27,7 +27,7 @@ TURN_SECONDS = 0.5
 
 @final
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueuePlace:
     """A place among the waiters.
 
     Attributes:
@@ -58,10 +58,10 @@ class Row:
     since: float = 0.0
     until: float = 0.0
     owner: str = ""
-    places: tuple[Place, ...] = ()
+    places: tuple[QueuePlace, ...] = ()
 
 
-def ask(row: Row, request: Request, now: float, floor: int) -> tuple[Row, Granted | Refused]:
+def ask(row: Row, request: LeaseRequest, now: float, floor: int) -> tuple[Row, Granted | Refused]:
     """Grant the lease if it is free and the claim's turn, or keep a place for it.
 
     Args:
@@ -82,20 +82,20 @@ def ask(row: Row, request: Request, now: float, floor: int) -> tuple[Row, Grante
         until = now + request.ttl
         return Row(token, request.id, now, until, request.owner, others), Granted(token)
     if request.queues:
-        mine = Place(request.id, now + PLACE_SECONDS)
+        mine = QueuePlace(request.id, now + PLACE_SECONDS)
         places = (*places[:ahead], mine, *places[ahead + 1 :])
     owner = row.owner if now < row.until else ""
     return replace(row, places=places), Refused(min(turn - now, REFRESH_SECONDS), ahead, owner)
 
 
-def renew(row: Row, request: Request, token: int, now: float) -> Row | None:
+def renew(row: Row, request: LeaseRequest, token: int, now: float) -> Row | None:
     """Renew the lease; None if the claim does not have it any more."""
     if row.id != request.id or row.token != token or now >= row.until:
         return None
     return replace(row, until=now + request.ttl)
 
 
-def withdraw(row: Row, request: Request, now: float) -> Row:
+def withdraw(row: Row, request: LeaseRequest, now: float) -> Row:
     """Free the lease if the claim has it, and drop its place if it waits."""
     places = tuple(each for each in row.places if each.id != request.id)
     if row.id == request.id and now < row.until:

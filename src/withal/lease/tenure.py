@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import TypeVar, final
 
 from withal._core.managers import EmitsEvents
-from withal.lease.claim import Claim, Phase
-from withal.lease.clock import ClockOf, Timer
+from withal.lease.claim import Claim, ClaimPhase
+from withal.lease.clock import ClockOf, ClockTimer
 from withal.lease.errors import LeaseLostError, LeaseServerError, LeaseTimeoutError
-from withal.lease.protocol import Backend, Owner, Refused, Request, Unreachable, key_of
+from withal.lease.protocol import Backend, LeaseOwner, LeaseRequest, Refused, Unreachable, key_of
 from withal.lease.terms import Terms
 
 T = TypeVar("T")
@@ -77,13 +77,15 @@ class Tenure(EmitsEvents):
         clock_of: creates the holder's clock.
     """
 
-    def __init__(self, backend: Backend, terms: Terms, owner: Owner, clock_of: ClockOf) -> None:
+    def __init__(
+        self, backend: Backend, terms: Terms, owner: LeaseOwner, clock_of: ClockOf
+    ) -> None:
         self._backend = backend
         self._terms = terms
         self._owner = owner
         self._clock_of = clock_of
         self._connections = backend.connected()
-        self._timer: Timer | None = None
+        self._timer: ClockTimer | None = None
         self._renewal: asyncio.Task[None] | None = None
         self._cause: BaseException | None = None
         self._is_leaving = False  # the body was cancelled, or has ended
@@ -144,10 +146,12 @@ class Tenure(EmitsEvents):
 
     # Acquiring
 
-    def _new_request(self) -> Request:
+    def _new_request(self) -> LeaseRequest:
         name, ttl = self._terms.name, self._terms.ttl
         queues = self._terms.timeout > 0
-        return Request(key_of(name), self._backend.claim_id(), ttl, self._owner.to_json(), queues)
+        return LeaseRequest(
+            key_of(name), self._backend.claim_id(), ttl, self._owner.to_json(), queues
+        )
 
     async def _acquire(self) -> None:
         if await self._ask() is None:
@@ -189,7 +193,7 @@ class Tenure(EmitsEvents):
     def _late(self, answer: Refused) -> LeaseTimeoutError:
         reason = answer.problem or "it is the turn of another waiter"
         if answer.owner:
-            reason = f"it is held by {Owner.from_json(answer.owner)}"
+            reason = f"it is held by {LeaseOwner.from_json(answer.owner)}"
         return LeaseTimeoutError(self._owner.name, self._terms.timeout, reason, answer.ahead)
 
     async def _answer(self, step: Awaitable[T], until: float) -> T:
@@ -211,7 +215,7 @@ class Tenure(EmitsEvents):
         self._disarm()
         claim = self._claim
         when = claim.held_until
-        if claim.phase is Phase.HELD:
+        if claim.phase is ClaimPhase.HELD:
             when = min(when, claim.next_renewal)
         self._timer = self._clock.call_at(when, self._look)
 
@@ -225,7 +229,7 @@ class Tenure(EmitsEvents):
         if claim.expire(now):
             self._have_body_leave()
         elif claim.is_held and not self._is_leaving:
-            if claim.phase is Phase.HELD and now >= claim.next_renewal:
+            if claim.phase is ClaimPhase.HELD and now >= claim.next_renewal:
                 self._start_renewal()
             self._arm()
 

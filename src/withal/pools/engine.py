@@ -25,7 +25,7 @@ from withal.pools.home import Home
 from withal.pools.hosting import Call, CallbackLatch, HostKeeper
 from withal.pools.long_uses import LongUses
 from withal.pools.member import CHECKING, CLOSING, HELD, OPENING, Member
-from withal.pools.options import Options
+from withal.pools.options import PoolOptions
 from withal.pools.queue import Queue
 from withal.pools.stages import Resources, Users
 from withal.pools.statistics import Holder, Reason
@@ -53,7 +53,7 @@ class Engine:
         resources: the second stage of closing.
     """
 
-    def __init__(self, options: Options, make: Callable[[], object], held: ScopeState) -> None:
+    def __init__(self, options: PoolOptions, make: Callable[[], object], held: ScopeState) -> None:
         self.options = options
         self.queue: Queue = Queue(options)
         self.held = held

@@ -11,7 +11,7 @@ from withal.pools.use import Use
 
 
 @final
-class State(enum.Enum):
+class MemberState(enum.Enum):
     """The state of a member; only `Queue` changes it.
 
     OPENING becomes IDLE or HELD, or the member is removed. IDLE, HELD and CHECKING change into each
@@ -26,7 +26,7 @@ class State(enum.Enum):
 
 
 # On 3.11, looking up a member on its class takes ten times as long as reading a name (measured).
-OPENING, IDLE, CHECKING, HELD, CLOSING = State
+OPENING, IDLE, CHECKING, HELD, CLOSING = MemberState
 
 
 @final
@@ -58,7 +58,7 @@ class Member:
     )
 
     def __init__(self) -> None:
-        self.state: State = OPENING
+        self.state: MemberState = OPENING
         self.host: Openable | None = None
         self.value: Any = None
         self.use: Use | None = None

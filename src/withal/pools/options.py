@@ -17,7 +17,7 @@ ResourceCall = Callable[[Any], Awaitable[object] | object]
 
 @final
 @dataclass(frozen=True, slots=True)
-class Options:
+class PoolOptions:
     """The arguments of `Pool`, which documents them.
 
     Raises:

@@ -17,7 +17,7 @@ from withal.pools.acquisition import Acquisition
 from withal.pools.engine import Engine
 from withal.pools.errors import NotHeldError, PoolClosedError
 from withal.pools.member import HELD
-from withal.pools.options import Options, check_open, check_seconds, checked_name
+from withal.pools.options import PoolOptions, check_open, check_seconds, checked_name
 from withal.pools.queue import Queue
 from withal.pools.statistics import Holder, PoolStatistics
 
@@ -140,12 +140,12 @@ class Pool(EmitsEvents, Generic[T]):
         *,
         size: int,
         name: str | None = None,
-        **options: Any,  # typed by the overloads; `Options` checks them
+        **options: Any,  # typed by the overloads; `PoolOptions` checks them
     ) -> None:
         name = checked_name(name_of(open) if name is None else name)
         check_open(f"pool {name!r}: open", open)
         self._open = open
-        self._options = Options(name, size, **options)
+        self._options = PoolOptions(name, size, **options)
         self._scope = Scope(name, close_timeout=self._options.close_timeout)
         self._engine: Engine | None = None
 

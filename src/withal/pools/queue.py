@@ -19,8 +19,8 @@ from collections import Counter, OrderedDict
 from math import inf
 from typing import final
 
-from withal.pools.member import CHECKING, CLOSING, HELD, IDLE, OPENING, Member, State
-from withal.pools.options import Options
+from withal.pools.member import CHECKING, CLOSING, HELD, IDLE, OPENING, Member, MemberState
+from withal.pools.options import PoolOptions
 from withal.pools.statistics import PoolStatistics, Reason, counts_of
 from withal.pools.use import Use
 from withal.pools.waiter import Check, Open, Waiter, Work
@@ -55,7 +55,7 @@ class Queue:
 
     opened_count: int
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: PoolOptions) -> None:
         self.options = options
         self.members: dict[Member, None] = {}
         self.idle: list[Member] = []
@@ -299,7 +299,7 @@ class Queue:
 
     # Counts
 
-    def count(self, state: State) -> int:
+    def count(self, state: MemberState) -> int:
         """Return how many resources are in this state."""
         return sum(each.state is state for each in self.members)
 

@@ -20,7 +20,7 @@ from withal.pools.stages import Resources, Users
 from withal.pools.statistics import Holder
 
 
-class Cell(Protocol):
+class SharedCell(Protocol):
     """One shared resource, as this module uses it."""
 
     @property
@@ -81,7 +81,7 @@ class Sharing:
             raise TypeError(f"{name!r}: scope must be a Scope or None, got {scope!r}")
         self.linger = linger
         self.close_timeout = close_timeout
-        self.cells: dict[Cell, None] = {}
+        self.cells: dict[SharedCell, None] = {}
         self.is_closed: bool = False
         self.context: Context | None = copy_context() if scope is None else None
         self._limit = limit
@@ -158,7 +158,7 @@ class Sharing:
             message = f"{self.name!r} has failed, and no user is left to raise the error"
             self.loop.call_exception_handler({"message": message, "exception": error})
 
-    def has_become_idle(self, cell: Cell) -> None:
+    def has_become_idle(self, cell: SharedCell) -> None:
         """Record that a resource is open without users, and close idle ones above the limit."""
         if cell in self.cells:
             del self.cells[cell]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from withal.ledger import Ledger
 from withal.ledger.records import Ending
-from withal.tracking.session import Session
+from withal.tracking.session import TrackingSession
 from withal.tracking.tracker import Tracker
 
 
@@ -48,7 +48,7 @@ def tracking(
         file
         >>> file.close()
     """
-    session = Session(
+    session = TrackingSession(
         Ledger() if ledger is None else ledger, also=also, adapters=adapters, ignore=ignore
     )
     session.start()

@@ -31,7 +31,7 @@ class AttachingError(Exception):
     """A process cannot be inspected; the text has the reason and what to do."""
 
 
-def ask(pid: int) -> dict[str, Any]:
+def request_snapshot(pid: int) -> dict[str, Any]:
     """Return the open resources of a process, its tasks and its threads.
 
     Raises:
@@ -126,7 +126,7 @@ def _script(answer: Path) -> str:
 def _withal_top():
     import json, os, sys
     launched = sys.modules.get("withal.tracking.launch")
-    look = getattr(launched, "look", None)
+    look = getattr(launched, "look_at_program", None)
     found = look() if look is not None else None
     if found is None:
         space = {{"__name__": "withal_probe", "__file__": "withal_probe"}}

@@ -16,7 +16,7 @@ from weakref import WeakSet, ref
 from withal.ledger import Ledger
 from withal.ledger.records import Ending
 from withal.tracking.held import Held, Kind
-from withal.tracking.program import LIBRARY, PROGRAM, TRACKER, Program
+from withal.tracking.program import LIBRARY, PROGRAM, TRACKER, TrackedProgram
 
 CLOSED = Ending.CLOSED
 COLLECTED = Ending.COLLECTED
@@ -81,7 +81,7 @@ class Book:
         program: determines whose code opens something.
     """
 
-    def __init__(self, ledger: Ledger, program: Program) -> None:
+    def __init__(self, ledger: Ledger, program: TrackedProgram) -> None:
         self.ledger = ledger
         self.program = program
         self._known = program.known

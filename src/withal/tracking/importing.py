@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any, final
 
-from withal.tracking.program import PROGRAM, Program
+from withal.tracking.program import PROGRAM, TrackedProgram
 from withal.tracking.rewriting import Calls, compile_watched, with_calls
 
 _CACHE_TAG = "withal2"
@@ -78,7 +78,7 @@ class _Adapting:
 
 
 @final
-class Finder(MetaPathFinder):
+class ImportFinder(MetaPathFinder):
     """Finds modules through the other finders, and replaces their loaders.
 
     Args:
@@ -88,7 +88,7 @@ class Finder(MetaPathFinder):
     """
 
     def __init__(
-        self, program: Program, calls: Calls, adapters: dict[str, Callable[[], None]]
+        self, program: TrackedProgram, calls: Calls, adapters: dict[str, Callable[[], None]]
     ) -> None:
         self._program = program
         self._calls = calls

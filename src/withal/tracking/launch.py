@@ -20,15 +20,15 @@ from typing import Any, NoReturn, final
 
 from withal.ledger import Ledger
 from withal.ledger.records import Ending
-from withal.tracking.formats.json import Report, json_report
+from withal.tracking.formats.json import TrackReport, json_report
 from withal.tracking.formats.text import text_report
 from withal.tracking.options import TrackOptions
 from withal.tracking.program import TRACKER
 from withal.tracking.rewriting import compile_watched, with_calls
-from withal.tracking.session import Session
+from withal.tracking.session import TrackingSession
 from withal.tracking.verdict import Leak, kinds_of
 
-_runs: list[Run] = []  # the run of this process, while it is running
+_runs: list[ProgramRun] = []  # the run of this process, while it is running
 
 LEAK_STATUS = 3
 """The exit status of ``--fail-on-leak`` if there is a leak."""
@@ -36,27 +36,27 @@ LEAK_STATUS = 3
 
 def main() -> None:
     """Run the program that the first argument describes, in place of this module."""
-    run(TrackOptions.loaded(sys.argv[1]))
+    run_program(TrackOptions.loaded(sys.argv[1]))
 
 
-def run(options: TrackOptions) -> None:
+def run_program(options: TrackOptions) -> None:
     """Run a program in place of the module that this process was started with."""
     sys.argv[:] = [options.target, *options.arguments]
-    Run(options).run()
+    ProgramRun(options).run()
 
 
-def look() -> dict[str, Any] | None:
+def look_at_program() -> dict[str, Any] | None:
     """Return the open resources of the tracked program, or None if this process has none."""
     return _runs[0].look() if _runs else None
 
 
 @final
-class Run:
+class ProgramRun:
     """One tracked program."""
 
     def __init__(self, options: TrackOptions) -> None:
         self.options = options
-        self.session: Session = Session(
+        self.session: TrackingSession = TrackingSession(
             Ledger(keep_closed=options.keep if options.keeps_records else 0),
             also=options.also,
             keep_statements=options.keeps_records,
@@ -81,7 +81,7 @@ class Run:
         atexit.register(self._at_exit)
         _register_again()
         os._exit = self._exit_now
-        self.session.book.program.add_barrier(Run.run.__code__)
+        self.session.book.program.add_barrier(ProgramRun.run.__code__)
         self._start_helpers()
         self.session.start()
         self._start_watchers()
@@ -151,9 +151,9 @@ class Run:
 
             self._interim = Interim(partial(_write, self.options.json))
         if self.options.serve:
-            from withal.tracking.serving import Server
+            from withal.tracking.serving import SnapshotServer
 
-            self._server = Server(self.look)
+            self._server = SnapshotServer(self.look)
             self._server.start()
 
     def look(self) -> dict[str, Any]:
@@ -225,10 +225,10 @@ class Run:
                 pass  # the program has closed it
         return leaks
 
-    def report(self, kinds: dict[str, dict[str, Any]], leaks: tuple[Leak, ...]) -> Report:
+    def report(self, kinds: dict[str, dict[str, Any]], leaks: tuple[Leak, ...]) -> TrackReport:
         """Return the report of a finished program."""
         records = self.session.ledger.records if self.options.keeps_records else ()
-        return Report(
+        return TrackReport(
             self.options.target,
             self.started_at,
             time.monotonic() - self._started,
@@ -245,19 +245,19 @@ class Run:
         if self._interim is not None and os.getpid() == self._process:
             self._interim.write(json_report(self.report(kinds, leaks)))
 
-    def _write_html(self, report: Report) -> None:
+    def _write_html(self, report: TrackReport) -> None:
         from withal.tracking.formats.html import html_report
 
         _write(str(self.options.html), html_report(report))
 
-    def _write_perfetto(self, report: Report) -> None:
+    def _write_perfetto(self, report: TrackReport) -> None:
         from withal.tracking.formats.perfetto import perfetto_report
 
         _write(str(self.options.perfetto), perfetto_report(report))
 
-    def _writers(self) -> list[Callable[[Report], None]]:
+    def _writers(self) -> list[Callable[[TrackReport], None]]:
         options = self.options
-        found: list[Callable[[Report], None]] = []
+        found: list[Callable[[TrackReport], None]] = []
         if options.json:
             found.append(lambda report: _write(str(options.json), json_report(report)))
         if options.html:
@@ -324,7 +324,9 @@ def _status(code: object) -> int:
     return code & 0xFF if isinstance(code, int) else 1
 
 
-def _of_the_program(traceback: TracebackType | None, session: Session) -> TracebackType | None:
+def _of_the_program(
+    traceback: TracebackType | None, session: TrackingSession
+) -> TracebackType | None:
     """Return a traceback from the program's first frame on."""
     first = traceback
     while first is not None:

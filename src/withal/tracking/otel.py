@@ -18,8 +18,8 @@ from typing import Any, final
 from withal._core.site import Site
 from withal.ledger import Ending
 from withal.ledger.life import Life
-from withal.tracking.formats.lives import Shown, ShownLife, State, shown_life
-from withal.tracking.session import Session
+from withal.tracking.formats.lives import LifeState, Shown, ShownLife, shown_life
+from withal.tracking.session import TrackingSession
 from withal.tracking.verdict import open_leaks
 
 _EXPORT_SECONDS = 1.0
@@ -35,7 +35,7 @@ class Spans:
         session: the tracking session.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: TrackingSession) -> None:
         self._session = session
         self._ended: deque[Life] = deque(maxlen=_MAX_KEPT_SPANS)
         self._shown = Shown(session.book.program)
@@ -81,15 +81,15 @@ class Spans:
                 if held.stack and held.ending is None:
                     site = Site(*held.stack[0])
                     is_leak = (site.file, site.line, held.kind) in leaks
-                    self._send(held, State.LEAK if is_leak else State.LEFT)
+                    self._send(held, LifeState.LEAK if is_leak else LifeState.LEFT)
 
     def _send_ended(self) -> None:
         while self._ended:
             life = self._ended.popleft()
             leaked = life.ending not in (None, Ending.CLOSED) and getattr(life, "own", True)
-            self._send(life, State.LEAK if leaked else State.CLOSED)
+            self._send(life, LifeState.LEAK if leaked else LifeState.CLOSED)
 
-    def _send(self, life: Life, state: State) -> None:
+    def _send(self, life: Life, state: LifeState) -> None:
         if life.stack:  # without a stack it is not the program's, for example an exporter's own
             shown = shown_life(life.record(), -self._offset, state, self._shown)
             try:
@@ -112,7 +112,7 @@ def _send_span(life: ShownLife) -> None:
     attributes: dict[str, Any] = {
         "withal.kind": life.kind,
         "withal.name": life.name,
-        "withal.ending": life.ending if life.state is not State.LEAK else _leak_ending(life),
+        "withal.ending": life.ending if life.state is not LifeState.LEAK else _leak_ending(life),
         "code.file.path": file,
         "code.line.number": int(rest),
         "code.function.name": life.stack[0].rpartition(" in ")[2],
@@ -130,7 +130,7 @@ def _send_span(life: ShownLife) -> None:
         start_time=round(life.opened_at * 1e9),
         attributes=attributes,
     )
-    if life.state is State.LEAK:
+    if life.state is LifeState.LEAK:
         span.set_status(trace.StatusCode.ERROR, _leak_ending(life))
     closed_at = time.time() if life.closed_at is None else life.closed_at
     span.end(round(closed_at * 1e9))

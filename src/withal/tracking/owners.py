@@ -13,7 +13,7 @@ from withal.ledger.records import Ending
 from withal.tracking.book import Leaks
 from withal.tracking.held import Held
 from withal.tracking.reach import objects_of, reached
-from withal.tracking.session import Session
+from withal.tracking.session import TrackingSession
 from withal.tracking.verdict import Leak, by_line, uncovered
 
 _GRACE_SECONDS = 0.5
@@ -36,7 +36,7 @@ class Owners:
         session: a session that has been started.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: TrackingSession) -> None:
         self._session = session
         self._book = session.book
         self._book.notes_threads = True

@@ -18,7 +18,7 @@ _PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-
 
 
 @final
-class Owner(enum.Enum):
+class FileOwner(enum.Enum):
     """The owner of a source file."""
 
     PROGRAM = "program"
@@ -28,11 +28,11 @@ class Owner(enum.Enum):
 
 
 # On 3.11, looking up a member on its class takes ten times as long as reading a name (measured).
-PROGRAM, LIBRARY, STANDARD, TRACKER = Owner
+PROGRAM, LIBRARY, STANDARD, TRACKER = FileOwner
 
 
 @final
-class Program:
+class TrackedProgram:
     """Determines the owner of a source file, by its path.
 
     Files that are neither in the standard library nor in a folder of installed packages are the
@@ -48,7 +48,7 @@ class Program:
     """
 
     def __init__(self, also: Iterable[str] = ()) -> None:
-        self.known: dict[str, Owner] = {}
+        self.known: dict[str, FileOwner] = {}
         self._paths: dict[str, str] = {}
         self.barriers: set[int] = {id(code) for code in _loop_codes()}
         self._also = frozenset(also)
@@ -57,7 +57,7 @@ class Program:
         folders |= {os.path.realpath(each) for each in folders}
         self._standard = tuple(each + os.sep for each in folders)
 
-    def owner(self, file: str) -> Owner:
+    def owner(self, file: str) -> FileOwner:
         """Return the owner of a file; `file` is the name in its code objects."""
         owner = self.known.get(file)
         if owner is None:
@@ -81,7 +81,7 @@ class Program:
         if code is not None:
             self.known[code.co_filename] = TRACKER
 
-    def _owner(self, file: str) -> Owner:
+    def _owner(self, file: str) -> FileOwner:
         if file.startswith(_TRACKING):
             return TRACKER
         if file.startswith("<"):  # frozen, or generated at run time, as by dataclasses

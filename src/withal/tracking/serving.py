@@ -69,7 +69,7 @@ def peer_of(connection: Any) -> tuple[int, int]:
 
 
 @final
-class Server:
+class SnapshotServer:
     """Answers each connection from a thread of its own, and closes it.
 
     It is created before tracking starts, and uses sockets of the C module, which are not followed:

@@ -14,9 +14,9 @@ from withal._core.events import observing
 from withal.ledger import Ledger
 from withal.ledger.records import Ending
 from withal.tracking.book import Book
-from withal.tracking.importing import Finder
+from withal.tracking.importing import ImportFinder
 from withal.tracking.patches import Patches
-from withal.tracking.program import Program
+from withal.tracking.program import TrackedProgram
 from withal.tracking.rewriting import (
     ACQUIRE,
     ENTER_BY_HAND,
@@ -46,7 +46,7 @@ _ADAPTERS = (
     ("aiosqlite", "aiosqlite:follow"),
     ("anyio", "anyio:follow_files"),
     ("anyio", "anyio:follow_connecting"),
-    ("anyio._backends._asyncio", "anyio:follow_sockets"),
+    ("anyio._backends._asyncio", "anyio:follow_anyio_sockets"),
     ("anyio.streams.memory", "anyio:follow_memory"),
     ("asyncio.base_events", "network:follow_loops"),
     ("asyncio.base_events", "tasks:follow_tasks"),
@@ -83,7 +83,7 @@ _ADAPTERS = (
 
 
 @final
-class Session:
+class TrackingSession:
     """Follows the resources of a program, from `start` to `finish`.
 
     Args:
@@ -104,7 +104,7 @@ class Session:
         ignore: Iterable[Ending] = (),
     ) -> None:
         self.ledger = ledger
-        self.book: Book = Book(ledger, Program(also))
+        self.book: Book = Book(ledger, TrackedProgram(also))
         self.book.notes_closers = keep_statements
         self.watch: Watch = Watch(self.book, keep=keep_statements)
         self.calls: dict[str, Callable[..., Any]] = {
@@ -123,7 +123,7 @@ class Session:
         self._complained: set[str] = set()
         self._tracker = Tracker(self.book, self._patches)
         self._observing = observing(ledger)
-        self._finder: Finder | None = None
+        self._finder: ImportFinder | None = None
 
     def start(self) -> None:
         """Patch the imported modules, and later each module that is imported.
@@ -148,7 +148,7 @@ class Session:
             else:
                 waiting.setdefault(module, []).append(then)
         adapters = {module: _all_of(each) for module, each in waiting.items()}
-        self._finder = Finder(self.book.program, self.calls, adapters)
+        self._finder = ImportFinder(self.book.program, self.calls, adapters)
         sys.meta_path.insert(0, self._finder)
 
     def _adapter(self, module: str, place: str) -> Callable[[], None]:

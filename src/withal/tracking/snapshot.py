@@ -12,13 +12,13 @@ from withal._core.site import Site
 from withal.tracking import probe
 from withal.tracking.held import Held
 from withal.tracking.program import PROGRAM, TRACKER
-from withal.tracking.session import Session
+from withal.tracking.session import TrackingSession
 
 MAX_ROWS = 1000
 """The maximum number of rows of open resources."""
 
 
-def snapshot(session: Session, target: str, started: float) -> dict[str, Any]:
+def snapshot(session: TrackingSession, target: str, started: float) -> dict[str, Any]:
     """Return the open resources, the oldest first, with one row per line of the program, as data.
 
     Args:
@@ -42,7 +42,7 @@ def snapshot(session: Session, target: str, started: float) -> dict[str, Any]:
     }
 
 
-def _groups(session: Session) -> list[list[Held]]:
+def _groups(session: TrackingSession) -> list[list[Held]]:
     """Return the open resources of the program, by line and family, the oldest first.
 
     Tasks are not included.
@@ -62,7 +62,7 @@ def _oldest(group: list[Held]) -> float:
     return min(held.opening_at for held in group)
 
 
-def _row(group: list[Held], session: Session, now: float) -> dict[str, Any]:
+def _row(group: list[Held], session: TrackingSession, now: float) -> dict[str, Any]:
     first = min(group, key=lambda held: held.opening_at)
     site = Site(*first.stack[0])
     task = None if first.opener is None else first.opener()
@@ -78,7 +78,7 @@ def _row(group: list[Held], session: Session, now: float) -> dict[str, Any]:
     }
 
 
-def _tasks(session: Session, now: float) -> list[dict[str, Any]]:
+def _tasks(session: TrackingSession, now: float) -> list[dict[str, Any]]:
     book = session.book
     found: list[Any] = []
     for loop in list(book.loops):
@@ -103,7 +103,7 @@ def _tasks(session: Session, now: float) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -(row["age"] or now))
 
 
-def _nearest(stack: list[list[Any]], session: Session) -> str:
+def _nearest(stack: list[list[Any]], session: TrackingSession) -> str:
     """Return the innermost place of the program, or else the innermost of all."""
     program = session.book.program
     own = [each for each in stack if program.owner(each[0]) is PROGRAM]
@@ -112,5 +112,5 @@ def _nearest(stack: list[list[Any]], session: Session) -> str:
     return ""
 
 
-def _shown(site: Site, session: Session) -> str:
+def _shown(site: Site, session: TrackingSession) -> str:
     return f"{session.book.program.shown(site.file)}:{site.line}"

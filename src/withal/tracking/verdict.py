@@ -14,7 +14,7 @@ from withal._core.site import Site
 from withal.ledger.records import Ending
 from withal.tracking.book import Book, Leaks
 from withal.tracking.held import Held
-from withal.tracking.program import PROGRAM, Program
+from withal.tracking.program import PROGRAM, TrackedProgram
 from withal.tracking.reach import found_below
 from withal.tracking.watch import Watch
 
@@ -93,7 +93,7 @@ def conclude(book: Book, watch: Watch | None, ignore: Iterable[Ending] = ()) -> 
     return by_line(groups, book.program, now)
 
 
-def by_line(groups: list[Leaks], program: Program, now: float) -> tuple[Leak, ...]:
+def by_line(groups: list[Leaks], program: TrackedProgram, now: float) -> tuple[Leak, ...]:
     """Return the leaks of each line, in the order of the files and lines."""
     leaks = [_leak(family, program, now) for family in _families(groups)]
     return tuple(sorted(leaks, key=lambda leak: (leak.path, leak.line)))
@@ -141,7 +141,7 @@ def _families(groups: list[Leaks]) -> list[list[Leaks]]:
     return list(families.values())
 
 
-def _leak(family: list[Leaks], program: Program, now: float) -> Leak:
+def _leak(family: list[Leaks], program: TrackedProgram, now: float) -> Leak:
     head = family[0]
     same = [group for group in family if group.kept[0].kind == head.kept[0].kind]
     first = head.kept[0]
@@ -168,7 +168,7 @@ def _leak(family: list[Leaks], program: Program, now: float) -> Leak:
     )
 
 
-def _stack(held: Held, program: Program) -> tuple[str, ...]:
+def _stack(held: Held, program: TrackedProgram) -> tuple[str, ...]:
     """Return the places up to the outermost one of the program, without callers outside of it."""
     sites = [Site(*place) for place in held.stack]
     while len(sites) > 1 and program.owner(sites[-1].file) is not PROGRAM:
@@ -176,7 +176,7 @@ def _stack(held: Held, program: Program) -> tuple[str, ...]:
     return tuple(_shown(site, program) for site in sites)
 
 
-def _shown(site: Site, program: Program) -> str:
+def _shown(site: Site, program: TrackedProgram) -> str:
     return f"{program.shown(site.file)}:{site.line} in {site.code.co_qualname}"
 
 

@@ -40,7 +40,7 @@ _frame = sys._getframe
 
 
 @final
-class Entry:
+class WithEntry:
     """A ``with`` statement that is being entered, or has been."""
 
     __slots__ = ("code", "kinds", "offset", "opened_at", "task", "things")
@@ -66,7 +66,7 @@ class Watch:
     def __init__(self, book: Book, *, keep: bool) -> None:
         self._book = book
         self._keep = keep
-        self._open: dict[tuple[int, int], Entry] = {}
+        self._open: dict[tuple[int, int], WithEntry] = {}
         self._kinds: dict[type, tuple[str, Totals] | None] = {}
         self._sorts: dict[str, Kind] = {}
 
@@ -78,7 +78,7 @@ class Watch:
         key = id(frame), number
         entry = self._open.get(key)
         if entry is None:
-            self._open[key] = Entry(frame.f_code, frame.f_lasti, thing)
+            self._open[key] = WithEntry(frame.f_code, frame.f_lasti, thing)
         else:
             entry.things.append(thing)
         return thing
@@ -132,7 +132,7 @@ class Watch:
             return None
         return kind
 
-    def _held(self, entry: Entry) -> list[Held]:
+    def _held(self, entry: WithEntry) -> list[Held]:
         """Return the records of a statement's managers."""
         found: list[Held] = []
         for name, _ in entry.kinds or ():

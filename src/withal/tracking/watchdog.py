@@ -16,17 +16,17 @@ from weakref import WeakSet
 
 from withal._core.site import Site
 from withal.tracking.options import TrackOptions
-from withal.tracking.session import Session
+from withal.tracking.session import TrackingSession
 from withal.tracking.verdict import Leak, kinds_of, open_leaks
 
 _REPORT_SECONDS = 1.0
 
 
-class Run(Protocol):
+class WatchedRun(Protocol):
     """The part of a run that the watchdog needs."""
 
     options: TrackOptions
-    session: Session
+    session: TrackingSession
 
     def write_interim(self, kinds: dict[str, dict[str, Any]], leaks: tuple[Leak, ...]) -> None:
         """Write an interim report."""
@@ -40,7 +40,7 @@ class Watchdog:
         run: the run of the program.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: WatchedRun) -> None:
         self._run = run
         self._held = run.options.held
         self._stalls = None if run.options.stall is None else Stalls(run, run.options.stall)
@@ -104,7 +104,7 @@ class Stalls:
     line of the loop's thread blocks the loop.
     """
 
-    def __init__(self, run: Run, limit: float) -> None:
+    def __init__(self, run: WatchedRun, limit: float) -> None:
         self._run = run
         self._limit = limit
         self._loops: WeakSet[asyncio.AbstractEventLoop] = run.session.book.loops

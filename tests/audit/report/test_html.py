@@ -26,7 +26,7 @@ from tests.audit.records import (
     record,
 )
 from withal.audit.report.html import render
-from withal.audit.report.record import Category, Delivery, Record
+from withal.audit.report.record import AuditRecord, Category, Delivery
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ class Page(HTMLParser):
         return json.loads(self.texts["script#data"])
 
 
-def words_of(told: Record) -> str:
+def words_of(told: AuditRecord) -> str:
     """Return what stands in the page before any script has run."""
     body = render(told).split("<body>")[1].split("<main>")[0]
     return " ".join(re.sub(r"<[^>]*>", " ", body).split())
@@ -91,7 +91,7 @@ def test_the_verdict_and_what_was_tried_stand_in_the_page_itself() -> None:
         (EMPTY, "unresolved nothing was tried two runs waited at different places"),
     ],
 )
-def test_what_there_is_to_say_about_the_verdict_is_said(told: Record, words: str) -> None:
+def test_what_there_is_to_say_about_the_verdict_is_said(told: AuditRecord, words: str) -> None:
     assert words in words_of(told)
 
 

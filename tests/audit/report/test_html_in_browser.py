@@ -19,7 +19,7 @@ from tests.audit.records import (
     record,
 )
 from withal.audit.report.html import render
-from withal.audit.report.record import Category, Delivery, Record
+from withal.audit.report.record import AuditRecord, Category, Delivery
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright  # noqa: E402
@@ -57,7 +57,7 @@ LOW_CONTRASTS = """() => {
     .map((element) => `${contrast(element)} ${element.className} ${element.textContent}`);
 }"""
 
-Open = Callable[[Record], Page]
+Open = Callable[[AuditRecord], Page]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def open_page(
     context.on("request", lambda request: heard.append(f"request: {request.url}"))
     file = tmp_path / "report.html"
 
-    def opened(told: Record) -> Page:
+    def opened(told: AuditRecord) -> Page:
         file.write_text(render(told), "utf-8")
         page = context.new_page()
         page.goto(file.as_uri())
@@ -246,7 +246,7 @@ def test_of_many_rows_more_are_shown_when_they_are_asked_for(open_page: Open) ->
 
 
 @pytest.mark.parametrize("told", [UNSAFE, EVERYWHERE_HOSTILE], ids=["plain", "hostile"])
-def test_the_page_does_not_scroll_sideways_on_a_phone(open_page: Open, told: Record) -> None:
+def test_the_page_does_not_scroll_sideways_on_a_phone(open_page: Open, told: AuditRecord) -> None:
     page = open_page(told)
     page.set_viewport_size(PHONE)
     page.locator("footer summary").click()

@@ -11,11 +11,11 @@ import pytest
 from tests.audit import waiting
 from tests.audit.records import ALL, EVERYWHERE_HOSTILE, HOSTILE, SUSPENSIONS, UNSAFE, after, record
 from withal.audit import audit
-from withal.audit.report.json import Report, render
-from withal.audit.report.record import Category, Delivery, Record
+from withal.audit.report.json import JsonReport, render
+from withal.audit.report.record import AuditRecord, Category, Delivery
 
 
-def parsed(told: Record) -> Any:
+def parsed(told: AuditRecord) -> Any:
     return json.loads(render(told))
 
 
@@ -42,7 +42,7 @@ def check(value: object, declared: Any, where: str = "report") -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_document_is_what_its_types_say(name: str) -> None:
-    check(parsed(ALL[name]), Report)
+    check(parsed(ALL[name]), JsonReport)
 
 
 def test_the_verdict_comes_first_and_the_version_is_told() -> None:

@@ -18,7 +18,7 @@ from tests.audit.records import (
     record,
 )
 from withal.audit.report.junit import render
-from withal.audit.report.record import Category, Delivery, Record, Verdict
+from withal.audit.report.record import AuditRecord, Category, Delivery, Verdict
 
 Element = ElementTree.Element
 
@@ -28,7 +28,7 @@ def in_the_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
 
 
-def suite_of(told: Record) -> Element:
+def suite_of(told: AuditRecord) -> Element:
     document = ElementTree.fromstring(render(told).encode())  # as a reader of the file would
     assert document.tag == "testsuites"
     (suite,) = document
@@ -36,7 +36,7 @@ def suite_of(told: Record) -> Element:
     return suite
 
 
-def case_named(told: Record, start: str) -> Element:
+def case_named(told: AuditRecord, start: str) -> Element:
     (case,) = (each for each in suite_of(told) if each.attrib["name"].startswith(start))
     return case
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.audit.records import ALL, FAILED, UNSAFE, attempt, record, site_in_file
-from withal.audit.report.record import WORST_FIRST, Category, Delivery, Record, Suspension
+from withal.audit.report.record import WORST_FIRST, AuditRecord, Category, Delivery, Suspension
 from withal.audit.report.sarif import render
 
 
@@ -20,7 +20,7 @@ def in_the_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
 
 
-def run_of(told: Record) -> Any:
+def run_of(told: AuditRecord) -> Any:
     log = json.loads(render(told))
     (run,) = log["runs"]
     return run

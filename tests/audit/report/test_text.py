@@ -25,7 +25,7 @@ from tests.audit.records import (
 )
 from withal._core.site import Site
 from withal.audit.report import text as form
-from withal.audit.report.record import Attempt, Category, Delivery, Record, Suspension, Verdict
+from withal.audit.report.record import Attempt, AuditRecord, Category, Delivery, Suspension, Verdict
 from withal.audit.report.text import render_points
 
 LATE, EARLY = Delivery.LATE, Delivery.EARLY
@@ -35,11 +35,11 @@ def without_keys(text: str) -> str:
     return re.sub(r" \[[0-9a-f]{10}\]", "", text)
 
 
-def render(record: Record) -> str:
+def render(record: AuditRecord) -> str:
     return without_keys(form.render(record))
 
 
-def render_attempt(record: Record, attempt: Attempt) -> str:
+def render_attempt(record: AuditRecord, attempt: Attempt) -> str:
     return without_keys(form.render_attempt(record, attempt))
 
 
@@ -104,7 +104,7 @@ def test_what_is_safe_is_evidence_and_no_proof() -> None:
         (EMPTY, "unresolved: use_pool: nothing was tried"),
     ],
 )
-def test_the_first_line_sums_up(told: Record, first_line: str) -> None:
+def test_the_first_line_sums_up(told: AuditRecord, first_line: str) -> None:
     circumstances = " (5 suspensions; early, late; asyncio, CPython 3.11.2)"
     assert render(told).splitlines()[0] == first_line + circumstances
 

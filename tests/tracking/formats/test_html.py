@@ -12,8 +12,8 @@ import pytest
 from tests.tracking.tracked import HOSTILE, LEAKY, track
 from withal.ledger import Ending, Record
 from withal.tracking.formats.html import html_report
-from withal.tracking.formats.json import Report
-from withal.tracking.program import Program
+from withal.tracking.formats.json import TrackReport
+from withal.tracking.program import TrackedProgram
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
@@ -137,7 +137,7 @@ def test_of_50000_records_only_the_rows_in_sight_are_made(open_page: Open) -> No
                None, at + i % 13, None, Ending.CLOSED)
         for i in range(1, 50_001)
     ]  # fmt: skip
-    report = Report("many.py", time.time() - 60, 60.0, 0, {}, (), records, Program())
+    report = TrackReport("many.py", time.time() - 60, 60.0, 0, {}, (), records, TrackedProgram())
     page = open_page(html_report(report))
     expect(page.get_by_role("status")).to_have_text("50,000 of 50,000 shown")
     assert page.locator(".row").count() < 40

@@ -66,7 +66,7 @@ class Point:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlannedAttempt:
     """An attempt that is to be made."""
 
     address: Address

@@ -34,7 +34,7 @@ from withal.audit.inspect.warnings_capture import CapturedWarnings
 from withal.audit.leftover import Counts, Leftover
 from withal.audit.report.record import Category
 from withal.audit.scenario import Scenario, ScenarioError
-from withal.audit.session import Session
+from withal.audit.session import AuditSession
 
 _CANCEL_ROUNDS = 3  # for what does not end
 _ROUND_SECONDS = 0.1  # for each of them
@@ -45,7 +45,7 @@ _WITH_ENVIRONMENT, _AT_THE_END = 0, -1
 
 @final
 @dataclass(frozen=True, slots=True)
-class Options:
+class AttemptOptions:
     """How attempts are made.
 
     Attributes:
@@ -93,8 +93,8 @@ class Observation:
 
 def attempt(
     scenario: Scenario,
-    options: Options,
-    session: Session,
+    options: AttemptOptions,
+    session: AuditSession,
     baseline: list[Counts] | None = None,
     target: Target | None = None,
 ) -> Observation:
@@ -122,8 +122,8 @@ class _Run:
     def __init__(
         self,
         scenario: Scenario,
-        options: Options,
-        session: Session,
+        options: AttemptOptions,
+        session: AuditSession,
         loop: AbstractEventLoop,
         look: LeftoverCheck,
         watch: ScenarioWatch,

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeAlias, final
 
-from withal.audit.engine.address import Address, Point, Step
-from withal.audit.engine.attempt import Observation, Options, attempt
+from withal.audit.engine.address import Address, PlannedAttempt, Point
+from withal.audit.engine.attempt import AttemptOptions, Observation, attempt
 from withal.audit.engine.delivery import AROUND_THE_SCENARIO
 from withal.audit.engine.infallible_waits import cannot_fail
 from withal.audit.engine.injection import Target
-from withal.audit.engine.reordering import Order, Reordering, choices_of
+from withal.audit.engine.reordering import Reordering, TaskOrder, choices_of
 from withal.audit.engine.results import describe_aftermath, result_of
 from withal.audit.engine.schedules import Seed
 from withal.audit.inspect.trace import (
@@ -34,7 +34,7 @@ from withal.audit.names import file_of
 from withal.audit.report.messages import counted
 from withal.audit.report.record import Attempt, Delivery, Suspension, Verdict
 from withal.audit.scenario import Scenario
-from withal.audit.session import Session
+from withal.audit.session import AuditSession
 
 _MAX_BASELINE_RUNS = 6  # until two in a row are alike
 _MAX_TRIES = 12  # of an attempt that is not suspended where it is to be struck
@@ -62,7 +62,12 @@ class Exploration:
     """
 
     def __init__(
-        self, scenario: Scenario, options: Options, session: Session, *, children: bool = False
+        self,
+        scenario: Scenario,
+        options: AttemptOptions,
+        session: AuditSession,
+        *,
+        children: bool = False,
     ) -> None:
         self._scenario = scenario
         self._stop = session.stop
@@ -259,7 +264,7 @@ class Exploration:
             if step is None:
                 raise ValueError(f"there is no attempt {cancelled}, which {address} names")
             step = replace(step, target=replace(step.target, expected=()))
-        self.attempts.append(self._reordering(()).replay(Order(choices, step)))
+        self.attempts.append(self._reordering(()).replay(TaskOrder(choices, step)))
 
     def _reordering(self, deliveries: tuple[Delivery, ...]) -> Reordering:
         steps = [
@@ -269,7 +274,7 @@ class Exploration:
         ]
         return Reordering(self._scenario, self._options, self._session, self._baseline, steps)
 
-    def _first_steps(self, deliveries: tuple[Delivery, ...]) -> Iterator[Step]:
+    def _first_steps(self, deliveries: tuple[Delivery, ...]) -> Iterator[PlannedAttempt]:
         for point in self.points:
             for delivery in deliveries:
                 if _applies(delivery, point.trace.path, point.expected[-1]):
@@ -277,9 +282,11 @@ class Exploration:
                     path, expected = point.trace.path, point.expected
                     is_background = path in self._background
                     target = Target(delivery, path, ordinals, expected, is_background)
-                    yield Step(Address((point.number,), delivery), target, point.suspension, ())
+                    yield PlannedAttempt(
+                        Address((point.number,), delivery), target, point.suspension, ()
+                    )
 
-    def _deeper_steps(self, step: Step, seen: Observation) -> Iterator[Step]:
+    def _deeper_steps(self, step: PlannedAttempt, seen: Observation) -> Iterator[PlannedAttempt]:
         """Yield the attempts that strike once more, at each suspension that has followed."""
         target = step.target
         trace = seen.trace_of(target.path)
@@ -294,9 +301,9 @@ class Exploration:
             address = Address((*step.address.numbers, ordinal - last), target.delivery)
             ordinals, expected = (*target.ordinals, ordinal), tuple(trace.marks[:ordinal])
             deeper = replace(target, ordinals=ordinals, expected=expected)
-            yield Step(address, deeper, suspension, (*step.after, step.suspension))
+            yield PlannedAttempt(address, deeper, suspension, (*step.after, step.suspension))
 
-    def _make_attempt(self, step: Step, times: int = _CONFIRMING_RUNS) -> Observation:
+    def _make_attempt(self, step: PlannedAttempt, times: int = _CONFIRMING_RUNS) -> Observation:
         """Make an attempt, and what it finds, if that is new, once more, and again."""
         seen, why = self._run_until_struck(step)
         result = result_of(step, [seen], why)
@@ -310,7 +317,7 @@ class Exploration:
         self.attempts.append(result)
         return seen
 
-    def _run_until_struck(self, step: Step) -> tuple[Observation, str]:
+    def _run_until_struck(self, step: PlannedAttempt) -> tuple[Observation, str]:
         """Try until the cancellation comes where it should; return why it has not, if so."""
         tries = 0
         while True:
@@ -345,7 +352,7 @@ def _applies(delivery: Delivery, path: Path, mark: Mark) -> bool:
     return not path or delivery not in AROUND_THE_SCENARIO
 
 
-def _why_unresolved(step: Step, seen: Observation) -> str:
+def _why_unresolved(step: PlannedAttempt, seen: Observation) -> str:
     """Return why a run shows nothing about the suspension that it was to strike."""
     target = step.target
     if seen.failure:

@@ -25,7 +25,7 @@ from withal.audit.inspect.relay import relayed
 from withal.audit.inspect.timers import Timers
 from withal.audit.inspect.trace import Mark, Path, Trace, first_difference, mark_of
 from withal.audit.inspect.waiters import wakes_a_waiter
-from withal.audit.names import file_of, name_of
+from withal.audit.names import file_of, qualified_name
 from withal.audit.report.record import Delivery
 
 T = TypeVar("T")
@@ -181,7 +181,7 @@ class ScenarioWatch:
         relay: Any = relayed(coroutine, self, self._new_trace(coroutine))
         # Libraries know tasks by the names of their coroutines.
         relay.__name__ = getattr(coroutine, "__name__", relay.__name__)
-        relay.__qualname__ = name_of(coroutine)
+        relay.__qualname__ = qualified_name(coroutine)
         return cast("Coroutine[Any, Any, T]", relay)
 
     def _is_watched(self, context: Any) -> bool:
@@ -198,7 +198,7 @@ class ScenarioWatch:
             parent = parent or self.traces[0]
             parent.children += 1
             trace = Trace(
-                (*parent.path, parent.children), name_of(coroutine), file=file_of(coroutine)
+                (*parent.path, parent.children), qualified_name(coroutine), file=file_of(coroutine)
             )
         self.traces.append(trace)
         return trace

@@ -16,7 +16,7 @@ from withal.audit.engine.delivery import Deliverer, deliverer_of
 from withal.audit.injected_error import InjectedError
 from withal.audit.inspect.relay import relayed
 from withal.audit.inspect.trace import Trace
-from withal.audit.names import name_of
+from withal.audit.names import qualified_name
 from withal.audit.report.record import Delivery
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class Injector:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """Return a coroutine that runs another one, whose suspensions count from here on."""
-        return relayed(coroutine, self, Trace((), name_of(coroutine)))
+        return relayed(coroutine, self, Trace((), qualified_name(coroutine)))
 
     def strike_if_due(
         self, awaited: Future[Any] | None, gate: Callable[[], bool] | None = None

@@ -12,13 +12,13 @@ from random import Random
 from typing import Final, final
 
 from withal._core.site import Site
-from withal.audit.engine.address import Step
-from withal.audit.engine.attempt import ATTEMPT_CODE, Observation, Options, attempt
+from withal.audit.engine.address import PlannedAttempt
+from withal.audit.engine.attempt import ATTEMPT_CODE, AttemptOptions, Observation, attempt
 from withal.audit.engine.schedules import Chooser, Seed
 from withal.audit.leftover import Counts, Leftover
 from withal.audit.report.record import Attempt, Category, Delivery, Finding, Suspension
 from withal.audit.scenario import Scenario
-from withal.audit.session import Session
+from withal.audit.session import AuditSession
 
 _MAX_SHRINK_RUNS: Final = 300  # at most, in search of a smaller schedule
 _CONFIRMING_RUNS: Final = 3  # that what is found is made again
@@ -34,7 +34,7 @@ _TRIES_PER_COUNT: Final = 60  # of each number of choices
 
 @final
 @dataclass(frozen=True, slots=True)
-class Order:
+class TaskOrder:
     """A schedule: the choices that differ from asyncio's, and where it is cancelled.
 
     Attributes:
@@ -43,7 +43,7 @@ class Order:
     """
 
     choices: tuple[tuple[int, int], ...]
-    step: Step | None
+    step: PlannedAttempt | None
 
     def __str__(self) -> str:
         reordered = ",".join(f"{number}.{index}" for number, index in self.choices) or "0.0"
@@ -54,7 +54,7 @@ class Order:
         )
 
 
-def is_order(address: str) -> bool:
+def is_order_address(address: str) -> bool:
     """Return whether an address is that of a schedule."""
     return address.endswith(f":{Delivery.ORDER}") or "/" in address
 
@@ -94,10 +94,10 @@ class Reordering:
     def __init__(
         self,
         scenario: Scenario,
-        options: Options,
-        session: Session,
+        options: AttemptOptions,
+        session: AuditSession,
         baseline: list[Counts],
-        steps: list[Step],
+        steps: list[PlannedAttempt],
     ) -> None:
         self._scenario = scenario
         self._options = options
@@ -112,19 +112,19 @@ class Reordering:
         """Run that many schedules, and yield an attempt for each way in which one has failed."""
         for index in range(number):
             random = seed.random(index)
-            order, seen, reordered = self._run(Order((), self._random_step(random)), random)
+            order, seen, reordered = self._run(TaskOrder((), self._random_step(random)), random)
             wrong = _failures(seen).keys() - self._known
             if wrong:
                 self._known |= wrong
                 yield self._shrink(order, wrong, seen, reordered)
             on_schedule(index + 1)
 
-    def replay(self, order: Order) -> Attempt:
+    def replay(self, order: TaskOrder) -> Attempt:
         """Run one schedule again."""
         _, seen, reordered = self._run(order)
         return self._attempt(order, [seen], set(_failures(seen)), reordered)
 
-    def _random_step(self, random: Random) -> Step | None:
+    def _random_step(self, random: Random) -> PlannedAttempt | None:
         if not self._steps or random.random() > _CANCELLED_SHARE:
             return None
         step = random.choice(self._steps)
@@ -132,8 +132,8 @@ class Reordering:
         return replace(step, target=replace(step.target, expected=()))
 
     def _run(
-        self, order: Order, random: Random | None = None
-    ) -> tuple[Order, Observation, list[str]]:
+        self, order: TaskOrder, random: Random | None = None
+    ) -> tuple[TaskOrder, Observation, list[str]]:
         self._session.stop.check()
         share = 1.0 if random is None else random.choice(_RANDOM_SHARES)
         chooser = Chooser(random, share, dict(order.choices))
@@ -146,7 +146,7 @@ class Reordering:
 
     def _shrink(
         self,
-        order: Order,
+        order: TaskOrder,
         wrong: set[tuple[Category, str]],
         seen: Observation,
         reordered: list[str],
@@ -154,7 +154,7 @@ class Reordering:
         """Look for the smallest part of a schedule that fails in one of these ways."""
         left = _MAX_SHRINK_RUNS
 
-        def fails(smaller: Order) -> bool:
+        def fails(smaller: TaskOrder) -> bool:
             nonlocal left, seen, reordered
             if left <= 0:
                 return False
@@ -176,7 +176,7 @@ class Reordering:
 
     def _attempt(
         self,
-        order: Order,
+        order: TaskOrder,
         runs: list[Observation],
         wrong: set[tuple[Category, str]],
         reordered: list[str],
@@ -196,7 +196,7 @@ class Reordering:
         outcome = runs[-1].outcome or "did not begin"
         return Attempt(str(order), suspension, delivery, outcome, tuple(findings))
 
-    def _suspension(self, order: Order) -> Suspension:
+    def _suspension(self, order: TaskOrder) -> Suspension:
         """Return where it is cancelled, or where the scenario begins."""
         if order.step is not None:
             return order.step.suspension
@@ -204,7 +204,7 @@ class Reordering:
         return Suspension(0, "scenario", (Site(code, 0),) if code else (), "nothing")
 
 
-def _with_fewer(order: Order, fails: Callable[[Order], bool]) -> Order:
+def _with_fewer(order: TaskOrder, fails: Callable[[TaskOrder], bool]) -> TaskOrder:
     """Leave out choices, many at once and then each, as long as what is left fails."""
     size = len(order.choices)
     while size:
@@ -220,7 +220,7 @@ def _with_fewer(order: Order, fails: Callable[[Order], bool]) -> Order:
     return order
 
 
-def _smaller_orders(order: Order, random: Random) -> Iterator[Order]:
+def _smaller_orders(order: TaskOrder, random: Random) -> Iterator[TaskOrder]:
     """Yield schedules of a few choices that are like those of another."""
     last = max((number for number, _ in order.choices), default=0)
     most = max((index for _, index in order.choices), default=0)

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 
-from withal.audit.engine.address import Step
+from withal.audit.engine.address import PlannedAttempt
 from withal.audit.engine.attempt import Observation
 from withal.audit.inspect.trace import suspension_of
 from withal.audit.leftover import Leftover
@@ -18,7 +18,7 @@ _WAIT_FOR_EXCUSE = (
 )
 
 
-def result_of(step: Step, runs: Sequence[Observation], unresolved: str) -> Attempt:
+def result_of(step: PlannedAttempt, runs: Sequence[Observation], unresolved: str) -> Attempt:
     """Return the result of an attempt.
 
     Args:
@@ -40,7 +40,7 @@ def result_of(step: Step, runs: Sequence[Observation], unresolved: str) -> Attem
     )
 
 
-def _findings_of(step: Step, runs: Sequence[Observation]) -> Iterator[Finding]:
+def _findings_of(step: PlannedAttempt, runs: Sequence[Observation]) -> Iterator[Finding]:
     """Yield each finding as it was first seen, with how many of the runs have seen it."""
     found: dict[tuple[Category, str], list[list[Leftover]]] = {}
     for run in runs:
@@ -78,7 +78,7 @@ def _excuse(leftover: Leftover, suspension: Suspension) -> str:
     return ""
 
 
-def describe_aftermath(step: Step, seen: Observation) -> str:
+def describe_aftermath(step: PlannedAttempt, seen: Observation) -> str:
     """Return where the task was suspended after it had been cancelled, as text."""
     trace = seen.trace_of(step.target.path)
     marks = trace.marks[step.target.ordinals[-1] :] if trace is not None else []

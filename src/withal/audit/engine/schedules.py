@@ -14,7 +14,7 @@ from random import Random
 from types import CodeType
 from typing import Any, Final, cast, final
 
-from withal.audit.names import display_name, name_of
+from withal.audit.names import display_name, qualified_name
 from withal.audit.scenario import ScenarioError
 
 SEED_VERSION: Final = 1
@@ -115,7 +115,7 @@ class Chooser:
 
 
 def _name(task: Task[Any]) -> str:
-    return display_name(task.get_name(), name_of(task.get_coro()))
+    return display_name(task.get_name(), qualified_name(task.get_coro()))
 
 
 class _Ready(deque[Any]):

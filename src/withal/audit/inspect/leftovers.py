@@ -21,7 +21,7 @@ from withal.audit.inspect.accepted import Accepting
 from withal.audit.inspect.relay import stack_of
 from withal.audit.inspect.stacks import at_place, format_frames, name_of_task
 from withal.audit.leftover import Counts, Leftover
-from withal.audit.names import name_of
+from withal.audit.names import qualified_name
 from withal.audit.normalized_text import without_varying_parts
 from withal.audit.report.record import Category
 from withal.inspection.descriptors import socket_of
@@ -185,7 +185,7 @@ def _thread_leftover(thread: threading.Thread) -> Leftover:
 def _task_leftover(task: Task[Any]) -> Leftover:
     stack = list(stack_of(task))
     words = f"task {name_of_task(task)} still waits{at_place(stack)}"
-    return Leftover(Category.TASK, name_of(task.get_coro()), words, format_frames(stack))
+    return Leftover(Category.TASK, qualified_name(task.get_coro()), words, format_frames(stack))
 
 
 def _watched_descriptors(

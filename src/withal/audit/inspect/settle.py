@@ -18,7 +18,7 @@ from withal.audit.inspect.timers import Timers
 from withal.audit.inspect.warnings_capture import DESTROYED, CapturedWarnings
 from withal.audit.leftover import Counts, Leftover
 from withal.audit.report.record import Category
-from withal.audit.session import CountingExecutor, Session
+from withal.audit.session import AuditSession, CountingExecutor
 from withal.inspection.threads import threads_at_work
 
 _SETTLE_TURNS = 10  # of the loop, for tasks that are about to end
@@ -31,7 +31,7 @@ _SETTLE_LOOKS = round(_SETTLE_SECONDS / _POLL_SECONDS)
 
 @final
 @dataclass(frozen=True, slots=True)
-class Work:
+class ThreadWork:
     """What threads do at one moment.
 
     Attributes:
@@ -50,7 +50,7 @@ class LeftoverCheck:
     def __init__(
         self,
         loop: AbstractEventLoop,
-        session: Session,
+        session: AuditSession,
         executor: CountingExecutor,
         warnings: CapturedWarnings,
     ) -> None:
@@ -107,9 +107,9 @@ class LeftoverCheck:
             now = [each for each in now if each.kind != DESTROYED] or now
         return count(now), stuck + ([] if baseline is None else beyond_baseline(now, baseline))
 
-    def current_work(self) -> Work:
+    def current_work(self) -> ThreadWork:
         """Return what threads do at this moment."""
-        return Work(self._executor.calls, threads_at_work())
+        return ThreadWork(self._executor.calls, threads_at_work())
 
     async def wait_for_work(self) -> None:
         """Wait for calls in threads, and until the other threads stay where they are."""
@@ -123,7 +123,7 @@ class LeftoverCheck:
             were_at_work = at_work
             await asyncio.sleep(_POLL_SECONDS)
 
-    def has_moved_since(self, earlier: Work) -> bool:
+    def has_moved_since(self, earlier: ThreadWork) -> bool:
         """Return whether a thread was at work then that has ended its work or moved on since."""
         now = self.current_work()
         moved = earlier.threads.items() - now.threads.items()

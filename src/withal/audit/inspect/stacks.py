@@ -11,7 +11,7 @@ from typing import Any
 from withal._core.credentials import text_without_credentials
 from withal.audit.inspect.relay import stack_of
 from withal.audit.libraries import is_library_file
-from withal.audit.names import display_name, name_of
+from withal.audit.names import display_name, qualified_name
 
 
 def at_place(stack: Sequence[FrameType]) -> str:
@@ -41,7 +41,7 @@ def stacks_of(tasks: Iterable[Task[Any]]) -> str:
 
 def name_of_task(task: Task[Any]) -> str:
     """Return the name of a task and what it runs; only the latter if it has no name of its own."""
-    return display_name(task.get_name(), name_of(task.get_coro()))
+    return display_name(task.get_name(), qualified_name(task.get_coro()))
 
 
 def describe_error(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from types import CodeType
 from typing import TypeAlias, cast, final
 
 from withal._core.site import Site, suspended_frames
-from withal.audit.names import display_name, name_of
+from withal.audit.names import display_name, qualified_name
 from withal.audit.report.record import Suspension
 from withal.audit.scenario import Scenario
 
@@ -40,7 +40,7 @@ def _kind_of(awaited: object) -> str:
     if awaited is None:
         return LOOP_TURN
     if isinstance(awaited, Task):
-        return f"the task of {name_of(cast('Task[object]', awaited).get_coro())}"
+        return f"the task of {qualified_name(cast('Task[object]', awaited).get_coro())}"
     return type(awaited).__name__
 
 

@@ -18,7 +18,7 @@ from withal._core.credentials import text_without_credentials
 from withal.audit.injected_error import InjectedError
 from withal.audit.inspect.stacks import traceback_of
 from withal.audit.leftover import Leftover
-from withal.audit.names import name_of
+from withal.audit.names import qualified_name
 from withal.audit.normalized_text import without_varying_parts
 from withal.audit.report.record import Category
 
@@ -83,7 +83,7 @@ class CapturedWarnings:
         # Its object is not kept: that would bring it back to life.
         error = unraisable.exc_value
         what = unraisable.err_msg or "an error that nobody can catch"
-        name = name_of(unraisable.object)
+        name = qualified_name(unraisable.object)
         if not _is_never_awaited(error):
             text = f"{what}: {name}: {error!r}"
             self._add(Category.CLEANUP, text, text, traceback_of(error))

@@ -11,7 +11,7 @@ from typing import Final, final
 from withal._core.printable import printable
 from withal.audit.programs.excerpt import Excerpt
 from withal.audit.report.locations import Places, shortened
-from withal.audit.report.record import Category, Delivery, Finding, Record
+from withal.audit.report.record import AuditRecord, Category, Delivery, Finding
 from withal.audit.scenario import Scenario, is_awaited, takes_argument
 
 _OPEN: Final = '''\
@@ -170,7 +170,7 @@ class Program:
         looks_late: whether it looks at what is left only once the environment is closed.
     """
 
-    record: Record
+    record: AuditRecord
     finding: Finding
     scenario: Scenario
     excerpt: Excerpt

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
-from withal.audit.engine.reordering import is_order
+from withal.audit.engine.reordering import is_order_address
 from withal.audit.programs.excerpt import excerpt_of
 from withal.audit.programs.program import Program
 from withal.audit.report import messages as words
 from withal.audit.report.outline import worst_first
-from withal.audit.report.record import Finding, Record
+from withal.audit.report.record import AuditRecord, Finding
 from withal.audit.scenario import Scenario, ScenarioError
 
 _CONFIRMING_RUNS = 3
@@ -51,7 +51,7 @@ class Trial:
         )
 
 
-def script_of(record: Record, scenario: Scenario) -> str:
+def script_of(record: AuditRecord, scenario: Scenario) -> str:
     """Return the worst finding of an audit as a script that needs nothing of withal.
 
     Raises:
@@ -60,18 +60,18 @@ def script_of(record: Record, scenario: Scenario) -> str:
     return _tried(record, scenario, Program.script)
 
 
-def test_of(record: Record, scenario: Scenario) -> str:
+def test_of(record: AuditRecord, scenario: Scenario) -> str:
     """Return the worst finding of an audit as a test for pytest; raises as `script_of`."""
     return _tried(record, scenario, Program.test)
 
 
-def _tried(record: Record, scenario: Scenario, render: Callable[[Program, str], str]) -> str:
+def _tried(record: AuditRecord, scenario: Scenario, render: Callable[[Program, str], str]) -> str:
     if record.target is None:
         raise ScenarioError("a program can be written of what the command line audits only")
     if not record.findings:
         return f"# {words.headline(record)}\n# There is no finding to write a program of.\n"
     first, *others = _by_key(record)
-    if is_order(first.address):
+    if is_order_address(first.address):
         raise ScenarioError(
             "a program cannot have its tasks run in another order; replay the schedule with "
             f"{record.replay(first.address)}"
@@ -86,14 +86,14 @@ def _tried(record: Record, scenario: Scenario, render: Callable[[Program, str], 
     return render(program, "\n".join(notes))
 
 
-def _by_key(record: Record) -> list[Finding]:
+def _by_key(record: AuditRecord) -> list[Finding]:
     found: dict[str, Finding] = {}
     for finding in worst_first(record.findings):
         found.setdefault(finding.key, finding)
     return list(found.values())
 
 
-def _other(record: Record, finding: Finding) -> str:
+def _other(record: AuditRecord, finding: Finding) -> str:
     return f"Another finding: {finding.category}; add --at {finding.address} for its program."
 
 

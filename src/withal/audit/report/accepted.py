@@ -12,7 +12,7 @@ from typing import TypeVar, final
 from withal._core.printable import printable
 from withal.audit.report.locations import Places
 from withal.audit.report.outline import worst_first
-from withal.audit.report.record import Attempt, Finding, Record, Verdict
+from withal.audit.report.record import Attempt, AuditRecord, Finding, Verdict
 from withal.audit.scenario import ScenarioError
 
 _KEY = re.compile(r"[0-9a-f]{10}")
@@ -21,7 +21,7 @@ _TOP = (
     "# after that come the audited target and what it was found to do.\n"
 )
 
-AnyRecord = TypeVar("AnyRecord", bound=Record)
+AnyRecord = TypeVar("AnyRecord", bound=AuditRecord)
 
 
 @final
@@ -76,7 +76,7 @@ class Accepted:
             verdict = Verdict.SAFE if is_whole else Verdict.UNRESOLVED
         return replace(record, attempts=attempts, verdict=verdict)
 
-    def gone(self, record: Record) -> list[str]:
+    def gone(self, record: AuditRecord) -> list[str]:
         """Return the lines for this target whose findings are not in a record any more."""
         found = {each.key for each in (*record.findings, *record.excused)}
         return [
@@ -85,7 +85,7 @@ class Accepted:
             if key not in found and rest.partition(" ")[0] in {"", _name_of(record)}
         ]
 
-    def with_new(self, record: Record) -> Accepted:
+    def with_new(self, record: AuditRecord) -> Accepted:
         """Return the list with the findings of a record added, and add them to the file.
 
         The file is replaced whole or not at all; what it says already stays.
@@ -120,11 +120,11 @@ class Accepted:
         )
 
 
-def _name_of(record: Record) -> str:
+def _name_of(record: AuditRecord) -> str:
     return (record.target or record.scenario).replace(" ", "_")
 
 
-def _line(record: Record, finding: Finding, places: Places) -> str:
+def _line(record: AuditRecord, finding: Finding, places: Places) -> str:
     place = places.of(finding.suspension.site)
     where = f"{os.path.basename(place.file)} in {place.function}" if place.file else str(place)
     return printable(f"{_name_of(record)} {finding.category}: {where}")

@@ -6,20 +6,20 @@ import os
 
 from withal._core.printable import printable
 from withal.audit.report import messages as words
-from withal.audit.report.locations import UNKNOWN, Place, Places
+from withal.audit.report.locations import UNKNOWN, Location, Places
 from withal.audit.report.outline import worst_first
-from withal.audit.report.record import Finding, Record, Verdict
+from withal.audit.report.record import AuditRecord, Finding, Verdict
 
 
-def render(record: Record) -> str:
+def render(record: AuditRecord) -> str:
     """Return an error for each finding of another key, and a line for the verdict.
 
     What is told apart is a notice. Where the verdict is unresolved, or the scenario fails by
     itself, the reason is a warning or an error.
 
     Example:
-        >>> from withal.audit.report.record import Record, Verdict
-        >>> print(render(Record(scenario="pool", target=None, verdict=Verdict.SAFE)), end="")
+        >>> from withal.audit.report.record import AuditRecord, Verdict
+        >>> print(render(AuditRecord(scenario="pool", target=None, verdict=Verdict.SAFE)), end="")
         safe: pool: nothing wrong was found in 0 attempts (0 suspensions; asyncio)
     """
     places = Places()
@@ -40,7 +40,7 @@ def _by_key(findings: tuple[Finding, ...]) -> list[Finding]:
     return list(found.values())
 
 
-def _annotation(level: str, finding: Finding, record: Record, places: Places) -> str:
+def _annotation(level: str, finding: Finding, record: AuditRecord, places: Places) -> str:
     place = places.of(finding.suspension.site)
     title = _escaped(f"withal audit: {finding.category}").replace(",", "%2C").replace(":", "%3A")
     parts = [words.describe_finding(finding), *([finding.excuse] if finding.excuse else [])]
@@ -48,7 +48,7 @@ def _annotation(level: str, finding: Finding, record: Record, places: Places) ->
     return f"::{level} {_where(place)}title={title}::{_escaped(chr(10).join(parts))}"
 
 
-def _where(place: Place) -> str:
+def _where(place: Location) -> str:
     if place == UNKNOWN:
         return ""
     file = place.file.removeprefix(os.path.join(os.getcwd(), ""))

@@ -11,19 +11,19 @@ from html import escape
 from withal.audit.report import messages as words
 from withal.audit.report.locations import shortened
 from withal.audit.report.page_data import page_data
-from withal.audit.report.record import WORST_FIRST, Delivery, Record, Verdict
+from withal.audit.report.record import WORST_FIRST, AuditRecord, Delivery, Verdict
 from withal.html_report.page import definitions, escaped, render_page
 
 
-def render(record: Record) -> str:
+def render(record: AuditRecord) -> str:
     """Return a page that can be opened from a disk, sent by mail, and read on a phone.
 
     The verdict and what was tried stand in the page itself; the matrix, and the stack and the
     evidence of each attempt, are drawn by its script when they are looked at.
 
     Example:
-        >>> from withal.audit.report.record import Record, Verdict
-        >>> page = render(Record(scenario="pool", target=None, verdict=Verdict.SAFE))
+        >>> from withal.audit.report.record import AuditRecord, Verdict
+        >>> page = render(AuditRecord(scenario="pool", target=None, verdict=Verdict.SAFE))
         >>> page[:15], "<title>safe: pool" in page
         ('<!doctype html>', True)
     """
@@ -41,7 +41,7 @@ def render(record: Record) -> str:
     return render_page("withal.audit.report", title, values, page_data(record))
 
 
-def _remarks(record: Record) -> Iterable[str]:
+def _remarks(record: AuditRecord) -> Iterable[str]:
     if record.reason:
         lines = "\n".join(map(escape, words.printable_lines(shortened(record.reason))))
         yield f'<div class="remark"><pre>{lines}</pre></div>'
@@ -52,7 +52,7 @@ def _remarks(record: Record) -> Iterable[str]:
         yield f'<div class="remark">Left behind, and no finding:<ul>{items}</ul></div>'
 
 
-def _facts(record: Record) -> Iterable[tuple[str, str]]:
+def _facts(record: AuditRecord) -> Iterable[tuple[str, str]]:
     yield "attempts", f"{len(record.attempts):,}"
     yield "suspensions", f"{len(record.suspensions):,}"
     yield "deliveries", ", ".join(record.deliveries) or "none"

@@ -1,7 +1,7 @@
 """A report as JSON, for programs: everything that the record holds, in a schema that is kept.
 
-The document is an object of the type `Report`; the types in this module are its schema. Within one
-version members may be added, and none changes its meaning or goes. All is ASCII.
+The document is an object of the type `JsonReport`; the types in this module are its schema. Within
+one version members may be added, and none changes its meaning or goes. All is ASCII.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Final, TypedDict
 
 from withal._core.site import Site
 from withal.audit.report.locations import Places
-from withal.audit.report.record import Attempt, Finding, Record, Suspension
+from withal.audit.report.record import Attempt, AuditRecord, Finding, Suspension
 
 FORMAT_VERSION: Final = 1
 
 
-class Frame(TypedDict):
+class JsonFrame(TypedDict):
     """A place in a program."""
 
     file: str
@@ -27,7 +27,7 @@ class Frame(TypedDict):
     """The qualified name of the function."""
 
 
-class Suspended(TypedDict):
+class JsonSuspension(TypedDict):
     """A place where a task of the scenario waits."""
 
     ordinal: int
@@ -36,13 +36,13 @@ class Suspended(TypedDict):
     """``"scenario"``, or what the child is called."""
     awaited: str
     """What it waits for."""
-    site: Frame | None
+    site: JsonFrame | None
     """The innermost frame outside of asyncio, anyio and the standard library, if there is one."""
-    chain: list[Frame]
+    chain: list[JsonFrame]
     """From the task's outermost frame to the innermost."""
 
 
-class Found(TypedDict):
+class JsonFinding(TypedDict):
     """One thing that went wrong in an attempt."""
 
     category: str
@@ -61,7 +61,7 @@ class Found(TypedDict):
     """Why it does not decide the verdict; empty where it does."""
 
 
-class Tried(TypedDict):
+class JsonAttempt(TypedDict):
     """One run of the scenario with a cancellation, or with several in a row."""
 
     address: str
@@ -72,23 +72,23 @@ class Tried(TypedDict):
     """A value of `Delivery`."""
     outcome: str
     """How the scenario ended."""
-    findings: list[Found]
+    findings: list[JsonFinding]
     """What is wrong."""
-    excused: list[Found]
+    excused: list[JsonFinding]
     """What is wrong, too, and does not decide the verdict."""
     unresolved: str
     """Why the attempt says nothing; empty where it does."""
     detail: str
     """What was seen besides; may be empty."""
-    suspension: Suspended
+    suspension: JsonSuspension
     """Where the last cancellation came."""
-    after: list[Suspended]
+    after: list[JsonSuspension]
     """Where the earlier ones came."""
     replay: str
     """The command, or the call, that makes it again."""
 
 
-class Counts(TypedDict):
+class JsonCounts(TypedDict):
     """How many attempts there were, and of each verdict."""
 
     attempts: int
@@ -97,7 +97,7 @@ class Counts(TypedDict):
     unresolved: int
 
 
-class Report(TypedDict):
+class JsonReport(TypedDict):
     """The document."""
 
     verdict: str
@@ -110,7 +110,7 @@ class Report(TypedDict):
     """The scenario's name."""
     target: str | None
     """Where the command line finds it."""
-    counts: Counts
+    counts: JsonCounts
     """How many attempts there were."""
     deliveries: list[str]
     """How it was cancelled: values of `Delivery`."""
@@ -126,25 +126,26 @@ class Report(TypedDict):
     """How long it all took."""
     expected: list[str]
     """What is left behind by design, and why."""
-    suspensions: list[Suspended]
+    suspensions: list[JsonSuspension]
     """Where the scenario waits without any cancellation."""
-    attempts: list[Tried]
+    attempts: list[JsonAttempt]
     """What was tried, in order."""
 
 
-def render(record: Record) -> str:
+def render(record: AuditRecord) -> str:
     """Return everything that the record holds.
 
     Example:
-        >>> from withal.audit.report.record import Record, Verdict
-        >>> report = json.loads(render(Record(scenario="pool", target=None, verdict=Verdict.SAFE)))
+        >>> from withal.audit.report.record import AuditRecord, Verdict
+        >>> record = AuditRecord(scenario="pool", target=None, verdict=Verdict.SAFE)
+        >>> report = json.loads(render(record))
         >>> report["verdict"], report["version"]
         ('safe', 1)
     """
     return json.dumps(_report(record, Places()), indent=1) + "\n"
 
 
-def _report(record: Record, places: Places) -> Report:
+def _report(record: AuditRecord, places: Places) -> JsonReport:
     return {
         "verdict": record.verdict,
         "version": FORMAT_VERSION,
@@ -164,7 +165,7 @@ def _report(record: Record, places: Places) -> Report:
     }
 
 
-def _counts(record: Record) -> Counts:
+def _counts(record: AuditRecord) -> JsonCounts:
     verdicts = [attempt.verdict.value for attempt in record.attempts]
     return {
         "attempts": len(verdicts),
@@ -174,7 +175,7 @@ def _counts(record: Record) -> Counts:
     }
 
 
-def _tried(record: Record, attempt: Attempt, places: Places) -> Tried:
+def _tried(record: AuditRecord, attempt: Attempt, places: Places) -> JsonAttempt:
     return {
         "address": attempt.address,
         "verdict": attempt.verdict,
@@ -190,7 +191,7 @@ def _tried(record: Record, attempt: Attempt, places: Places) -> Tried:
     }
 
 
-def _found(finding: Finding) -> Found:
+def _found(finding: Finding) -> JsonFinding:
     return {
         "category": finding.category,
         "evidence": finding.evidence,
@@ -202,7 +203,7 @@ def _found(finding: Finding) -> Found:
     }
 
 
-def _suspended(suspension: Suspension, places: Places) -> Suspended:
+def _suspended(suspension: Suspension, places: Places) -> JsonSuspension:
     return {
         "ordinal": suspension.ordinal,
         "task": suspension.task,
@@ -212,6 +213,6 @@ def _suspended(suspension: Suspension, places: Places) -> Suspended:
     }
 
 
-def _frame(site: Site, places: Places) -> Frame:
+def _frame(site: Site, places: Places) -> JsonFrame:
     place = places.of(site)
     return {"file": place.file, "line": place.line, "function": place.function}

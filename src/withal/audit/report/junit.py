@@ -9,10 +9,10 @@ from withal._core.printable import printable
 from withal.audit.report import messages as words
 from withal.audit.report.locations import Places
 from withal.audit.report.outline import worst_first
-from withal.audit.report.record import Attempt, Record, Verdict
+from withal.audit.report.record import Attempt, AuditRecord, Verdict
 
 
-def render(record: Record) -> str:
+def render(record: AuditRecord) -> str:
     """Return a suite of one test case for each attempt.
 
     An attempt with findings is a failure, one that came to nothing is skipped. A verdict that no
@@ -20,8 +20,8 @@ def render(record: Record) -> str:
     What XML cannot hold is escaped.
 
     Example:
-        >>> from withal.audit.report.record import Record, Verdict
-        >>> print(render(Record(scenario="pool", target=None, verdict=Verdict.SAFE)), end="")
+        >>> from withal.audit.report.record import AuditRecord, Verdict
+        >>> print(render(AuditRecord(scenario="pool", target=None, verdict=Verdict.SAFE)), end="")
         <?xml version="1.0" encoding="utf-8"?>
         <testsuites>
           <testsuite name="pool" tests="0" failures="0" errors="0" skipped="0" time="0.000" />
@@ -45,7 +45,7 @@ def render(record: Record) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{tostring(root, encoding="unicode")}\n'
 
 
-def _whole(record: Record) -> Iterator[Element]:
+def _whole(record: AuditRecord) -> Iterator[Element]:
     """Yield a case for the audit as a whole, where there is a word to say about it."""
     if record.verdict is Verdict.ERROR:
         case = _named(record, "without any cancellation")
@@ -57,7 +57,7 @@ def _whole(record: Record) -> Iterator[Element]:
         yield case
 
 
-def _case(record: Record, attempt: Attempt, places: Places) -> Element:
+def _case(record: AuditRecord, attempt: Attempt, places: Places) -> Element:
     case = _named(record, f"{attempt.address} {places.of(attempt.suspension.site)}")
     if attempt.findings:
         worst = worst_first(attempt.findings)
@@ -81,7 +81,7 @@ def _case(record: Record, attempt: Attempt, places: Places) -> Element:
     return case
 
 
-def _named(record: Record, name: str) -> Element:
+def _named(record: AuditRecord, name: str) -> Element:
     return Element("testcase", classname=printable(record.scenario), name=printable(name))
 
 

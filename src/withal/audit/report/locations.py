@@ -21,7 +21,7 @@ _MAX_LINE_CHARACTERS = 200  # characters of a line of source; what is longer was
 
 @final
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """A line in a function. ``str()`` of it can be printed.
 
     Attributes:
@@ -53,7 +53,7 @@ class Place:
         return printable(f"{self.shown}:{self.line} in {self.function}")
 
 
-UNKNOWN: Final = Place("", "(no frame of Python's)", 0, "")
+UNKNOWN: Final = Location("", "(no frame of Python's)", 0, "")
 """Where a task waits that has no frame to show, such as one of a coroutine in C."""
 
 
@@ -65,10 +65,10 @@ class Places:
     """
 
     def __init__(self) -> None:
-        self._found: dict[tuple[int, int], tuple[Site, Place]] = {}
+        self._found: dict[tuple[int, int], tuple[Site, Location]] = {}
         self._texts: dict[str, str] = {}
 
-    def of(self, site: Site | None) -> Place:
+    def of(self, site: Site | None) -> Location:
         """Return where a site is, or `UNKNOWN`."""
         if site is None:
             return UNKNOWN
@@ -86,8 +86,8 @@ class Places:
             self._texts[text] = shortened(text)
         return self._texts[text]
 
-    def _place(self, site: Site) -> Place:
-        return Place(
+    def _place(self, site: Site) -> Location:
+        return Location(
             file=site.file,
             shown=shown_path(site.file),
             line=site.line,

@@ -7,10 +7,10 @@ from typing import Final
 from withal._core.printable import printable
 from withal.audit.report.record import (
     Attempt,
+    AuditRecord,
     Category,
     Delivery,
     Finding,
-    Record,
     Suspension,
     Verdict,
 )
@@ -61,12 +61,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def headline(record: Record) -> str:
+def headline(record: AuditRecord) -> str:
     """Return a line with the verdict, the scenario's name, and how much was tried."""
     return f"{record.verdict}: {printable(record.scenario)}: {summary(record)} ({trials(record)})"
 
 
-def summary(record: Record) -> str:
+def summary(record: AuditRecord) -> str:
     """Return what an audit comes to, in a part of a sentence."""
     tried = counted(len(record.attempts), "attempt")
     match record.verdict:
@@ -81,7 +81,7 @@ def summary(record: Record) -> str:
             return "the scenario fails without any cancellation"
 
 
-def trials(record: Record) -> str:
+def trials(record: AuditRecord) -> str:
     """Return under which circumstances it was tried."""
     if record.verdict is Verdict.ERROR:
         return surroundings(record)
@@ -98,12 +98,12 @@ def trials(record: Record) -> str:
     return "; ".join(parts)
 
 
-def surroundings(record: Record) -> str:
+def surroundings(record: AuditRecord) -> str:
     """Return what it ran on."""
     return ", ".join(printable(each) for each in (record.loop, record.python) if each)
 
 
-def reasons(record: Record) -> dict[str, list[Attempt]]:
+def reasons(record: AuditRecord) -> dict[str, list[Attempt]]:
     """Return why attempts came to nothing, and which."""
     found: dict[str, list[Attempt]] = {}
     for attempt in record.attempts:
@@ -153,12 +153,12 @@ def addresses(attempts: list[str], most: int = 6) -> str:
     return ", ".join(attempts[:most]) + (", ..." if len(attempts) > most else "")
 
 
-def _went_wrong(record: Record) -> str:
+def _went_wrong(record: AuditRecord) -> str:
     conduct = any(finding.category in _CONDUCT for finding in record.findings)
     return "went wrong" if conduct else "left something behind"
 
 
-def _why_unresolved(record: Record, tried: str) -> str:
+def _why_unresolved(record: AuditRecord, tried: str) -> str:
     silent = sum(1 for attempt in record.attempts if attempt.unresolved)
     if not record.attempts:
         return "nothing was tried"

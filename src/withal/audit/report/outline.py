@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import final
 
-from withal.audit.report.locations import Place, Places
+from withal.audit.report.locations import Location, Places
 from withal.audit.report.record import (
     WORST_FIRST,
     Attempt,
+    AuditRecord,
     Delivery,
     Finding,
-    Record,
     Suspension,
 )
 
@@ -23,7 +23,7 @@ _UNRESOLVED, _SAFE, _UNTRIED = range(len(WORST_FIRST), len(WORST_FIRST) + 3)
 
 @final
 @dataclass(frozen=True, slots=True)
-class Point:
+class OutlinePoint:
     """A suspension, and what came of cancelling there in each way that was tried.
 
     Attributes:
@@ -49,8 +49,8 @@ class Point:
 class SiteOutline:
     """The points at one place, the worst first."""
 
-    place: Place
-    points: tuple[Point, ...]
+    place: Location
+    points: tuple[OutlinePoint, ...]
 
     @property
     def attempts(self) -> Iterator[Attempt]:
@@ -75,13 +75,13 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: _RANKS[finding.category])
 
 
-def outline(record: Record, places: Places) -> tuple[SiteOutline, ...]:
+def outline(record: AuditRecord, places: Places) -> tuple[SiteOutline, ...]:
     """Return the points of a record by site, what was not tried included, the worst sites first.
 
     Of sites that are as bad as each other the one comes first where more attempts went wrong, and
     then the one that the scenario meets first.
     """
-    by_place: dict[Place, list[Point]] = {}
+    by_place: dict[Location, list[OutlinePoint]] = {}
     for place, point in _points(record, places):
         by_place.setdefault(place, []).append(point)
     sites = [
@@ -91,9 +91,9 @@ def outline(record: Record, places: Places) -> tuple[SiteOutline, ...]:
     return tuple(sorted(sites, key=_badness))
 
 
-def _points(record: Record, places: Places) -> Iterator[tuple[Place, Point]]:
+def _points(record: AuditRecord, places: Places) -> Iterator[tuple[Location, OutlinePoint]]:
     untried = {str(each.ordinal): each for each in record.suspensions}
-    tried: dict[tuple[str, Place], dict[Delivery, Attempt]] = {}
+    tried: dict[tuple[str, Location], dict[Delivery, Attempt]] = {}
     for attempt in record.attempts:
         label = attempt.address.removesuffix(f":{attempt.delivery}")
         untried.pop(label, None)
@@ -101,9 +101,9 @@ def _points(record: Record, places: Places) -> Iterator[tuple[Place, Point]]:
         tried.setdefault(key, {})[attempt.delivery] = attempt
     for (label, place), attempts in tried.items():
         any_of_them = next(iter(attempts.values()))
-        yield place, Point(label, any_of_them.suspension, any_of_them.after, attempts)
+        yield place, OutlinePoint(label, any_of_them.suspension, any_of_them.after, attempts)
     for label, suspension in untried.items():
-        yield places.of(suspension.site), Point(label, suspension, (), {})
+        yield places.of(suspension.site), OutlinePoint(label, suspension, (), {})
 
 
 def _badness(site: SiteOutline) -> tuple[int, int]:

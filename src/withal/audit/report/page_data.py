@@ -10,9 +10,16 @@ from typing import Final, NotRequired, TypedDict, TypeVar, final
 
 from withal._core.printable import printable
 from withal.audit.report import messages as words
-from withal.audit.report.locations import Place, Places
-from withal.audit.report.outline import Point, SiteOutline, outline, worst_first
-from withal.audit.report.record import WORST_FIRST, Attempt, Delivery, Finding, Record, Suspension
+from withal.audit.report.locations import Location, Places
+from withal.audit.report.outline import OutlinePoint, SiteOutline, outline, worst_first
+from withal.audit.report.record import (
+    WORST_FIRST,
+    Attempt,
+    AuditRecord,
+    Delivery,
+    Finding,
+    Suspension,
+)
 
 _ADDRESS: Final = "\0"
 
@@ -76,7 +83,7 @@ class PageData(TypedDict):
     suspensions: list[_Suspended]
 
 
-def page_data(record: Record) -> PageData:
+def page_data(record: AuditRecord) -> PageData:
     """Return the data, all texts of which can be printed."""
     return _Interning().data(record)
 
@@ -88,10 +95,10 @@ class _Interning:
     def __init__(self) -> None:
         self._places = Places()
         self._strings: dict[str, int] = {}
-        self._frames: dict[Place, int] = {}
+        self._frames: dict[Location, int] = {}
         self._suspensions: dict[tuple[int, str, str, tuple[int, ...]], int] = {}
 
-    def data(self, record: Record) -> PageData:
+    def data(self, record: AuditRecord) -> PageData:
         """Return all that the script needs."""
         tried = {attempt.delivery for attempt in record.attempts}
         columns = [each for each in Delivery if each in tried or each in record.deliveries]
@@ -112,7 +119,7 @@ class _Interning:
             "points": [self._row(point, columns) for point in site.points],
         }
 
-    def _row(self, point: Point, columns: list[Delivery]) -> _Row:
+    def _row(self, point: OutlinePoint, columns: list[Delivery]) -> _Row:
         attempts = [point.attempts.get(each) for each in columns]
         return {
             "label": printable(point.label),
@@ -154,7 +161,7 @@ class _Interning:
             "chain": list(chain),
         }
 
-    def _frame(self, place: Place) -> _Frame:
+    def _frame(self, place: Location) -> _Frame:
         return {
             "file": self._line(place.shown),
             "line": place.line,
@@ -169,7 +176,7 @@ class _Interning:
         return _index(self._strings, "\n".join(words.printable_lines(self._places.shorten(text))))
 
 
-def _around_the_address(record: Record) -> list[str]:
+def _around_the_address(record: AuditRecord) -> list[str]:
     """Return what stands before and after the address in the command that replays an attempt."""
     before, _, behind = record.replay(_ADDRESS).rpartition(_ADDRESS)
     return [printable(before), printable(behind)]

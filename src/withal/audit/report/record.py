@@ -213,7 +213,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class AuditRecord:
     """All that an audit has to say.
 
     Attributes:

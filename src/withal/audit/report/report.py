@@ -7,7 +7,7 @@ from typing import final
 
 from withal._core.errors import WithalError
 from withal.audit.report import text
-from withal.audit.report.record import Record, Verdict
+from withal.audit.report.record import AuditRecord, Verdict
 
 
 @final
@@ -30,8 +30,8 @@ class AuditError(WithalError, AssertionError):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Report(Record):
-    """What an audit has to say: a `Record` that can check itself and be read."""
+class Report(AuditRecord):
+    """What an audit has to say: a `AuditRecord` that can check itself and be read."""
 
     def check(self) -> None:
         """Return if the verdict is safe.

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from withal._core.printable import printable
 from withal.audit.report import messages as words
-from withal.audit.report.locations import Place, Places
-from withal.audit.report.record import WORST_FIRST, Category, Finding, Record, Verdict
+from withal.audit.report.locations import Location, Places
+from withal.audit.report.record import WORST_FIRST, AuditRecord, Category, Finding, Verdict
 
 _SCHEMA: Final = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -24,15 +24,16 @@ _ROOT: Final = "SRCROOT"
 _Object = dict[str, object]
 
 
-def render(record: Record) -> str:
+def render(record: AuditRecord) -> str:
     """Return a run with a rule for each category and a result for each finding.
 
     Files below the current folder are named relative to it. A result has the chain of the
     suspension twice: as a stack, and as a flow of the code, which more viewers show.
 
     Example:
-        >>> from withal.audit.report.record import Record, Verdict
-        >>> log = json.loads(render(Record(scenario="pool", target=None, verdict=Verdict.SAFE)))
+        >>> from withal.audit.report.record import AuditRecord, Verdict
+        >>> record = AuditRecord(scenario="pool", target=None, verdict=Verdict.SAFE)
+        >>> log = json.loads(render(record))
         >>> log["version"], log["runs"][0]["results"]
         ('2.1.0', [])
     """
@@ -62,7 +63,7 @@ def _id(category: Category) -> str:
     return category.replace(" ", "-")
 
 
-def _invocation(record: Record) -> _Object:
+def _invocation(record: AuditRecord) -> _Object:
     """Return how the audit itself went, with all that no line of the program stands for."""
     lines = [words.headline(record), *words.printable_lines(record.reason)]
     lines += [
@@ -79,7 +80,7 @@ def _invocation(record: Record) -> _Object:
     }
 
 
-def _result(record: Record, finding: Finding, places: Places) -> _Object:
+def _result(record: AuditRecord, finding: Finding, places: Places) -> _Object:
     how = f"{words.HOW[finding.delivery]}, at suspension {finding.suspension.ordinal}"
     replay = record.replay(finding.address)
     stack = [places.of(each) for each in finding.suspension.chain]
@@ -114,13 +115,13 @@ def _result(record: Record, finding: Finding, places: Places) -> _Object:
     return result
 
 
-def _flow(stack: list[Place]) -> list[_Object]:
+def _flow(stack: list[Location]) -> list[_Object]:
     return [
         {"location": _location(place), "nestingLevel": level} for level, place in enumerate(stack)
     ]
 
 
-def _location(place: Place) -> _Object:
+def _location(place: Location) -> _Object:
     location: _Object = {"message": _message(place.source or str(place))}
     if place.function:
         name = printable(place.function)
@@ -133,7 +134,7 @@ def _location(place: Place) -> _Object:
     return location
 
 
-def _artifact(place: Place) -> _Object:
+def _artifact(place: Location) -> _Object:
     below = place.file.removeprefix(os.path.join(os.getcwd(), ""))
     path = quote(below, errors="surrogateescape")
     if below == place.file:

@@ -11,18 +11,18 @@ from withal.audit.normalized_text import without_varying_parts
 from withal.audit.report import messages as words
 from withal.audit.report.locations import Places, shortened
 from withal.audit.report.outline import SiteOutline, outline
-from withal.audit.report.record import Attempt, Finding, Record, Suspension, Verdict
+from withal.audit.report.record import Attempt, AuditRecord, Finding, Suspension, Verdict
 
 
-def render(record: Record) -> str:
+def render(record: AuditRecord) -> str:
     """Return the verdict, and what is wrong: a line a finding, by site, the worst first.
 
     Findings at one site that differ only in what is random or counted are told once,
     with the addresses of the others. What came to nothing is told by reason.
 
     Example:
-        >>> from withal.audit.report.record import Record, Verdict
-        >>> print(render(Record(scenario="pool", target=None, verdict=Verdict.SAFE)), end="")
+        >>> from withal.audit.report.record import AuditRecord, Verdict
+        >>> print(render(AuditRecord(scenario="pool", target=None, verdict=Verdict.SAFE)), end="")
         safe: pool: nothing wrong was found in 0 attempts (0 suspensions; asyncio)
         <BLANKLINE>
         This is evidence for the schedules that were tried, no proof.
@@ -40,7 +40,7 @@ def render(record: Record) -> str:
     return _joined(blocks)
 
 
-def render_points(record: Record) -> str:
+def render_points(record: AuditRecord) -> str:
     """Return where the scenario waits, numbered: the site, and what it waits for there."""
     places = Places()
     count = words.counted(len(record.suspensions), "suspension")
@@ -52,7 +52,7 @@ def render_points(record: Record) -> str:
     return _joined([[title], _table(rows, right={0})])
 
 
-def render_attempt(record: Record, attempt: Attempt) -> str:
+def render_attempt(record: AuditRecord, attempt: Attempt) -> str:
     """Return all that is known of one attempt: its stacks, how it ended, and what is wrong."""
     places = Places()
     title = f"{attempt.verdict}: {printable(record.scenario)} at {printable(attempt.address)}"
@@ -71,7 +71,7 @@ def render_attempt(record: Record, attempt: Attempt) -> str:
     return _joined(blocks)
 
 
-def _site(record: Record, site: SiteOutline, places: Places) -> Iterator[str]:
+def _site(record: AuditRecord, site: SiteOutline, places: Places) -> Iterator[str]:
     yield f"{site.place}{_waits_at(site, places)}"
     folded = list(_folded(site.findings))
     rows = [
@@ -108,7 +108,7 @@ def _folded(findings: Iterable[Finding]) -> Iterator[tuple[Finding, list[str]]]:
         yield first, [finding.address for finding in others]
 
 
-def _unresolved(record: Record) -> Iterator[str]:
+def _unresolved(record: AuditRecord) -> Iterator[str]:
     found = words.reasons(record)
     if found:
         yield "unresolved:"
@@ -118,7 +118,7 @@ def _unresolved(record: Record) -> Iterator[str]:
         yield printable(f"  {count} ({which}): {reason}")
 
 
-def _excused(record: Record) -> Iterator[str]:
+def _excused(record: AuditRecord) -> Iterator[str]:
     if record.excused:
         yield "told apart, and no finding:"
     for first, others in _folded(record.excused):
@@ -127,7 +127,7 @@ def _excused(record: Record) -> Iterator[str]:
         yield printable(f"  {first.address}{also}  {line}")
 
 
-def _expected(record: Record) -> Iterator[str]:
+def _expected(record: AuditRecord) -> Iterator[str]:
     if record.expected:
         yield "left behind, and no finding:"
     yield from (f"  {printable(each)}" for each in record.expected)

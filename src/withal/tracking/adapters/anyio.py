@@ -29,7 +29,7 @@ def follow_files(tracker: Tracker) -> None:
     tracker.follow(AsyncFile, FILE, closes=["aclose"])
 
 
-def follow_sockets(tracker: Tracker) -> None:
+def follow_anyio_sockets(tracker: Tracker) -> None:
     """Follow the sockets of anyio on asyncio."""
     backend = importlib.import_module("anyio._backends._asyncio")
     for name in (

@@ -9,15 +9,15 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from withal.html_report.page import definitions, escaped, render_page
-from withal.tracking.formats.json import Report
-from withal.tracking.formats.lives import ShownLife, State, shown_lives
+from withal.tracking.formats.json import TrackReport
+from withal.tracking.formats.lives import LifeState, ShownLife, shown_lives
 from withal.tracking.verdict import Leak
 
 _SHOWN_LEAKS: Final = 200
-_STATES: Final = list(State)
+_STATES: Final = list(LifeState)
 
 
-def html_report(report: Report) -> str:
+def html_report(report: TrackReport) -> str:
     """Return the page. The leaks are plain HTML; its script draws the rest."""
     count = sum(leak.count for leak in report.leaks)
     lines = "line" if len(report.leaks) == 1 else "lines"
@@ -36,7 +36,7 @@ def html_report(report: Report) -> str:
     return render_page("withal.tracking.formats", title, values, _data(report))
 
 
-def _facts(report: Report) -> Iterable[tuple[str, str]]:
+def _facts(report: TrackReport) -> Iterable[tuple[str, str]]:
     opened = sum(totals["opened"] for totals in report.kinds.values())
     yield "opened", f"{opened:,}"
     yield "kinds", f"{len(report.kinds):,}"
@@ -59,7 +59,7 @@ def _leaks(leaks: Iterable[Leak]) -> Iterable[str]:
         yield f"<li>and {len(leaks) - _SHOWN_LEAKS:,} more lines</li>"
 
 
-def _data(report: Report) -> dict[str, Any]:
+def _data(report: TrackReport) -> dict[str, Any]:
     """Return the records by columns; texts and stacks are stored once, and referenced by index."""
     texts: dict[str, int] = {}
     stacks: dict[tuple[str, ...], int] = {}

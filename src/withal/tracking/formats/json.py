@@ -11,7 +11,7 @@ from typing import Any, final
 from withal import __version__
 from withal._core.credentials import text_without_credentials
 from withal.ledger import Record
-from withal.tracking.program import Program
+from withal.tracking.program import TrackedProgram
 from withal.tracking.verdict import Leak
 
 SCHEMA = "withal-track"
@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 
 @final
 @dataclass(frozen=True, slots=True)
-class Report:
+class TrackReport:
     """The result of a tracking session.
 
     Attributes:
@@ -42,11 +42,11 @@ class Report:
     kinds: dict[str, dict[str, Any]]
     leaks: Sequence[Leak]
     records: Sequence[Record]
-    program: Program
+    program: TrackedProgram
     is_complete: bool = True
 
 
-def report_data(report: Report) -> dict[str, Any]:
+def report_data(report: TrackReport) -> dict[str, Any]:
     """Return a report as data for `json.dumps`."""
     return {
         "schema": SCHEMA,
@@ -63,7 +63,7 @@ def report_data(report: Report) -> dict[str, Any]:
     }
 
 
-def json_report(report: Report) -> str:
+def json_report(report: TrackReport) -> str:
     """Return a report as the text of a JSON file."""
     return json.dumps(report_data(report), indent=1) + "\n"
 
@@ -88,12 +88,12 @@ def _leak(leak: Leak) -> dict[str, Any]:
     }
 
 
-def clock_zero(report: Report) -> float:
+def clock_zero(report: TrackReport) -> float:
     """Return the time of the monotonic clock when the program started."""
     return time.monotonic() - (time.time() - report.started_at)
 
 
-def _record(record: Record, report: Report) -> dict[str, Any]:
+def _record(record: Record, report: TrackReport) -> dict[str, Any]:
     """Return a record; its times are seconds since the start of the program."""
     zero = clock_zero(report)
     places = record.stack or ((record.site,) if record.site else ())

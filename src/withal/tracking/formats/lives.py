@@ -10,13 +10,13 @@ from typing import final
 from withal._core.printable import printable
 from withal._core.site import Site
 from withal.ledger import Ending, Record
-from withal.tracking.formats.json import Report, clock_zero
-from withal.tracking.program import Program
+from withal.tracking.formats.json import TrackReport, clock_zero
+from withal.tracking.program import TrackedProgram
 from withal.tracking.verdict import Leak
 
 
 @final
-class State(enum.Enum):
+class LifeState(enum.Enum):
     """How a resource ended."""
 
     CLOSED = "closed"
@@ -54,11 +54,11 @@ class ShownLife:
     opened_at: float
     closed_at: float | None
     ending: str
-    state: State
+    state: LifeState
     stack: tuple[str, ...]
 
 
-def shown_lives(report: Report) -> Iterator[ShownLife]:
+def shown_lives(report: TrackReport) -> Iterator[ShownLife]:
     """Yield the resources of a report's records; all texts are printable."""
     zero = clock_zero(report)
     leaks = LeakLines(report.leaks)
@@ -67,7 +67,7 @@ def shown_lives(report: Report) -> Iterator[ShownLife]:
         yield shown_life(record, zero, leaks.state(record), shown)
 
 
-def shown_life(record: Record, zero: float, state: State, shown: Shown) -> ShownLife:
+def shown_life(record: Record, zero: float, state: LifeState, shown: Shown) -> ShownLife:
     """Return a record in the form in which it is shown."""
     failed = record.opened_at is None and record.outcome is not None
     closed_at = record.opening_at if failed and record.closed_at is None else record.closed_at
@@ -103,21 +103,21 @@ class LeakLines:
             found |= {(leak.path, leak.line, kind) for kind in (leak.kind, *leak.also)}
         self._lines = found
 
-    def state(self, record: Record) -> State:
+    def state(self, record: Record) -> LifeState:
         """Return the state of a record."""
         if record.ending is Ending.CLOSED or (record.ending is None and record.outcome is not None):
-            return State.CLOSED
+            return LifeState.CLOSED
         site = record.stack[0] if record.stack else record.site
         if site is not None and (site.file, site.line, record.kind) in self._lines:
-            return State.LEAK
-        return State.LEFT
+            return LifeState.LEAK
+        return LifeState.LEFT
 
 
 @final
 class Shown:
     """Formats places, with a cache."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: TrackedProgram) -> None:
         self._program = program
         self._known: dict[Site, str] = {}
 

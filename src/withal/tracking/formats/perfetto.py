@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from withal._core.printable import printable
-from withal.tracking.formats.json import Report
-from withal.tracking.formats.lives import ShownLife, State, shown_lives
+from withal.tracking.formats.json import TrackReport
+from withal.tracking.formats.lives import LifeState, ShownLife, shown_lives
 
 _OUTSIDE = "outside of tasks"
 # Names of colours that the viewers know.
-_COLOURS = {State.LEAK: "terrible", State.LEFT: "bad"}
+_COLOURS = {LifeState.LEAK: "terrible", LifeState.LEFT: "bad"}
 
 
 @final
@@ -36,16 +36,16 @@ class _Slice:
     name: str
     category: str
     args: dict[str, Any]
-    state: State = State.CLOSED
+    state: LifeState = LifeState.CLOSED
 
 
-def perfetto_report(report: Report) -> str:
+def perfetto_report(report: TrackReport) -> str:
     """Return the text of a trace file."""
     events = list(_events(report))
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}, separators=(",", ":"))
 
 
-def _events(report: Report) -> Iterator[dict[str, Any]]:
+def _events(report: TrackReport) -> Iterator[dict[str, Any]]:
     process = os.getpid()
     end = max(1, round(report.seconds * 1e6))
     lives = list(shown_lives(report))
