@@ -87,7 +87,7 @@ async def close(
                 await rest
             elif number % BATCH_SIZE == 0:
                 await closing.turn()
-            if owed or state.carries:
+            if owed or state.carried is not None:
                 state.take_back(stage)
         return _has_closed(state, closing, closer)
     except GeneratorExit:

@@ -85,6 +85,7 @@ class ScopeState:
     held_by: Resource | None = None
     entered_within = 0
     cancelled_body: bool = False
+    is_observed: bool = False
     lost_need: ScopeClosedError | None = None
     error_left: BaseException | None = None
     deadline: float | None = None
@@ -98,7 +99,7 @@ class ScopeState:
     _number = 0  # the position of this scope among those entered in its parent
     _unowned_closing: Task[None] | None = None
     _names: tuple[str, ...] | None = None
-    _carried: Carried | None = None  # created when a resource first sets a context variable
+    carried: Carried | None = None  # created when a resource first sets a context variable
     _by_value: dict[int, Resource] | None = None  # created by the first early release
     _id = 0  # 0 if there is no observer, or the parent sends the events of this scope
 
@@ -155,11 +156,6 @@ class ScopeState:
     def path(self) -> str:
         """The names of the scopes, outermost first, joined by ``" > "``."""
         return " > ".join(self.names)
-
-    @property
-    def is_observed(self) -> bool:
-        """Whether the scope sends events of its own."""
-        return self._id != 0
 
     def __len__(self) -> int:
         return len(self.resources)
@@ -254,7 +250,7 @@ class ScopeState:
         """
         self.resources = NOTHING
         self._by_value = None
-        self._carried = None
+        self.carried = None
         del self.context
         if self.parent is not None:
             del self.parent.within[self]
@@ -264,23 +260,18 @@ class ScopeState:
     def carry(self, resource: Resource, found: Changes, *, to_caller: bool) -> None:
         """Make context variables that an opening has set visible to later openings."""
         if found:
-            if self._carried is None:
-                self._carried = Carried(self.context)
-            self._carried.carry(resource, found, to_caller=to_caller)
-            self.context = self._carried.context
+            if self.carried is None:
+                self.carried = Carried(self.context)
+            self.carried.carry(resource, found, to_caller=to_caller)
+            self.context = self.carried.context
 
     def take_back(self, resources: Sequence[Resource]) -> None:
         """Restore the context variables that these resources had set."""
-        if self._carried is not None:
+        if self.carried is not None:
             for each in resources:
-                self._carried.take_back(each)
-            self.context = self._carried.context
+                self.carried.take_back(each)
+            self.context = self.carried.context
         settle_owed()
-
-    @property
-    def carries(self) -> bool:
-        """Whether an open resource has set context variables."""
-        return self._carried is not None
 
     # Scopes within
 
@@ -407,6 +398,7 @@ class ScopeState:
     def send_own_events(self) -> None:
         """Begin to send events of the scope itself: its opening first."""
         self._id = next_id()
+        self.is_observed = True
         self.send(Step.OPENING)
         self.send(Step.OPENED)
 
