@@ -59,7 +59,8 @@ async def test_an_inline_exit_that_does_not_end_when_cancelled_is_abandoned_and_
     with pytest.raises(CloseTimeoutError, match="may still run") as caught:
         async with Scope(close_timeout=0.01) as scope:
             await scope.enter(Probe(log, "a"))
-            await scope.enter(Probe(log, "b", closing=ignoring), name="stuck", inline=True)
+            probe = Probe(log, "b", closing=ignoring, turns=0)  # no wait that heeds a cancellation
+            await scope.enter(probe, name="stuck", inline=True)
     assert caught.value.abandoned == ("stuck",)
     assert log.names("closed") == ["a"]
     released.set()
