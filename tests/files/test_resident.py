@@ -151,6 +151,31 @@ def test_the_kernel_s_pretence_is_seen_through_also_after_the_user_has_changed(
     os.close(fd)
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may become another")
+@pytest.mark.parametrize("owner", [1234, 65534])  # of whom the second may stand for anybody
+def test_of_a_small_file_only_the_owner_and_root_are_told_the_truth(
+    tmp_path: Path, owner: int
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT)
+    path.chmod(0o644)
+    os.chown(path, owner, -1)
+    fd = os.open(path, os.O_RDONLY)
+    size = len(CONTENT)
+    assert is_resident(fd, size, owner)
+    for user, is_told in ((owner, True), (owner + 1, False), (owner - 1, False)):
+        os.seteuid(user)
+        try:
+            assert is_resident(fd, size, owner) == is_told, user
+            os.fsync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            assert not is_resident(fd, size, owner)
+            assert os.pread(fd, size, 0) == CONTENT
+        finally:
+            os.seteuid(0)
+    os.close(fd)
+
+
 def test_a_file_that_was_truncated_is_no_pretence(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for size in range(1, 40_000, 1777):  # the page cache may keep more than is left of the file
