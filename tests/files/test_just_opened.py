@@ -51,6 +51,16 @@ async def test_reading_and_closing_it_takes_no_thread_and_leaves_nothing_open(pa
     await file.close()
 
 
+async def test_closing_it_unread_takes_no_thread_either(path: str) -> None:
+    file = await just_opened(path)
+    await file.close()
+    assert type(file) is JustOpened
+    statistics = file.statistics()
+    assert (statistics.hits, statistics.misses, statistics.hops) == (0, 0, 0)
+    assert statistics.way != "thread"
+    assert file.closed
+
+
 OPERATIONS: dict[str, Callable[[files.BinaryFile], Awaitable[object]]] = {
     "read again": lambda file: file.read(),
     "read some": lambda file: file.read(3),

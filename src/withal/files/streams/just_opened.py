@@ -20,7 +20,7 @@ from withal.files.streams.first_chunk import Early
 from withal.files.streams.mode import Mode
 from withal.files.system.descriptor import Descriptor
 from withal.files.system.page_cache import READS_CACHED, read_all_cached
-from withal.files.system.residency import Way
+from withal.files.system.residency import Way, is_local
 
 
 @final
@@ -97,7 +97,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
         return early.data
 
     def _close_nowait(self) -> bool:
-        if self._taken and not self._is_closed and self._is_local() and self._has_name():
+        if not self._is_closed and self._is_local() and self._has_name():
             self._is_closed = True
             os.close(self._number)
             return True
@@ -106,7 +106,9 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
 
     def _is_local(self) -> bool:
         """Return whether closing it has no server to wait for: nor has what is read in memory."""
-        return self._early is None or (self._early.is_local and READS_CACHED)
+        if self._early is not None:
+            return self._early.is_local and READS_CACHED
+        return self._taken > 0 or (READS_CACHED and is_local(self._number, self._status.st_dev))
 
     def _has_name(self) -> bool:
         """Return whether the file is not deleted, as `Positional.closes_at_once` does."""
