@@ -75,16 +75,29 @@ def at_most(ratio: float | None, bound: Bound | None, ground: Ground) -> tuple[s
     return f"{ratio:.2f}", f"<= {limit:g} {verdict(ratio <= limit)}"
 
 
-def compare(chosen: list[Row], ground: Ground, limit: float, made: Times, console: Console) -> None:
+def compare(
+    chosen: list[Row],
+    ground: Ground,
+    limit: float,
+    made: Times,
+    console: Console,
+    *,
+    by_processor: bool,
+) -> None:
     where = file_system_of(ground.disk)
-    times = Table("what", *SIDE_BY_SIDE, title=f"{where}: microseconds for one operation")
+    times = Table(
+        "what",
+        *SIDE_BY_SIDE,
+        title=f"{where}: microseconds{' of processor time' * by_processor} for one operation",
+    )
     bounds = Table(
         "row", f"{AIOFILES.name} / withal", "bound", "fastest peer / withal",
         "withal / blocking", "bound", "late, ms", f"{AIOFILES.name} late",
         title=f"{where}: ratios, and a ticker's lateness",
     )  # fmt: skip
     for row in chosen:
-        add(times, bounds, measure(row, ground, limit, say, made), ground)
+        found = measure(row, ground, limit, say, made, by_processor=by_processor)
+        add(times, bounds, found, ground)
     console.print(times)
     console.print(bounds)
     if any(row.prepare == Ground.make_cold for row in chosen):
@@ -131,6 +144,11 @@ def options_given() -> argparse.Namespace:
         help="of the rounds of a row the best, not the median: where others use the machine",
     )
     parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="processor time of the process, not what a clock shows: where others use the machine",
+    )
+    parser.add_argument(
         "--on",
         action="append",
         choices=FILE_SYSTEMS,
@@ -154,7 +172,9 @@ def main() -> None:
         for kind in options.on or FILE_SYSTEMS:
             try:
                 with prepared(kind, lines=lines, large=large) as ground:
-                    compare(chosen, ground, limit, made, console)
+                    compare(
+                        chosen, ground, limit, made, console, by_processor=options.processor_time
+                    )
             except UnavailableError as error:
                 console.print(f"Not on {kind}: {error}.")
         with prepared("disk", lines=lines, large=large) as ground:

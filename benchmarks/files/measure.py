@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from time import monotonic
+from time import monotonic, process_time
 from typing import TypeAlias
 
 from benchmarks.files.ground import Ground
 from benchmarks.files.lateness import lateness_while
 from benchmarks.files.libraries import AIOFILES, PEERS, WITHAL, Library
-from benchmarks.files.rows import Row
+from benchmarks.files.rows import BlockingJob, Row
 
 BLOCKING = "blocking"
 
@@ -56,14 +56,33 @@ class Measured:
         return None if theirs is None else self.seconds[WITHAL.name] / theirs
 
 
+Turn: TypeAlias = tuple[str, Callable[[], float]]
+"""A name, and what measures the seconds for one operation."""
+
 Times: TypeAlias = Callable[[Sequence[float]], float]
 """How one time is made of those of several rounds: `median`, or `min` where others are at work."""
 
 
 def measure(
-    row: Row, ground: Ground, limit: float, say: Callable[[str], None], made: Times = median
+    row: Row,
+    ground: Ground,
+    limit: float,
+    say: Callable[[str], None],
+    made: Times = median,
+    *,
+    by_processor: bool = False,
 ) -> Measured:
-    """Measure a row. After `limit` seconds no further round is begun. The first one warms up."""
+    """Measure a row. After `limit` seconds no further round is begun. The first one warms up.
+
+    Args:
+        row: what is done.
+        ground: where.
+        limit: seconds.
+        say: is called with what is being done.
+        made: how one time is made of those of the rounds.
+        by_processor: measure the processor time of all threads of the process, in place of what a
+            clock shows.
+    """
     found: dict[str, list[float]] = {}
     failed: set[str] = set()
     deadline = monotonic() + limit
@@ -72,7 +91,8 @@ def measure(
             if number and monotonic() > deadline:
                 break
             say(f"{ground.kind}, {row.name}: round {number + 1} of {row.rounds}")
-            _round(row, ground, number, found, failed, say)
+            turns = _order(row, ground, number, by_processor)
+            _round(row, ground, turns, found, failed, say)
         say(f"{ground.kind}, {row.name}: lateness")
         return Measured(
             row,
@@ -86,13 +106,13 @@ def measure(
 def _round(
     row: Row,
     ground: Ground,
-    number: int,
+    turns: list[Turn],
     found: dict[str, list[float]],
     failed: set[str],
     say: Callable[[str], None],
 ) -> None:
     """Let each take a turn; a peer that fails takes no other one."""
-    for name, turn in _order(row, ground, number):
+    for name, turn in turns:
         if name in failed:
             continue
         _prepare(row, ground)
@@ -106,15 +126,18 @@ def _round(
             found.pop(name)
 
 
-def _order(row: Row, ground: Ground, number: int) -> list[tuple[str, Callable[[], float]]]:
+def _order(row: Row, ground: Ground, number: int, by_processor: bool) -> list[Turn]:
     """Return everybody's turn, as names and what measures them.
 
     Back and forth: who comes after a writer of 1 GiB takes over its freed pages, and is faster.
     """
-    turns: list[tuple[str, Callable[[], float]]] = []
-    if (blocking := row.blocking) is not None:
-        turns.append((BLOCKING, lambda: blocking(ground, row.count) / row.count))
-    turns += [(each.name, partial(_time, row, ground, each)) for each in (WITHAL, *PEERS)]
+    turns: list[Turn] = []
+    if row.blocking is not None:
+        blocking = partial(_time_blocking, row.blocking, row.count, ground, by_processor)
+        turns.append((BLOCKING, blocking))
+    turns += [
+        (each.name, partial(_time, row, ground, each, by_processor)) for each in (WITHAL, *PEERS)
+    ]
     return turns if number % 2 else turns[::-1]
 
 
@@ -128,11 +151,19 @@ def _prepare(row: Row, ground: Ground) -> None:
         row.prepare(ground)
 
 
-def _time(row: Row, ground: Ground, library: Library) -> float:
+def _time_blocking(job: BlockingJob, count: int, ground: Ground, by_processor: bool) -> float:
+    begun = process_time()
+    elapsed = job(ground, count)
+    return (process_time() - begun if by_processor else elapsed) / count
+
+
+def _time(row: Row, ground: Ground, library: Library, by_processor: bool) -> float:
     count = _count(row, library)
 
     async def main() -> float:
-        return await row.job(library, ground, count)
+        begun = process_time()
+        elapsed = await row.job(library, ground, count)
+        return process_time() - begun if by_processor else elapsed
 
     return library.run(main()) / count
 
