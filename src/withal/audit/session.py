@@ -38,6 +38,8 @@ class AuditSession:
             it has dropped can be collected.
         unmet: what fixtures have prepared and the scenario did not use, in this attempt.
         expected: what is left behind by design: the category and a part of the evidence, and why.
+        timers: what bounds the setup and the tear-down: while only these are left, nothing can wake
+            a task.
         tasks: those of fixtures, which are not leftovers.
         queues: the fixtures of this attempt in which the scenario is to stand first.
         gates: what asks a fixture, at this suspension, whether the scenario may be cancelled yet.
@@ -46,6 +48,7 @@ class AuditSession:
     def __init__(self, kept: ExitStack, timeout: float, stop: StopRequest | None = None) -> None:
         self.timeout = timeout
         self.stop: StopRequest = stop or StopRequest()
+        self.timers: set[object] = set[object]()
         self.tasks: WeakSet[Task[Any]] = WeakSet()
         self.kept = kept
         self.shared: dict[object, Any] = {}

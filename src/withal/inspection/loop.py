@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import AbstractEventLoop, BaseTransport, TimerHandle
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from selectors import BaseSelector, SelectorKey
 from typing import Any, final
@@ -88,11 +88,20 @@ def has_only_its_own_descriptor(loop: AbstractEventLoop) -> bool | None:
     return None if getattr(loop, "_selector", None) is None else not watched_descriptors(loop)
 
 
-def is_ready(loop: AbstractEventLoop) -> bool | None:
-    """Return whether a callback is ready or a timer is set; None if that is not known."""
+def is_ready(loop: AbstractEventLoop, apart_from: Collection[object] = ()) -> bool | None:
+    """Return whether a callback is ready or a timer is set; None if that is not known.
+
+    Timers that call a method of one of the objects in `apart_from` do not count.
+    """
     inside: Any = loop
     try:
-        return bool(inside._ready) or any(not each.cancelled() for each in inside._scheduled)
+        owners = [
+            getattr(each._callback, "__self__", None)
+            for each in inside._scheduled
+            if not each.cancelled()
+        ]
+        left_out = set(map(id, apart_from))
+        return bool(inside._ready) or any(id(each) not in left_out for each in owners)
     except AttributeError:
         return None
 

@@ -121,3 +121,19 @@ def test_a_test_fails_as_long_as_the_finding_is_there(pytester: pytest.Pytester)
     assert mended != text
     path.write_text(mended)
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("hides", ["inspect", "queue.py", ""])
+def test_a_package_beside_the_code_does_not_hide_the_standard_library(
+    hides: str, tmp_path: Path
+) -> None:
+    package = tmp_path / "library"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    if hides.endswith(".py"):
+        (package / hides).touch()
+    elif hides:
+        (package / hides).mkdir()
+        (package / hides / "__init__.py").touch()
+    own = [] if hides else [str(package)]
+    assert list(trial._import_folders(package)) == [*own, str(tmp_path)]

@@ -244,6 +244,7 @@ class _Run:
     async def _bounded(self, what: str) -> AsyncGenerator[None]:
         """Bound the time of what is around the scenario, and name it in its errors."""
         limit = asyncio.timeout(self._timeout)
+        self._session.timers.add(limit)
         try:
             async with limit:
                 yield
@@ -256,6 +257,8 @@ class _Run:
             if limit.expired():
                 words = f"did not end within {self._timeout:g} s"
             raise ScenarioError(f"{what} {words}") from error
+        finally:
+            self._session.timers.discard(limit)
 
     def _report(self, leftover: Leftover | None) -> None:
         """Keep what is wrong. Without a cancellation it is a failure of the scenario itself."""

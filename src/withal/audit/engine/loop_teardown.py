@@ -79,13 +79,14 @@ def _tear_down(loop: AbstractEventLoop, spared: set[int]) -> None:
 def _reap(spared: set[int]) -> None:
     """Kill the processes that are left, and wait for each that asyncio does not wait for.
 
-    What is taken from a thread that waits for it has asyncio log an "Unknown child process".
+    If a process is taken from a thread that waits for it, asyncio logs an "Unknown child process".
+    The thread is waited for, too: it logs a warning if the loop is closed before it reports.
     """
     left = set(child_processes()) - spared
     for pid in left:
         _kill(pid)
-    for _ in range(_MAX_POLLS):
-        if not (left := left.intersection(child_processes())) or not _is_waited_for_in_threads():
+    for _ in range(_MAX_POLLS if left else 0):
+        if not _is_waited_for_in_threads():
             break
         time.sleep(_ROUND_SECONDS / _MAX_POLLS)
     for pid in left:

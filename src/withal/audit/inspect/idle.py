@@ -1,16 +1,24 @@
-"""Idle loops: nothing can wake one any more, so that there is no need to wait for a timeout."""
+"""Waiting for a task with a limit that holds on a loaded machine, and ends early on an idle loop.
+
+A limit is charged by looks: one that comes late, because other programs have the processor, counts
+as little more than one in time. Where nothing can wake the loop any more, there is no need to wait
+for the limit.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from asyncio import AbstractEventLoop, Task
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, final
 
 from withal.audit.session import session
 from withal.inspection.loop import has_only_its_own_descriptor, is_ready
 from withal.inspection.threads import threads_at_work
 
 _POLL_SECONDS = 0.02  # between two looks
+_LATE = 2  # times that: what a look costs at most, on a loaded machine
+_STRETCH = 4  # times a limit: how long it lasts at most, by the clock
 
 
 async def wait_or_diagnose(task: Task[Any], timeout: float) -> str | None:
@@ -18,33 +26,73 @@ async def wait_or_diagnose(task: Task[Any], timeout: float) -> str | None:
 
     Args:
         task: what is waited for. It is not cancelled.
-        timeout: seconds.
+        timeout: seconds; on a loaded machine up to four times as many.
 
     Raises:
         Stopped: the audit is to end.
     """
+    return await _wait(task, _Limit(timeout))
+
+
+async def wait_all_or_diagnose(tasks: Sequence[Task[Any]], timeout: float) -> dict[Task[Any], str]:
+    """Wait for tasks, and for those that are appended meanwhile; return why the others do not end.
+
+    Args:
+        tasks: what is waited for. They are not cancelled.
+        timeout: seconds for all of them; on a loaded machine up to four times as many.
+
+    Raises:
+        Stopped: the audit is to end.
+    """
+    limit = _Limit(timeout)
+    problems: dict[Task[Any], str] = {}
+    for task in tasks:
+        problem = await _wait(task, limit)
+        if problem is not None:
+            problems[task] = problem
+    return {task: problem for task, problem in problems.items() if not task.done()}
+
+
+@final
+class _Limit:
+    """Seconds that may be spent on waiting."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.left = seconds
+
+    def charge(self, elapsed: float) -> None:
+        """Take off what a look has cost, of which lateness by load counts for a part."""
+        self.left -= max(min(elapsed, _LATE * _POLL_SECONDS), elapsed / _STRETCH)
+
+
+async def _wait(task: Task[Any], limit: _Limit) -> str | None:
     current = session.get()
     loop = asyncio.get_running_loop()
-    until = loop.time() + timeout
     was_idle = False
-    while (left := until - loop.time()) > 0:
-        await asyncio.wait((task,), timeout=min(_POLL_SECONDS, left))
+    while limit.left > 0 and not task.done():
+        begun = loop.time()
+        await asyncio.wait((task,), timeout=min(_POLL_SECONDS, limit.left))
+        limit.charge(loop.time() - begun)
         if task.done():
-            return None
+            break
         if current is not None:
             current.stop.check()
         is_idle = _is_idle(loop)
         if is_idle and was_idle:
             return "nothing can wake it any more"
         was_idle = is_idle
-    return f"{timeout:g} s have passed"
+    return None if task.done() else f"{limit.seconds:g} s have passed"
 
 
 def _is_idle(loop: AbstractEventLoop) -> bool:
     """Return whether the loop has no callback, timer or descriptor, and no thread works.
 
-    asyncio's loop shows that, others do not; there only a timeout ends the wait. A thread that
-    is older than the loop may wake it, too: one of a pool that a module keeps, or one for all.
+    The timers that bound the setup and the tear-down do not count. asyncio's loop shows all that,
+    others do not; there only a timeout ends the wait. A thread that is older than the loop may
+    wake it, too: one of a pool that a module keeps, or one for all.
     """
-    is_busy, listens_to_itself = is_ready(loop), has_only_its_own_descriptor(loop)
+    current = session.get()
+    is_busy = is_ready(loop, () if current is None else current.timers)
+    listens_to_itself = has_only_its_own_descriptor(loop)
     return is_busy is False and listens_to_itself is True and not threads_at_work()

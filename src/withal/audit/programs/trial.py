@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -115,10 +115,26 @@ def _trial(program: Program) -> Trial:
     return Trial(shown, last)
 
 
+def _import_folders(folder: Path) -> Iterator[str]:
+    """Yield where the modules are found that the code in a folder imports.
+
+    The folder itself is left out if a module in it would hide one of the standard library, as a
+    package's ``inspect`` does: within the package it has another name.
+    """
+    names = {each.stem for each in folder.glob("*.py")}
+    names |= {each.parent.name for each in folder.glob("*/__init__.py")}
+    if not names & sys.stdlib_module_names:
+        yield str(folder)
+    root = folder
+    while (root / "__init__.py").exists():
+        root = root.parent
+    yield str(root)
+
+
 def _run(path: Path, program: Program) -> tuple[bool, str]:
     """Run a program, and tell whether it has shown the finding, and its last words."""
     timeout = _START_SECONDS + 4 * program.record.timeout
-    places = [str(program.excerpt.folder), os.getcwd(), os.environ.get("PYTHONPATH", "")]
+    places = [*_import_folders(program.excerpt.folder), os.getcwd(), os.getenv("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
     command = [sys.executable, str(path)]
     try:
