@@ -1,7 +1,7 @@
 """The plugin for pytest: the fixture ``audit``, and the option ``--withal-leaks``.
 
-A package beside withal, not in it: pytest imports it in every run, and importing withal takes 0.1
-seconds, which only those should spend who audit something or look for leaks.
+This package is not a part of the package withal, because pytest imports it in every run. Importing
+withal takes 0.1 seconds, which only runs with audits or leak checks should spend.
 """
 
 from pytest_withal.auditing import audit

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @final
 class Auditor:
-    """What the fixture ``audit`` is: called as `withal.audit.audit`, it fails the test."""
+    """The value of the fixture ``audit``: like `withal.audit.audit`, but it may fail the test."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._config = request.config
@@ -23,10 +23,10 @@ class Auditor:
     def __call__(self, scenario: Scenario | Any, **options: Any) -> Report:
         """Audit a scenario, and return the report if it is safe.
 
-        What the call leaves open, the options of the command line say.
+        Options that are not passed are taken from the command line.
 
         Raises:
-            pytest.fail.Exception: it is not safe; the text is that of the report.
+            pytest.fail.Exception: if it is not safe; the text is the report.
             TypeError, ValueError, ScenarioError, RuntimeError: as `withal.audit.audit`.
         """
         __tracebackhide__ = True
@@ -36,8 +36,8 @@ class Auditor:
         report = audit(scenario, **(self._defaults() | options))
         if report.verdict is not Verdict.SAFE:
             is_replay = self._config.getoption("--audit-at") and report.attempts
-            told = text.render_attempt(report, report.attempts[0]) if is_replay else str(report)
-            pytest.fail(told, pytrace=False)
+            shown = text.render_attempt(report, report.attempts[0]) if is_replay else str(report)
+            pytest.fail(shown, pytrace=False)
         return report
 
     def _defaults(self) -> dict[str, Any]:
@@ -53,12 +53,12 @@ class Auditor:
 
 @pytest.fixture
 def audit(request: pytest.FixtureRequest) -> Auditor:
-    """Cancel a scenario at each of its suspensions, and fail if it leaves anything behind.
+    """Cancel a scenario at each of its suspensions, and fail if it leaves resources behind.
 
     def test_pool(audit):
         audit(use_pool, setup=pool, probe=use_pool)
 
-    The arguments are those of withal.audit.audit. --audit-depth and --audit-deliveries deepen what
-    the test leaves open.
+    The arguments are those of withal.audit.audit. --audit-depth and --audit-deliveries apply to
+    calls that do not pass these options.
     """
     return Auditor(request)

@@ -1,4 +1,4 @@
-"""The fixtures of one test, set up anew for each attempt of its audit."""
+"""The fixtures of one test, set up again for each attempt of its audit."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any, TypeAlias, cast, final
 
 import pytest
 
-# What pytest has of its own and is to be fresh for each attempt; the rest of it is shared.
+# Fixtures of pytest itself that are set up for each attempt; its other fixtures are shared.
 _FRESH = frozenset({"monkeypatch"})
-# What the plugins that run asynchronous tests have for their own loops.
+# Fixtures of the plugins that run asynchronous tests, for their own loops.
 _LOOPS = frozenset({"event_loop", "event_loop_policy"})
 
 _Definition: TypeAlias = "pytest.FixtureDef[Any]"
 
 
 class NotAuditedError(Exception):
-    """A test cannot be audited. The text says why, and what to do."""
+    """A test cannot be audited. The text has the reason and what to do."""
 
 
 @final
 class SuiteEnvironment:
-    """What a test needs.
+    """The fixtures and the instance of one test.
 
     Attributes:
-        shared: the names of the fixtures that pytest is to set up once, as ever.
-        instance: the object of the test's class in this attempt; None if it has no class.
+        shared: the names of the fixtures that pytest sets up once, as usual.
+        instance: the instance of the test's class in this attempt; None if it has no class.
     """
 
     def __init__(self, item: pytest.Function) -> None:
@@ -44,7 +44,7 @@ class SuiteEnvironment:
         self.shared = [name for name in closure if self._is_shared(name)]
 
     def check(self) -> None:
-        """Return if an audit is possible.
+        """Check that an audit is possible.
 
         Raises:
             NotAuditedError: if a fixture that several tests share is asynchronous, or the backend
@@ -54,7 +54,7 @@ class SuiteEnvironment:
         backend = params.get("anyio_backend")
         backend = cast("tuple[object, ...]", backend)[0] if isinstance(backend, tuple) else backend
         if backend not in {None, "asyncio"}:
-            raise NotAuditedError(f"its backend is {backend}; audits are of asyncio")
+            raise NotAuditedError(f"its backend is {backend}; only asyncio can be audited")
         for name in self._definitions:
             definition = self._definitions[name][-1]
             if definition.scope != "function" and _is_asynchronous(definition):
@@ -106,7 +106,7 @@ class SuiteEnvironment:
         for argument in definition.argnames:
             if argument == "request":
                 given[argument] = _Request(self._item, name, values, stack)
-            else:  # one that overrides another of its name takes that
+            else:  # a fixture with an argument of its own name gets the one that it overrides
                 above = index - 1 if argument == name else -1
                 given[argument] = await self._value(argument, values, stack, above)
         value = await _made(self._function(definition), given, stack)
@@ -122,7 +122,7 @@ class SuiteEnvironment:
             return inside._request.getfixturevalue(name)
 
     def _function(self, definition: _Definition) -> Callable[..., Any]:
-        """Return the function of a fixture; that of a class for the object of this attempt."""
+        """Return the function of a fixture; for a method, bound to this attempt's instance."""
         function: Any = inspect.unwrap(definition.func)
         plain: Any = getattr(function, "__func__", function)
         is_method = plain is not function or next(iter(_parameters(plain)), "") == "self"
@@ -131,7 +131,7 @@ class SuiteEnvironment:
 
 @final
 class _Request:
-    """What a fixture gets as ``request``: pytest's, but for this attempt."""
+    """The ``request`` of a fixture: that of pytest, with the values of this attempt."""
 
     def __init__(
         self, item: pytest.Function, name: str, values: dict[str, Any], stack: AsyncExitStack
@@ -147,11 +147,11 @@ class _Request:
             self.param = params[name]
 
     def addfinalizer(self, finalizer: Callable[[], object]) -> None:
-        """Have something called when the attempt is over."""
+        """Call `finalizer` when the attempt has ended."""
         self._stack.callback(finalizer)
 
     def getfixturevalue(self, name: str) -> Any:
-        """Return the value of a fixture that is set up already, or that pytest sets up."""
+        """Return the value of a fixture of this attempt, or else of one that pytest sets up."""
         return self._values[name] if name in self._values else self._request.getfixturevalue(name)
 
     def __getattr__(self, name: str) -> Any:
@@ -170,12 +170,12 @@ def _is_asynchronous(definition: _Definition) -> bool:
 
 
 def _is_direct(definition: _Definition) -> bool:
-    """Return whether it stands for an argument that parametrize gives directly."""
+    """Return whether it stands for an argument that parametrize passes directly."""
     return definition.func.__name__ == "get_direct_param_fixture_func"
 
 
 async def _made(function: Callable[..., Any], given: dict[str, Any], stack: AsyncExitStack) -> Any:
-    """Call a fixture's function, and have its end come with that of the attempt."""
+    """Call a fixture's function, and finish its generator at the end of the attempt."""
     made = function(**given)
     if inspect.isasyncgen(made):
         value = await anext(made)
@@ -190,9 +190,9 @@ async def _made(function: Callable[..., Any], given: dict[str, Any], stack: Asyn
 
 async def _end_async(fixture: AsyncGenerator[Any]) -> None:
     async for _ in fixture:
-        raise RuntimeError("a fixture has yielded twice")
+        raise RuntimeError("a fixture has yielded twice; yield the value once")
 
 
 def _end(fixture: Generator[Any]) -> None:
     for _ in fixture:
-        raise RuntimeError("a fixture has yielded twice")
+        raise RuntimeError("a fixture has yielded twice; yield the value once")

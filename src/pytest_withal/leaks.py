@@ -1,4 +1,4 @@
-"""The option ``--withal-leaks``: a test fails that leaks what it or its fixtures have opened."""
+"""The option ``--withal-leaks``: fails tests that leak resources that they or fixtures opened."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _first = pytest.hookimpl(wrapper=True, tryfirst=True)
 
 @final
 class LeakCheck:
-    """Follows what is opened in this process, and judges each test when it is over.
+    """Follows the resources of this process, and checks each test at its end.
 
-    What a test has opened and nothing refers to any more fails the test itself. What is still open
-    then may be closed by a fixture, and is judged when those are torn down.
+    Unclosed resources that nothing refers to any more fail the test itself. A fixture may still
+    close the others, so they are checked after the fixtures were torn down.
     """
 
     def __init__(self) -> None:
@@ -31,19 +31,19 @@ class LeakCheck:
             self._session.start()
         except RuntimeError as exc:
             raise pytest.UsageError(f"--withal-leaks: {exc}") from exc
-        # pytest itself, and what has started it, are not what opens something below.
+        # pytest and its callers are not the openers of resources that a test opens.
         self._session.book.program.add_barrier(pytest.CallInfo.from_call.__func__.__code__)  # type: ignore[attr-defined]
         self._owners = Owners(self._session)
         self._finished: list[pytest.FixtureDef[Any]] = []
         self._is_judged = False
 
     def pytest_unconfigure(self) -> None:
-        """Put back what was replaced."""
+        """Remove the patches."""
         self._session.stop()
 
     @_first
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
-        """Begin with a test."""
+        """Make the test the current owner."""
         self._owners.begin(item)
         self._finished.clear()
         self._is_judged = False
@@ -54,7 +54,7 @@ class LeakCheck:
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
-        """Make a fixture of several tests the owner of what it opens."""
+        """Make a fixture of several tests the owner of the resources that it opens."""
         if fixturedef.scope == "function":
             return (yield)
 
@@ -69,40 +69,41 @@ class LeakCheck:
             self._owners.leave()
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        """Note that a fixture is over, and can close nothing more."""
+        """Record that a fixture was torn down, so that its leaks can be checked."""
         if fixturedef.scope != "function" and fixturedef not in self._finished:
             self._finished.append(fixturedef)
 
     @_first
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Fail a test for what is over and was not closed."""
-        self._is_judged = False  # if it fails otherwise: its traceback refers to much
+        """Fail a test for unclosed resources that have ended."""
+        self._is_judged = False  # not if it fails: its traceback refers to many objects
         result = yield
         self._is_judged = True
         leaks = _not_allowed(self._owners.leaks_that_ended(item), item)
         if leaks:
-            pytest.fail(_told("this test", leaks), pytrace=False)
+            pytest.fail(_described("this test", leaks), pytrace=False)
         return result
 
     @_first
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Fail a test for what its fixtures have not closed either."""
+        """Fail a test for resources that its fixtures have not closed either."""
         result = yield
-        told: list[str] = []
+        problems: list[str] = []
         leaks = _not_allowed(self._owners.leaks(item), item)
         if leaks and self._is_judged:
-            told.append(_told("this test and its fixtures", leaks))
+            problems.append(_described("this test and its fixtures", leaks))
         for fixture in self._finished:
             leaks = _not_allowed(self._owners.leaks(fixture), item)
             if leaks:
-                told.append(_told(f"the {fixture.scope}-scoped fixture {fixture.argname!r}", leaks))
+                who = f"the {fixture.scope}-scoped fixture {fixture.argname!r}"
+                problems.append(_described(who, leaks))
         self._owners.keep_claims()
-        if told:
-            pytest.fail("\n".join(told), pytrace=False)
+        if problems:
+            pytest.fail("\n".join(problems), pytrace=False)
         return result
 
 
-def _told(who: str, leaks: Sequence[Leak]) -> str:
+def _described(who: str, leaks: Sequence[Leak]) -> str:
     more = f" and {len(leaks) - 1} more" if len(leaks) > 1 else ""
     return f"{who} leaked at {leaks[0]}{more}\n{leaks_report(leaks)}"
 

@@ -1,4 +1,4 @@
-"""The options of the plugin, and what they switch on."""
+"""The options of the plugin."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--audit-depth",
         type=int,
         metavar="N",
-        help="how many cancellations in a row the fixture audit tries (default: 1)",
+        help="number of successive cancellations that the fixture audit tries (default: 1)",
     )
     group.addoption(
         "--audit-deliveries",
         metavar="HOW,HOW",
-        help="how it cancels, of early, late, anyio, timeout, error (default: early,late)",
+        help="how it cancels: early, late, anyio, timeout, error (default: early,late)",
     )
     group.addoption(
         "--audit-at",
         metavar="N:HOW",
-        help="make one attempt again, and tell all of it, such as 3:late",
+        help="repeat one attempt and show all of its details, such as 3:late",
     )
     group.addoption(
         "--audit",
         action="store_true",
-        help="audit each asynchronous test in place of running it: cancel it at each await",
+        help="audit each asynchronous test instead of running it: cancel it at each await",
     )
     group.addoption(
         "--audit-max-time",
         type=float,
         default=30.0,
         metavar="SECONDS",
-        help="how long --audit takes for a test, at most (default: 30)",
+        help="maximum time of --audit for one test (default: 30)",
     )
     group.addoption(
         "--audit-accept",
         metavar="FILE",
-        help="findings that --audit accepts, by key, as withal audit --accept",
+        help="file with the keys of findings that --audit accepts, as for withal audit --accept",
     )
     group = parser.getgroup("withal-leaks", "leaks of resources (withal)")
     group.addoption(
@@ -51,14 +51,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini(
         MARKER,
-        "kinds, types or classes of leaks that no test fails for with --withal-leaks",
+        "kinds, types or classes of leaks that --withal-leaks allows in all tests",
         type="linelist",
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Follow what is opened, before the modules of the tests are imported."""
+    """Start following resources before the test modules are imported."""
     if early_config.known_args_namespace.withal_leaks:
         from pytest_withal.leaks import LeakCheck
 

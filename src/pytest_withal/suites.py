@@ -1,4 +1,4 @@
-"""The option ``--audit``: each asynchronous test is a scenario, and its fixtures are the setup."""
+"""The option ``--audit``: audits each asynchronous test, with its fixtures as the setup."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _first = pytest.hookimpl(tryfirst=True)
 
 @final
 class SuiteAudit:
-    """Audits each asynchronous test in place of running it.
+    """Audits each asynchronous test instead of running it.
 
-    The functions of its fixtures are called anew for each attempt, in the loop of the attempt;
-    those that several tests share, and pytest's own, are set up once, as ever.
+    The functions of its fixtures are called again for each attempt, in the loop of the attempt.
+    Fixtures that several tests share, and those of pytest, are set up once, as usual.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -40,7 +40,7 @@ class SuiteAudit:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Leave out the tests that are not asynchronous: nothing cancels them."""
+        """Deselect the tests that are not asynchronous, since they cannot be cancelled."""
         kept = [item for item in items if _function_of(item) is not None]
         left_out = [item for item in items if _function_of(item) is None]
         if left_out:
@@ -49,7 +49,7 @@ class SuiteAudit:
 
     @_first
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Have pytest set up those fixtures only that attempts share."""
+        """Let pytest set up only the fixtures that all attempts share."""
         assert isinstance(item, pytest.Function)
         environment = self._environments[item] = SuiteEnvironment(item)
         item.fixturenames = environment.shared
@@ -79,8 +79,8 @@ class SuiteAudit:
             pytest.skip(f"unresolved: {' '.join(report.reason.split()) or 'see a single audit'}")
         if report.verdict is not Verdict.SAFE:
             is_replay = self._config.getoption("--audit-at") and report.attempts
-            told = text.render_attempt(report, report.attempts[0]) if is_replay else str(report)
-            pytest.fail(told, pytrace=False)
+            shown = text.render_attempt(report, report.attempts[0]) if is_replay else str(report)
+            pytest.fail(shown, pytrace=False)
 
     def _report(
         self, item: pytest.Function, function: Callable[..., Any], environment: SuiteEnvironment
@@ -99,7 +99,7 @@ class SuiteAudit:
 
 
 def _function_of(item: pytest.Item) -> Callable[..., Any] | None:
-    """Return the coroutine function of a test that has one, and is no method of unittest's."""
+    """Return the coroutine function of a test; None if it has none or is a unittest method."""
     if not isinstance(item, pytest.Function) or hasattr(item, "_testcase"):
         return None
     if type(item).__module__ == "_pytest.unittest":
@@ -122,7 +122,7 @@ def _scenario(
         bound = plain if instance is None else plain.__get__(instance)
         await bound(**values)
 
-    # What is defined in the file of the test counts as the scenario's own.
+    # Code in the file of the test counts as the scenario's own.
     run.__wrapped__ = function  # type: ignore[attr-defined]
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter("values", inspect.Parameter.POSITIONAL_OR_KEYWORD)]

@@ -116,14 +116,14 @@ def test_a_file_that_cannot_be_written_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audited("scenario", output=tmp_path / "none" / "report") == 2
-    assert "has no folder to be in" in capsys.readouterr().err
+    assert "its folder does not exist" in capsys.readouterr().err
     assert audited("scenario", output=tmp_path) == 2
     assert "is a folder; name a file" in capsys.readouterr().err
 
 
 def test_a_list_makes_no_attempt(capsys: pytest.CaptureFixture[str]) -> None:
     assert audited("Careless", only_list=True, at="1:late") == 2
-    assert "give one of them" in capsys.readouterr().err
+    assert "use only one of them" in capsys.readouterr().err
 
 
 def test_a_replay_has_as_much_time(capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +164,7 @@ def test_it_ends_although_an_attempt_has_left_a_thread_that_does_not() -> None:
 def test_an_interrupt_is_told_in_a_line() -> None:
     ended = done("audit", f"{HERE}:be_interrupted")
     assert (ended.status, ended.out) == (130, [])
-    assert ended.err == ["withal: stopped by SIGINT; what was open is closed"]
+    assert ended.err == ["withal: stopped by SIGINT; all open resources were closed"]
 
 
 @pytest.mark.slow
@@ -246,14 +246,14 @@ def test_known_findings_are_accepted_and_those_gone_listed(
     assert audited("Careless", accept=known) == 2
     assert "there is no file" in capsys.readouterr().err
     assert audited("Careless", accept_new=True) == 2
-    assert "give both" in capsys.readouterr().err
+    assert "pass both" in capsys.readouterr().err
     assert audited("Careless", accept=known, accept_new=True) == 0
     assert audited("Careless", accept=known) == 0
     assert capsys.readouterr().err == ""
     lines = known.read_text().replace(":Careless", ":Careful")
     known.write_text(lines)
     assert audited("Careful", accept=known) == 0
-    assert "accepts what is not found any more, to be deleted: " in capsys.readouterr().err
+    assert "accepts findings that do not occur any more; delete: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", [Format.SCRIPT, Format.PYTEST])
@@ -263,7 +263,7 @@ def test_a_finding_is_written_as_a_program(
     assert audited("Careless", form=form) == 1
     assert "It was run 3 times, and showed this each time." in capsys.readouterr().out
     assert audited("Careless", form=form, only_list=True) == 2
-    assert "--list cancels nothing" in capsys.readouterr().err
+    assert "--list has no finding" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -281,7 +281,7 @@ def test_a_signal_ends_it_with_a_report(name: str, status: int) -> None:
     assert process.returncode == status
     assert out.startswith("unresolved: takes_long: ")
     assert "stopped early, after " in out
-    assert err == f"withal: stopped by {name}; the report is of what was tried so far\n"
+    assert err == f"withal: stopped by {name}; the report covers the attempts so far\n"
 
 
 @pytest.mark.slow

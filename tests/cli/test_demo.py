@@ -54,7 +54,7 @@ def test_interrupted_it_leaves_whole_files_and_no_server(tmp_path: Path) -> None
         assert process.stdout.readline().startswith("serving")
         process.terminate()
         demo = ended(process)
-    assert demo == Done(143, [], ["withal: stopped by SIGTERM; what was open is closed"])
+    assert demo == Done(143, [], ["withal: stopped by SIGTERM; all open resources were closed"])
     expected = {file.name: file for file in demo_files(200)}
     for path in tmp_path.iterdir():
         assert path.stat().st_size == expected[path.name].size

@@ -40,8 +40,8 @@ async def test_a_file_that_is_not_is_told(change: str, tmp_path: Path) -> None:
     }
     path.write_bytes(changed[change])
     (problem,) = await wrong_files(FILES, results)
-    assert problem.startswith(f"{path}: has SHA-256 ")
-    assert problem.endswith(f"must have {FILES[3].sha256()}")
+    assert problem.startswith(f"{path}: its SHA-256 is ")
+    assert problem.endswith(f"expected {FILES[3].sha256()}")
 
 
 async def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:

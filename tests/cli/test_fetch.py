@@ -171,7 +171,7 @@ async def test_a_signal_leaves_whole_files_only(number: signal.Signals, tmp_path
             done = await asyncio.to_thread(ended, process)
         over.set()
     assert done.status == 128 + number
-    assert done.err == [f"withal: stopped by {number.name}; what was open is closed"]
+    assert done.err == [f"withal: stopped by {number.name}; all open resources were closed"]
     assert done.out == []
     assert files_in(tmp_path) == {"hello": b"hello"}
 

@@ -43,7 +43,10 @@ def test_a_signal_cancels_the_command(
         return 0
 
     assert run_until_signal(command()) == 128 + number
-    assert capsys.readouterr().err == f"withal: stopped by {number.name}; what was open is closed\n"
+    assert (
+        capsys.readouterr().err
+        == f"withal: stopped by {number.name}; all open resources were closed\n"
+    )
 
 
 def test_more_signals_do_not_disturb_closing() -> None:

@@ -81,7 +81,7 @@ async def test_a_server_that_says_nothing_is_an_error(
 ) -> None:
     stand_in.write_text("#!/bin/sh\nexec sleep 60\n")
     monkeypatch.setattr(module, "_START_SECONDS", 0.01)
-    with pytest.raises(ServerStartError, match="it said nothing for"):
+    with pytest.raises(ServerStartError, match="it printed no port in"):
         async with started():
             raise AssertionError
 

@@ -44,7 +44,7 @@ def test_a_module_is_found_in_the_current_folder(
 
 @pytest.mark.parametrize("target", ["", "x", ":x", "x:", "x.py"])
 def test_what_names_nothing_is_refused(target: str) -> None:
-    with pytest.raises(TargetError, match=r"names nothing; write module:name or file\.py:name"):
+    with pytest.raises(TargetError, match=r"is not a target; write module:name or file\.py:name"):
         load(target)
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``withal``. Needs the extra ``withal[cli]``, and says so without it."""
+"""The command line: ``withal``. Needs the extra ``withal[cli]``, and names it if it is missing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from withal.cli.requirements import require
 
 
 def main() -> None:
-    """Run the command that the arguments ask for, and exit with its status.
+    """Run the command that the arguments name, and exit with its status.
 
-    0: done. 1: something could not be done, and standard error says what. 2: the arguments are
-    wrong, or something is not installed. 130 and 143: stopped by SIGINT and SIGTERM.
+    0: done. 1: something failed; standard error has the reason. 2: the arguments are wrong, or a
+    package is not installed. 130 and 143: stopped by SIGINT and SIGTERM.
     """
     if sys.argv[1:2] == ["track"]:
         from withal.cli.track import track_at_once
@@ -22,5 +22,5 @@ def main() -> None:
         from withal.cli.app import app
 
         app(prog_name="withal")
-    except KeyboardInterrupt:  # while it was still importing, and so had nothing open
+    except KeyboardInterrupt:  # during the imports, when nothing is open yet
         sys.exit(130)

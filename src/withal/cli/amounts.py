@@ -1,4 +1,4 @@
-"""Amounts as people read them."""
+"""Formatting of amounts for people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def size(number: int) -> str:
-    """Return a number of bytes in the unit that suits it.
+    """Return a number of bytes in a suitable unit.
 
     Example:
         >>> size(1), size(1023), size(1536), size(8 << 20), size(3 << 40)
@@ -29,7 +29,7 @@ def size(number: int) -> str:
 
 
 def seconds(number: float) -> str:
-    """Return a time to the millisecond, so that those in a column compare at a glance.
+    """Return a time with milliseconds, so that times in a column are easy to compare.
 
     Example:
         >>> seconds(0.00042), seconds(1234.5)

@@ -1,4 +1,4 @@
-"""The commands and their options, for typer. What they do is imported when one is run."""
+"""The commands and their options, for typer. The code of a command is imported when it is run."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from withal.cli.fetch_arguments import fetch
 from withal.cli.interrupt import run_until_signal
 from withal.cli.requirements import require
 
-# Click's own error, of which typer exports a subclass only.
+# The base class of click; typer exports only a subclass of it.
 _UsageError = cast("type[Exception]", typer.BadParameter.__base__)
 
 
 class _Commands(TyperGroup):
-    """The group of all commands. What it says of wrong arguments shows no passwords."""
+    """The group of all commands. Its errors about arguments show no passwords."""
 
-    def invoke(self, ctx: Any) -> Any:  # Any: where click is differs between versions of typer
-        """Run the command that is asked for."""
+    def invoke(self, ctx: Any) -> Any:  # Any: the module of click differs between typer versions
+        """Run the command that the arguments name."""
         try:
             return super().invoke(ctx)
         except _UsageError as error:
@@ -59,11 +59,12 @@ def withal(
 ) -> None:
     """Every resource that an asynchronous program opens is closed, whatever happens.
 
-    The commands look into programs that need not use withal: track names the lines that never
-    closed what they opened, top shows what is open, audit cancels code at every await. fetch
-    downloads files, whole or not at all. In Python there are withal.Scope, withal.files,
-    withal.http, withal.fetch, withal.pools, withal.lease, withal.ledger, withal.inspection,
-    withal.testing, withal.audit and withal.tracking.
+    The commands work on any program, also without withal: track names the lines that opened
+    resources and never closed them, top shows the open resources of a running program, audit
+    cancels code at every await. fetch downloads files; each appears complete or not at all. The
+    Python packages are withal.Scope, withal.files, withal.http, withal.fetch, withal.pools,
+    withal.lease, withal.ledger, withal.inspection, withal.testing, withal.audit and
+    withal.tracking.
 
     \b
     Example:
@@ -83,46 +84,44 @@ def audit(
     delivery: Annotated[
         list[Delivery],
         typer.Option("--delivery", "-d", help="How it is cancelled; may be given several times."),
-    ] = [Delivery.EARLY, Delivery.LATE],  # noqa: B006  # it is not changed
+    ] = [Delivery.EARLY, Delivery.LATE],  # noqa: B006  # never modified
     depth: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How many cancellations in a row.")
+        int, typer.Option(metavar="N", min=1, help="Number of successive cancellations.")
     ] = 1,
     children: Annotated[
         bool,
         typer.Option(
-            "--children", help="Also cancel tasks that only a loop that shuts down would cancel."
+            "--children", help="Also cancel tasks that only the end of the loop would cancel."
         ),
     ] = False,
     loop: Annotated[Loop, typer.Option(help="The event loop.")] = Loop.ASYNCIO,
     timeout: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0.001, help="How long a run, or a probe, may take."),
+        typer.Option(metavar="SECONDS", min=0.001, help="Maximum time of a run, or of a probe."),
     ] = DEFAULT_TIMEOUT_SECONDS,
     schedules: Annotated[
         int,
         typer.Option(metavar="N", min=0, help="Also run its tasks in N random orders."),
     ] = 0,
-    seed: Annotated[
-        str, typer.Option(metavar="S", help="What the random orders are made of.")
-    ] = "0",
+    seed: Annotated[str, typer.Option(metavar="S", help="The seed of the random orders.")] = "0",
     max_time: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0.001, help="End after this time with a report."),
+        typer.Option(metavar="SECONDS", min=0.001, help="Stop after this time, with a report."),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="N:HOW", help="Make one attempt again, and tell all of it."),
+        typer.Option(metavar="N:HOW", help="Repeat one attempt, and show all of its details."),
     ] = None,
     list_: Annotated[
-        bool, typer.Option("--list", help="Only list where the scenario suspends.")
+        bool, typer.Option("--list", help="Only list the suspensions of the scenario.")
     ] = False,
     form: Annotated[
         Format,
-        typer.Option("--format", "-f", help="The form of the report."),
+        typer.Option("--format", "-f", help="The format of the report."),
     ] = Format.TEXT,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the report into this file."),
+        typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
     ] = None,
     accept: Annotated[
         Path | None,
@@ -130,17 +129,16 @@ def audit(
     ] = None,
     new: Annotated[
         Path | None,
-        typer.Option("--new", metavar="FILE.py", help="Write a scenario to begin with."),
+        typer.Option("--new", metavar="FILE.py", help="Write an example scenario to start from."),
     ] = None,
     accept_new: Annotated[
-        bool, typer.Option("--accept-new", help="Add new findings to that file.")
+        bool, typer.Option("--accept-new", help="Add new findings to the file of --accept.")
     ] = False,
 ) -> None:
     """Cancel TARGET at each await, and report what it leaves behind.
 
-    TARGET is module:name or file.py:name. There it finds an async function, a callable that
-    returns an async context manager, or a withal.audit.Scenario, which also has a setup and a
-    probe.
+    TARGET is module:name or file.py:name. It names an async function, a callable that returns an
+    async context manager, or a withal.audit.Scenario, which also has a setup and a probe.
 
     \b
     Example:
@@ -154,10 +152,10 @@ def audit(
 
     \b
     Exit status:
-      0    safe: nothing was found
+      0    safe: no finding
       1    unsafe
-      2    the arguments are wrong, or something is not installed
-      3    unresolved: not all could be tried, and nothing was found in the rest
+      2    the arguments are wrong, or a package is not installed
+      3    unresolved: not everything could be tried, and the rest had no finding
       4    the scenario fails without any cancellation
       130  stopped by Ctrl-C, with the report so far (143 by SIGTERM)
     """
@@ -203,8 +201,8 @@ def track(
         bool, typer.Option("--fail-on-leak", help="Exit with 3 if there is a leak.")
     ] = False,
     ignore: Annotated[
-        list[str], typer.Option(metavar="CLASS", help="Leave out a class of leaks; repeatable.")
-    ] = [],  # noqa: B006  # it is not changed
+        list[str], typer.Option(metavar="CLASS", help="Ignore a class of leaks; repeatable.")
+    ] = [],  # noqa: B006  # never modified
     also: Annotated[
         list[str],
         typer.Option(metavar="PACKAGE", help="Follow its with statements too; repeatable."),
@@ -248,8 +246,8 @@ def track(
 ) -> None:
     """Run a program and report what it opened and never closed.
 
-    The program runs as python would run it: its arguments, output and exit status are its own. The
-    report follows on standard error. Files, sockets, transports, streams, servers, processes,
+    The program runs as with python: arguments, output and exit status do not change. The report is
+    printed on standard error at its end. Files, sockets, transports, streams, servers, processes,
     threads, tasks, generators, locks, sessions of aiohttp and httpx, connections to databases, and
     each with statement of the program are followed.
 
@@ -271,7 +269,7 @@ def track(
     from withal.tracking.options import TrackOptions
 
     if not program:
-        raise typer.BadParameter("which script, or with -m which module, is missing")
+        raise typer.BadParameter("the script, or with -m the module, is missing")
     options = TrackOptions(
         target=program[0],
         is_module=module,
@@ -301,18 +299,16 @@ def track(
 def top(
     pid: Annotated[int, typer.Argument(metavar="PID", min=1, hidden=True)],
     every: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, help="How often it looks again.")
+        float, typer.Option(metavar="SECONDS", min=0.1, help="Time between two updates.")
     ] = 1.0,
-    once: Annotated[bool, typer.Option("--once", help="Look once, print it and end.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Look once and print it as JSON.")
-    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print the state once, and exit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the state once, as JSON.")] = False,
 ) -> None:
-    """Show what a running program has open, what holds it, and what its tasks wait for.
+    """Show the open resources of a running program, their holders, and what its tasks wait for.
 
-    The program was started by withal track --serve, or both it and this command run on the same
-    version of CPython, 3.14 or newer: then it need not be tracked, but which line has opened what
-    is not known. Only programs of the same user can be looked at.
+    Start the program with withal track --serve. A program that is not tracked can be inspected if
+    it and this command run on the same version of CPython, 3.14 or newer; then the lines that
+    opened the resources are not known. Only programs of the same user can be inspected.
 
     \b
     Example:
@@ -322,7 +318,7 @@ def top(
     \b
     Exit status:
       0    done, or the program has ended
-      1    the process cannot be looked at, and standard error says why
+      1    the process cannot be inspected; standard error has the reason
       2    the arguments are wrong
     """
     from withal.cli.top import top_command
@@ -340,12 +336,12 @@ def demo(
     ] = 16,
     files: Annotated[int, typer.Option(metavar="N", min=1, help="How many files.")] = 200,
 ) -> None:
-    """Account for all that a download opens and closes.
+    """Show that a download closes all resources that it opens.
 
     A server is started on this machine, in a process of its own. It misbehaves: it refuses some
-    requests, resets some connections, cuts some files short. The files are fetched from it all the
-    same, and each is checked. Then a table tells what was opened, and for how long, and the last
-    line that all of it was closed.
+    requests, resets some connections, and truncates some files. All files are fetched nevertheless,
+    and each is checked. Then a table shows the resources that were opened, and for how long; the
+    last line shows that all of them were closed.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``withal audit``: a scenario audited, and its report printed or written into a file."""
+"""``withal audit``: audits a scenario, and prints the report or writes it to a file."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ from withal.cli.target import TargetError, load
 _STATUS = {Verdict.SAFE: 0, Verdict.UNSAFE: 1, Verdict.UNRESOLVED: 3, Verdict.ERROR: 4}
 _USAGE_STATUS = 2
 _INTERRUPTED_STATUS = 130
-_SIGNAL_STATUS = 128  # and the number of the signal, as shells have it
-_PROGRESS_SECONDS = 0.1  # seconds between two pictures of the progress
+_SIGNAL_STATUS = 128  # plus the number of the signal, as in shells
+_PROGRESS_SECONDS = 0.1  # seconds between two updates of the progress
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """What the command line says.
+    """The options of the command.
 
     Attributes:
         deliveries: how the scenario is cancelled.
-        depth: how many times in a row.
-        children: whether also tasks that only a loop that shuts down cancels.
-        loop: in which event loop.
+        depth: the number of successive cancellations.
+        children: whether to cancel also tasks that only the end of the loop would cancel.
+        loop: the event loop.
         timeout: seconds for each use of the environment.
-        max_time: seconds for all of it, if there is a limit.
+        max_time: seconds for the whole audit, or None for no limit.
         schedules: how many random orders of its tasks are tried, too.
-        seed: what these are made of.
-        at: the one attempt that is to be made again.
-        only_list: whether only its suspensions are to be listed.
-        form: of the report.
-        output: the file for it; standard output if None.
-        accept: the file with the keys of findings that are known.
-        accept_new: whether new findings are added to it.
+        seed: the seed of these orders.
+        at: the address of the one attempt to repeat.
+        only_list: whether to list the suspensions only.
+        form: the format of the report.
+        output: the file for the report; None for standard output.
+        accept: the file with the keys of accepted findings.
+        accept_new: whether to add new findings to that file.
     """
 
     deliveries: tuple[Delivery, ...] = DEFAULT_DELIVERIES
@@ -93,7 +93,7 @@ _PROGRAMS: dict[Format, Callable[[Report, Scenario], str]] = {
 
 
 def audit_command(target: str, options: AuditOptions) -> int:
-    """Audit, show progress, print or write the report, and return the status to exit with."""
+    """Audit, show progress, print or write the report, and return the exit status."""
     try:
         _check(options)
         accepted = _accepted(options)
@@ -106,13 +106,13 @@ def audit_command(target: str, options: AuditOptions) -> int:
         complain(str(error))
         return _USAGE_STATUS
     except KeyboardInterrupt:
-        complain("stopped by SIGINT; what was open is closed")
+        complain("stopped by SIGINT; all open resources were closed")
         return _INTERRUPTED_STATUS
     except OSError as error:
         complain(f"{error.filename or options.output}: {error.strerror}")
         return _USAGE_STATUS
     if stopped_by:
-        complain(f"stopped by {stopped_by[0].name}; the report is of what was tried so far")
+        complain(f"stopped by {stopped_by[0].name}; the report covers the attempts so far")
         return _SIGNAL_STATUS + stopped_by[0]
     if options.only_list and report.verdict is Verdict.UNRESOLVED:
         return 0
@@ -121,23 +121,23 @@ def audit_command(target: str, options: AuditOptions) -> int:
 
 @contextmanager
 def stopped_by_signals() -> Generator[list[Signals]]:
-    """Have SIGINT and SIGTERM end the audit with what was seen so far; yield which has come.
+    """End the audit with the results so far at SIGINT or SIGTERM; yield the received signals.
 
-    A second one ends the command at once.
+    A second signal ends the command immediately.
     """
-    come: list[Signals] = []
+    received: list[Signals] = []
     stop = StopRequest()
 
     def stop_soon(number: int, frame: FrameType | None) -> None:
-        if come:
+        if received:
             raise KeyboardInterrupt
-        come.append(Signals(number))
+        received.append(Signals(number))
         stop.request(Signals(number).name)
 
     before = {each: signal(each, stop_soon) for each in (Signals.SIGINT, Signals.SIGTERM)}
     token = asked.set(stop)
     try:
-        yield come
+        yield received
     finally:
         asked.reset(token)
         for each, handler in before.items():
@@ -145,30 +145,30 @@ def stopped_by_signals() -> Generator[list[Signals]]:
 
 
 def new_command(file: Path) -> int:
-    """Write a scenario to begin with, and return the status to exit with."""
+    """Write an example scenario, and return the exit status."""
     try:
         print(write_skeleton(file))
     except OSError as error:
-        complain(f"{file}: {error.strerror}; --new writes a new file")
+        complain(f"{file}: {error.strerror}; name a file that does not exist yet")
         return _USAGE_STATUS
     return 0
 
 
 def _check(options: AuditOptions) -> None:
-    """Refuse what would be found out only when all has been tried."""
+    """Check the options before the audit, since some errors would otherwise show at its end."""
     if options.only_list and options.at is not None:
-        raise ValueError("--list cancels nothing, and --at makes one attempt; give one of them")
+        raise ValueError("--list makes no attempt, and --at repeats one; use only one of them")
     if options.only_list and options.form in _PROGRAMS:
-        raise ValueError(f"--list cancels nothing, and --format {options.form} is of a finding")
+        raise ValueError(f"--list has no finding, which --format {options.form} needs; omit one")
     if Delivery.ORDER in options.deliveries:
-        raise ValueError("order is not a delivery of its own; --schedules N tries other orders")
+        raise ValueError("order cannot be a --delivery; use --schedules N to try other orders")
     if options.accept_new and options.accept is None:
-        raise ValueError("--accept-new adds to the file that --accept names; give both")
+        raise ValueError("--accept-new adds to the file of --accept; pass both")
     if options.output is not None:
         if options.output.is_dir():
             raise IsADirectoryError(EISDIR, "is a folder; name a file", str(options.output))
         if not options.output.absolute().parent.is_dir():
-            raise FileNotFoundError(ENOENT, "has no folder to be in", str(options.output))
+            raise FileNotFoundError(ENOENT, "its folder does not exist", str(options.output))
 
 
 def _accepted(options: AuditOptions) -> Accepted | None:
@@ -180,19 +180,19 @@ def _accepted(options: AuditOptions) -> Accepted | None:
 def _without_accepted(
     report: Report, accepted: Accepted, options: AuditOptions, *, is_whole: bool
 ) -> Report:
-    """Return the report with what is accepted told apart, and tell what is not found any more."""
+    """Mark accepted findings in the report, and print accepted keys that are not found any more."""
     if options.accept_new:
         accepted = accepted.with_new(report)
     report = accepted.applied(report)
     is_whole = is_whole and options.at is None and not options.only_list and not report.reason
     if is_whole and (gone := accepted.gone(report)):
         listed = "; ".join(gone)
-        complain(f"{options.accept} accepts what is not found any more, to be deleted: {listed}")
+        complain(f"{options.accept} accepts findings that do not occur any more; delete: {listed}")
     return report
 
 
 def _audited(target: str, options: AuditOptions) -> tuple[Report, Scenario]:
-    """Audit, without what the program itself prints and logs; one attempt made again shows it."""
+    """Audit without the program's own output; a repeated attempt shows it."""
     if options.at is None:
         with dropped() as terminal:
             return _made(target, options, terminal)
@@ -203,7 +203,7 @@ def _audited(target: str, options: AuditOptions) -> tuple[Report, Scenario]:
 
 
 def _made(target: str, options: AuditOptions, terminal: TextIO) -> tuple[Report, Scenario]:
-    with noting_threads():  # also those that the module starts
+    with noting_threads():  # including threads that the module starts
         scenario = scenario_of(load(target))
     loop_factory = _loop_factory(options.loop)
     if options.only_list:
@@ -265,9 +265,9 @@ def _write(rendered: str, output: Path | None) -> None:
 
 @contextmanager
 def _showing_progress(terminal: TextIO) -> Generator[Callable[[int, int, int], None]]:
-    """Show how far an audit is, if that is a terminal.
+    """Show the progress of an audit, if `terminal` is a terminal.
 
-    Without a thread: who sees one at work cannot tell that a loop stands still.
+    It uses no thread, because the audit treats a loop as idle only if no other thread works.
     """
     bar = Progress(
         TextColumn("{task.description}"),
@@ -287,10 +287,10 @@ def _showing_progress(terminal: TextIO) -> Generator[Callable[[int, int, int], N
 
     def on_attempt(made: int, known: int, unsafe: int) -> None:
         nonlocal shown
-        told = f"{unsafe} unsafe" if unsafe else ""
+        count = f"{unsafe} unsafe" if unsafe else ""
         is_due = monotonic() - shown > _PROGRESS_SECONDS
         shown = monotonic() if is_due else shown
-        bar.update(task, completed=made, total=known, unsafe=told, refresh=is_due)
+        bar.update(task, completed=made, total=known, unsafe=count, refresh=is_due)
 
     with bar:
         yield on_attempt

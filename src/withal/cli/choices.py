@@ -1,4 +1,4 @@
-"""Choices: what some options can be set to."""
+"""The values of options that are enumerations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import final
 
 @final
 class Format(StrEnum):
-    """The forms of a report."""
+    """The formats of a report."""
 
     TEXT = "text"
     JSON = "json"
@@ -30,7 +30,7 @@ class Loop(StrEnum):
 
 @final
 class Layouts(StrEnum):
-    """How files are laid out in their folder; as `withal.fetch.Layout`, which needs aiohttp."""
+    """How files are named in their folder; the same as `withal.fetch.Layout`, without aiohttp."""
 
     FLAT = "flat"
     TREE = "tree"
@@ -39,7 +39,7 @@ class Layouts(StrEnum):
 
 @final
 class Existing(StrEnum):
-    """What is done about files that exist; as `withal.fetch.OnExists`."""
+    """How existing files are treated; the same as `withal.fetch.OnExists`."""
 
     ERROR = "error"
     SKIP = "skip"
@@ -48,7 +48,7 @@ class Existing(StrEnum):
 
 @final
 class Transports(StrEnum):
-    """What speaks to servers; as `withal.fetch.TransportName`."""
+    """The HTTP client; the same as `withal.fetch.TransportName`."""
 
     AUTO = "auto"
     AIOHTTP = "aiohttp"

@@ -1,4 +1,4 @@
-"""Complaints: what went wrong, in one line on standard error."""
+"""Error messages of the command line, as one line on standard error."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from withal._core.printable import printable
 
 
 def complaint(text: str) -> str:
-    """Return the one line that tells of something."""
+    """Return a message as one line."""
     return f"withal: {printable(text)}"
 
 
 def complain(text: str) -> None:
-    """Print the line. Where a progress bar may be shown, its console prints it instead."""
+    """Print a message. While a progress bar is shown, print through its console instead."""
     print(complaint(text), file=sys.stderr)

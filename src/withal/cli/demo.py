@@ -1,4 +1,4 @@
-"""``withal demo``: a batch fetched from a server that misbehaves, and all that it opened told."""
+"""``withal demo``: fetches a batch from a misbehaving server, and lists the opened resources."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ from withal.ledger import Ledger, Summary
 
 
 async def demo_command(folder: Path, jobs: int, count: int) -> int:
-    """Fetch, check and account, and return the status to exit with: 0 if all is well, else 1.
+    """Fetch, check, print the resources, and return the exit status.
 
-    All is well if each file is on the disk byte for byte, and each resource that was opened was
-    closed.
+    It is 0 if each file on the disk is correct and each opened resource was closed, else 1.
     """
     ledger = Ledger()
     try:
@@ -48,27 +47,27 @@ async def demo_command(folder: Path, jobs: int, count: int) -> int:
 
 
 async def _fetch_and_check(folder: Path, jobs: int, files: Sequence[DemoFile]) -> int:
-    """Do it, tell of it, and return how many files are not right."""
+    """Fetch and check the files, print the result, and return the number of wrong files."""
     served = f"{counted(len(files), 'file')}, {size(sum(file.size for file in files))}"
-    _tell("serving", f"{served}, by a process that misbehaves on purpose")
+    _print("serving", f"{served}, by a process that misbehaves on purpose")
     retries = Retries(files)
     started = monotonic()
     report = await _fetch_from_server(folder, jobs, files, retries)
     took = monotonic() - started
     fetched = f"{counted(report.ok, 'file')}, {size(report.size)}, in {took:.1f} s"
-    _tell("fetched", f"{fetched}, {jobs} at a time, into {folder}")
-    _tell("retried", retries.told())
+    _print("fetched", f"{fetched}, {jobs} at a time, into {folder}")
+    _print("retried", retries.described())
     wrong = await wrong_files(files, report.results)
     for each in wrong:
         complain(each)
-    _tell("checked", f"{counted(report.ok, 'file')} by SHA-256, {len(wrong)} wrong")
+    _print("checked", f"{counted(report.ok, 'file')} by SHA-256, {len(wrong)} wrong")
     return report.failed + len(wrong)
 
 
 async def _fetch_from_server(
     folder: Path, jobs: int, files: Sequence[DemoFile], retries: Retries
 ) -> Report:
-    # One host has it all, on this machine: it need not be spared as a stranger's is.
+    # The only host is on this machine, so it needs no lower limit per host.
     options = FetchOptions(
         jobs=jobs, per_host=jobs, backoff=0.2, on_exists=OnExists.REPLACE, resume=False
     )
@@ -86,7 +85,7 @@ async def _fetch_from_server(
 
 @final
 class Retries:
-    """Counts attempts that failed, by the misbehaviour that was to be met with that file."""
+    """Counts failed attempts, by the misbehaviour of the server for each file."""
 
     __slots__ = ("_files", "_met")
 
@@ -99,15 +98,15 @@ class Retries:
         if step.kind is ProgressKind.RETRYING:
             self._met[self._files[step.name].misbehaviour] += 1
 
-    def told(self) -> str:
-        """Tell how many there were, and how many of each sort."""
+    def described(self) -> str:
+        """Return the number of failed attempts, and the number of each kind."""
         sorts = ", ".join(
             f"{self._met[sort]} x {sort.value}" for sort in Misbehaviour if self._met[sort]
         )
         return f"{counted(self._met.total(), 'time')}: {sorts}" if sorts else "never"
 
 
-def _tell(verb: str, what: str) -> None:
+def _print(verb: str, what: str) -> None:
     Console().print(Text.assemble((verb, "bold"), "  ", printable(what)), soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""The check of the demo: each file on the disk against what it must be."""
+"""The check of the demo: compares each file on the disk with its expected content."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from withal.fetch import Result
 
 
 async def wrong_files(files: Sequence[DemoFile], results: Sequence[Result]) -> tuple[str, ...]:
-    """Return a line for each file that was fetched and is not what it must be.
+    """Return a line for each fetched file with a wrong content.
 
-    Neither what the server said nor what the fetching noted is believed: the files are read from
-    the disk, in threads, several at a time.
+    The files are read from the disk, in threads, several at a time; results of the server and of
+    the fetch are not used.
     """
     async with asyncio.TaskGroup() as group:
         checks = [
@@ -33,4 +33,4 @@ def _problem(file: DemoFile, path: Path) -> str | None:
     except OSError as error:
         return f"{path}: cannot be read: {error.strerror}"
     expected = file.sha256()
-    return None if found == expected else f"{path}: has SHA-256 {found}, and must have {expected}"
+    return None if found == expected else f"{path}: its SHA-256 is {found}, expected {expected}"

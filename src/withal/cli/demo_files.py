@@ -1,7 +1,7 @@
-"""The files of the demo: what is in each, and how the server misbehaves over it. Pure.
+"""The files of the demo: their contents, and how the server misbehaves for each of them.
 
-Server and client both work from this, so that the client knows what a file must be without being
-told by the server.
+Server and client both use this module, so that the client knows the expected contents without
+asking the server.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from dataclasses import dataclass
 from typing import final
 
 LARGEST_BYTES = 8 << 20
-"""The size in bytes of the largest file, which is the second. The first has none."""
+"""The size in bytes of the largest file, which is the second. The first is empty."""
 
 BLOCK_BYTES = 1 << 18
-"""How many bytes are made at a time."""
+"""How many bytes are generated at a time."""
 
-_SMALLEST_BYTES = 1 << 10  # but for the empty one
+_SMALLEST_BYTES = 1 << 10  # except the empty one
 _SEED = "withal demo"
-# What is in a block is a window of this, which costs a copy. Fresh random bytes for each block cost
-# more than sending it does.
+# Each block is a window of these bytes, which costs one copy. New random bytes for each block would
+# take longer than sending it.
 _POOL = random.Random(_SEED).randbytes(2 * BLOCK_BYTES)
 
 
 @final
 class Misbehaviour(enum.Enum):
-    """What the server does in place of a proper answer when it is first asked for a file."""
+    """How the server answers the first request for a file."""
 
     NONE = "none"
     UNAVAILABLE = "503"
@@ -38,7 +38,7 @@ class Misbehaviour(enum.Enum):
     SLOW = "slow start"
 
 
-# One of each ten, by the last digit of a file's number.
+# By the last digit of a file's number; the other digits have none.
 _MISBEHAVIOUR = {
     2: Misbehaviour.UNAVAILABLE,
     4: Misbehaviour.RESET,
@@ -53,10 +53,10 @@ class DemoFile:
     """One file.
 
     Attributes:
-        number: from 0.
+        number: its number, from 0.
         name: its name, on the server and on the disk.
-        size: in bytes.
-        misbehaviour: what happens when it is first asked for.
+        size: its size in bytes.
+        misbehaviour: how the server answers the first request for it.
     """
 
     number: int
@@ -65,14 +65,14 @@ class DemoFile:
     misbehaviour: Misbehaviour
 
     def blocks(self) -> Iterator[bytes]:
-        """Make what is in it, a block at a time: the same in every process."""
+        """Yield its content in blocks, the same in every process."""
         windows = random.Random(f"{_SEED} {self.number}")
         for start in range(0, self.size, BLOCK_BYTES):
             window = windows.randrange(BLOCK_BYTES)
             yield _POOL[window : window + min(BLOCK_BYTES, self.size - start)]
 
     def sha256(self) -> str:
-        """Return the hexadecimal digest of what is in it. Takes some milliseconds."""
+        """Return the hexadecimal digest of its content. Takes some milliseconds."""
         digest = hashlib.sha256()
         for block in self.blocks():
             digest.update(block)
@@ -80,7 +80,7 @@ class DemoFile:
 
 
 def demo_files(count: int) -> tuple[DemoFile, ...]:
-    """Return the first so many files: the same ones always.
+    """Return the first `count` files; they are always the same.
 
     Example:
         >>> [file.size for file in demo_files(4)]
@@ -95,7 +95,7 @@ def _file(number: int) -> DemoFile:
 
 
 def _size(number: int) -> int:
-    """As many files of some kilobytes as of some megabytes."""
+    """Return the size of a file; the logarithms of the sizes are uniformly distributed."""
     if number < 2:
         return number * LARGEST_BYTES
     between = random.Random(f"{_SEED} size {number}").uniform(

@@ -1,7 +1,7 @@
-"""The server of the demo: it serves `demo_files`, and misbehaves. Run as a process of its own.
+"""The misbehaving server of the demo, which serves `demo_files`. It runs in its own process.
 
-It tells the port that it has taken in a line on standard output. It ends when its standard input
-does, which is when the process that started it has gone, and after `LIMIT_SECONDS` in any case.
+It prints its port on standard output. It ends when its standard input ends, which happens when the
+process that started it has ended, and after `LIMIT_SECONDS` at the latest.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from aiohttp import web
 from withal.cli.demo_files import DemoFile, Misbehaviour, demo_files
 
 LIMIT_SECONDS = 600.0
-"""Seconds after which it ends, whatever happens."""
+"""Seconds after which it ends in any case."""
 
 _SLOW_START_SECONDS = 1.0
-_RETRY_AFTER = "1"  # the shortest that the header can tell, which is in whole seconds
+_RETRY_AFTER = "1"  # the smallest value of the header other than 0: it has whole seconds
 
 
 @final
 class DemoServer:
-    """Answers requests for files, properly from the second time that each is asked for.
+    """Answers requests for files; correctly from the second request for each file on.
 
     Args:
-        files: what it has.
+        files: the files to serve.
         slow_start: seconds that a slow start takes.
     """
 
@@ -44,7 +44,7 @@ class DemoServer:
         self._asked: set[DemoFile] = set()
 
     def application(self) -> web.Application:
-        """Return what aiohttp is to serve."""
+        """Return the application of aiohttp."""
         app = web.Application()
         app.router.add_get("/{name}", self._answer)
         return app
@@ -74,10 +74,10 @@ class DemoServer:
 
 
 async def _send(request: web.Request, file: DemoFile, size: int) -> web.StreamResponse:
-    """Announce the whole file, and send so many bytes of it."""
+    """Announce the size of the complete file, and send `size` bytes of it."""
     response = web.StreamResponse()
     response.content_length = file.size
-    with suppress(ConnectionError):  # the client may go, which is none of this server's troubles
+    with suppress(ConnectionError):  # the client may close the connection
         await response.prepare(request)
         for block in file.blocks():
             if size <= 0:
@@ -91,7 +91,7 @@ async def _send_half(
     request: web.Request, file: DemoFile, end: Callable[[asyncio.Transport], None]
 ) -> web.StreamResponse:
     response = await _send(request, file, file.size // 2)
-    if request.transport is not None:  # the client has not gone
+    if request.transport is not None:  # the connection is still open
         end(request.transport)
     return response
 
@@ -101,7 +101,8 @@ def _close(transport: asyncio.Transport) -> None:
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    # Without this the end would be as orderly as that of a body cut short: socket(7), SO_LINGER.
+    # Without SO_LINGER the connection would end in order, as after a truncated body:
+    # https://man7.org/linux/man-pages/man7/socket.7.html
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
@@ -110,7 +111,7 @@ def _reset(transport: asyncio.Transport) -> None:
 @asynccontextmanager
 async def listening(application: web.Application) -> AsyncGenerator[int]:
     """Serve on a port of the loopback interface that the system chooses, and yield that port."""
-    # Whoever asked for files has gone when this ends, so there is nothing to wait for.
+    # The client has disconnected when this ends, so the shutdown has nothing to wait for.
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.0)
     await runner.setup()
     try:
@@ -122,7 +123,7 @@ async def listening(application: web.Application) -> AsyncGenerator[int]:
 
 
 async def serve(count: int) -> None:
-    """Serve so many files until standard input ends, for `LIMIT_SECONDS` seconds at most."""
+    """Serve `count` files until standard input ends, for `LIMIT_SECONDS` seconds at most."""
     server = DemoServer(demo_files(count))
     with suppress(TimeoutError):
         async with listening(server.application()) as port, asyncio.timeout(LIMIT_SECONDS):

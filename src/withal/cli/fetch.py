@@ -1,4 +1,4 @@
-"""``withal fetch``: URLs into files, told to a person."""
+"""``withal fetch``: downloads URLs into files, with messages for people."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _MAX_REASONS = 10
 
 @final
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What is to be printed.
+class FetchOutput:
+    """The options for printing.
 
     Attributes:
-        json: each result, as a line of JSON on standard output, in place of the summary.
-        quiet: failures only.
-        verbose: each file and each retry.
+        json: print each result as a line of JSON on standard output, instead of the summary.
+        quiet: print failures only.
+        verbose: print each file and each retry.
     """
 
     json: bool = False
@@ -53,16 +53,16 @@ class FetchCommand:
     """One run of the command.
 
     Raises:
-        ValueError: the checksum, or the file's name, is none.
+        ValueError: if the checksum, or the name of the file, is invalid.
     """
 
     def __init__(
         self,
         options: FetchOptions,
-        told: Told,
+        printed: FetchOutput,
         *,
         urls: list[str],
-        input: Path | None = None,  # noqa: A002 - as the option is called
+        input: Path | None = None,  # noqa: A002 - the name of the option
         folder: Path,
         file: Path | None = None,
         checksum: str | None = None,
@@ -70,7 +70,7 @@ class FetchCommand:
     ) -> None:
         self._options = options
         self._ray = ray
-        self._told = told
+        self._printed = printed
         self._input = input
         self._folder = folder
         self._requests: list[str | Request] = list(dict.fromkeys(urls))
@@ -78,13 +78,13 @@ class FetchCommand:
             name = None
             if file is not None:
                 if file.name in ("", ".."):
-                    raise ValueError(f"-O is the path of a file, and {str(file)!r} is none")
+                    raise ValueError(f"-O needs the path of a file, got {str(file)!r}")
                 self._folder, name = file.parent, ChosenPath(file.name)
             self._requests = [Request(urls[0], name, checksum)]
         self._tally = _Summary()
 
     async def run(self) -> int:
-        """Fetch, show progress, sum up, and return the status to exit with: 0, 1 or 2."""
+        """Fetch, show progress, print the summary, and return the exit status: 0, 1 or 2."""
         async with AsyncExitStack() as stack:
             try:
                 source = await self._source(stack)
@@ -93,7 +93,7 @@ class FetchCommand:
                 return 2
             known = len(self._requests) if self._input is None and self._requests else None
             with showing_progress(
-                known, quiet=self._told.quiet, verbose=self._told.verbose
+                known, quiet=self._printed.quiet, verbose=self._printed.verbose
             ) as display:
                 self._tally.display = display
                 try:
@@ -107,13 +107,13 @@ class FetchCommand:
                 except RequestLineError as error:
                     complain(f"{self._input}: {error}")
                     return 1
-        if not (self._told.quiet or self._told.json):
+        if not (self._printed.quiet or self._printed.json):
             for line in self._tally.lines(self._folder):
                 print(printable(line))
         return 1 if self._tally.failed else 0
 
     async def _source(self, stack: AsyncExitStack) -> Requests:
-        """Return what is to be fetched: the arguments first, then the lines of the file."""
+        """Return the requests: first those of the arguments, then the lines of the file."""
         if self._input is None:
             if self._requests or not self._options.retry_failed:
                 return self._requests
@@ -124,7 +124,7 @@ class FetchCommand:
         return _Chain(self._requests, file)
 
     def _wrong_line(self, error: RequestLineError) -> None:
-        """Count a line that is not a request as a failure; the rest is fetched."""
+        """Count an invalid line as a failure; the others are fetched."""
         assert self._tally.display is not None
         self._tally.failed += 1
         self._tally.reasons["the line is not a request"] += 1
@@ -136,12 +136,12 @@ class FetchCommand:
         async with aclosing(results):
             async for result in results:
                 self._tally.add(result)
-                if self._told.json:
+                if self._printed.json:
                     print(result_line(result), flush=True)
 
 
 def folder_problem(folder: Path, error: OSError) -> str:
-    """Tell that the folder cannot be had, and what to do."""
+    """Return a message for a folder that cannot be used, with what to do."""
     reason = error.strerror or str(error)
     advice = "" if error.errno == errno.ENOENT else "; choose another folder with --output"
     return f"{error.filename or folder}: {reason}{advice}"
@@ -149,7 +149,7 @@ def folder_problem(folder: Path, error: OSError) -> str:
 
 @final
 class _Chain:
-    """Requests that are given, and then those of a file."""
+    """The requests of the arguments, and then those of a file."""
 
     def __init__(self, given: list[str | Request], file: Source) -> None:
         self._given = source_of(given)
@@ -162,7 +162,7 @@ class _Chain:
 
 @final
 class _Summary:
-    """What the results come to, in little memory."""
+    """The summary of the results, in bounded memory."""
 
     def __init__(self) -> None:
         self.display: Display | None = None
@@ -188,7 +188,7 @@ class _Summary:
             self._resumed += result.resumed
 
     def lines(self, folder: Path) -> list[str]:
-        """Return what is to be said in the end."""
+        """Return the lines of the summary."""
         took = max(monotonic() - self._began, 1e-9)
         received = self._size - self._resumed
         text = f"{counted(self._fetched, 'file')}, {size(self._size)}, in {folder}"

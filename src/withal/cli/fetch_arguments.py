@@ -1,4 +1,4 @@
-"""The arguments of ``withal fetch``, for typer. What they do is imported when it is run."""
+"""The arguments of ``withal fetch``, for typer. The command's code is imported when it is run."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def _bytes(text: str | None) -> int | None:
 
 
 def _number(text: str) -> int | None:
-    """Parse how many files at a time."""
+    """Parse the number of files at a time."""
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise typer.BadParameter(f"{text!r} is neither a number, 1 or more, nor auto")
+        raise typer.BadParameter(f"{text!r} is invalid; use a number, 1 or more, or auto")
     return int(text)
 
 
@@ -45,13 +45,13 @@ def _headers(texts: list[str]) -> dict[str, str]:
     for text in texts:
         name, colon, value = text.partition(":")
         if not colon:
-            raise typer.BadParameter("a header is written 'Name: value', and one has no colon")
+            raise typer.BadParameter("a header has no colon; write 'Name: value'")
         found[name.strip()] = value.strip()
     return found
 
 
 def fetch(
-    # Hidden from the table of the help only, which has nothing to add to "URL".
+    # Hidden in the table of the help only, which would just repeat "URL".
     urls: Annotated[list[str] | None, typer.Argument(metavar="URL", hidden=True)] = None,
     input_: Annotated[
         Path | None,
@@ -64,7 +64,7 @@ def fetch(
     ] = None,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR", help="The folder; made if it is missing."),
+        typer.Option("--output", "-o", metavar="DIR", help="The folder; created if missing."),
     ] = Path(),
     output_file: Annotated[
         Path | None,
@@ -72,77 +72,75 @@ def fetch(
     ] = None,
     jobs: Annotated[
         str,
-        typer.Option("--jobs", "-j", metavar="N", help="Files at a time; auto finds out how many."),
+        typer.Option("--jobs", "-j", metavar="N", help="Files at a time; auto adapts the number."),
     ] = "auto",
     per_host: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How many of them from one host.")
+        int, typer.Option(metavar="N", min=1, help="Maximum number of files from one host.")
     ] = 16,
     segments: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Connections for one large file, at most.")
+        int, typer.Option(metavar="N", min=1, help="Maximum connections for one large file.")
     ] = 1,
     rate: Annotated[
-        float | None, typer.Option(metavar="N", min=0.001, help="Requests a second, at most.")
+        float | None, typer.Option(metavar="N", min=0.001, help="Maximum requests per second.")
     ] = None,
     limit_bytes: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Bytes a second, at most (500k, 10M).")
+        str | None, typer.Option(metavar="BYTES", help="Maximum bytes per second (500k, 10M).")
     ] = None,
     attempts: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How often a file is tried.")
+        int, typer.Option(metavar="N", min=1, help="Maximum number of attempts for a file.")
     ] = 5,
     connect_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.001, help="How long connecting may take.")
+        float, typer.Option(metavar="SECONDS", min=0.001, help="Maximum time for connecting.")
     ] = 30,
     idle_timeout: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0.001, help="How long a server may send nothing."),
+        typer.Option(metavar="SECONDS", min=0.001, help="Maximum time without data from a server."),
     ] = 60,
     low_speed: Annotated[
         str | None,
-        typer.Option(metavar="BYTES", help="Give up below so many a second, over 30 seconds."),
+        typer.Option(metavar="BYTES", help="Abort below this rate per second, over 30 seconds."),
     ] = None,
     max_bytes: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="How long a file may be.")
+        str | None, typer.Option(metavar="BYTES", help="Maximum size of a file.")
     ] = None,
     checksum: Annotated[
         str | None,
-        typer.Option(metavar="sha256:HEX", help="What the file must have, for one URL."),
+        typer.Option(metavar="sha256:HEX", help="The expected checksum, for one URL."),
     ] = None,
     layout: Annotated[
         Layouts, typer.Option(help="How files are named: by name, by host/path, by hash.")
     ] = Layouts.FLAT,
     on_exists: Annotated[
-        Existing, typer.Option(help="What is done about files that are not of an earlier run.")
+        Existing, typer.Option(help="How to treat existing files that no earlier run has fetched.")
     ] = Existing.ERROR,
     durable: Annotated[
-        bool, typer.Option("--durable", help="Have each file survive a power cut (fsync).")
+        bool, typer.Option("--durable", help="Write each file to the disk (fsync).")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Keep a journal, and go on from it.")
+        bool, typer.Option("--resume/--no-resume", help="Keep a journal, and continue from it.")
     ] = True,
     retry_failed: Annotated[
         bool,
-        typer.Option("--retry-failed", help="Only what failed before; without URLs, all of that."),
+        typer.Option("--retry-failed", help="Only URLs that failed before; without URLs, all."),
     ] = False,
     expect_type: Annotated[
         str | None,
-        typer.Option(metavar="TYPE", help="Refuse other content types (image/*)."),
+        typer.Option(metavar="TYPE", help="Reject other content types (image/*)."),
     ] = None,
     public_only: Annotated[
-        bool, typer.Option("--public-only", help="Refuse private and local addresses.")
+        bool, typer.Option("--public-only", help="Reject private and local addresses.")
     ] = False,
     header: Annotated[
         list[str],
         typer.Option(metavar="'NAME: VALUE'", help="Send a header; may be given several times."),
     ] = [],  # noqa: B006  # it is not changed
     netrc: Annotated[
-        bool, typer.Option("--netrc", help="Take users and passwords from ~/.netrc.")
+        bool, typer.Option("--netrc", help="Read users and passwords from ~/.netrc.")
     ] = False,
     proxy: Annotated[
-        str | None, typer.Option(metavar="URL", help="Use this proxy; an empty one is none.")
+        str | None, typer.Option(metavar="URL", help="Use this proxy; an empty one for no proxy.")
     ] = None,
-    transport: Annotated[
-        Transports, typer.Option(help="What speaks to the servers.")
-    ] = Transports.AUTO,
+    transport: Annotated[Transports, typer.Option(help="The HTTP client.")] = Transports.AUTO,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -159,9 +157,9 @@ def fetch(
 ) -> None:
     """Download http and https URLs into files, many at a time.
 
-    A file appears under its name complete, or does not appear. A URL that fails is told in a line
-    on standard error and does not stop the others. Run again, it does only what is missing, and
-    goes on where it was interrupted; the journal .withal-fetch in the folder is for that.
+    A file appears under its name when it is complete. A URL that fails is reported in a line on
+    standard error and does not stop the others. A second run fetches only missing files, and
+    continues interrupted ones; the journal .withal-fetch in the folder is used for that.
 
     \b
     Example:
@@ -169,20 +167,20 @@ def fetch(
       withal fetch -o data -i urls.txt
       withal fetch -o data --retry-failed
 
-    FILE has one URL a line; or rows of CSV with url, name, checksum, size; or a JSON object a
-    line with these keys.
+    FILE has one URL per line; or rows of CSV with url, name, checksum, size; or one JSON object
+    per line with these keys.
 
     \b
     Exit status:
-      0    every file is there
+      0    all files are complete
       1    at least one is not
-      2    the arguments are wrong, or something is not installed
+      2    the arguments are wrong, or a package is not installed
       130  stopped by Ctrl-C (143 by SIGTERM)
     """
     require("aiohttp", extra="http")
     if ray is not None:
         require("ray", extra="ray")
-    from withal.cli.fetch import FetchCommand, Told
+    from withal.cli.fetch import FetchCommand, FetchOutput
     from withal.fetch import FetchOptions
 
     given = list(urls or ())
@@ -210,11 +208,11 @@ def fetch(
         "grace": _GRACE_SECONDS,
     }
     if not given and input_ is None and not retry_failed:
-        raise typer.BadParameter("which URLs, or with -i which file of URLs, is missing")
+        raise typer.BadParameter("the URLs, or with -i the file of URLs, are missing")
     is_one = len(given) == 1 and input_ is None
     for option, value in (("-O", output_file), ("--checksum", checksum)):
         if value is not None and not is_one:
-            raise typer.BadParameter(f"{option} is for one URL, and there are others")
+            raise typer.BadParameter(f"{option} is for one URL; pass only one")
     if ray is not None and (output_file is not None or retry_failed or not resume):
         raise typer.BadParameter("--ray excludes -O, --retry-failed and --no-resume")
     if quiet and verbose:
@@ -223,7 +221,7 @@ def fetch(
         options = FetchOptions(**settings)
         command = FetchCommand(
             options,
-            Told(json=json_, quiet=quiet, verbose=verbose),
+            FetchOutput(json=json_, quiet=quiet, verbose=verbose),
             urls=given,
             input=input_,
             folder=output,

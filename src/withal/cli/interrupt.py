@@ -1,4 +1,4 @@
-"""Interrupts: a command that SIGINT or SIGTERM has ended says so in a line."""
+"""Running a command so that SIGINT or SIGTERM ends it with a message."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from withal.cli.complaint import complain
 
 
 def run_until_signal(command: Coroutine[Any, Any, int]) -> int:
-    """Run a command as `withal.run` does, on uvloop if there is one, and return its status.
+    """Run a command with `withal.run`, on uvloop if it is installed, and return its exit status.
 
-    After a signal that is 128 and the signal's number, as shells have it. What a scope has to say
-    of its closing is told in a line, and the status is then 1. After a second signal
-    `withal.run` has told in a line what was given up, if anything.
+    After a signal the status is 128 plus the number of the signal, as in shells. If a scope fails
+    to close, its error is printed in a line and the status is 1. After a second signal `withal.run`
+    itself prints the abandoned resources.
     """
     try:
         return withal.run(command, uvloop=True)
     except SystemExit as stopped:
         status = int(str(stopped.code))
         if stopped.__cause__ is None:
-            complain(f"stopped by {signal.Signals(status - 128).name}; what was open is closed")
+            name = signal.Signals(status - 128).name
+            complain(f"stopped by {name}; all open resources were closed")
         return status
     except WithalError as error:
         complain(str(error))

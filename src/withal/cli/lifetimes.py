@@ -1,4 +1,4 @@
-"""Lifetimes: a ledger's summary as a table."""
+"""The summary of a ledger as a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NUMBERS = ("opened", "closed", "open at once", "open in total", "longest open")
 
 
 def lifetimes_table(summary: Summary) -> Table:
-    """Return a table of what was opened: a row for each kind, in order of first opening."""
+    """Return a table with a row for each kind of resource, in order of first opening."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("resource", style="cyan")
     for name in _NUMBERS:

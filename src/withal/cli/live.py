@@ -1,8 +1,8 @@
-"""``withal track --live``: shows what a program has open while it runs, below its own output.
+"""``withal track --live``: shows the open resources of a running program, below its output.
 
-The program runs in a process of its own. What it writes to the terminal passes through a
-pseudoterminal, line by line, and is printed above the view. What does not go to the terminal is not
-touched.
+The program runs in a process of its own. Its output to the terminal goes through a pseudoterminal,
+line by line, and is printed above the view. Output to files or pipes is not changed. See
+https://man7.org/linux/man-pages/man7/pty.7.html.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from withal.tracking.attaching import AttachingError, request_snapshot
 from withal.tracking.options import TrackOptions
 
 LOOK_SECONDS = 0.5
-"""Seconds between two looks at the program."""
+"""Seconds between two updates."""
 
 
 def live_command(options: TrackOptions) -> int:
-    """Run a program under a view of it, and return its exit status."""
+    """Run a program with the view, and return its exit status."""
     problem = problem_of(options)
     if not problem and not sys.stderr.isatty():
         problem = "--live needs a terminal on standard error; withal top can attach from another"
@@ -45,7 +45,7 @@ def live_command(options: TrackOptions) -> int:
         complain(problem)
         return 2
     status = _Run(options).run()
-    if status < 0:  # it ended by a signal, and so does this
+    if status < 0:  # a signal has ended it, so this process ends by the same signal
         signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     return status
@@ -57,7 +57,7 @@ class _Run:
         self._options = options
         self._console = Console(stderr=True)
         self._look: dict[str, Any] | None = None
-        self._line = ""  # what the program has begun to write
+        self._line = ""  # the incomplete last line of the program's output
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._ended = threading.Event()
 
@@ -88,7 +88,7 @@ class _Run:
                 self._look = request_snapshot(pid)
 
     def _show(self, process: subprocess.Popen[bytes], terminal: int) -> None:
-        """Print what the program writes above the view, until it has ended."""
+        """Print the program's output above the view, until it has ended."""
         with (
             selectors.DefaultSelector() as selector,
             Live(
@@ -107,14 +107,14 @@ class _Run:
                     if not data:
                         break
                 elif process.poll() is not None:
-                    break  # what it has left running may write on
+                    break  # processes that it has left running may continue to write
                 live.update(self._view(), refresh=True)
         if self._line:
             self._console.print(Text.from_ansi(self._line), soft_wrap=True)
 
     def _print(self, data: bytes) -> None:
         *lines, self._line = (self._line + self._decoder.decode(data)).split("\n")
-        if lines:  # of a line that was written over, the last state
+        if lines:  # of a line that was overwritten (\r), print the last state only
             shown = [line.removesuffix("\r").rpartition("\r")[2] for line in lines]
             self._console.print(Text.from_ansi("\n".join(shown)), soft_wrap=True)
 
@@ -137,7 +137,7 @@ def _read(terminal: int) -> bytes:
 
 
 def _leave_signals_to(process: subprocess.Popen[bytes], terminal: int) -> None:
-    """Let the program decide what ends it, and tell it when the window changes its size."""
+    """Pass signals on to the program, and update its terminal's size with this one's."""
 
     def pass_on(number: int, _: object) -> None:
         process.send_signal(number)
@@ -146,9 +146,9 @@ def _leave_signals_to(process: subprocess.Popen[bytes], terminal: int) -> None:
         _same_size(terminal)
 
     def ignore(*_: object) -> None:
-        """Do nothing: what is ignored would be ignored by the program, too."""
+        """Do nothing. With SIG_IGN, the program would inherit that SIGINT is ignored."""
 
-    signal.signal(signal.SIGINT, ignore)  # the terminal has sent it to both
+    signal.signal(signal.SIGINT, ignore)  # the terminal sends it to both processes
     for number in signal.SIGTERM, signal.SIGHUP:
         signal.signal(number, pass_on)
     signal.signal(signal.SIGWINCH, resize)

@@ -1,8 +1,8 @@
-"""What an audited program writes: kept out of the report, or shown beside it.
+"""The output of an audited program: dropped, or shown on standard error.
 
-An attempt is made some hundred times, and each prints and logs the same. Its output is dropped at
-the level of descriptors, so that what its child processes write is, too. The program has streams
-of its own meanwhile: whatever it closes or replaces, the report has where to go.
+An audit makes hundreds of attempts, each with the same output. The output is dropped at the level
+of descriptors, so that output of child processes is dropped too. The program gets separate streams
+meanwhile, so that the report can be printed even if the program closes or replaces them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _NUMBERS = {"stdout": 1, "stderr": 2}
 
 @contextmanager
 def dropped() -> Generator[TextIO]:
-    """Drop all that is written to standard output and error; yield the latter as it was.
+    """Drop output to standard output and standard error; yield the original standard error.
 
-    A crash of the interpreter is shown all the same, if it is to be.
+    If faulthandler is enabled, a crash of the interpreter is still shown.
     """
     with ExitStack() as stack:
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -40,7 +40,7 @@ def dropped() -> Generator[TextIO]:
 
 @contextmanager
 def on_standard_error() -> Generator[None]:
-    """Send to standard error what is written to standard output, where the report goes."""
+    """Redirect standard output to standard error, since standard output is for the report."""
     error = standard_error()
     with ExitStack() as stack:
         if _is_on(error, _NUMBERS["stderr"]):
@@ -52,23 +52,23 @@ def on_standard_error() -> Generator[None]:
 
 
 def standard_error() -> TextIO:
-    """Return standard error, or what takes its place where the program was started without."""
-    # The types do not say so, but a process may have been started without one.
+    """Return standard error, or a dummy stream if the process was started without one."""
+    # typeshed declares it as never None: https://docs.python.org/3/library/sys.html#sys.__stderr__
     stream: TextIO | None = sys.stderr
     return io.StringIO() if stream is None else stream
 
 
 @contextmanager
 def _instead_of(name: str, target: int) -> Generator[None]:
-    """Have a standard stream, and its descriptor, be what another descriptor is on."""
+    """Redirect a standard stream and its descriptor to another descriptor."""
     before: TextIO | None = getattr(sys, name)
     number = _NUMBERS[name]
-    if before is None:  # and its descriptor may be anybody's
+    if before is None:  # its descriptor may be in use for something else
         yield
         return
     _flush(before)
     kept = os.dup(number)
-    # It stays open, as a logger that the program has set up may write to it later.
+    # It stays open, since a logger of the program may write to it later.
     own = _opened(number, closefd=False)
     try:
         os.dup2(target, number)
@@ -87,12 +87,12 @@ def _opened(fd: int, *, closefd: bool = True) -> TextIO:
 
 
 def _flush(stream: TextIO) -> None:
-    with suppress(OSError, ValueError):  # the program has closed it, or its descriptor
+    with suppress(OSError, ValueError):  # the program may have closed it, or its descriptor
         stream.flush()
 
 
 def _is_on(stream: TextIO, number: int) -> bool:
     try:
         return stream.fileno() == number
-    except (OSError, ValueError):  # it has none, or is closed
+    except (OSError, ValueError):  # it has no descriptor, or is closed
         return False

@@ -1,4 +1,4 @@
-"""Progress on standard error: a display on a terminal, and elsewhere a line now and then."""
+"""Progress on standard error: a display on a terminal, else a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from withal.fetch import FetchError, Progress, ProgressKind
 _FRAME_RATE = 12.5
 _LINE_SECONDS = 10.0
 _SHOWN_FILES = 3
-_SLOW_SECONDS = 2.0  # what is in flight for longer is shown
+_SLOW_SECONDS = 2.0  # downloads that take longer are shown individually
 
 
 @contextmanager
 def showing_progress(
     files: int | None, *, quiet: bool = False, verbose: bool = False
 ) -> Generator[Display]:
-    """Show how far a batch is, and yield what is to be told each step.
+    """Show the progress of a batch; yield the display, which is called with each step.
 
-    The bar is gone when the block ends. The lines of failures stay, above it while it is shown.
+    The bar disappears when the block ends. Lines about failures are printed above it, and stay.
 
     Args:
-        files: how many there are; None if that is not known.
-        quiet: show nothing but failures.
-        verbose: say each file and each retry in a line, too.
+        files: the number of files; None if that is not known.
+        quiet: show only failures.
+        verbose: print also a line for each file and each retry.
     """
-    # Not console.is_terminal, which a variable can make true of a pipe.
+    # console.is_terminal is not used: environment variables can make it true for a pipe.
     is_terminal = sys.stderr.isatty()
-    display = Display(files, speaks=not (quiet or is_terminal), verbose=verbose)
+    display = Display(files, prints_lines=not (quiet or is_terminal), verbose=verbose)
     live = Live(
         get_renderable=display.render,
         console=display.console,
@@ -57,19 +57,19 @@ def showing_progress(
 
 @final
 class Display:
-    """How many files, how many bytes, how fast, what is slow, and what has gone wrong."""
+    """The progress of a batch: files, bytes, speed, slow downloads, retries and failures."""
 
-    def __init__(self, files: int | None, *, speaks: bool, verbose: bool) -> None:
+    def __init__(self, files: int | None, *, prints_lines: bool, verbose: bool) -> None:
         self.console: Console = Console(stderr=True)
         self._tally = Tally()
         self._files = files
         self._verbose = verbose
         self._spinner = Spinner("dots", style="cyan")
         self._started = monotonic()
-        self._speaks_at = self._started + _LINE_SECONDS if speaks else None
+        self._next_line_at = self._started + _LINE_SECONDS if prints_lines else None
 
     def on_progress(self, step: Progress) -> None:
-        """Take note of one step."""
+        """Record one step."""
         self._tally(step, monotonic())
         if step.kind is ProgressKind.FAILED:
             self.say(str(FetchError(step.url, step.reason, step.attempt)))
@@ -77,18 +77,18 @@ class Display:
             self.say(f"{step.url}: {step.reason}; again in {step.delay:.1f} s")
         elif self._verbose and step.kind is ProgressKind.FINISHED:
             self.say(f"{step.url}: {size(step.received)}, {step.name}")
-        if self._speaks_at is not None and monotonic() >= self._speaks_at:
-            self._speaks_at = monotonic() + _LINE_SECONDS
+        if self._next_line_at is not None and monotonic() >= self._next_line_at:
+            self._next_line_at = monotonic() + _LINE_SECONDS
             self.say(", ".join((self._counts(), self._bytes(), *self._troubles())))
 
     def say(self, text: str) -> None:
-        """Print a line, above the bar where there is one."""
+        """Print a line, above the bar if one is shown."""
         self.console.print(
             complaint(text), markup=False, highlight=False, emoji=False, soft_wrap=True
         )
 
     def render(self) -> Group:
-        """Draw it as it is now. Called by the thread that refreshes the terminal."""
+        """Return the display. Called by the thread that refreshes the terminal."""
         row = Table.grid(padding=(0, 1))
         for _ in range(5):
             row.add_column(no_wrap=True)
@@ -120,7 +120,7 @@ class Display:
         return f", {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
 
     def _slowest(self) -> list[Text]:
-        """Return a line for each of those that are in flight for the longest time."""
+        """Return a line for each of the slowest downloads."""
         slow = self._tally.longest(_SHOWN_FILES, monotonic() - _SLOW_SECONDS)
         lines: list[Text] = []
         for step in slow:
@@ -130,9 +130,9 @@ class Display:
         return lines
 
     def _troubles(self) -> list[str]:
-        told: list[str] = []
+        found: list[str] = []
         if self._tally.retries:
-            told.append(f"{self._tally.retries:,} retried")
+            found.append(f"{self._tally.retries:,} retried")
         if self._tally.failed:
-            told.append(f"{self._tally.failed:,} failed")
-        return told
+            found.append(f"{self._tally.failed:,} failed")
+        return found

@@ -1,4 +1,4 @@
-"""Requirements: the packages of an extra, without which a command cannot run."""
+"""The check that the packages of an extra are installed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from withal.cli.complaint import complain
 
 
 def require(*modules: str, extra: str) -> None:
-    """Return if these can be imported; else say in a line what to install, and exit with 2.
+    """Return if these modules can be imported; else print what to install, and exit with 2.
 
-    Only looks for them, so that a command that needs none of them starts no later.
+    The modules are only searched for, not imported.
     """
     for module in modules:
         if find_spec(module) is None:

@@ -1,4 +1,4 @@
-"""The demo's server as a resource: a process that is started, and that has ended afterwards."""
+"""The demo's server as a resource: a process that has ended when the block ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ServerStartError(WithalError):
     """The demo's server did not start.
 
     Attributes:
-        reason: what it did in place of telling its port.
+        reason: what happened instead.
     """
 
     def __init__(self, reason: str) -> None:
@@ -33,16 +33,17 @@ class ServerStartError(WithalError):
 
 @asynccontextmanager
 async def server_process(files: int) -> AsyncGenerator[str]:
-    """Start the demo's server with so many files, and yield its address.
+    """Start the demo's server with `files` files, and yield its address.
 
-    When the block ends the process has ended too: it is asked to, and killed if it does not. It
-    also ends by itself when this process dies, however that happens.
+    The process has ended when the block ends: it is terminated, and killed if it does not end. It
+    also ends on its own when this process ends in any way.
 
     Raises:
-        ServerStartError: there can be no new process, or it ended, or said nothing for 30 seconds.
+        ServerStartError: if the process cannot be created, has ended, or printed no port within
+            30 seconds.
     """
-    # -P: a folder that happens to have a random.py in it must not break the server. A session of
-    # its own: a Ctrl-C is for the command alone, which then ends the server when it is done.
+    # -P: a random.py in the current folder must not break the server. A new session: a Ctrl-C goes
+    # to the command alone, which then ends the server.
     command = (sys.executable, "-P", "-m", "withal.cli.demo_server", str(files))
     try:
         process = await asyncio.create_subprocess_exec(
@@ -64,8 +65,8 @@ async def _port(process: Process) -> int:
                 return int(line)
             status = await process.wait()
     except TimeoutError:
-        raise ServerStartError(f"it said nothing for {_START_SECONDS:.0f} seconds") from None
-    raise ServerStartError(f"it ended with status {status}; what it said is above")
+        raise ServerStartError(f"it printed no port in {_START_SECONDS:.0f} seconds") from None
+    raise ServerStartError(f"it ended with status {status}; see its output above")
 
 
 async def _end(process: Process) -> None:

@@ -1,4 +1,4 @@
-"""The tally: how far a batch is, counted from the steps of its URLs. Pure."""
+"""The progress of a batch, counted from the steps of its URLs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from withal.fetch import Progress, ProgressKind
 
 @final
 class Tally:
-    """Counts steps: call it with each that `fetch` tells, and look at it at any time.
+    """Counts steps: call it with each step of `fetch`; read it at any time.
 
     Attributes:
-        done: how many files are complete, or were there already.
-        failed: how many will not be.
-        retries: how often an attempt failed that was not the last.
-        received: bytes that have arrived, those of failed attempts included.
+        done: how many files are complete, or existed already.
+        failed: how many files have failed.
+        retries: how many failed attempts were followed by another one.
+        received: the bytes received, including those of failed attempts.
     """
 
     __slots__ = ("_in_flight", "done", "failed", "received", "retries")
@@ -25,7 +25,7 @@ class Tally:
         self.failed: int = 0
         self.retries: int = 0
         self.received: int = 0
-        # By URL and name: URLs that differ in the user only are shown alike.
+        # By URL and name, since URLs that differ only in the user are shown in the same way.
         self._in_flight: dict[tuple[str, str], tuple[float, Progress]] = {}
 
     def __call__(self, step: Progress, now: float = 0.0) -> None:
@@ -33,7 +33,7 @@ class Tally:
         job = step.url, step.name
         if step.kind is ProgressKind.RECEIVED:
             since, before = self._in_flight.get(job, (now, None))
-            # What an earlier attempt has left is not received again.
+            # Bytes that an earlier attempt has stored are not received again.
             self.received += max(0, step.received - (before.received if before else 0))
             self._in_flight[job] = since, step
             return
@@ -47,13 +47,13 @@ class Tally:
 
     @property
     def settled(self) -> float:
-        """How many files are done with, a file of which half has arrived counting a half."""
-        # A copy, which is made in one step: the thread that draws must not meet a change half way.
+        """The number of files that are done; half a file counts as a half."""
+        # A copy, created in one step, since the drawing thread may run at any time.
         shares = [_share(step) for _, step in tuple(self._in_flight.values())]
         return self.done + self.failed + sum(shares)
 
     def longest(self, count: int, before: float) -> list[Progress]:
-        """Return the steps of those that are in flight since before a time, the longest first."""
+        """Return the last steps of downloads that began before a time, the longest first."""
         found = [each for each in tuple(self._in_flight.values()) if each[0] < before]
         return [step for _, step in sorted(found, key=lambda each: each[0])[:count]]
 

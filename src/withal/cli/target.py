@@ -1,4 +1,4 @@
-"""Targets: the object in a module or a file that a command line names."""
+"""Targets: the object in a module or file that an argument names."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _OURS = {__file__, importlib.__file__}
 
 @final
 class TargetError(Exception):
-    """There is no such object. Its text says what to write instead."""
+    """The object was not found. The text has what to write instead."""
 
 
 def load(target: str) -> object:
-    """Import what ``module:name`` or ``file.py:name`` names, as it would be if run from here.
+    """Import the object that ``module:name`` or ``file.py:name`` names, from the current folder.
 
     Raises:
-        TargetError: it is written wrongly, cannot be imported, or is not there.
+        TargetError: if it is malformed, cannot be imported, or does not exist.
     """
     place, colon, name = target.rpartition(":")
     if not (place and colon and name):
-        raise TargetError(f"{target!r} names nothing; write module:name or file.py:name")
+        raise TargetError(f"{target!r} is not a target; write module:name or file.py:name")
     found: object = _imported(place)
     for part in name.split("."):
         if not hasattr(found, part):
@@ -52,7 +52,7 @@ def _imported(place: str) -> ModuleType:
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise TargetError(f"there is no file {str(path)!r}")
-    sys.path.insert(0, str(path.parent.resolve()))  # as python does for a script
+    sys.path.insert(0, str(path.parent.resolve()))  # the same as python does for a script
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -63,7 +63,7 @@ def _from_file(path: Path) -> ModuleType:
 
 
 def _line_of(error: BaseException) -> str:
-    """Return where in the user's own file an import has failed."""
+    """Return the place in the user's own file where an import has failed."""
     traceback = error.__traceback__
     place = ""
     while traceback is not None:

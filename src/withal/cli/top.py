@@ -1,4 +1,4 @@
-"""The command ``withal top``: what a running program has open, and what its tasks do."""
+"""The command ``withal top``: shows the open resources and the tasks of a running program."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from withal.cli.complaint import complain
 from withal.tracking.attaching import AttachingError, request_snapshot
 
 LONG_HELD_SECONDS = 10.0
-"""Seconds after which something counts as held for long, if nothing else is said."""
+"""Default of the seconds after which a resource is highlighted as held for long."""
 
 
 def top_command(pid: int, *, every: float, once: bool, as_json: bool) -> int:
-    """Show what a process has open, until it ends or Ctrl-C; return the exit status."""
+    """Show the open resources of a process, until it ends or Ctrl-C; return the exit status."""
     try:
         data = request_snapshot(pid)
     except AttachingError as exc:
@@ -57,12 +57,12 @@ def _rows(console: Console) -> int:
 def view(
     data: dict[str, Any], *, rows: int | None = None, held: float = LONG_HELD_SECONDS
 ) -> RenderableType:
-    """Return how a snapshot is shown.
+    """Return a snapshot as tables.
 
     Args:
-        data: what `snapshot` or the probe has found.
-        rows: how many of each table are shown; all by default.
-        held: after how many seconds something counts as held for long.
+        data: the result of `snapshot` or of the probe.
+        rows: the maximum number of rows of each table; by default all.
+        held: seconds after which a resource is highlighted as held for long.
     """
     tables = [_open(data["open"], rows, held), _tasks(data["tasks"], rows)]
     if not data["tracked"]:
@@ -81,7 +81,7 @@ def _head(data: dict[str, Any]) -> Text:
     if data["seconds"] is not None:
         parts.insert(3, duration(data["seconds"]))
     if not data["tracked"]:
-        parts.append("not tracked: who opened what is not known")
+        parts.append("not tracked: the lines that opened resources are not known")
     return Text(" · ".join(parts), style="bold", overflow="ellipsis", no_wrap=True)
 
 
@@ -171,7 +171,7 @@ def _is_library(file: str) -> bool:
 
 
 def duration(seconds: float) -> str:
-    """Return how long something took, to be read."""
+    """Return a duration for people."""
     if seconds < 1:
         return f"{seconds * 1e3:.0f} ms"
     if seconds < 100:

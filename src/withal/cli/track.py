@@ -1,4 +1,4 @@
-"""The command ``withal track``: checks what is asked for, and becomes the program's process."""
+"""The command ``withal track``: checks its options, and replaces itself by the program."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _LISTS = {"--also": "also", "--ignore": "ignore"}
 
 
 def track_at_once(arguments: list[str]) -> None:
-    """Run the program in this process, if the arguments are plain enough; otherwise return.
+    """Run the program in this process, if the arguments are simple and valid; otherwise return.
 
-    The libraries of the command line take longer to import than all of the tracker. They are
-    needed to explain the command, and to say what is wrong.
+    Importing the libraries of the command line takes longer than importing the tracker. They are
+    needed only for the help and for errors.
     """
     options = options_of(arguments)
     if options is None or problem_of(options):
@@ -52,7 +52,7 @@ def track_at_once(arguments: list[str]) -> None:
 
 
 def options_of(arguments: list[str]) -> TrackOptions | None:
-    """Return the options that these arguments are, or None if they are not plain."""
+    """Return the options from these arguments, or None if the full parser is needed."""
     found: dict[str, Any] = {}
     rest = deque(arguments)
     while rest and rest[0].startswith("-") and rest[0] != "--":
@@ -84,7 +84,7 @@ def options_of(arguments: list[str]) -> TrackOptions | None:
 
 
 def track_command(options: TrackOptions) -> NoReturn:
-    """Start a fresh interpreter in place of this one, or say what is wrong and exit with 2."""
+    """Replace this process by a new interpreter, or print what is wrong and exit with 2."""
     problem = problem_of(options)
     if problem:
         complain(problem)
@@ -95,13 +95,13 @@ def track_command(options: TrackOptions) -> NoReturn:
 
 
 def command_of(options: TrackOptions) -> list[str]:
-    """Return the command that runs the program, tracked, in a process of its own."""
+    """Return the command that runs the tracked program in a new process."""
     flags = cast("list[str]", vars(subprocess)["_args_from_interpreter_flags"]())
     return [sys.executable, *flags, "-m", "withal.tracking", options.dumped()]
 
 
 def problem_of(options: TrackOptions) -> str:
-    """Return what is wrong with the options, or an empty text."""
+    """Return what is wrong with the options, or an empty string."""
     if options.is_module:
         if not _is_module(options.target):
             return f"no module named {options.target!r}"
@@ -113,7 +113,7 @@ def problem_of(options: TrackOptions) -> str:
         return f"{options.target} cannot be read"
     for each in options.ignore:
         if each not in _LEAKS:
-            return f"--ignore {each!r}: the classes are {', '.join(map(repr, _LEAKS))}"
+            return f"--ignore {each!r} is not a class of leaks; use {', '.join(map(repr, _LEAKS))}"
     problem = _missing(options)
     if problem:
         return problem
@@ -154,7 +154,7 @@ def _unwritable(path: Path) -> str:
         return f"cannot write the report: there is no folder {folder}"
     if path.exists() and not os.access(path, os.W_OK):
         return f"cannot write the report: {path} is not writable"
-    # A regular file is written beside the old one, and then takes its place.
+    # A regular file is written under another name in the same folder, and then renamed.
     if (path.is_file() or not path.exists()) and not os.access(folder, os.W_OK):
         return f"cannot write the report: the folder {folder} is not writable"
     return ""
