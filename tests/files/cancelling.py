@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.files.test_part import Cancelling, as_coroutine
 from withal._core.descriptors import open_descriptors
-from withal.files.threads.calls import call, hop
+from withal.files.threads.calls import call, call_in_thread
 
 BUSY = 64  # more calls than any pool makes at once
 
@@ -61,7 +61,7 @@ async def cancel_everywhere(
 async def full_pool() -> AsyncIterator[Callable[[], None]]:
     """Have all threads busy, and yield how to let them go."""
     may_go_on = threading.Event()
-    calls = [hop(may_go_on.wait) for _ in range(BUSY)]
+    calls = [call_in_thread(may_go_on.wait) for _ in range(BUSY)]
     try:
         yield may_go_on.set
     finally:

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from withal._core.descriptors import open_descriptors
 from withal.files.streams import open_file as opening
-from withal.files.threads.calls import hop, landed
+from withal.files.threads.calls import call_in_thread, result_of
 
 T = TypeVar("T")
 
@@ -138,7 +138,7 @@ class FullPool:
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self._flights = [hop(self._event.wait) for _ in range(self.MORE_THAN_THERE_ARE)]
+        self._flights = [call_in_thread(self._event.wait) for _ in range(self.MORE_THAN_THERE_ARE)]
 
     async def __aenter__(self) -> FullPool:
         return self
@@ -146,7 +146,7 @@ class FullPool:
     async def __aexit__(self, *exc: object) -> None:
         self.release()
         for flight in self._flights:
-            await landed(flight)
+            await result_of(flight)
 
     def release(self) -> None:
         self._event.set()

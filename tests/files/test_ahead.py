@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from withal import files
-from withal.files.streams.writer import BATCH
+from withal.files.streams.writer import FLUSH_BYTES
 
 
 @pytest.mark.parametrize("blocking", [False, True])
@@ -19,10 +19,10 @@ async def test_a_pipe_gathers_no_more_after_a_large_write_than_before(blocking: 
     async with files.open(ours, "rb") as reader, files.open(theirs, "wb") as file:
         before = file._writer.room
         for _ in range(2):
-            reading = asyncio.create_task(reader.read(BATCH + 1))
-            await file.write(bytes(BATCH + 1))
+            reading = asyncio.create_task(reader.read(FLUSH_BYTES + 1))
+            await file.write(bytes(FLUSH_BYTES + 1))
             await file.flush()
-            assert len(await reading) == BATCH + 1
+            assert len(await reading) == FLUSH_BYTES + 1
             assert file._writer.room == before
 
 

@@ -24,7 +24,7 @@ from tests.files.killed_writer import content, is_whole
 from tests.files.test_part import file_size_limit
 from withal import Scope
 from withal.files.replace.atomic_write import atomic_write
-from withal.files.replace.atomic_write_io import MOST_LINKS, Replacement
+from withal.files.replace.atomic_write_io import MAX_LINKS, Replacement
 
 OLD, NEW = b"old" * 1000, b"new" * 100_000
 NOBODY = 65534
@@ -336,7 +336,7 @@ async def test_a_file_appears_where_a_dangling_link_points(tmp_path: Path) -> No
     assert sorted(os.listdir(tmp_path)) == ["first", "folder", "second"]
 
 
-@pytest.mark.parametrize("links", [MOST_LINKS - 1, MOST_LINKS, MOST_LINKS + 1])
+@pytest.mark.parametrize("links", [MAX_LINKS - 1, MAX_LINKS, MAX_LINKS + 1])
 async def test_as_many_links_are_followed_as_by_open(tmp_path: Path, links: int) -> None:
     (tmp_path / "0").write_bytes(OLD)
     for number in range(links):

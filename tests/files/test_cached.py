@@ -44,7 +44,7 @@ def test_a_range_is_read_and_the_end_is_short(path: str) -> None:
         assert read_at(fd, 3, 10) == b"\x0a\x0b\x0c"
         assert read_at(fd, 100, 195) == bytes(range(195, 200))
         assert read_at(fd, 100, 200) == b""
-        assert read_at(fd, cached.MOST + 1, 0) == bytes(range(200))
+        assert read_at(fd, cached.MAX_INLINE_BYTES + 1, 0) == bytes(range(200))
     finally:
         os.close(fd)
 
@@ -117,7 +117,10 @@ async def test_the_position_of_a_descriptor_that_others_have_is_left_alone(path:
         os.close(number)
 
 
-@pytest.mark.parametrize("size", [cached.MUCH - 1, cached.MUCH, cached.MUCH + 1, cached.MOST + 1])
+@pytest.mark.parametrize(
+    "size",
+    [cached.MUCH_BYTES - 1, cached.MUCH_BYTES, cached.MUCH_BYTES + 1, cached.MAX_INLINE_BYTES + 1],
+)
 async def test_long_reads_out_of_memory_are_whole(path: str, size: int) -> None:
     content = os.urandom(size)
     Path(path).write_bytes(content)

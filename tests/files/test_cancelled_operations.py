@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(30)
 LINES = [b"line %d\n" % number for number in range(40_000)]
 CONTENT = b"".join(LINES)
 BLOCK = b"0123456789" * 20_000
-MOST = 500
+MAX_INLINE_BYTES = 500
 """No operation has as many awaits as this."""
 
 Operation = Callable[[Any], Awaitable[Any]]  # of any: a file of any kind
@@ -57,10 +57,10 @@ async def iterate_batches(file: Any) -> Any:
 
 async def at_each_await(scenario: Callable[[int], Awaitable[Outcome | None]]) -> None:
     """Run the scenario, cancelled at its first await, then its second, until there is none."""
-    for at in range(1, MOST):
+    for at in range(1, MAX_INLINE_BYTES):
         if await scenario(at) is None:
             return
-    pytest.fail(f"still suspended after {MOST} awaits")
+    pytest.fail(f"still suspended after {MAX_INLINE_BYTES} awaits")
 
 
 LATE = pytest.mark.parametrize("late", [False, True], ids=["early", "late"])

@@ -13,10 +13,10 @@ import pytest
 
 from tests.files.test_os import described
 from withal import files
-from withal.files.directories.copyfileobj import AT_ONCE
+from withal.files.directories.copyfileobj import CHUNK_BYTES
 
 CONTENT = bytes(range(256)) * 3000
-LENGTHS = [0, 1000, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, len(CONTENT), -1]
+LENGTHS = [0, 1000, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, len(CONTENT), -1]
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -13,7 +13,7 @@ import pytest
 from withal import files
 from withal.files.streams import first_chunk as early
 from withal.files.streams import open_file as opening
-from withal.files.streams.first_chunk import FIRST, WHOLE, Early, read_early
+from withal.files.streams.first_chunk import FIRST_CHUNK_BYTES, WHOLE_FILE_BYTES, Early, read_early
 from withal.files.system import residency as resident
 
 OLD = 1_000_000_000  # seconds since the epoch: long before any file is opened
@@ -34,11 +34,11 @@ def made(path: Path, content: bytes) -> Path:
 
 def wait_until_old(path: Path) -> None:
     """Wait until a change made now has another time than the last one had."""
-    while time.time_ns() < path.stat().st_ctime_ns + 2 * early._TICK:
+    while time.time_ns() < path.stat().st_ctime_ns + 2 * early._TICK_NS:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("size", [1, 4096, WHOLE - 1, WHOLE])
+@pytest.mark.parametrize("size", [1, 4096, WHOLE_FILE_BYTES - 1, WHOLE_FILE_BYTES])
 async def test_a_small_file_is_opened_and_read_in_one_hop(tmp_path: Path, size: int) -> None:
     content = os.urandom(size)
     path = made(tmp_path / "file", content)
@@ -52,12 +52,12 @@ async def test_a_small_file_is_opened_and_read_in_one_hop(tmp_path: Path, size: 
 
 
 async def test_of_a_longer_file_the_beginning_is_read(tmp_path: Path) -> None:
-    content = os.urandom(WHOLE + 1)
+    content = os.urandom(WHOLE_FILE_BYTES + 1)
     path = made(tmp_path / "file", content)
     async with files.open(path, "rb") as file:
-        assert await file.read(FIRST) == content[:FIRST]
+        assert await file.read(FIRST_CHUNK_BYTES) == content[:FIRST_CHUNK_BYTES]
         assert file.statistics().hits + file.statistics().hops == 0
-        assert await file.read() == content[FIRST:]
+        assert await file.read() == content[FIRST_CHUNK_BYTES:]
 
 
 async def test_lines_and_text_begin_with_it_too(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_nothing_is_read_early_where_times_may_not_tell_of_a_change(
     path.write_bytes(b"before")
     monkeypatch.setattr(resident, "kind_of", lambda *_: kind)
     fd = os.open(path, os.O_RDONLY)
-    long_after = time.time_ns() + 2 * early._TICK_ELSEWHERE
+    long_after = time.time_ns() + 2 * early._OTHER_TICK_NS
     try:
         assert (read_early(fd, os.fstat(fd), long_after) is not None) is is_read
     finally:
@@ -213,7 +213,7 @@ def test_of_a_server_what_is_old_is_not_asked_for_again(tmp_path: Path) -> None:
         assert found is not None
         assert found.is_current(fd)
         for is_local in (True, False):
-            old = Early(found.data, status, found.read_at - 2 * early._KEPT, is_local)
+            old = Early(found.data, status, found.read_at - 2 * early._KEPT_SECONDS, is_local)
             assert old.is_current(fd) is is_local
         assert read_early(fd, status, status.st_ctime_ns) is None
     finally:

@@ -10,7 +10,13 @@ import pytest
 
 from withal import files
 from withal.files import loop_budget as fairness
-from withal.files.loop_budget import GLANCE, OPENING, TOGETHER, TURN, Turns
+from withal.files.loop_budget import (
+    CLOCK_CHECK_COST,
+    OPENING_COST,
+    RESUMED_TASKS,
+    TURN_SECONDS,
+    LoopBudget,
+)
 
 
 @pytest.fixture
@@ -20,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-async def turns_given(turns: Turns) -> int:
+async def turns_given(budget: LoopBudget) -> int:
     """Settle once, and count the turns that the loop had meanwhile."""
     count, ended = -1, False
 
@@ -31,7 +37,7 @@ async def turns_given(turns: Turns) -> int:
             asyncio.get_running_loop().call_soon(tick)
 
     tick()
-    await turns.settle()
+    await budget.checkpoint()
     ended = True
     found = count
     await asyncio.sleep(0)
@@ -43,31 +49,31 @@ async def test_the_loop_gets_a_turn_when_its_time_has_come(
     clock: list[float], elapsed: float, given: int
 ) -> None:
     clock[0] = 0.0
-    turns = Turns()
-    turns.left = -1
-    clock[0] = TURN * elapsed
-    assert await turns_given(turns) == given
-    assert turns.left == GLANCE
+    budget = LoopBudget()
+    budget.remaining = -1
+    clock[0] = TURN_SECONDS * elapsed
+    assert await turns_given(budget) == given
+    assert budget.remaining == CLOCK_CHECK_COST
 
 
 async def test_after_a_turn_the_time_begins_anew(clock: list[float]) -> None:
-    turns = Turns()
-    clock[0] += TURN * 2
-    assert await turns_given(turns) == 1
-    clock[0] += TURN / 2
-    assert await turns_given(turns) == 0
+    budget = LoopBudget()
+    clock[0] += TURN_SECONDS * 2
+    assert await turns_given(budget) == 1
+    clock[0] += TURN_SECONDS / 2
+    assert await turns_given(budget) == 0
 
 
 async def test_all_tasks_yield_in_the_turn_in_which_the_time_is_used_up(
     clock: list[float],
 ) -> None:
-    turns, served = Turns(), list[int]()
-    clock[0] += TURN * 2
-    turns.left = -1
+    budget, served = LoopBudget(), list[int]()
+    clock[0] += TURN_SECONDS * 2
+    budget.remaining = -1
 
     async def serve(number: int) -> None:
-        if turns.left < 0:
-            await turns.settle()
+        if budget.remaining < 0:
+            await budget.checkpoint()
         served.append(number)
 
     tasks = [asyncio.create_task(serve(number)) for number in range(3)]
@@ -77,92 +83,92 @@ async def test_all_tasks_yield_in_the_turn_in_which_the_time_is_used_up(
     assert served == [0, 1, 2]
 
 
-async def serve_many(turns: Turns, served: list[int], number: int) -> None:
-    await turns.settle()
+async def serve_many(budget: LoopBudget, served: list[int], number: int) -> None:
+    await budget.checkpoint()
     served.append(number)
-    turns.left = -1
+    budget.remaining = -1
 
 
 async def test_of_many_tasks_some_go_on_in_each_turn_and_in_the_order_they_came(
     clock: list[float],
 ) -> None:
-    turns, served = Turns(), list[int]()
-    clock[0] += TURN * 2
-    turns.left = -1
-    count = 3 * TOGETHER + 1
-    tasks = [asyncio.create_task(serve_many(turns, served, number)) for number in range(count)]
+    budget, served = LoopBudget(), list[int]()
+    clock[0] += TURN_SECONDS * 2
+    budget.remaining = -1
+    count = 3 * RESUMED_TASKS + 1
+    tasks = [asyncio.create_task(serve_many(budget, served, number)) for number in range(count)]
     lengths = list[int]()
     while len(served) < count:
         await asyncio.sleep(0)
         lengths.append(len(served))
     assert served == list(range(count))
-    assert lengths == [0, TOGETHER, 2 * TOGETHER, 3 * TOGETHER, count]
+    assert lengths == [0, RESUMED_TASKS, 2 * RESUMED_TASKS, 3 * RESUMED_TASKS, count]
     await asyncio.gather(*tasks)
 
 
 async def test_who_comes_while_others_wait_goes_on_after_them(clock: list[float]) -> None:
-    turns, served = Turns(), list[int]()
-    clock[0] += TURN * 2
-    turns.left = -1
-    count = 2 * TOGETHER
-    tasks = [asyncio.create_task(serve_many(turns, served, number)) for number in range(count)]
+    budget, served = LoopBudget(), list[int]()
+    clock[0] += TURN_SECONDS * 2
+    budget.remaining = -1
+    count = 2 * RESUMED_TASKS
+    tasks = [asyncio.create_task(serve_many(budget, served, number)) for number in range(count)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert len(served) == TOGETHER
-    tasks.append(asyncio.create_task(serve_many(turns, served, count)))
+    assert len(served) == RESUMED_TASKS
+    tasks.append(asyncio.create_task(serve_many(budget, served, count)))
     await asyncio.gather(*tasks)
     assert served == list(range(count + 1))
 
 
 async def test_one_that_is_cancelled_in_the_line_gives_up_its_place(clock: list[float]) -> None:
-    turns, served = Turns(), list[int]()
-    clock[0] += TURN * 2
-    turns.left = -1
-    count = 2 * TOGETHER
-    tasks = [asyncio.create_task(serve_many(turns, served, number)) for number in range(count + 1)]
+    budget, served = LoopBudget(), list[int]()
+    clock[0] += TURN_SECONDS * 2
+    budget.remaining = -1
+    count = 2 * RESUMED_TASKS
+    tasks = [asyncio.create_task(serve_many(budget, served, number)) for number in range(count + 1)]
     await asyncio.sleep(0)
-    tasks[TOGETHER].cancel()
+    tasks[RESUMED_TASKS].cancel()
     await asyncio.wait(tasks)
-    assert served == [*range(TOGETHER), *range(TOGETHER + 1, count + 1)]
-    assert tasks[TOGETHER].cancelled()
+    assert served == [*range(RESUMED_TASKS), *range(RESUMED_TASKS + 1, count + 1)]
+    assert tasks[RESUMED_TASKS].cancelled()
 
 
 async def test_a_cancelled_turn_comes_all_the_same(clock: list[float]) -> None:
-    turns = Turns()
-    clock[0] += TURN * 2
-    turns.left = -1
-    task = asyncio.create_task(turns.settle())
+    budget = LoopBudget()
+    clock[0] += TURN_SECONDS * 2
+    budget.remaining = -1
+    task = asyncio.create_task(budget.checkpoint())
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait((task,))
     assert task.cancelled()
-    assert turns.left == GLANCE
+    assert budget.remaining == CLOCK_CHECK_COST
 
 
 def test_a_loop_that_ended_before_its_turn_holds_no_other_up(clock: list[float]) -> None:
-    turns = Turns()
-    clock[0] += TURN * 2
-    turns._giving = asyncio.new_event_loop()
-    turns._giving.close()
-    turns.left = -1
-    asyncio.run(turns.settle())
-    assert turns.left == GLANCE
+    budget = LoopBudget()
+    clock[0] += TURN_SECONDS * 2
+    budget._giving = asyncio.new_event_loop()
+    budget._giving.close()
+    budget.remaining = -1
+    asyncio.run(budget.checkpoint())
+    assert budget.remaining == CLOCK_CHECK_COST
 
 
 def test_who_waits_in_a_loop_that_has_stopped_goes_on_when_it_runs_again(
     clock: list[float],
 ) -> None:
-    turns, served = Turns(), list[int]()
-    clock[0] += TURN * 2
-    turns.left = -1
+    budget, served = LoopBudget(), list[int]()
+    clock[0] += TURN_SECONDS * 2
+    budget.remaining = -1
     with asyncio.Runner() as first, asyncio.Runner() as other:
         loop = first.get_loop()
-        count = 20 * TOGETHER  # which takes twenty turns
-        tasks = [loop.create_task(serve_many(turns, served, number)) for number in range(count)]
+        count = 20 * RESUMED_TASKS  # which takes twenty turns
+        tasks = [loop.create_task(serve_many(budget, served, number)) for number in range(count)]
         first.run(asyncio.sleep(0))
         assert len(served) < count
-        clock[0] += TURN * 2
-        other.run(turns.settle())
+        clock[0] += TURN_SECONDS * 2
+        other.run(budget.checkpoint())
         first.run(asyncio.wait_for(asyncio.gather(*tasks), 10))
     assert sorted(served) == list(range(count))
 
@@ -187,6 +193,8 @@ async def test_many_that_open_side_by_side_let_the_loop_have_turns(tmp_path: Pat
     await asyncio.gather(*(read() for _ in range(1000)))
     ended = True
     most = max(after - before for before, after in pairwise(in_turns))
-    first = GLANCE // OPENING + TOGETHER  # those that find an allowance that nobody has used
+    first = (
+        CLOCK_CHECK_COST // OPENING_COST + RESUMED_TASKS
+    )  # those that find an allowance that nobody has used
     assert most <= first
     assert len(in_turns) > 1000 // first

@@ -18,7 +18,7 @@ from tests.files.places import PLACES, place_on
 from withal import files
 from withal.files.system import residency as resident
 from withal.files.system.page_cache import READS_CACHED
-from withal.files.system.residency import MAPPINGS
+from withal.files.system.residency import MAX_MAPPINGS
 
 SUITES = [
     "test_cancelled_operations.py",
@@ -223,7 +223,7 @@ async def test_a_thousand_open_files_take_few_mappings_and_little_memory(place: 
     for file in opened:
         assert await file.read(10) == b"x" * 10
     maps = Path("/proc/self/maps").read_text()
-    assert sum(str(place) in line for line in maps.splitlines()) <= MAPPINGS
+    assert sum(str(place) in line for line in maps.splitlines()) <= MAX_MAPPINGS
     assert resident_kib() - before < 40 * 1024  # 40 KiB each
     for file in opened:
         await file.close()

@@ -66,8 +66,8 @@ def test_write_all_raises_what_prevents_the_rest(tmp_path: Path) -> None:
 def test_calls_that_take_or_give_less_are_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr(fully, "_MOST_AT_ONCE", most)
-    monkeypatch.setattr(fully, "_CHUNK", most)
+    monkeypatch.setattr(fully, "_MAX_CALL_BYTES", most)
+    monkeypatch.setattr(fully, "_CHUNK_BYTES", most)
     fd = os.open(tmp_path / "f", os.O_RDWR | os.O_CREAT)
     try:
         write_all(fd, b"12345")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from withal.files.threads.calls import call, hop, landed, obtain
+from withal.files.threads.calls import call, call_and_own, call_in_thread, result_of
 
 
 async def test_a_call_returns_what_the_function_returns() -> None:
@@ -26,14 +26,14 @@ async def test_a_cancelled_wait_does_not_take_back_the_call() -> None:
         may_go_on.wait()
         done.set()
 
-    flight = hop(work)
-    waiting = asyncio.create_task(landed(flight))
+    flight = call_in_thread(work)
+    waiting = asyncio.create_task(result_of(flight))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     may_go_on.set()
-    await landed(flight)
+    await result_of(flight)
     assert done.is_set()
 
 
@@ -49,7 +49,7 @@ async def test_what_nobody_waits_for_any_more_is_given_back_when_it_comes() -> N
         returned.append(value)
         given_back.set()
 
-    waiting = asyncio.create_task(obtain(make, give_back=give_back))
+    waiting = asyncio.create_task(call_and_own(make, give_back=give_back))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -71,7 +71,7 @@ async def test_what_has_come_when_the_wait_is_cancelled_is_given_back_once() -> 
         returned.append(value)
         given_back.set()
 
-    waiting = asyncio.create_task(obtain(make, give_back=give_back))
+    waiting = asyncio.create_task(call_and_own(make, give_back=give_back))
     await asyncio.sleep(0)
     made.wait()  # and the loop has not heard of it
     waiting.cancel()
@@ -90,7 +90,7 @@ def test_what_has_come_is_given_back_when_the_wait_is_dropped_with_its_loop() ->
         return 7
 
     async def begin() -> Coroutine[Any, Any, int]:
-        waiting = obtain(make, give_back=returned.append)
+        waiting = call_and_own(make, give_back=returned.append)
         waiting.send(None)
         return waiting
 

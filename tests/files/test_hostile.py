@@ -20,7 +20,7 @@ from tests.files.strain import PRELUDE, child, nothing_left, open_any, ticks
 
 pytestmark = pytest.mark.timeout(30)  # what blocks the loop hangs
 
-LARGE = 1_000_000
+LARGE_BYTES = 1_000_000
 
 
 @asynccontextmanager
@@ -107,14 +107,14 @@ async def test_a_full_fifo_that_the_loop_refuses_to_watch_does_not_block_it(
     async with fifo(tmp_path / "fifo") as path, nothing_left():
         reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         file = await opened(path, "wb")
-        await file.write(bytes(LARGE))
+        await file.write(bytes(LARGE_BYTES))
         flushing = asyncio.create_task(file.flush())
         await ticks()
         assert not flushing.done()
         received = 0
-        while received < LARGE:
+        while received < LARGE_BYTES:
             with suppress(BlockingIOError):
-                received += len(os.read(reader, LARGE))
+                received += len(os.read(reader, LARGE_BYTES))
             await ticks(1)
         await flushing
         await file.close()
@@ -191,7 +191,7 @@ async def test_writing_to_a_full_pipe_does_not_block_the_loop(
 ) -> None:
     reader, writer = pipe
     file = await opened(writer, "wb", buffering)
-    data = bytes(range(256)) * (LARGE // 256)
+    data = bytes(range(256)) * (LARGE_BYTES // 256)
     received = bytearray()
 
     async def write() -> None:
@@ -215,7 +215,7 @@ async def test_a_cancelled_write_to_a_full_pipe_is_whole_or_not_at_all(
 ) -> None:
     reader, writer = pipe
     file = await opened(writer, "wb")
-    data = bytes(range(256)) * (LARGE // 256)
+    data = bytes(range(256)) * (LARGE_BYTES // 256)
     writing = asyncio.create_task(file.write(data))
     await ticks()
     writing.cancel()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from withal.files.locks.fair_queue import Line, Place
+from withal.files.locks.fair_queue import Line, Ticket
 
 
-def served(places: list[Place]) -> list[bool]:
+def served(places: list[Ticket]) -> list[bool]:
     return [place.turn.done() for place in places]
 
 

@@ -21,7 +21,7 @@ import pytest
 from withal import Scope, testing
 from withal.files.locks import file_lock as locking
 from withal.files.locks.file_lock import lock
-from withal.files.threads.calls import hop, landed
+from withal.files.threads.calls import call_in_thread, result_of
 
 T = TypeVar("T")
 
@@ -137,7 +137,7 @@ def test_a_timeout_is_kept_to_the_second(path: Path, timeout: float, got: bool) 
             return asyncio.get_running_loop().time()
 
     if got:
-        assert 10 <= testing.run(main()) <= 10 + locking.LONGEST_DELAY
+        assert 10 <= testing.run(main()) <= 10 + locking.MAX_DELAY_SECONDS
     else:
         with pytest.raises(TimeoutError, match=r"within 9 s \(waited 9\.000 s\)"):
             testing.run(main())
@@ -267,7 +267,7 @@ async def test_a_waiter_cancelled_at_any_turn_holds_nothing(
     gate = threading.Event()
     if crowded:
         for _ in range(64):
-            hop(gate.wait)
+            call_in_thread(gate.wait)
     entered = False
 
     async def wait_for_lock() -> None:
@@ -299,7 +299,7 @@ async def test_a_second_cancellation_does_not_keep_the_lock(path: Path, crowded:
     await inside.wait()
     if crowded:
         for _ in range(64):
-            hop(gate.wait)
+            call_in_thread(gate.wait)
     holding.cancel()
     await asyncio.sleep(0)
     holding.cancel()
@@ -314,13 +314,13 @@ async def test_a_second_cancellation_does_not_keep_the_lock(path: Path, crowded:
 async def test_a_try_that_no_thread_has_begun_when_it_is_cancelled_is_not_made(path: Path) -> None:
     gate = threading.Event()
     for _ in range(64):
-        hop(gate.wait)
+        call_in_thread(gate.wait)
     waiting = asyncio.create_task(use(path))
     await turns()
     waiting.cancel()
     await asyncio.wait((waiting,))
     gate.set()
-    await landed(hop(int))
+    await result_of(call_in_thread(int))
     assert not path.exists()
 
 
@@ -350,7 +350,7 @@ def test_a_full_pool_does_not_outlast_a_timeout_by_much(path: Path) -> None:
     async def main() -> float:
         gate = threading.Event()
         for _ in range(64):
-            hop(gate.wait)
+            call_in_thread(gate.wait)
         try:
             with pytest.raises(TimeoutError, match="no thread was free"):
                 await use(path, timeout=0)
@@ -358,7 +358,7 @@ def test_a_full_pool_does_not_outlast_a_timeout_by_much(path: Path) -> None:
         finally:
             gate.set()
 
-    assert testing.run(main()) == locking.LAST_TRY
+    assert testing.run(main()) == locking.LAST_TRY_SECONDS
 
 
 async def test_it_is_a_resource_like_any_other(path: Path) -> None:
@@ -454,7 +454,7 @@ async def test_a_holder_that_is_killed_has_let_go(path: Path) -> None:
     command = [sys.executable, "-c", HOLDING, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert await landed(hop(process.stdout.readline)) == b"held\n"
+        assert await result_of(call_in_thread(process.stdout.readline)) == b"held\n"
         with pytest.raises(TimeoutError):
             await use(path, timeout=0)
         waiting = asyncio.create_task(use(path, timeout=60))

@@ -13,7 +13,7 @@ import pytest
 
 from withal.files import many
 from withal.files.many import AHEAD_BYTES, HOP_BYTES, HOP_FILES, read_many
-from withal.files.threads.calls import hop, landed
+from withal.files.threads.calls import call_in_thread, result_of
 
 
 def make(folder: Path, sizes: list[int]) -> dict[Path, bytes]:
@@ -145,7 +145,7 @@ async def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path, reads: lis
     files = make(tmp_path, [1] * 10)
     reading = read_many(files)
     await asyncio.sleep(0)
-    await landed(hop(int))
+    await result_of(call_in_thread(int))
     assert reads == []
     await anext(reading)
     await reading.aclose()
@@ -211,10 +211,10 @@ async def test_a_cancelled_iteration_leaves_nothing_running(tmp_path: Path, afte
 async def test_a_full_pool_does_not_hold_closing_up_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "ENDING", 0.01)
+    monkeypatch.setattr(many, "CLOSE_SECONDS", 0.01)
     gate = threading.Event()
     for _ in range(64):
-        hop(gate.wait)
+        call_in_thread(gate.wait)
     files = make(tmp_path, [1000] * 300)
     try:
         reading = asyncio.create_task(anext(read_many(files)))
@@ -238,11 +238,11 @@ async def test_an_iteration_that_is_left_by_break_can_be_forgotten(tmp_path: Pat
 
 async def test_a_consumer_that_never_waits_does_not_starve_the_loop(tmp_path: Path) -> None:
     files = [*make(tmp_path, [10])] * 2000
-    turns, ended = 0, False
+    budget, ended = 0, False
 
     def count() -> None:
-        nonlocal turns
-        turns += 1
+        nonlocal budget
+        budget += 1
         if not ended:
             asyncio.get_running_loop().call_soon(count)
 
@@ -251,7 +251,7 @@ async def test_a_consumer_that_never_waits_does_not_starve_the_loop(tmp_path: Pa
         pass
     ended = True
     await asyncio.sleep(0)
-    assert turns > 10
+    assert budget > 10
 
 
 async def test_the_number_of_workers_is_checked_at_once(tmp_path: Path) -> None:
@@ -271,11 +271,11 @@ async def test_a_file_that_shrinks_while_it_is_read_is_some_prefix(tmp_path: Pat
             os.truncate(path, 100_000)
             os.truncate(path, 5)
 
-    changing = hop(change)
+    changing = call_in_thread(change)
     try:
         async for _, data in read_many([path] * 300):
             assert 0 <= len(data) <= 100_000
             assert not data.strip(b"\0")
     finally:
         stop.set()
-        await landed(changing)
+        await result_of(changing)

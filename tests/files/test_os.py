@@ -29,7 +29,7 @@ from withal.files.directories import copy_and_remove as tree
 from withal.files.directories import ospath
 from withal.files.directories import walk as walking
 from withal.files.threads.iterator import BATCH_ITEMS
-from withal.files.threads.pool import Pool, wait_idle
+from withal.files.threads.pool import ThreadPool, wait_idle
 from withal.files.threads.stop import Stop
 
 THIN = [name for name in files_os.__all__ if inspect.iscoroutinefunction(getattr(files_os, name))]
@@ -369,7 +369,7 @@ async def test_a_function_of_os_does_and_raises_the_same(
     await compare(twins, getattr(os, name), getattr(files_os, name), args, kwargs)
 
 
-@pytest.mark.parametrize("large", [tree.LARGE, 0], ids=["by shutil", "by pieces"])
+@pytest.mark.parametrize("large", [tree.LARGE_BYTES, 0], ids=["by shutil", "by pieces"])
 @pytest.mark.parametrize(("name", "args", "kwargs"), SHUTIL, ids=identify)
 async def test_a_function_of_shutil_does_and_raises_the_same(
     twins: tuple[Path, Path],
@@ -379,8 +379,8 @@ async def test_a_function_of_shutil_does_and_raises_the_same(
     large: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tree, "LARGE", large)
-    monkeypatch.setattr(tree, "CHUNK", 2)
+    monkeypatch.setattr(tree, "LARGE_BYTES", large)
+    monkeypatch.setattr(tree, "CHUNK_BYTES", 2)
     await compare(twins, getattr(shutil, name), getattr(files_os, name), args, kwargs)
 
 
@@ -538,8 +538,8 @@ def by_pieces(monkeypatch: pytest.MonkeyPatch) -> Halt:
         halt()
         check(stop)
 
-    monkeypatch.setattr(tree, "LARGE", 0)
-    monkeypatch.setattr(tree, "CHUNK", 1)
+    monkeypatch.setattr(tree, "LARGE_BYTES", 0)
+    monkeypatch.setattr(tree, "CHUNK_BYTES", 1)
     monkeypatch.setattr(Stop, "check", halting)
     return halt
 
@@ -946,14 +946,14 @@ async def test_many_folders_are_listed_in_one_hop(
     for number in range(50):
         (tmp_path / f"folder{number}").mkdir()
     hops = 0
-    submit = Pool.submit
+    submit = ThreadPool.submit
 
     def counting(*args: Any, **options: Any) -> Any:
         nonlocal hops
         hops += 1
         return submit(*args, **options)
 
-    monkeypatch.setattr(Pool, "submit", counting)
+    monkeypatch.setattr(ThreadPool, "submit", counting)
     monkeypatch.setattr("withal.files.directories.walk.BATCH_SECONDS", 60)
     monkeypatch.setattr("withal.files.threads.iterator.BATCH_SECONDS", 60)
     assert len([found async for found in files_os.walk(tmp_path, topdown)]) == 51

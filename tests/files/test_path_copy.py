@@ -169,8 +169,8 @@ async def test_a_tree_is_moved_to_another_file_system(
 def test_a_file_is_copied_by_pieces(
     tmp_path: pathlib.Path, size: int, by_kernel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(duplicating, "PIECE", 10)
-    monkeypatch.setattr(duplicating, "CHUNK", 10)
+    monkeypatch.setattr(duplicating, "KERNEL_CHUNK_BYTES", 10)
+    monkeypatch.setattr(duplicating, "CHUNK_BYTES", 10)
     if not by_kernel:
         monkeypatch.delattr(os, "copy_file_range")
     source, target = tmp_path / "source", tmp_path / "target"
@@ -195,8 +195,8 @@ def test_a_copy_that_is_stopped_leaves_no_half_of_a_new_file(
                 raise StoppedError
             self.asked = True
 
-    monkeypatch.setattr(duplicating, "PIECE", 1)
-    monkeypatch.setattr(duplicating, "CHUNK", 1)
+    monkeypatch.setattr(duplicating, "KERNEL_CHUNK_BYTES", 1)
+    monkeypatch.setattr(duplicating, "CHUNK_BYTES", 1)
     if not by_kernel:
         monkeypatch.delattr(os, "copy_file_range")
     (tmp_path / "source").write_bytes(b"many")

@@ -15,9 +15,9 @@ import pytest
 
 from tests.conftest import LOOPS
 from withal.files.threads import pool
-from withal.files.threads.calls import call, hop, landed
-from withal.files.threads.pool import LANDED, WORKERS, wait_idle
-from withal.files.threads.wakeup import Bell
+from withal.files.threads.calls import call, call_in_thread, result_of
+from withal.files.threads.pool import MAX_THREADS, RESUMED_FUTURES, wait_idle
+from withal.files.threads.wakeup import Wakeup
 from withal.testing import VirtualTimeLoop
 
 
@@ -33,10 +33,10 @@ async def test_calls_one_after_the_other_share_a_thread() -> None:
 
 async def test_there_are_no_more_threads_than_workers() -> None:
     may_go_on = threading.Event()
-    flights = [hop(may_go_on.wait) for _ in range(3 * WORKERS)]
-    assert len(ours()) == WORKERS
+    flights = [call_in_thread(may_go_on.wait) for _ in range(3 * MAX_THREADS)]
+    assert len(ours()) == MAX_THREADS
     may_go_on.set()
-    assert await asyncio.gather(*map(landed, flights)) == [True] * len(flights)
+    assert await asyncio.gather(*map(result_of, flights)) == [True] * len(flights)
 
 
 async def test_a_thousand_calls_each_have_their_own_result() -> None:
@@ -47,7 +47,7 @@ async def test_a_thousand_calls_each_have_their_own_result() -> None:
 
 @pytest.fixture
 def endless_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "PATIENCE", 3600)
+    monkeypatch.setattr(pool, "BRIEF_SECONDS", 3600)
 
 
 @pytest.mark.usefixtures("endless_patience")
@@ -57,12 +57,12 @@ async def test_brief_calls_side_by_side_share_a_thread() -> None:
 
 
 async def test_a_brief_call_that_takes_long_does_not_hold_up_the_others() -> None:
-    events = [threading.Event() for _ in range(WORKERS)]
-    waits = [hop(event.wait, is_brief=True) for event in events[1:]]
+    events = [threading.Event() for _ in range(MAX_THREADS)]
+    waits = [call_in_thread(event.wait, is_brief=True) for event in events[1:]]
     await call(events[0].set, is_brief=True)  # behind all of them
     for event in events:
         event.set()
-    assert all(await asyncio.gather(*map(landed, waits)))
+    assert all(await asyncio.gather(*map(result_of, waits)))
 
 
 @pytest.mark.usefixtures("endless_patience")
@@ -79,49 +79,49 @@ async def test_the_loop_is_woken_once_for_many_brief_calls(
         return wake(*args, **options)
 
     may_go_on = threading.Event()
-    held_up = hop(may_go_on.wait, is_brief=True)  # until all are queued
-    flights = [hop(time.sleep, 0.001, is_brief=True) for _ in range(20)]
+    held_up = call_in_thread(may_go_on.wait, is_brief=True)  # until all are queued
+    flights = [call_in_thread(time.sleep, 0.001, is_brief=True) for _ in range(20)]
     monkeypatch.setattr(loop, "call_soon_threadsafe", count)
     may_go_on.set()
-    assert await asyncio.gather(*map(landed, flights)) == [None] * 20
-    assert await landed(held_up)
+    assert await asyncio.gather(*map(result_of, flights)) == [None] * 20
+    assert await result_of(held_up)
     assert wakings <= 2
 
 
 async def test_a_result_does_not_wait_for_a_brief_call_that_takes_long() -> None:
     may_go_on = threading.Event()
-    first = hop(int, is_brief=True)
-    slow = [hop(may_go_on.wait, is_brief=True) for _ in range(3)]
-    assert await landed(first) == 0
+    first = call_in_thread(int, is_brief=True)
+    slow = [call_in_thread(may_go_on.wait, is_brief=True) for _ in range(3)]
+    assert await result_of(first) == 0
     may_go_on.set()
-    assert await asyncio.gather(*map(landed, slow)) == [True] * 3
+    assert await asyncio.gather(*map(result_of, slow)) == [True] * 3
 
 
 @pytest.mark.usefixtures("endless_patience")
 @pytest.mark.parametrize("is_brief", [False, True])
 async def test_a_call_that_is_not_brief_holds_up_no_others(is_brief: bool) -> None:
     may_go_on = threading.Event()
-    wait = hop(may_go_on.wait)
+    wait = call_in_thread(may_go_on.wait)
     await call(may_go_on.set, is_brief=is_brief)
-    assert await landed(wait)
+    assert await result_of(wait)
 
 
 @pytest.mark.usefixtures("endless_patience")
 async def test_a_call_that_is_not_brief_waits_for_no_brief_one() -> None:
     may_go_on = threading.Event()
-    wait = hop(may_go_on.wait, is_brief=True)
+    wait = call_in_thread(may_go_on.wait, is_brief=True)
     await call(may_go_on.set)
-    assert await landed(wait)
+    assert await result_of(wait)
 
 
 @pytest.mark.usefixtures("endless_patience")
 async def test_brief_calls_go_on_when_the_thread_that_made_them_is_taken() -> None:
     first, second = threading.Event(), threading.Event()
-    waits = [hop(first.wait, is_brief=True), hop(second.wait)]
+    waits = [call_in_thread(first.wait, is_brief=True), call_in_thread(second.wait)]
     setting = call(second.set, is_brief=True)
     first.set()
     await setting
-    assert await asyncio.gather(*map(landed, waits)) == [True, True]
+    assert await asyncio.gather(*map(result_of, waits)) == [True, True]
 
 
 async def test_where_no_thread_can_be_started_those_there_are_come_to_the_call(
@@ -131,12 +131,12 @@ async def test_where_no_thread_can_be_started_those_there_are_come_to_the_call(
         raise RuntimeError("can't start new thread")
 
     may_go_on = threading.Event()
-    first = hop(may_go_on.wait)
+    first = call_in_thread(may_go_on.wait)
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    second = hop(int)
+    second = call_in_thread(int)
     may_go_on.set()
-    assert await landed(first)
-    assert await landed(second) == 0
+    assert await result_of(first)
+    assert await result_of(second) == 0
 
 
 async def test_where_there_is_no_thread_at_all_the_call_is_refused(
@@ -148,7 +148,7 @@ async def test_where_there_is_no_thread_at_all_the_call_is_refused(
     made: list[int] = []
     with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="new thread"):
         patched.setattr(threading.Thread, "start", refuse)
-        hop(made.append, 1)
+        call_in_thread(made.append, 1)
     assert await call(int) == 0
     assert made == []
 
@@ -175,7 +175,7 @@ def test_the_threads_end_with_their_loop(make: Callable[[], asyncio.AbstractEven
 
     async def main() -> None:
         await call(int)
-        hop(done.append, 1)  # and nobody waits for it
+        call_in_thread(done.append, 1)  # and nobody waits for it
 
     with asyncio.Runner(loop_factory=make) as runner:
         runner.run(main())
@@ -260,7 +260,7 @@ async def test_without_an_eventfd_the_loop_is_woken_as_ever(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(os, "eventfd", refuse)
-    assert Bell.at(asyncio.get_running_loop(), int) is None
+    assert Wakeup.at(asyncio.get_running_loop(), int) is None
     assert await call(divmod, 7, 2) == (3, 1)
 
 
@@ -272,12 +272,12 @@ async def test_many_results_that_come_at_once_are_taken_in_several_turns() -> No
     def tick() -> None:
         nonlocal turn
         turn += 1
-        if len(landed_in) < 5 * LANDED:
+        if len(landed_in) < 5 * RESUMED_FUTURES:
             asyncio.get_running_loop().call_soon(tick)
 
-    for _ in range(5 * LANDED):
-        hop(int, is_brief=True).add_done_callback(lambda _: landed_in.append(turn))
+    for _ in range(5 * RESUMED_FUTURES):
+        call_in_thread(int, is_brief=True).add_done_callback(lambda _: landed_in.append(turn))
     tick()
-    while len(landed_in) < 5 * LANDED:
+    while len(landed_in) < 5 * RESUMED_FUTURES:
         await asyncio.sleep(0)
-    assert max(landed_in.count(each) for each in set(landed_in)) <= LANDED
+    assert max(landed_in.count(each) for each in set(landed_in)) <= RESUMED_FUTURES

@@ -13,7 +13,7 @@ from tests.files.places import PLACES, place_on
 from withal import files
 from withal.files.system import page_cache as cached
 from withal.files.system import residency as resident
-from withal.files.system.residency import MAPPINGS, MappedFile, is_resident, unswapped
+from withal.files.system.residency import MAX_MAPPINGS, MappedFile, is_resident, unswapped
 
 pytestmark = pytest.mark.skipif(
     not cached.READS_CACHED or resident._calls is None, reason="nothing is read inline here"
@@ -199,9 +199,9 @@ def test_a_thousand_files_do_not_use_up_mappings(tmp_path: Path) -> None:
     path.write_bytes(CONTENT)
     fd = os.open(path, os.O_RDONLY)
     mapped = [MappedFile(fd) for _ in range(1000)]
-    assert 0 < mappings_of(path.name) <= MAPPINGS
+    assert 0 < mappings_of(path.name) <= MAX_MAPPINGS
     assert all(each.resident(10, 0) == 10 for each in mapped)
-    assert mappings_of(path.name) <= MAPPINGS
+    assert mappings_of(path.name) <= MAX_MAPPINGS
     del mapped
     assert mappings_of(path.name) == 0
     os.close(fd)

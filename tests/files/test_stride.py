@@ -15,14 +15,14 @@ from withal.files.streams import channel
 from withal.files.streams import first_chunk as early
 from withal.files.streams import open_file as opening
 from withal.files.streams import read_ahead as stride
-from withal.files.streams.read_ahead import FAR, Stride
+from withal.files.streams.read_ahead import MAX_AHEAD_BYTES, Stride
 from withal.files.system import page_cache as cached
 from withal.files.system.complete_io import read_fully
-from withal.files.system.descriptor import Descriptor
+from withal.files.system.descriptor import CountedDescriptor
 
-SIZE = 8 * FAR + 123
+SIZE = 8 * MAX_AHEAD_BYTES + 123
 CONTENT = os.urandom(SIZE)
-READ = 64 * 1024
+READ_COST = 64 * 1024
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +42,12 @@ def path(tmp_path: Path) -> Path:
 async def test_a_long_file_takes_few_hops(path: Path) -> None:
     async with files.open(path, "rb") as file:
         parts: list[bytes] = []
-        while part := await file.read(READ):
+        while part := await file.read(READ_COST):
             parts.append(part)
-            assert len(file._unread.data) <= FAR + READ
+            assert len(file._unread.data) <= MAX_AHEAD_BYTES + READ_COST
         assert b"".join(parts) == CONTENT
         hops = file.statistics().hops
-    assert SIZE // FAR < hops <= SIZE // FAR + 8
+    assert SIZE // MAX_AHEAD_BYTES < hops <= SIZE // MAX_AHEAD_BYTES + 8
 
 
 async def test_lines_of_text_are_read_far_ahead_too(tmp_path: Path) -> None:
@@ -64,17 +64,17 @@ async def test_random_reads_take_what_they_ask_for(path: Path) -> None:
             await file.seek(offset)
             assert await file.read(100) == CONTENT[offset : offset + 100]
         statistics = file.statistics()
-    assert statistics.bytes_read <= statistics.hops * 4096 + early.FIRST
+    assert statistics.bytes_read <= statistics.hops * 4096 + early.FIRST_CHUNK_BYTES
 
 
 async def go_far(file: files.BinaryFile) -> int:
     """Read on until the next read has begun, and return the position."""
     while file._stride is None or not file._stride.is_ahead:
-        await file.read(READ)
+        await file.read(READ_COST)
     return await file.tell()
 
 
-@pytest.mark.parametrize("writes", [READ, 2 * FAR])
+@pytest.mark.parametrize("writes", [READ_COST, 2 * MAX_AHEAD_BYTES])
 async def test_after_a_seek_and_back_it_is_the_file_s_own(path: Path, writes: int) -> None:
     async with files.open(path, "rb") as file:
         at = await go_far(file)
@@ -89,13 +89,13 @@ async def test_after_a_seek_and_back_it_is_the_file_s_own(path: Path, writes: in
 
 async def test_a_file_that_grows_at_its_end_is_read_on(path: Path) -> None:
     async with files.open(path, "rb") as file:
-        await file.seek(SIZE - 6 * FAR)
-        while await file.read(READ):
+        await file.seek(SIZE - 6 * MAX_AHEAD_BYTES)
+        while await file.read(READ_COST):
             pass
         for number in range(3):
             with path.open("ab") as other:
-                other.write(b"%d" % number * FAR)
-            assert await file.read() == b"%d" % number * FAR
+                other.write(b"%d" % number * MAX_AHEAD_BYTES)
+            assert await file.read() == b"%d" % number * MAX_AHEAD_BYTES
             assert await file.read(1) == b""
 
 
@@ -103,21 +103,21 @@ async def test_a_file_that_is_truncated_ends(path: Path) -> None:
     async with files.open(path, "rb") as file:
         await go_far(file)
         os.truncate(path, 10)
-        while await file.read(READ):
+        while await file.read(READ_COST):
             pass
         await file.seek(3)
-        assert await file.read(READ) == CONTENT[3:10]
+        assert await file.read(READ_COST) == CONTENT[3:10]
 
 
 async def test_a_cancelled_read_loses_nothing(path: Path) -> None:
     async with files.open(path, "rb") as file:
         parts: list[bytes] = []
         while not parts or parts[-1]:
-            reading = asyncio.ensure_future(file.read(READ))
+            reading = asyncio.ensure_future(file.read(READ_COST))
             await asyncio.sleep(0)
             reading.cancel()
             await asyncio.wait((reading,))
-            parts.append(await file.read(READ) if reading.cancelled() else reading.result())
+            parts.append(await file.read(READ_COST) if reading.cancelled() else reading.result())
         assert b"".join(parts) == CONTENT
 
 
@@ -134,7 +134,7 @@ async def test_an_error_of_what_was_read_ahead_is_raised_once_it_is_wanted(
         monkeypatch.setattr(channel, "read_fully", fail)
         with pytest.raises(OSError, match="Input/output error"):
             while at < SIZE:
-                at += len(await file.read(READ))
+                at += len(await file.read(READ_COST))
         monkeypatch.setattr(channel, "read_fully", read_fully)
         assert await file.tell() == at
         assert await file.read() == CONTENT[at:]
@@ -147,7 +147,7 @@ async def test_closing_does_not_wait_for_what_is_read_ahead(
     long_reads: list[int] = []
 
     def wait(fd: int, size: int, offset: int) -> bytes:
-        if size == FAR:
+        if size == MAX_AHEAD_BYTES:
             long_reads.append(offset)
             if len(long_reads) > 1:
                 may_go_on.wait(30)
@@ -166,13 +166,13 @@ async def test_closing_does_not_wait_for_what_is_read_ahead(
 async def test_all_readers_together_hold_a_limited_amount(
     path: Path, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
-    monkeypatch.setattr(stride._allowance, "_left", many * 2 * FAR)
+    monkeypatch.setattr(stride._allowance, "_left", many * 2 * MAX_AHEAD_BYTES)
     opened = [await files.open(path, "rb") for _ in range(many + 1)]
     for file in opened[:many]:
         await go_far(file)
     last = opened[-1]
     for _ in range(40):
-        await last.read(READ)
+        await last.read(READ_COST)
     assert last._stride is not None
     assert not last._stride.is_ahead
     assert last.statistics().hops >= 30
@@ -180,14 +180,14 @@ async def test_all_readers_together_hold_a_limited_amount(
     await go_far(last)
     for file in opened[1:]:
         await file.close()
-    assert stride._allowance._left == many * 2 * FAR
+    assert stride._allowance._left == many * 2 * MAX_AHEAD_BYTES
 
 
 async def test_a_dropped_reader_gives_its_share_back(path: Path) -> None:
     before = stride._allowance._left
     reader = Stride(channel.Positional(files_descriptor(path), os.stat(path)))
-    await reader.read(FAR, 0)
-    await reader.read(FAR, FAR)
+    await reader.read(MAX_AHEAD_BYTES, 0)
+    await reader.read(MAX_AHEAD_BYTES, MAX_AHEAD_BYTES)
     assert stride._allowance._left < before
     descriptor = reader._channel.descriptor
     del reader
@@ -195,5 +195,5 @@ async def test_a_dropped_reader_gives_its_share_back(path: Path) -> None:
     descriptor.close()
 
 
-def files_descriptor(path: Path) -> Descriptor:
-    return Descriptor(os.open(path, os.O_RDONLY), path, is_ours=True)
+def files_descriptor(path: Path) -> CountedDescriptor:
+    return CountedDescriptor(os.open(path, os.O_RDONLY), path, is_ours=True)

@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.files.test_part import file_size_limit
-from withal.files.loop_budget import GLANCE, turns_here
+from withal.files.loop_budget import CLOCK_CHECK_COST, loop_budget
 from withal.files.system import page_cache as cached
-from withal.files.system.page_cache import MOST
-from withal.files.threads.calls import hop, landed
+from withal.files.system.page_cache import MAX_INLINE_BYTES
+from withal.files.threads.calls import call_in_thread, result_of
 from withal.files.threads.pool import wait_idle
 from withal.files.whole import (
     append_bytes,
@@ -56,14 +56,16 @@ def full_pool() -> Generator[None, None, None]:
     """Have every thread of the loop's executor wait, and more calls stand in line."""
     gate = threading.Event()
     for _ in range(64):  # asyncio's executor has 32 threads at most
-        hop(gate.wait)
+        call_in_thread(gate.wait)
     try:
         yield
     finally:
         gate.set()
 
 
-@pytest.mark.parametrize("size", [0, 1, 4096, MOST - 1, MOST, MOST + 1, 3_000_000])
+@pytest.mark.parametrize(
+    "size", [0, 1, 4096, MAX_INLINE_BYTES - 1, MAX_INLINE_BYTES, MAX_INLINE_BYTES + 1, 3_000_000]
+)
 async def test_a_file_is_read_whole_whatever_its_size(folder: Path, size: int) -> None:
     content = os.urandom(size)
     (folder / "file").write_bytes(content)
@@ -327,7 +329,7 @@ async def test_a_writer_that_says_nothing_ends_the_fifo(tmp_path: Path) -> None:
 
 async def test_a_cancelled_reader_of_a_fifo_closes_it_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    turns_here().left = GLANCE  # so that it opens the FIFO before it suspends
+    loop_budget().remaining = CLOCK_CHECK_COST  # so that it opens the FIFO before it suspends
     reading = asyncio.create_task(read_bytes(tmp_path / "fifo"))
     await asyncio.sleep(0)
     reading.cancel()
@@ -394,7 +396,7 @@ async def test_a_fifo_is_written_by_one_call_and_read_by_another(tmp_path: Path,
 
 @pytest.mark.parametrize("turns", range(4))
 async def test_a_cancelled_read_leaves_nothing_with_a_full_pool(folder: Path, turns: int) -> None:
-    (folder / "file").write_bytes(bytes(MOST + 1))
+    (folder / "file").write_bytes(bytes(MAX_INLINE_BYTES + 1))
     with full_pool():
         reading = asyncio.create_task(read_bytes(folder / "file"))
         for _ in range(turns):
@@ -402,7 +404,9 @@ async def test_a_cancelled_read_leaves_nothing_with_a_full_pool(folder: Path, tu
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-    await landed(hop(int))  # the test fails if the descriptor is still there at its end
+    await result_of(
+        call_in_thread(int)
+    )  # the test fails if the descriptor is still there at its end
 
 
 async def test_a_cancelled_write_that_has_begun_is_made_all_the_same(folder: Path) -> None:
@@ -424,7 +428,7 @@ async def test_a_write_that_is_cancelled_before_it_begins_touches_nothing(tmp_pa
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
-    await landed(hop(int))
+    await result_of(call_in_thread(int))
     assert os.listdir(tmp_path) == []
 
 
@@ -438,7 +442,7 @@ async def test_a_file_that_shrinks_and_grows_while_it_is_read_is_some_prefix(fol
         while not stop.is_set():
             os.truncate(path, next(sizes))
 
-    changing = hop(change)
+    changing = call_in_thread(change)
     try:
         for _ in range(300):
             data = await read_bytes(path)
@@ -446,7 +450,7 @@ async def test_a_file_that_shrinks_and_grows_while_it_is_read_is_some_prefix(fol
             assert len(data) <= 200_000
     finally:
         stop.set()
-        await landed(changing)
+        await result_of(changing)
 
 
 async def test_a_file_that_has_vanished_is_not_found(folder: Path) -> None:

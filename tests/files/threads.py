@@ -6,16 +6,16 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from withal.files.threads.calls import hop
-from withal.files.threads.pool import WORKERS
+from withal.files.threads.calls import call_in_thread
+from withal.files.threads.pool import MAX_THREADS
 
 
 @contextmanager
 def all_threads_busy() -> Generator[None]:
     """Keep every thread of the running loop's pool busy, so that each new call has to wait."""
     may_go_on = threading.Event()
-    for _ in range(WORKERS):
-        hop(may_go_on.wait)
+    for _ in range(MAX_THREADS):
+        call_in_thread(may_go_on.wait)
     try:
         yield
     finally:

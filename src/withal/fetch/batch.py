@@ -27,7 +27,7 @@ from withal.fetch.schedule import Schedule
 from withal.fetch.throttle import Throttle
 from withal.fetch.transfer import Batch, Transfer
 from withal.fetch.transports import open_transport
-from withal.files.threads.calls import call, obtain
+from withal.files.threads.calls import call, call_and_own
 from withal.http.gate import HostGate
 from withal.http.retry import RetryBudget
 
@@ -155,7 +155,7 @@ async def failed_requests(folder: str | os.PathLike[str]) -> AsyncGenerator[Requ
         ...     asyncio.run(main(folder))
         Request('http://127.0.0.1:9/x', path='x')
     """
-    failed = await obtain(FailedRequests, Path(folder), give_back=FailedRequests.close)
+    failed = await call_and_own(FailedRequests, Path(folder), give_back=FailedRequests.close)
     try:
         while some := await call(failed.take, 256):
             for request in some:

@@ -25,7 +25,7 @@ from withal.fetch.owner import myself
 from withal.fetch.part_file_io import Kept, wrong_digest
 from withal.fetch.plan import Job
 from withal.files.replace.sweep import sweep_opened
-from withal.files.threads.calls import call, hop, obtain
+from withal.files.threads.calls import call, call_and_own, call_in_thread
 from withal.files.threads.stop import Stop
 
 _MOST_BYTES = 8 << 20  # that wait to be written
@@ -82,7 +82,7 @@ class Folder:
         self._room: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Folder:
-        await obtain(self._open, give_back=lambda _: self._close())
+        await call_and_own(self._open, give_back=lambda _: self._close())
         return self
 
     async def __aexit__(
@@ -137,7 +137,7 @@ class Folder:
             return
         self._group, self._queue = self._queue, []
         lines, self._lines = self._lines, []
-        self._flight = hop(self._write, self._group, lines)
+        self._flight = call_in_thread(self._write, self._group, lines)
         self._flight.add_done_callback(self._landed)
 
     def _landed(self, flight: asyncio.Future[list[tuple[str | None, Exception | None]]]) -> None:

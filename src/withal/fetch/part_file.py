@@ -8,7 +8,7 @@ from typing import final
 from withal._core.events import Outcome
 from withal.fetch.part_file_io import Kept, PartFileIO, Piece
 from withal.fetch.resource_events import ResourceEvents
-from withal.files.threads.calls import call, hop
+from withal.files.threads.calls import call, call_in_thread
 
 BATCH_BYTES = 512 * 1024
 """How much is gathered before a thread is asked to write it; see `withal.files`."""
@@ -54,7 +54,7 @@ class PartFile:
         self._waiting += len(data)
         self.received += len(data)
         if self._waiting >= BATCH_BYTES and self._flight is None:
-            self._flight = hop(self._hand_over().write)
+            self._flight = call_in_thread(self._hand_over().write)
 
     async def publish(self, expected: str | None) -> str | None:
         """Give the file its name, and return its digest, if it has one.
@@ -70,7 +70,7 @@ class PartFile:
 
         A cancellation ends the wait, not what is waited for. Does nothing to what is published.
         """
-        flight = hop(self._leave_on_disk, self._hand_over(), keep)
+        flight = call_in_thread(self._leave_on_disk, self._hand_over(), keep)
         self._end(Outcome.ERROR)
         return await flight
 

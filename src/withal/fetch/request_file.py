@@ -14,7 +14,7 @@ from typing import final
 from withal.fetch.request import Request
 from withal.fetch.request_lines import RequestLineError, RequestLines
 from withal.files.system.readiness import wait_readable
-from withal.files.threads.calls import call, obtain
+from withal.files.threads.calls import call, call_and_own
 
 _READ_BYTES = 64 * 1024
 _LONGEST_LINE = 1 << 20
@@ -70,7 +70,7 @@ class RequestFile:
             self._descriptor = 0
             self._is_regular = stat.S_ISREG(os.fstat(0).st_mode)
         else:
-            self._descriptor, self._is_regular = await obtain(
+            self._descriptor, self._is_regular = await call_and_own(
                 _open, self._path, give_back=lambda opened: os.close(opened[0])
             )
         return self

@@ -1,14 +1,13 @@
-"""Turns: what is served without suspending gives the event loop its turn now and then.
+"""A budget of inline work, so that what never suspends gives the event loop a turn now and then.
 
 A read served from memory never suspends, so a task that does nothing but such reads would starve
-every other task of its loop. So whoever serves something inline takes what it cost off an
-allowance, and pays before the next time: when the allowance is used up it looks at the clock, and
-once `TURN` seconds are gone it lets the loop have a turn.
+every other task of its loop. So inline work takes its cost off a budget. When the budget is spent,
+the next call checks the clock, and after `TURN_SECONDS` it gives the loop a turn.
 
-The allowance belongs to a thread and not to a task: in the turn in which it has been used up, all
-other tasks yield, so that a thousand readers do not take a thousand times as long as one. And only
-`TOGETHER` of these go on in the next turn, each with one operation, whatever is left by then. The
-others keep their places in a line, so that to wait costs them once, and nobody starves.
+The budget belongs to a thread and not to a task: in the turn in which it is spent, all other tasks
+yield, so that a thousand readers do not take a thousand times as long as one. Only `RESUMED_TASKS`
+of these go on in the next turn, each with one operation at least. The others keep their places in a
+queue, so that each waits once, and none starves.
 """
 
 from __future__ import annotations
@@ -19,84 +18,84 @@ from collections import deque
 from time import monotonic
 from typing import final
 
-TURN = 0.0005
+TURN_SECONDS = 0.0005
 """How long, in seconds, inline work may go on before the loop gets a turn."""
 
-GLANCE = 256 * 1024
-"""How much is served between two looks at the clock: some 60 us of work, as bytes.
+CLOCK_CHECK_COST = 256 * 1024
+"""How much is served between two checks of the clock: some 60 us of work, as bytes.
 
 Copying out of the page cache takes about a microsecond for each 4 KiB.
 """
 
-OPERATION = 16 * 1024
+OPERATION_COST = 16 * 1024
 """What an operation costs, in the same measure, besides its bytes: some 4 us of system calls."""
 
-OPENING = 8 * 1024
+OPENING_COST = 8 * 1024
 """What it costs to open a file that is then read and closed: some 2 us of system calls.
 
-So as many small files as go on in one turn, `TOGETHER`, are read in it.
+So as many small files as go on in one turn, `RESUMED_TASKS`, are read in it.
 """
 
-AT_HAND = 1024
+BUFFERED_COST = 1024
 """What it costs to take a line, or a few bytes, out of what was read ahead: some 0.25 us."""
 
-READ = 4 * 1024
+READ_COST = 4 * 1024
 """What a read costs, besides its bytes: one system call and what is around it."""
 
-MISS = 64 * 1024
+CACHE_MISS_COST = 64 * 1024
 """What it costs to find that something is not in memory: a disk is asked to read it ahead."""
 
-TOGETHER = 16
+RESUMED_TASKS = 16
 """How many tasks go on in one turn, after having waited for it."""
 
 
 @final
-class Turns:
-    """The allowance of one thread.
+class LoopBudget:
+    """The budget of one thread.
 
     Attributes:
-        left: what may still be served before the clock is looked at. Whoever serves something
-            inline takes off its bytes, and `OPERATION` if system calls were made for it; and `MISS`
-            if that was without success.
+        remaining: what may still be served before the clock is checked. Inline work takes off its
+            bytes, and `OPERATION_COST` if it made system calls; and `CACHE_MISS_COST` if these
+            found nothing in memory.
 
     Example:
         >>> import asyncio
         >>> async def main() -> int:
-        ...     turns, served = turns_here(), 0
+        ...     budget, served = loop_budget(), 0
         ...     for _ in range(1000):
-        ...         if turns.left < 0:
-        ...             await turns.settle()  # before anything is changed: it can be cancelled
+        ...         if budget.remaining < 0:
+        ...             await budget.checkpoint()  # before anything is changed: it can be cancelled
         ...         served += 1
-        ...         turns.left -= OPERATION
+        ...         budget.remaining -= OPERATION_COST
         ...     return served
         >>> asyncio.run(main())
         1000
     """
 
-    __slots__ = ("_giving", "_going_on", "_line", "_since", "left")
+    __slots__ = ("_giving", "_going_on", "_line", "_since", "remaining")
 
     def __init__(self) -> None:
-        self.left: int = GLANCE
+        self.remaining: int = CLOCK_CHECK_COST
         self._since = monotonic()
         self._giving: asyncio.AbstractEventLoop | None = None  # a turn, which has not come yet
         self._going_on = 0  # how many tasks do in that turn
         self._line: deque[asyncio.Future[None]] = deque()  # of those that do later
 
-    async def settle(self) -> None:
-        """Renew the allowance, after a turn of the loop if one is due.
+    async def checkpoint(self) -> None:
+        """Renew the budget, after a turn of the loop if one is due.
 
         Whether the loop had turns of its own meanwhile is not known, so one may be given that was
-        not needed: at most one in `TURN` seconds. A cancellation is raised at once and costs
+        not needed: at most one in `TURN_SECONDS`. A cancellation is raised at once and costs
         nothing.
         """
-        if self._giving is None and monotonic() - self._since < TURN:
-            self.left = GLANCE
+        if self._giving is None and monotonic() - self._since < TURN_SECONDS:
+            self.remaining = CLOCK_CHECK_COST
             return
         loop = asyncio.get_running_loop()
         if self._giving is not loop:  # another one may have stopped before it got its turn
             self._dissolve()
             self._give(loop)
-        if self._going_on < TOGETHER:
+        if self._going_on < RESUMED_TASKS:
             self._going_on += 1
             await asyncio.sleep(0)
         else:
@@ -115,7 +114,7 @@ class Turns:
             return
         self._giving = None
         self._since = monotonic()
-        self.left = GLANCE
+        self.remaining = CLOCK_CHECK_COST
         if self._line:
             self._give(loop)  # to whoever comes now, behind those
             self._call_up()
@@ -123,7 +122,7 @@ class Turns:
     def _call_up(self) -> None:
         """Let the first in the line go on in the turn that is being given."""
         line = self._line
-        while line and self._going_on < TOGETHER:
+        while line and self._going_on < RESUMED_TASKS:
             place = line.popleft()
             if not place.done():  # else it was cancelled
                 place.set_result(None)
@@ -141,12 +140,12 @@ class Turns:
 @final
 class _Here(threading.local):
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.budget = LoopBudget()
 
 
 _here = _Here()
 
 
-def turns_here() -> Turns:
-    """Return the allowance of this thread, and so of the loop that runs in it."""
-    return _here.turns
+def loop_budget() -> LoopBudget:
+    """Return the budget of this thread, and so of the loop that runs in it."""
+    return _here.budget

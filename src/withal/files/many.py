@@ -21,10 +21,10 @@ from itertools import islice
 from threading import Event
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, final, overload
 
-from withal.files.loop_budget import turns_here
+from withal.files.loop_budget import loop_budget
 from withal.files.system.complete_io import read_to_end
 from withal.files.system.page_cache import waits
-from withal.files.threads.calls import hop
+from withal.files.threads.calls import call_in_thread
 
 AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Outcome: TypeAlias = bytes | OSError | ValueError
@@ -43,12 +43,12 @@ HOP_FILES = 64
 FIRST_FILES = 4
 """How many files the first calls read, so that a few files are read side by side too."""
 
-ENDING = 1.0
+CLOSE_SECONDS = 1.0
 """Seconds that closing waits for the calls under way, each of which ends after one file."""
 
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
-_GLANCE = 0.02  # seconds between two looks whether a thread that waits for a FIFO is to end
-_YIELDED = 4 * 1024  # what handing over one file takes of the loop's turn, see `fairness`
+_POLL_SECONDS = 0.02  # seconds between two looks whether a thread that waits for a FIFO is to end
+_YIELD_COST = 4 * 1024  # what handing over one file takes of the loop's turn, see `fairness`
 
 
 @overload
@@ -115,16 +115,16 @@ async def _read_many(
 ) -> AsyncGenerator[tuple[P, Outcome], None]:
     source = _Pump(paths) if isinstance(paths, AsyncIterable) else _Given(paths)
     reading = _Reading(source, workers)
-    turns = turns_here()
+    budget = loop_budget()
     try:
         while (batch := await reading.next_batch()) is not None:
             for path, outcome in batch.handed_over():
                 if not (return_exceptions or isinstance(outcome, bytes)):
                     raise outcome
                 yield path, outcome
-                turns.left -= _YIELDED
-                if turns.left < 0:
-                    await turns.settle()
+                budget.remaining -= _YIELD_COST
+                if budget.remaining < 0:
+                    await budget.checkpoint()
             reading.release(batch)
     finally:
         await reading.stop()
@@ -278,7 +278,7 @@ class _Reading(Generic[P]):
         if (task := self._source.stop()) is not None:
             ending.add(task)
         if ending:
-            await asyncio.wait(ending, timeout=ENDING)
+            await asyncio.wait(ending, timeout=CLOSE_SECONDS)
 
     def _flights(self) -> list[asyncio.Future[_Landing]]:
         return [each.flight for each in self._batches if each.flight and each.is_flying]
@@ -334,7 +334,9 @@ class _Reading(Generic[P]):
         allowance = max(HOP_BYTES, batch.needs)
         if self._held + allowance > AHEAD_BYTES and not is_next:
             return False
-        batch.flight = hop(_read_batch, batch.paths.copy(), allowance, is_next, self._stop)
+        batch.flight = call_in_thread(
+            _read_batch, batch.paths.copy(), allowance, is_next, self._stop
+        )
         batch.reserved = allowance
         self._held += allowance
         self._started += 1
@@ -383,7 +385,7 @@ class _Waiting:
         poll.register(self.fd, select.POLLIN)
         parts: list[bytes] = []
         while not stop.is_set():
-            if poll.poll(_GLANCE * 1000):
+            if poll.poll(_POLL_SECONDS * 1000):
                 with suppress(BlockingIOError):
                     parts.append(os.read(self.fd, HOP_BYTES))
                     if not parts[-1]:

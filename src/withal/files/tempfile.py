@@ -20,7 +20,7 @@ from withal.files.temporary.directory_io import FolderOnDisk
 from withal.files.temporary.named import NamedFile, open_named
 from withal.files.temporary.named_io import BinaryMode, Folder, Options, Part, TextMode
 from withal.files.temporary.spooled import SpooledFile, open_spooled
-from withal.files.threads.calls import call, obtain
+from withal.files.threads.calls import call, call_and_own
 
 if TYPE_CHECKING:
     from withal.files.streams.binary import BinaryFile
@@ -437,7 +437,7 @@ class TemporaryDirectory(Generic[AnyStr]):
 
     async def _make(self) -> TemporaryDirectory[AnyStr]:
         if self._folder is None:
-            self._folder = await obtain(
+            self._folder = await call_and_own(
                 FolderOnDisk,
                 self._place,
                 self._ignore_errors,
@@ -504,7 +504,7 @@ async def mkstemp(
         >>> os.unlink(path)
     """
     place: Any = (suffix, prefix, dir, text)
-    made: tuple[int, Any] = await obtain(tempfile.mkstemp, *place, give_back=_end_file)
+    made: tuple[int, Any] = await call_and_own(tempfile.mkstemp, *place, give_back=_end_file)
     return made
 
 
@@ -531,7 +531,7 @@ async def mkdtemp(suffix: Part = None, prefix: Part = None, dir: Folder = None) 
         >>> os.rmdir(path)
     """
     place: Any = (suffix, prefix, dir)
-    return await obtain(tempfile.mkdtemp, *place, give_back=os.rmdir)
+    return await call_and_own(tempfile.mkdtemp, *place, give_back=os.rmdir)
 
 
 async def gettempdir() -> str:

@@ -16,14 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, TypeVarTuple, final
 
-from withal.files.loop_budget import MISS, OPERATION, turns_here
+from withal.files.loop_budget import CACHE_MISS_COST, OPERATION_COST, loop_budget
 from withal.files.streams.binary import BinaryFile
 from withal.files.streams.mode import parse
 from withal.files.streams.open_file import binary_file, look_at
 from withal.files.streams.open_file import open as open_file
 from withal.files.system.complete_io import read_to_end, write_all
 from withal.files.system.page_cache import read_opened, read_whole_cached, waits
-from withal.files.threads.calls import call, hop, landed, obtain
+from withal.files.threads.calls import call, call_and_own, call_in_thread, result_of
 
 StrPath: TypeAlias = str | os.PathLike[str]
 BytesPath: TypeAlias = bytes | os.PathLike[bytes]
@@ -33,7 +33,7 @@ BytesLike: TypeAlias = bytes | bytearray | memoryview
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-DECODED_INLINE = 32 * 1024
+DECODED_INLINE_BYTES = 32 * 1024
 """How many bytes are decoded in the event loop's thread: 0.3 ms with the slowest codec measured."""
 
 # Not to block makes no difference to a regular file; see `waits`.
@@ -64,21 +64,21 @@ async def read_bytes(path: StrPath | BytesPath) -> bytes:
         >>> asyncio.run(main())
         b''
     """
-    turns = turns_here()
-    if turns.left < 0:
-        await turns.settle()
+    budget = loop_budget()
+    if budget.remaining < 0:
+        await budget.checkpoint()
     name = path if type(path) is str else os.fspath(path)
     if type(name) is str:
         found = read_whole_cached(name)
         if type(found) is bytes:
-            turns.left -= OPERATION + len(found)
+            budget.remaining -= OPERATION_COST + len(found)
             return found
         if type(found) is int:
-            turns.left -= MISS
+            budget.remaining -= CACHE_MISS_COST
             if waits(found):
                 return await _read_waiting(found, name)
-            return await landed(_hop_with(found, name))
-    read = await obtain(_naming, name, _read, name, give_back=_give_back, is_brief=True)
+            return await result_of(_hop_with(found, name))
+    read = await call_and_own(_naming, name, _read, name, give_back=_give_back, is_brief=True)
     return read if isinstance(read, bytes) else await _read_waiting(read, name)
 
 
@@ -107,7 +107,7 @@ async def read_text(
     """
     encoding = io.text_encoding(encoding)
     data = await read_bytes(path)
-    if len(data) <= DECODED_INLINE:
+    if len(data) <= DECODED_INLINE_BYTES:
         return _decoded(data, encoding, errors, newline)
     return await call(_decoded, data, encoding, errors, newline)
 
@@ -237,7 +237,7 @@ async def append_text(
 def _hop_with(fd: int, name: str) -> asyncio.Future[bytes]:
     """Have a thread read and close the descriptor; close it if there are no threads any more."""
     try:
-        return hop(_naming, name, read_opened, fd, is_brief=True)
+        return call_in_thread(_naming, name, read_opened, fd, is_brief=True)
     except BaseException:
         os.close(fd)
         raise
@@ -252,7 +252,7 @@ async def _written(path: StrPath | BytesPath, mode: str, data: BytesLike) -> int
 
 
 async def _in_thread(name: str | bytes, write: Callable[[], _Rest | None]) -> _Rest | None:
-    return await obtain(_naming, name, write, give_back=_give_back)
+    return await call_and_own(_naming, name, write, give_back=_give_back)
 
 
 async def _write_waiting(name: str | bytes, mode: str, rest: _Rest | None) -> None:

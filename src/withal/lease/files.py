@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 from uuid import uuid4
 
-from withal.files.threads.calls import call, hop, landed
+from withal.files.threads.calls import call, call_in_thread, result_of
 from withal.lease import table
 from withal.lease.clock import monotonic
 from withal.lease.errors import LeaseServerError
@@ -107,7 +107,7 @@ class _Folder:
         await self._step(request, partial(_withdraw, request))
 
     async def _step(self, request: LeaseRequest, step: Callable[[Row, float], tuple[Row, T]]) -> T:
-        flight = hop(_run, self._folder, request.key, step)
+        flight = call_in_thread(_run, self._folder, request.key, step)
         self._flights[request.id] = flight
 
         def forget(flight: asyncio.Future[T]) -> None:
@@ -115,7 +115,7 @@ class _Folder:
                 del self._flights[request.id]
 
         flight.add_done_callback(forget)
-        return await landed(flight)
+        return await result_of(flight)
 
     @asynccontextmanager
     async def listening(self, request: LeaseRequest) -> AsyncGenerator[_Polling]:

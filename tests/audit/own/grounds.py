@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import pytest
 
-from withal.files.loop_budget import GLANCE, turns_here
+from withal.files.loop_budget import CLOCK_CHECK_COST, loop_budget
 from withal.files.system import page_cache as cached
 
 Ground: TypeAlias = Callable[[], AbstractContextManager[Path]]
@@ -30,7 +30,7 @@ CONTENT = b"".join(LINES)
 
 def renew_allowance() -> None:
     """Have the loop's next turn for fairness' sake be as far away in each attempt."""
-    turns_here().left = GLANCE
+    loop_budget().remaining = CLOCK_CHECK_COST
 
 
 @contextmanager

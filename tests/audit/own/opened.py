@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, final
 from tests.audit.own.case import Case, case
 from tests.audit.own.grounds import CONTENT, GROUNDS, Ground
 from withal import files
-from withal.files.loop_budget import turns_here
+from withal.files.loop_budget import loop_budget
 from withal.files.threads.pool import wait_idle
 
 BLOCK = b"0123456789" * 30_000
@@ -183,8 +183,8 @@ async def spent(ground: Ground) -> AsyncGenerator[Desk]:
     """Have lines at hand, and the allowance used up, so that the next one waits for its turn."""
     async with desk(ground, open_as("rb")) as made:
         await take(READS["readline"][0], made)
-        turns = turns_here()
-        turns.left, turns._since = -1, 0.0
+        budget = loop_budget()
+        budget.remaining, budget._since = -1, 0.0
         yield made
 
 

@@ -30,10 +30,10 @@ OnExc: TypeAlias = "Callable[[Callable[..., Any], str, BaseException], object]"
 ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | None]"
 OnError: TypeAlias = "Callable[[Callable[..., Any], str, ExcInfo], object]"
 
-LARGE = 8 * 1024 * 1024
+LARGE_BYTES = 8 * 1024 * 1024
 """How many bytes `shutil` is left to copy in one go, which no stop can interrupt."""
 
-CHUNK = 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 """How many bytes of a larger file are copied between two looks at the stop."""
 
 
@@ -123,7 +123,7 @@ def _is_long(src: AnyPath, *, follow_symlinks: bool) -> bool:
     except (OSError, ValueError):
         return False  # shutil says what is wrong
     if stat.S_ISREG(found.st_mode):
-        return found.st_size > LARGE
+        return found.st_size > LARGE_BYTES
     return stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
 
 
@@ -157,7 +157,7 @@ def _fill(stop: Stop, source: BinaryIO, target: BinaryIO, made: AnyPath | None) 
 
 
 def _pump(stop: Stop, source: BinaryIO, target: BinaryIO) -> None:
-    while data := source.read(CHUNK):
+    while data := source.read(CHUNK_BYTES):
         stop.check()
         target.write(data)
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO, final
 
-from withal.files.directories.copy_and_remove import CHUNK
+from withal.files.directories.copy_and_remove import CHUNK_BYTES
 from withal.files.threads.stop import Stop, StoppedError
 
-PIECE = 8 * 1024 * 1024
+KERNEL_CHUNK_BYTES = 8 * 1024 * 1024
 """How many bytes the kernel is asked to copy between two looks at the stop."""
 
 _ELSEWHERE = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ETXTBSY, errno.EBADF}
@@ -94,8 +94,8 @@ def _transfer(stop: Stop, source: BinaryIO, target: BinaryIO) -> None:
     """Copy by the kernel where it can, which may share the blocks; else by reading and writing."""
     if hasattr(os, "copy_file_range") and _is_regular(source):
         try:
-            if os.copy_file_range(source.fileno(), target.fileno(), PIECE):
-                while os.copy_file_range(source.fileno(), target.fileno(), PIECE):
+            if os.copy_file_range(source.fileno(), target.fileno(), KERNEL_CHUNK_BYTES):
+                while os.copy_file_range(source.fileno(), target.fileno(), KERNEL_CHUNK_BYTES):
                     stop.check()
                 return
         except OSError as error:
@@ -103,7 +103,7 @@ def _transfer(stop: Stop, source: BinaryIO, target: BinaryIO) -> None:
                 error.filename, error.filename2 = source.name, target.name
                 raise
     # Nothing was copied so far: the file is empty, or one of /proc, which only looks so.
-    while data := source.read(CHUNK):
+    while data := source.read(CHUNK_BYTES):
         stop.check()
         rest = memoryview(data)
         while rest:

@@ -12,7 +12,7 @@ from withal.files.threads.stop import Stop, stoppable
 R = TypeVar("R", str, bytes, covariant=True)
 W = TypeVar("W", str, bytes, contravariant=True)
 
-AT_ONCE = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 """How much is read at a time: each part may take a call in a thread, or a suspension."""
 
 
@@ -35,7 +35,7 @@ class Writable(Protocol[W]):
 async def copy(source: Any, target: Any, length: int) -> None:  # `Readable` and `Writable`
     """Copy to the end of the source; see `withal.files.os.copyfileobj`."""
     read, write = _method(source, "read"), _method(target, "write")
-    length = length or AT_ONCE
+    length = length or CHUNK_BYTES
     if not _is_asynchronous(read) and not _is_asynchronous(write):
         await stoppable(_pump, read, write, length)
         return

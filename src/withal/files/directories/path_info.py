@@ -54,7 +54,7 @@ class PathInfo:
         known = self._followed if follow_symlinks else self._itself
         if known is not None:
             return known
-        found, is_link = await call(look, self._path, follow_symlinks)
+        found, is_link = await call(stat_path, self._path, follow_symlinks)
         if follow_symlinks:
             self._followed = found
         else:
@@ -69,12 +69,12 @@ class PathInfo:
             if not self._links:
                 self._followed = self._itself
             else:
-                self._followed, _ = look(self._path, True)
+                self._followed, _ = stat_path(self._path, True)
         except OSError:
             self._itself = self._links = self._followed = None  # to be asked then
 
 
-def look(path: str, follow_symlinks: bool) -> tuple[Kind, bool]:
+def stat_path(path: str, follow_symlinks: bool) -> tuple[Kind, bool]:
     """Return what is under a path, and whether that is a link; in a thread."""
     try:
         mode = os.stat(path, follow_symlinks=follow_symlinks).st_mode

@@ -19,10 +19,10 @@ from typing import Any, AnyStr, Generic, TypeAlias, final
 from withal.files.threads.iterator import BATCH_SECONDS, ThreadedIterator
 from withal.files.threads.stop import Stop, stoppable
 
-FOLDERS_AHEAD = 64
+BATCH_FOLDERS = 64
 """How many folders are listed in one hop, top-down; they are in memory until they are visited."""
 
-ENTRIES_AHEAD = 10_000
+BATCH_ENTRIES = 10_000
 """After how many entries such a hop ends, whatever is left of its folders."""
 
 
@@ -106,7 +106,7 @@ class _Visit(Generic[AnyStr]):
 
 async def _read_ahead(ahead: list[_Visit[AnyStr]], links: Links) -> None:
     """List the next folder, and in the same hop those that come after it."""
-    visits = [visit for visit in reversed(ahead[-FOLDERS_AHEAD:]) if not visit.listed]
+    visits = [visit for visit in reversed(ahead[-BATCH_FOLDERS:]) if not visit.listed]
     found = await stoppable(_list_folders, [visit.path for visit in visits], links)
     for visit, one in zip(visits, found, strict=False):
         visit.found, visit.listed = one, True
@@ -121,7 +121,7 @@ def _list_folders(stop: Stop, paths: list[AnyStr], links: Links) -> list[Found[A
         one = _list_folder(stop, path, links) if _is_walked(path, links) else None
         found.append(one)
         entries += 1 + (len(one.folders) + len(one.files) if isinstance(one, Folder) else 0)
-        if entries >= ENTRIES_AHEAD or time.monotonic() >= deadline:
+        if entries >= BATCH_ENTRIES or time.monotonic() >= deadline:
             break
     return found
 

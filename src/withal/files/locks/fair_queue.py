@@ -10,7 +10,7 @@ from typing import Final, final
 
 @final
 @dataclass(eq=False, slots=True)
-class Place:
+class Ticket:
     """A place in a line: one task's, from joining to leaving.
 
     Attributes:
@@ -32,15 +32,15 @@ class Line:
     __slots__ = ("_served", "_waiting")
 
     def __init__(self) -> None:
-        self._served: Final = set[Place]()
-        self._waiting: Final = deque[Place]()
+        self._served: Final = set[Ticket]()
+        self._waiting: Final = deque[Ticket]()
 
     def __bool__(self) -> bool:
         return bool(self._served or self._waiting)
 
-    def join(self, *, shared: bool, at_once: bool = False) -> Place:
+    def join(self, *, shared: bool, at_once: bool = False) -> Ticket:
         """Take a place; served at once if it need not wait, or is to pass everybody."""
-        place = Place(shared, asyncio.get_running_loop().create_future())
+        place = Ticket(shared, asyncio.get_running_loop().create_future())
         if at_once:
             self._serve(place)
         else:
@@ -48,7 +48,7 @@ class Line:
             self._advance()
         return place
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: Ticket) -> None:
         """Give the place up, served or not; whoever can be served then is."""
         if place in self._served:
             self._served.remove(place)
@@ -61,10 +61,10 @@ class Line:
         while self._waiting and self._fits(self._waiting[0]):
             self._serve(self._waiting.popleft())
 
-    def _fits(self, place: Place) -> bool:
+    def _fits(self, place: Ticket) -> bool:
         return not self._served or (place.shared and all(each.shared for each in self._served))
 
-    def _serve(self, place: Place) -> None:
+    def _serve(self, place: Ticket) -> None:
         self._served.add(place)
         if not place.turn.done():  # else the task that waits for it is being cancelled, and leaves
             place.turn.set_result(None)

@@ -4,7 +4,7 @@ The lock is ``flock(2)``, which belongs to an open file description: two opening
 exclude each other even within a process, and the kernel frees the lock of a process that dies.
 A thread is never parked in ``flock``, since nothing could call it back: each try is one call that
 opens the file, asks for the lock without waiting, and closes the file again if it is taken. So a
-cancelled waiter has nothing to give back, except from a try under way, which `obtain` sees to.
+cancelled waiter holds nothing, except from a try under way, whose result `call_and_own` gives back.
 
 The tasks of one loop stand in a line for each name, and only those whose turn it is try. Between
 processes there is no order.
@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import TypeAlias, final
 
 from withal.files.locks.fair_queue import Line
-from withal.files.threads.calls import call, hop, landed, obtain
+from withal.files.threads.calls import call, call_and_own, call_in_thread, result_of
 
 if sys.platform != "win32":
     import fcntl
@@ -38,13 +38,13 @@ HAS_FLOCK = sys.platform != "win32"
 AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 _Inode: TypeAlias = tuple[int, int]
 
-FIRST_DELAY = 0.001
+FIRST_DELAY_SECONDS = 0.001
 """Seconds between the first try and the second; it doubles with each."""
 
-LONGEST_DELAY = 0.05
+MAX_DELAY_SECONDS = 0.05
 """Seconds between two tries at most, and so how late a waiter of another process may be."""
 
-LAST_TRY = 1.0
+LAST_TRY_SECONDS = 1.0
 """Seconds that a try which has begun in time is given to end, if no thread or disk is free."""
 
 _MAKE = os.O_RDWR | os.O_CREAT
@@ -157,7 +157,7 @@ class Lock(AbstractAsyncContextManager[FileLock]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await landed(self._take_back().start_release())
+        await result_of(self._take_back().start_release())
 
     def _take_back(self) -> _Request:
         """Return the last acquisition of this task; of its loop, if the task has none."""
@@ -242,7 +242,7 @@ class _Request:
         assert self._taken is not None
         assert self._holding is not None
         try:
-            flight = hop(_release, self._taken)
+            flight = call_in_thread(_release, self._taken)
         except RuntimeError:  # there are no threads any more: the loop is being closed
             _release(self._taken)
             flight = self.loop.create_future()
@@ -291,7 +291,7 @@ class _Request:
 
     async def _take(self) -> _Taken:
         """Try until it is got. The last try is made when the time is up, and not before."""
-        delay = FIRST_DELAY
+        delay = FIRST_DELAY_SECONDS
         while True:
             last = self.loop.time() >= self._deadline
             taken = await self._try()
@@ -302,15 +302,15 @@ class _Request:
             # In step, many waiters would come upon each other at each try.
             pause = delay * random.uniform(0.5, 1)
             await asyncio.sleep(min(pause, self._deadline - self.loop.time()))
-            delay = min(2 * delay, LONGEST_DELAY)
+            delay = min(2 * delay, MAX_DELAY_SECONDS)
 
     async def _try(self) -> _Taken | None:
         attempt = _Attempt(self._name, self._shared)
-        until = max(self._deadline, self.loop.time() + LAST_TRY)
+        until = max(self._deadline, self.loop.time() + LAST_TRY_SECONDS)
         limit = asyncio.timeout_at(None if until == math.inf else until)
         try:
             async with limit:
-                return await obtain(attempt.make, give_back=_give_back)
+                return await call_and_own(attempt.make, give_back=_give_back)
         except TimeoutError:
             if limit.expired():
                 raise self._late("no thread was free, or the disk did not answer") from None

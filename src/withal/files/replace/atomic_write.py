@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from withal._core.once import Once
 from withal.files.replace.atomic_write_io import Replacement
 from withal.files.streams import open_file as opening
-from withal.files.threads.calls import call, hop, landed
+from withal.files.threads.calls import call, call_in_thread, result_of
 
 if TYPE_CHECKING:
     from withal.files.streams.binary import BinaryFile
@@ -167,13 +167,13 @@ async def _discard(
     replacement: Replacement, file: TextFile | BinaryFile | None, reason: BaseException
 ) -> None:
     """Remove the file, in a thread before anything is awaited; say so if that fails."""
-    flight = hop(replacement.discard)
+    flight = call_in_thread(replacement.discard)
     if file is not None:
         # Closing may fail for the reason that the block has, such as a full disk, or because the
         # block has detached the file. Neither matters to a file that is thrown away.
         with suppress(OSError, ValueError):
             await file.close()
     try:
-        await landed(flight)
+        await result_of(flight)
     except OSError as left:
         reason.add_note(f"and the temporary file is still there: {left}")

@@ -19,7 +19,7 @@ from typing import final
 from withal.files.replace.staged_file import Draft, about
 from withal.files.threads.at_exit import forget, keep
 
-MOST_LINKS = 40
+MAX_LINKS = 40
 """How many symbolic links lead to a file at most: as many as Linux follows."""
 
 _KINDS = {
@@ -161,7 +161,7 @@ def _resolved(path: str) -> str:
     """
     with suppress(FileNotFoundError):  # a new file, or where a dangling link points
         _refuse_special(os.stat(path).st_mode)
-    for _ in range(MOST_LINKS + 1):
+    for _ in range(MAX_LINKS + 1):
         try:
             link = os.readlink(path)
         except OSError:  # EINVAL: there, and no link; ENOENT: not there

@@ -12,7 +12,7 @@ from typing import final
 
 from withal._core.once import Once
 from withal.files.replace.part_file_io import PartOnDisk
-from withal.files.threads.calls import call, hop, landed
+from withal.files.threads.calls import call, call_in_thread, result_of
 
 BATCH_BYTES = 512 * 1024
 """How much is gathered before a thread is asked to write it.
@@ -128,14 +128,14 @@ class PartFile:
         self._waiting += len(data)
         self.size += len(data)
         if self._waiting >= BATCH_BYTES and self._flight is None:
-            self._flight = hop(self._hand_over().write)
+            self._flight = call_in_thread(self._hand_over().write)
 
     async def _wait_room(self) -> None:
         """Wait until there is room for more, and raise what went wrong with an earlier batch."""
         while (flight := self._flight) is not None:
             if self._waiting < BATCH_BYTES and not flight.done():
                 return
-            await landed(flight)
+            await result_of(flight)
             # Another task that waits for the same batch may have sent the next one already.
             if self._flight is flight:
                 self._flight = None

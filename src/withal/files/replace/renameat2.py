@@ -14,7 +14,7 @@ import errno
 import os
 from collections.abc import Callable
 
-_RENAME_NOREPLACE = 1  # linux/fs.h
+_NOREPLACE_FLAG = 1  # linux/fs.h
 # The kernel has not got the call, or the file system not the flag.
 _REFUSED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
 
@@ -53,6 +53,6 @@ def rename_new(folder: int, old: str, new: str) -> None:
 def _rename_noreplace(folder: int, old: str, new: str) -> None:
     if _renameat2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    if _renameat2(folder, os.fsencode(old), folder, os.fsencode(new), _RENAME_NOREPLACE):
+    if _renameat2(folder, os.fsencode(old), folder, os.fsencode(new), _NOREPLACE_FLAG):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), old, None, new)

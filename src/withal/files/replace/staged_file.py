@@ -28,7 +28,7 @@ from withal.files.replace.sweep import sweep_opened
 from withal.files.threads.stop import Stop
 
 _HAS_PROC = os.path.isdir("/proc/self/fd")
-_TRIES = 100  # to make a file under a private name
+_MAX_TRIES = 100  # to make a file under a private name
 
 _RELATIVE = os.open in os.supports_dir_fd
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
@@ -82,7 +82,7 @@ class Draft:
 
         It is locked until it has its name, so that nobody sweeps it away.
         """
-        for _ in range(_TRIES):
+        for _ in range(_MAX_TRIES):
             with suppress(FileExistsError):
                 name = self._at(self._private)
                 self.descriptor = os.open(name, _PRIVATE | access, mode, dir_fd=self._folder)

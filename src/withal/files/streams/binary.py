@@ -10,16 +10,16 @@ from io import BytesIO
 from operator import index
 from typing import TYPE_CHECKING, Self, final
 
-from withal.files.loop_budget import AT_HAND, MISS, READ
+from withal.files.loop_budget import BUFFERED_COST, CACHE_MISS_COST, READ_COST
 from withal.files.streams.base import File
 from withal.files.streams.channel import Positional
 from withal.files.streams.mode import parse
-from withal.files.streams.read_buffer import LEAST
+from withal.files.streams.read_buffer import MIN_SPLIT_BYTES
 from withal.files.streams.reader import Cursor
 from withal.files.streams.statistics import Statistics
-from withal.files.streams.writer import PART
+from withal.files.streams.writer import PART_OVERHEAD_BYTES
 from withal.files.system.complete_io import write_fully
-from withal.files.threads.calls import call, landed
+from withal.files.threads.calls import call, result_of
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -110,10 +110,10 @@ class BinaryFile(Cursor, File[bytes]):
 
     async def read(self, size: int | None = -1, /) -> bytes:
         """Read `size` bytes, or to the end of the file; fewer only at its end."""
-        turns, unread = self._turns, self._unread
-        turns.left -= AT_HAND
-        if turns.left < 0:
-            await turns.settle()
+        budget, unread = self._budget, self._unread
+        budget.remaining -= BUFFERED_COST
+        if budget.remaining < 0:
+            await budget.checkpoint()
         if type(size) is not int or self._lock.locked():
             pass
         elif size > 0:
@@ -195,16 +195,16 @@ class BinaryFile(Cursor, File[bytes]):
 
     async def readline(self, size: int | None = -1, /) -> bytes:
         """Read to the end of the line, or `size` bytes of it."""
-        turns, unread = self._turns, self._unread
-        turns.left -= AT_HAND
-        if turns.left < 0:
-            await turns.settle()
+        budget, unread = self._budget, self._unread
+        budget.remaining -= BUFFERED_COST
+        if budget.remaining < 0:
+            await budget.checkpoint()
         size = -1 if size is None else size
         if size < 0 and not self._is_raw and not self._lock.locked():
             line = None if unread.lines is None else next(unread.lines, None)
             if line is not None:
                 return line
-            if unread.at_once < LEAST:
+            if unread.split_bytes < MIN_SPLIT_BYTES:
                 unread.forget_lines()
                 end = unread.data.find(b"\n", unread.at) + 1
                 if end:
@@ -238,17 +238,17 @@ class BinaryFile(Cursor, File[bytes]):
         Raises:
             OSError: it has no positions (ESPIPE), or could not be read.
         """
-        turns = self._turns
-        if turns.left < 0:
-            await turns.settle()
+        budget = self._budget
+        if budget.remaining < 0:
+            await budget.checkpoint()
         channel = self._channel
         if self._readable and offset >= 0 and (not self._writable or self._writer.is_idle):
             data = channel.read_now(size, offset)
             if data is not None and len(data) == size:
-                turns.left -= size + READ
+                budget.remaining -= size + READ_COST
                 return data
             if channel.reads_inline:
-                turns.left -= MISS
+                budget.remaining -= CACHE_MISS_COST
         self._check_readable("pread")
         if not channel.is_positional:
             os.pread(channel.descriptor.number, 0, offset)  # which says so
@@ -275,7 +275,7 @@ class BinaryFile(Cursor, File[bytes]):
             data = _bytes_of(data)
         writer = self._writer
         size = len(data)
-        room = writer.room - size - PART
+        room = writer.room - size - PART_OVERHEAD_BYTES
         if room >= 0:
             writer.room = room
             writer.parts.append(data)
@@ -426,7 +426,7 @@ class BinaryFile(Cursor, File[bytes]):
         if not closing.done() and self._writer.sends_itself:
             await self._send_the_rest(closing)
         try:
-            await landed(closing)
+            await result_of(closing)
         except CancelledError:
             closing.add_done_callback(self._report)
             raise

@@ -15,10 +15,10 @@ from typing import TypeAlias, final
 
 from withal.files.streams.statistics import Counters
 from withal.files.system.complete_io import read_fully
-from withal.files.system.descriptor import Descriptor
+from withal.files.system.descriptor import CountedDescriptor
 from withal.files.system.page_cache import (
-    MOST,
-    MUCH,
+    MAX_INLINE_BYTES,
+    MUCH_BYTES,
     READS_CACHED,
     Room,
     inline_way,
@@ -30,15 +30,15 @@ from withal.files.system.page_cache import (
 )
 from withal.files.system.readiness import wait_readable, wait_writable
 from withal.files.system.residency import MappedFile, Way, is_local, is_resident, unswapped
-from withal.files.threads.calls import hop, landed
+from withal.files.threads.calls import call_in_thread, result_of
 
-STILL_TRUE = 0.001
+NAME_VALID_SECONDS = 0.001
 """Seconds for which a small file that had a name is taken to have it still, when it is closed."""
 
-_SMALL = 64 * 1024  # bytes of a file that is mapped for one question only
+_SMALL_BYTES = 64 * 1024  # bytes of a file that is mapped for one question only
 
-_PAUSE = 0.01  # seconds between two looks at what the loop cannot watch
-_CHUNK = 64 * 1024  # what is asked of a pipe at once, which holds as much
+_POLL_SECONDS = 0.01  # seconds between two looks at what the loop cannot watch
+_PIPE_BYTES = 64 * 1024  # what is asked of a pipe at once, which holds as much
 
 
 @final
@@ -81,12 +81,12 @@ class Positional:
 
     def __init__(
         self,
-        descriptor: Descriptor,
+        descriptor: CountedDescriptor,
         status: os.stat_result,
         way: Way | None = None,
         has_own_position: bool = False,
     ) -> None:
-        self.descriptor: Descriptor = descriptor
+        self.descriptor: CountedDescriptor = descriptor
         self.has_own_position: bool = has_own_position
         self.is_local: bool | None = None
         self.counters: Counters = Counters()
@@ -139,7 +139,10 @@ class Positional:
         """
         if not self.counters.hits and not self._is_local():
             return False
-        is_new = self.size_at_first <= MOST and monotonic() - self.looked_at < STILL_TRUE
+        is_new = (
+            self.size_at_first <= MAX_INLINE_BYTES
+            and monotonic() - self.looked_at < NAME_VALID_SECONDS
+        )
         return (self._links if is_new else os.fstat(self._number).st_nlink) > 0
 
     def _is_local(self) -> bool:
@@ -154,7 +157,7 @@ class Positional:
         """
         way = self._way
         if way == "nowait":
-            if MUCH <= size < MOST:
+            if MUCH_BYTES <= size < MAX_INLINE_BYTES:
                 data = read_much_cached(self._number, size, offset)
             else:
                 room = self._room
@@ -199,11 +202,11 @@ class Positional:
         That is so too where the file has changed its size since it was opened.
         """
         size, way = self.size_at_first - offset, self._way
-        if not 0 < size <= MOST or way == "thread":
+        if not 0 < size <= MAX_INLINE_BYTES or way == "thread":
             return None
         number, counters = self._number, self.counters
         if way == "nowait":
-            if size < MUCH:
+            if size < MUCH_BYTES:
                 data = read_cached(number, room_for(size), size, offset)
             else:
                 data = read_much_cached(number, size, offset)
@@ -241,7 +244,7 @@ class Positional:
 
     def _has_rest(self, size: int, offset: int) -> bool:
         """Return whether the rest of the file is in memory."""
-        if self._way == "mincore" and self._mapped is None and not offset and size <= _SMALL:
+        if self._way == "mincore" and self._mapped is None and not offset and size <= _SMALL_BYTES:
             return is_resident(self._number, size, self._owner)
         return self._in_memory(size, offset) == size
 
@@ -268,7 +271,7 @@ class Positional:
     def start(self, size: int, offset: int) -> asyncio.Future[bytes]:
         """Begin to do so. The thread goes on, even if the future is cancelled."""
         self.counters.hops += 1
-        return hop(self._read, size, offset, is_brief=True)
+        return call_in_thread(self._read, size, offset, is_brief=True)
 
     def _read(self, size: int, offset: int) -> bytes:
         data = self.descriptor.use(read_fully, size, offset)
@@ -307,8 +310,8 @@ class Sequential:
     reads_inline = False
     way: Way = "thread"
 
-    def __init__(self, descriptor: Descriptor, *, is_nonblocking: bool) -> None:
-        self.descriptor: Descriptor = descriptor
+    def __init__(self, descriptor: CountedDescriptor, *, is_nonblocking: bool) -> None:
+        self.descriptor: CountedDescriptor = descriptor
         self.counters: Counters = Counters()
         self.is_nonblocking: bool = is_nonblocking
         self._can_watch = True
@@ -344,7 +347,7 @@ class Sequential:
 
     async def read(self, size: int, _offset: int) -> bytes:
         """Read what there is, up to `size` bytes, or a chunk if that is -1; none are the end."""
-        size = _CHUNK if size < 0 else size
+        size = _PIPE_BYTES if size < 0 else size
         data = self._kept or await self._receive(size)
         self._kept = data[size:]
         self._has_begun = True
@@ -356,9 +359,9 @@ class Sequential:
         if self._flight is None:
             await self._wait(wait_readable)
             self.counters.hops += 1
-            self._flight = hop(self.descriptor.use, os.read, size)
+            self._flight = call_in_thread(self.descriptor.use, os.read, size)
         try:
-            data = await landed(self._flight)
+            data = await result_of(self._flight)
         except asyncio.CancelledError:
             raise  # what it reads is for the next
         except BaseException:
@@ -379,7 +382,7 @@ class Sequential:
             except BlockingIOError:
                 self._has_begun = False
                 if not self._can_watch:
-                    await asyncio.sleep(_PAUSE)
+                    await asyncio.sleep(_POLL_SECONDS)
                 continue
             self.counters.bytes_read += len(data)
             return data
@@ -388,7 +391,7 @@ class Sequential:
         """Wait until something can be written without waiting. False: that cannot be told."""
         await self._wait(wait_writable)
         if not self._can_watch and self.is_nonblocking:
-            await asyncio.sleep(_PAUSE)  # lest who tries again and again does nothing else
+            await asyncio.sleep(_POLL_SECONDS)  # lest who tries again and again does nothing else
         return self._can_watch
 
     def wake(self) -> None:

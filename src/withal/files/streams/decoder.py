@@ -13,16 +13,16 @@ from collections import deque
 from typing import Any, NamedTuple, final
 
 # Bits of the first number in a position, and of the others, as in CPython's Modules/_io/textio.c.
-_FIRST = 64
-_FIELD = 32
-_MASK = (1 << _FIELD) - 1
+_FIRST_BYTES = 64
+_FIELD_BYTES = 32
+_MASK = (1 << _FIELD_BYTES) - 1
 
 
-_PIECE = 1 << 20
+_PIECE_BYTES = 1 << 20
 
 
 @final
-class Place(NamedTuple):
+class DecoderPosition(NamedTuple):
     """What a text position says."""
 
     start: int
@@ -32,11 +32,11 @@ class Place(NamedTuple):
     at_end: bool
 
 
-def unpack(position: int) -> Place:
+def unpack(position: int) -> DecoderPosition:
     """Return what a text position says."""
-    start, rest = position & ((1 << _FIRST) - 1), position >> _FIRST
-    flags, feed, skip = (rest >> n * _FIELD & _MASK for n in range(3))
-    return Place(start, flags, feed, skip, bool(rest >> 3 * _FIELD))
+    start, rest = position & ((1 << _FIRST_BYTES) - 1), position >> _FIRST_BYTES
+    flags, feed, skip = (rest >> n * _FIELD_BYTES & _MASK for n in range(3))
+    return DecoderPosition(start, flags, feed, skip, bool(rest >> 3 * _FIELD_BYTES))
 
 
 @final
@@ -128,7 +128,8 @@ class Decoding:
     def decode_to_end(self, data: bytes) -> str:
         """Decode the rest of a file, by pieces: other threads have their turn in between."""
         pieces = [
-            self._decoder.decode(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE)
+            self._decoder.decode(data[at : at + _PIECE_BYTES])
+            for at in range(0, len(data), _PIECE_BYTES)
         ]
         return "".join((*pieces, self._decoder.decode(b"", True)))
 
@@ -156,11 +157,11 @@ class Decoding:
         # One byte in front, since to go to 0 in state 0 is to begin anew, with a byte order mark.
         data = io.BytesIO(b"." + chunk.data)
         file = io.TextIOWrapper(data, self._encoding, self._errors, newline=self._newline)
-        file.seek(1 + (chunk.flags << _FIRST))
+        file.seek(1 + (chunk.flags << _FIRST_BYTES))
         file.read(characters)
         return file.tell() - 1 + chunk.start
 
-    def restore(self, place: Place) -> None:
+    def restore(self, place: DecoderPosition) -> None:
         """Go on from a position, of which the bytes and characters to skip are still to be read."""
         self.forget()
         if place.start == 0 and place.flags == 0:

@@ -17,15 +17,15 @@ from typing import final
 
 from withal.files.system.residency import is_local, is_served
 
-WHOLE = 64 * 1024
+WHOLE_FILE_BYTES = 64 * 1024
 """A file of up to so many bytes is read as a whole."""
 
-FIRST = 16 * 1024
+FIRST_CHUNK_BYTES = 16 * 1024
 """How much is read of a longer one."""
 
-_TICK = 20_000_000  # nanoseconds: two ticks of the slowest clock that Linux has
-_TICK_ELSEWHERE = 4_000_000_000  # of FAT, or of a server
-_KEPT = 1.0  # seconds for which a server is not asked again for the times of a file
+_TICK_NS = 20_000_000  # nanoseconds: two ticks of the slowest clock that Linux has
+_OTHER_TICK_NS = 4_000_000_000  # of FAT, or of a server
+_KEPT_SECONDS = 1.0  # seconds for which a server is not asked again for the times of a file
 
 
 @final
@@ -52,7 +52,7 @@ class Early:
 
     def is_current(self, fd: int) -> bool:
         """Return whether the file is unchanged. Does not wait for a server."""
-        if not self.is_local and monotonic() - self.read_at > _KEPT:
+        if not self.is_local and monotonic() - self.read_at > _KEPT_SECONDS:
             return False
         before, now = self.status, os.fstat(fd)
         return (
@@ -77,11 +77,11 @@ def read_early(fd: int, status: os.stat_result, looked_at: int) -> Early | None:
     if not local and not is_served(fd, status.st_dev):
         return None
     changed_at = max(status.st_mtime_ns, status.st_ctime_ns)
-    if changed_at + (_TICK if local else _TICK_ELSEWHERE) > looked_at:
+    if changed_at + (_TICK_NS if local else _OTHER_TICK_NS) > looked_at:
         return None
     read_at = monotonic()
     try:
-        data = os.pread(fd, size if size <= WHOLE else FIRST, 0)
+        data = os.pread(fd, size if size <= WHOLE_FILE_BYTES else FIRST_CHUNK_BYTES, 0)
     except OSError:
         return None  # the next read raises it
     return Early(data, status, read_at, local)

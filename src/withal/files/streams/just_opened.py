@@ -13,12 +13,12 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, final
 
-from withal.files.loop_budget import AT_HAND, READ, turns_here
+from withal.files.loop_budget import BUFFERED_COST, READ_COST, loop_budget
 from withal.files.streams.binary import BinaryFile
-from withal.files.streams.channel import STILL_TRUE, Positional
+from withal.files.streams.channel import NAME_VALID_SECONDS, Positional
 from withal.files.streams.first_chunk import Early
 from withal.files.streams.mode import Mode
-from withal.files.system.descriptor import Descriptor
+from withal.files.system.descriptor import CountedDescriptor
 from withal.files.system.page_cache import READS_CACHED, read_all_cached
 from withal.files.system.residency import Way, is_local
 
@@ -31,7 +31,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
 
     Args:
         number: its descriptor.
-        status: of the file; a regular one, neither empty nor longer than `MOST`.
+        status: of the file; a regular one, neither empty nor longer than `MAX_INLINE_BYTES`.
         name: what was given to `open`.
         mode: a binary mode that only reads.
         way: how it is read without a thread.
@@ -69,15 +69,17 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
 
     async def read(self, size: int | None = -1, /) -> bytes:
         """Do as `BinaryFile.read` does."""
-        turns = turns_here()
-        turns.left -= AT_HAND
-        if turns.left < 0 and self._early is None:  # the loop has had a turn since a thread read it
-            await turns.settle()
+        budget = loop_budget()
+        budget.remaining -= BUFFERED_COST
+        if (
+            budget.remaining < 0 and self._early is None
+        ):  # the loop has had a turn since a thread read it
+            await budget.checkpoint()
         if type(size) is int and size == -1 and _is_untouched(self):
             data = self._read_early() if self._early is not None else self._read_cached()
             if data is not None:
                 self._taken = len(data)
-                turns.left -= len(data) + READ
+                budget.remaining -= len(data) + READ_COST
                 return data
             _complete(self, has_missed=self._early is None)
             return await self._read_all()
@@ -112,7 +114,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
 
     def _has_name(self) -> bool:
         """Return whether the file is not deleted, as `Positional.closes_at_once` does."""
-        if monotonic() - self._opened_at < STILL_TRUE:
+        if monotonic() - self._opened_at < NAME_VALID_SECONDS:
             return self._status.st_nlink > 0
         with suppress(OSError):  # another task has closed it, which closing raises
             return os.fstat(self._number).st_nlink > 0
@@ -131,7 +133,7 @@ def _complete(file: BinaryFile, has_missed: bool = False) -> None:
     """Make a plain `BinaryFile` of it, at the same position; do nothing if it is one."""
     if not isinstance(file, JustOpened):
         return
-    descriptor = Descriptor(file._number, file.name, not file._is_closed)
+    descriptor = CountedDescriptor(file._number, file.name, not file._is_closed)
     channel = Positional(descriptor, file._status, file._opened_way, True)
     channel.looked_at = file._opened_at
     early = file._early

@@ -18,7 +18,7 @@ class Idle:
     __slots__ = ()
 
     room = -1
-    gathered = 0
+    buffered = 0
     is_idle = True
     position = 0
     sends_itself = False

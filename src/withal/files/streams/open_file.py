@@ -30,17 +30,17 @@ from typing import (
 from withal._core.errors import AlreadyEnteredError
 from withal._core.events import current_observers
 from withal._core.managers import EmitsEvents
-from withal.files.loop_budget import OPENING, Turns, turns_here
+from withal.files.loop_budget import OPENING_COST, LoopBudget, loop_budget
 from withal.files.streams.binary import BinaryFile
 from withal.files.streams.channel import Channel, Positional, Sequential
 from withal.files.streams.first_chunk import Early, read_early
 from withal.files.streams.just_opened import JustOpened
 from withal.files.streams.mode import Mode, check_options, parse, text_encoding
 from withal.files.streams.text import TextFile
-from withal.files.system.descriptor import Descriptor
-from withal.files.system.page_cache import MOST, inline_way, note_folder, open_cached
+from withal.files.system.descriptor import CountedDescriptor
+from withal.files.system.page_cache import MAX_INLINE_BYTES, inline_way, note_folder, open_cached
 from withal.files.system.residency import Way
-from withal.files.threads.calls import obtain
+from withal.files.threads.calls import call_and_own
 
 if TYPE_CHECKING:
     from _typeshed import OpenBinaryMode, OpenTextMode
@@ -54,8 +54,8 @@ F_co = TypeVar("F_co", covariant=True)
 
 _NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 
-_FIRST_PAUSE = 0.001
-_LONGEST_PAUSE = 0.05  # seconds between two looks whether a FIFO is read
+_FIRST_PAUSE_SECONDS = 0.001
+_MAX_PAUSE_SECONDS = 0.05  # seconds between two looks whether a FIFO is read
 
 
 @overload
@@ -207,9 +207,14 @@ class _Source(NamedTuple):
         """Return the file of the descriptor of a regular file that has just been opened by name."""
         buffering = self.buffering
         size = -1 if buffering == 1 else buffering
-        if self.text is None and buffering < 0 and entry is None and 0 < status.st_size <= MOST:
+        if (
+            self.text is None
+            and buffering < 0
+            and entry is None
+            and 0 < status.st_size <= MAX_INLINE_BYTES
+        ):
             return JustOpened(number, status, self.file, self.mode, way)
-        channel = Positional(Descriptor(number, self.file, True), status, way, True)
+        channel = Positional(CountedDescriptor(number, self.file, True), status, way, True)
         binary = BinaryFile(channel, self.file, self.mode, 0, size, False, entry)
         return binary if self.text is None else self._of_text(binary, False)
 
@@ -275,10 +280,10 @@ class Opening(EmitsEvents, Generic[F_co]):
         return name or str(self._source.file), "file"
 
     def __await__(self) -> Generator[Any, Any, F_co]:
-        turns = turns_here()
-        if turns.left < 0:
-            yield from turns.settle().__await__()
-        file = self._open_now(turns)
+        budget = loop_budget()
+        if budget.remaining < 0:
+            yield from budget.checkpoint().__await__()
+        file = self._open_now(budget)
         if file is None:
             file = yield from self._open().__await__()
         return file  # type: ignore[no-any-return]  # F_co
@@ -288,10 +293,10 @@ class Opening(EmitsEvents, Generic[F_co]):
             raise AlreadyEnteredError(str(self._source.file))
         self._is_entered = True  # before anything is awaited: two tasks may enter it
         try:
-            turns = turns_here()
-            if turns.left < 0:
-                await turns.settle()
-            file = self._open_now(turns)
+            budget = loop_budget()
+            if budget.remaining < 0:
+                await budget.checkpoint()
+            file = self._open_now(budget)
             if file is None:
                 file = await self._open()
         except BaseException:
@@ -311,11 +316,11 @@ class Opening(EmitsEvents, Generic[F_co]):
         if not file._close_nowait():
             await file.close()
 
-    def _open_now(self, turns: Turns) -> Any:  # F_co, or None
+    def _open_now(self, budget: LoopBudget) -> Any:  # F_co, or None
         """Open it without waiting; None if that cannot be done, or if there are observers."""
         if not self._is_held and current_observers():
             return None
-        turns.left -= OPENING
+        budget.remaining -= OPENING_COST
         return _open_cached(self._source, None)
 
     async def _open(self) -> Any:  # F_co
@@ -325,7 +330,7 @@ class Opening(EmitsEvents, Generic[F_co]):
             file = None if entry is None else _open_cached(self._source, entry)
             if file is None:
                 file = self._source.made(await _find(self._source), entry)
-            turns_here().left -= OPENING
+            loop_budget().remaining -= OPENING_COST
         except BaseException as error:
             if entry is not None:
                 entry.failed(error)
@@ -354,7 +359,7 @@ def binary_file(
 ) -> BinaryFile:
     """Return a file of a descriptor."""
     number, status, position, is_nonblocking, is_ours, early, way = found
-    descriptor = Descriptor(number, name, closefd)
+    descriptor = CountedDescriptor(number, name, closefd)
     channel: Channel
     if way is not None or found.is_positional:
         channel = Positional(descriptor, status, way)
@@ -389,13 +394,13 @@ def _open_cached(source: _Source, entry: Entry | None) -> TextFile | BinaryFile 
 
 async def _find(source: _Source) -> Found:
     """Open it in a thread; wait for a FIFO to be read, without one."""
-    pause = _FIRST_PAUSE
+    pause = _FIRST_PAUSE_SECONDS
     while True:
-        found = await obtain(_find_blocking, source, give_back=_give_back, is_brief=True)
+        found = await call_and_own(_find_blocking, source, give_back=_give_back, is_brief=True)
         if found is not None:
             return found
         await asyncio.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, _MAX_PAUSE_SECONDS)
 
 
 def _find_blocking(source: _Source) -> Found | None:

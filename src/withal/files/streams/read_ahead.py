@@ -1,9 +1,9 @@
 """Reads of one file in threads: longer for a reader that goes on, and one ahead of the reader.
 
 A call in a thread costs as much as copying some 64 KiB. So a read that goes on where the last one
-has ended takes four times as much as that, up to `FAR`; and while that is used, as much is read
-again. All readers together hold a limited amount in this way: one that finds nothing left of it
-reads what it is asked for.
+has ended takes four times as much as that, up to `MAX_AHEAD_BYTES`; and while that is used, as
+much is read again. All readers together hold a limited amount in this way: one that finds nothing
+left of it reads what it is asked for.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from threading import Lock
 from typing import final
 
 from withal.files.streams.channel import Positional
-from withal.files.threads.calls import landed
+from withal.files.threads.calls import result_of
 
-FAR = 512 * 1024
+MAX_AHEAD_BYTES = 512 * 1024
 """How much is read at once at most."""
 
-GROWTH = 4
+GROWTH_FACTOR = 4
 """How many times as much the next read takes."""
 
-SHARED = 64 * 1024 * 1024
+MAX_SHARED_BYTES = 64 * 1024 * 1024
 """How many bytes all readers of the process hold together at most."""
 
-_EACH = 2 * FAR  # what is used, and what is read meanwhile
+_EACH = 2 * MAX_AHEAD_BYTES  # what is used, and what is read meanwhile
 
 
 @final
 class _Allowance:
-    """What is left of `SHARED`."""
+    """What is left of `MAX_SHARED_BYTES`."""
 
     def __init__(self) -> None:
-        self._left = SHARED
+        self._left = MAX_SHARED_BYTES
         self._lock = Lock()  # of loops in several threads
 
     def take(self) -> bool:
@@ -84,13 +84,13 @@ class Stride:
         elif self._flight is not None:
             data = await self._landed(self._flight)
             if data:  # else the file may have grown since
-                return self._go_on(data, FAR, offset)
+                return self._go_on(data, MAX_AHEAD_BYTES, offset)
         wanted = max(size, self._size)
         return self._go_on(await self._channel.read(wanted, offset), wanted, offset)
 
     async def _landed(self, flight: Future[bytes]) -> bytes:
         try:
-            return await landed(flight)
+            return await result_of(flight)
         finally:
             if flight.done():
                 self._flight = None
@@ -104,9 +104,9 @@ class Stride:
         if not self._has_allowance:
             self._has_allowance = _allowance.take()
         if self._has_allowance:
-            self._size = min(GROWTH * wanted, FAR)
-            if wanted >= FAR:
-                self._flight = self._channel.start(FAR, self._at)
+            self._size = min(GROWTH_FACTOR * wanted, MAX_AHEAD_BYTES)
+            if wanted >= MAX_AHEAD_BYTES:
+                self._flight = self._channel.start(MAX_AHEAD_BYTES, self._at)
         return data
 
     def forget(self) -> None:

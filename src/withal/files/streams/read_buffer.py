@@ -10,19 +10,19 @@ from collections.abc import Iterator, Sequence
 from operator import length_hint
 from typing import AnyStr, Generic, final
 
-FIRST = 2 * 1024
+INITIAL_SPLIT_BYTES = 2 * 1024
 """How much is cut into lines at first. It doubles each time."""
 
-LEAST = 64
+MIN_SPLIT_BYTES = 64
 """How much is cut into lines together at least. Where that is too much, lines are taken singly."""
 
-STEP = 8
-"""How much nearer to `LEAST` a line brings that was taken singly."""
+SPLIT_STEP_BYTES = 8
+"""How much nearer to `MIN_SPLIT_BYTES` a line brings that was taken singly."""
 
-MUCH = 128 * 1024
+MAX_SPLIT_BYTES = 128 * 1024
 """How much is cut into lines together at most."""
 
-MANY = 1024
+MAX_SPLIT_LINES = 1024
 """How many lines are to be taken together at most: after these the loop may have a turn."""
 
 
@@ -32,27 +32,27 @@ class Buffer(Generic[AnyStr]):
 
     Attributes:
         data: what was read ahead.
-        at: how much of it is used. True only while no lines are iterated: see `settle`.
+        at: how much of it is used. True only while no lines are iterated: see `checkpoint`.
         lines: those that are being iterated, if any are.
-        at_once: how much is to be cut into lines together. Less than `LEAST` where those that were
-            cut last were not all wanted: then each line is to be taken by `take_line`.
+        split_bytes: how much is to be cut into lines together. Less than `MIN_SPLIT_BYTES` where
+            those that were cut last were not all wanted: then `take_line` is to take each line.
     """
 
-    __slots__ = ("_cut", "_empty", "_end", "_left", "at", "at_once", "data", "lines")
+    __slots__ = ("_cut", "_empty", "_end", "_left", "at", "data", "lines", "split_bytes")
 
     def __init__(self, empty: AnyStr) -> None:
         self._empty: AnyStr = empty
         self.data: AnyStr = empty
         self.at: int = 0
         self.lines: Iterator[AnyStr] | None = None
-        self.at_once: int = FIRST
+        self.split_bytes: int = INITIAL_SPLIT_BYTES
         self._cut: Sequence[AnyStr] = ()  # the list that they are taken from
         self._left = 0  # of these, when `at` was worked out
         self._end = 0  # of these, in the data
 
     def __len__(self) -> int:
         """Return how much is unread."""
-        self.settle()
+        self.checkpoint()
         return len(self.data) - self.at
 
     def set(self, data: AnyStr, at: int = 0) -> None:
@@ -84,7 +84,7 @@ class Buffer(Generic[AnyStr]):
     def take_line(self, end: int) -> AnyStr:
         """Return the next line, which ends at `end` in the data; no lines are iterated."""
         at, self.at = self.at, end
-        self.at_once += STEP
+        self.split_bytes += SPLIT_STEP_BYTES
         return self.data[at:end]
 
     def iterate(self, lines: Sequence[AnyStr], end: int) -> Iterator[AnyStr]:
@@ -94,16 +94,16 @@ class Buffer(Generic[AnyStr]):
         """
         self.forget_lines()
         count = self._left = len(lines)
-        if count > MANY:
-            self.at_once = (end - self.at) * MANY // count
+        if count > MAX_SPLIT_LINES:
+            self.split_bytes = (end - self.at) * MAX_SPLIT_LINES // count
         else:
-            self.at_once = max(min(2 * self.at_once, MUCH), LEAST)
+            self.split_bytes = max(min(2 * self.split_bytes, MAX_SPLIT_BYTES), MIN_SPLIT_BYTES)
         self._cut = lines
         self._end = end
         self.lines = iter(lines)
         return self.lines
 
-    def settle(self) -> None:
+    def checkpoint(self) -> None:
         """Work out how far the lines have been iterated."""
         if self.lines is not None:
             left = length_hint(self.lines)
@@ -118,9 +118,9 @@ class Buffer(Generic[AnyStr]):
     def forget_lines(self) -> None:
         """End the iteration of lines; what is left of them stays unread."""
         if self.lines is not None:
-            self.settle()
+            self.checkpoint()
             if self._left:
-                self.at_once = 0
+                self.split_bytes = 0
             for _ in self.lines:
                 pass
             self.lines = None

@@ -17,28 +17,28 @@ from io import BytesIO
 from operator import length_hint
 from typing import IO, TYPE_CHECKING, AnyStr
 
-from withal.files.loop_budget import AT_HAND, MISS, READ, turns_here
+from withal.files.loop_budget import BUFFERED_COST, CACHE_MISS_COST, READ_COST, loop_budget
 from withal.files.streams.channel import Channel, Positional, Sequential
 from withal.files.streams.first_chunk import Early
 from withal.files.streams.mode import Mode
 from withal.files.streams.no_writer import IDLE, Idle
 from withal.files.streams.read_ahead import Stride
 from withal.files.streams.read_buffer import Buffer
-from withal.files.streams.writer import BATCH, LIMIT, Writer
-from withal.files.system.page_cache import MOST
+from withal.files.streams.writer import FLUSH_BYTES, MAX_BUFFERED_BYTES, Writer
+from withal.files.system.page_cache import MAX_INLINE_BYTES
 from withal.files.threads.at_exit import keep
-from withal.files.threads.calls import call, hop
+from withal.files.threads.calls import call, call_in_thread
 
 if TYPE_CHECKING:
     from withal.files.streams.events import Entry
 
-FIRST = 4 * 1024
+FIRST_READ_BYTES = 4 * 1024
 """How much is read ahead after a seek. It doubles with each read that goes on from there."""
 
-LONG = 128 * 1024
+LONG_BYTES = 128 * 1024
 """From how many bytes on the rest of a file is decoded, or cut into lines, in a thread."""
 
-AHEAD = 64 * 1024
+READ_AHEAD_BYTES = 64 * 1024
 """How much is read ahead at most: what a reader holds, besides the lines that it is cut into."""
 
 
@@ -50,8 +50,8 @@ class Cursor:
 
     # What most files have all their lives.
     _appends = False
-    _first_ahead = FIRST
-    _most_ahead = AHEAD
+    _first_ahead = FIRST_READ_BYTES
+    _most_ahead = READ_AHEAD_BYTES
     _early: Early | None = None  # what was read when it was opened
     _stride: Stride | None = None  # of what is read in threads
     _known_end = -1  # where a look at the file has found its end, in this operation
@@ -64,7 +64,7 @@ class Cursor:
     _has_no_write = True  # nor a BufferedReader
     _is_writing = False  # what was done last
     _writer: Writer | Idle = IDLE
-    _ahead = FIRST
+    _ahead = FIRST_READ_BYTES
 
     def __del__(self) -> None:
         # A writer sees to itself.
@@ -104,7 +104,7 @@ class Cursor:
         self._is_shared = is_shared  # others use the descriptor, and its own position
         self._entry = entry
         self._lock = Lock()
-        self._turns = turns_here()
+        self._budget = loop_budget()
         if buffering >= 0:
             self._set_buffering(buffering)
         if writable:
@@ -117,11 +117,11 @@ class Cursor:
     def _set_buffering(self, buffering: int) -> None:
         self._is_raw = not buffering
         self._has_no_write = not self._is_raw
-        self._ahead = self._first_ahead = min(FIRST, buffering)
-        self._most_ahead = min(buffering, MOST)
+        self._ahead = self._first_ahead = min(FIRST_READ_BYTES, buffering)
+        self._most_ahead = min(buffering, MAX_INLINE_BYTES)
 
     def _made_writer(self, position: int, buffering: int) -> Writer:
-        batch = min(buffering, LIMIT) if buffering >= 0 else BATCH
+        batch = min(buffering, MAX_BUFFERED_BYTES) if buffering >= 0 else FLUSH_BYTES
         loop = get_running_loop()
         writer = Writer(self._channel, position, appends=self._appends, batch=batch, loop=loop)
         if self._readable or self._is_raw:
@@ -175,7 +175,7 @@ class Cursor:
         channel, unread = self._channel, self._unread
         have = len(unread.data) - unread.at
         missing = size - have
-        if missing > MOST or (self._stride is not None and self._stride.is_ahead):
+        if missing > MAX_INLINE_BYTES or (self._stride is not None and self._stride.is_ahead):
             return None
         ahead, most = self._ahead, self._most_ahead
         # Calls of `max` and `min` would take a tenth of the time of a read of 4 KiB.
@@ -184,7 +184,7 @@ class Cursor:
         if data is None:
             return None
         count = len(data)
-        self._turns.left -= count + READ
+        self._budget.remaining -= count + READ_COST
         self._end += count
         if ahead < most:
             ahead *= 2
@@ -211,12 +211,12 @@ class Cursor:
         self._ahead = min(2 * self._ahead, self._most_ahead)
         data = self._read_more_now(size)
         if data:
-            self._turns.left -= len(data) + READ
-            if self._turns.left < 0:
-                await self._turns.settle()
+            self._budget.remaining -= len(data) + READ_COST
+            if self._budget.remaining < 0:
+                await self._budget.checkpoint()
         elif data is None or not self._is_at_end():
             if channel.reads_inline:
-                self._turns.left -= MISS
+                self._budget.remaining -= CACHE_MISS_COST
             data = await self._read_in_thread(size)
         self._check_open()  # it may have been closed meanwhile
         self._end += len(data)
@@ -227,13 +227,13 @@ class Cursor:
         """Read to the end of the file, out of the page cache; None if that cannot be done."""
         channel, unread = self._channel, self._unread
         if self._end == self._known_end:
-            self._turns.left -= READ
+            self._budget.remaining -= READ_COST
             return unread.take_all()
         if unread.lines is not None or unread.at < len(unread.data):
             return None
         data = channel.rest_now(self._end)
         if data is not None:
-            self._turns.left -= len(data) + READ
+            self._budget.remaining -= len(data) + READ_COST
             self._end += len(data)
             if unread.data:
                 unread.set(b"")
@@ -244,12 +244,16 @@ class Cursor:
         is_begun = self._stride is not None and self._stride.is_ahead
         if self._channel.just_missed(self._end) or is_begun:
             return None
-        return self._channel.read_now(min(size, MOST), self._end)
+        return self._channel.read_now(min(size, MAX_INLINE_BYTES), self._end)
 
     async def _read_in_thread(self, size: int) -> bytes:
         """Read so much ahead, or more for a reader that goes on."""
         channel = self._channel
-        if self._writable or self._most_ahead != AHEAD or isinstance(channel, Sequential):
+        if (
+            self._writable
+            or self._most_ahead != READ_AHEAD_BYTES
+            or isinstance(channel, Sequential)
+        ):
             return await channel.read(size, self._end)
         if self._stride is None:
             self._stride = Stride(channel)
@@ -266,14 +270,14 @@ class Cursor:
         channel = self._channel
         if self._has_ended():
             return self._unread.take_all()
-        while (left := channel.size() - self._end) <= MOST:
+        while (left := channel.size() - self._end) <= MAX_INLINE_BYTES:
             # A size of 0 may be that of a file in /proc, which has none before it is read.
             data = self._read_more_now(max(left, 1))
             if data is None or (not data and left > 0):
                 break
             if not data:
                 return self._unread.take_all()
-            self._turns.left -= len(data) + READ
+            self._budget.remaining -= len(data) + READ_COST
             self._end += len(data)
             self._unread.add(data)
         data = await channel.read(-1, self._end)
@@ -296,7 +300,7 @@ class Cursor:
         async with self._lock:
             await self._begin_reading()
             data = await self._read_rest()
-            if len(data) <= LONG:
+            if len(data) <= LONG_BYTES:
                 return BytesIO(data).readlines()
             try:
                 return await call(lines_of, BytesIO(data))
@@ -312,7 +316,7 @@ class Cursor:
         """
         unread = self._unread
         # An unbuffered file is read ahead of a line too, where it can go back.
-        step = AHEAD if self._is_raw and self._channel.is_positional else 1
+        step = READ_AHEAD_BYTES if self._is_raw and self._channel.is_positional else 1
         earlier: list[bytes] = []  # parts of a long line, which is put together once
         kept = 0  # bytes in these
         try:
@@ -322,7 +326,7 @@ class Cursor:
                 size = kept + (end or len(unread.data)) - unread.at
                 if end or 0 <= limit <= size:
                     break
-                if len(unread) >= AHEAD:
+                if len(unread) >= READ_AHEAD_BYTES:
                     earlier.append(unread.take_all())
                     kept = size
                 if not await self._fetch(step):
@@ -338,29 +342,29 @@ class Cursor:
         if unread.lines is not None and length_hint(unread.lines):
             return unread.lines
         self._check_readable("read")
-        if self._turns.left < 0:
-            await self._turns.settle()
+        if self._budget.remaining < 0:
+            await self._budget.checkpoint()
         async with self._lock:
             await self._begin_reading()
             size = await self._find_line(-1)
             if not size:
                 return None
-            ahead = unread.data[unread.at : unread.at + max(unread.at_once, size)]
+            ahead = unread.data[unread.at : unread.at + max(unread.split_bytes, size)]
             lines = BytesIO(ahead).readlines()
             taken = len(ahead)
             if len(lines) > 1 and not lines[-1].endswith(b"\n"):
                 taken -= len(lines.pop())
-            self._turns.left -= AT_HAND * len(lines)
+            self._budget.remaining -= BUFFERED_COST * len(lines)
             return unread.iterate(lines, unread.at + taken)
 
     # Writing
 
     async def _wait_to_write(self) -> None:
         """Wait until something may be queued, at the position where the file is."""
-        turns, writer = self._turns, self._writer
-        turns.left -= AT_HAND * len(writer.parts)
-        if turns.left < 0:
-            await turns.settle()
+        budget, writer = self._budget, self._writer
+        budget.remaining -= BUFFERED_COST * len(writer.parts)
+        if budget.remaining < 0:
+            await budget.checkpoint()
         if self._is_writing and not self._lock.locked():
             await writer.wait_room()
         else:
@@ -400,7 +404,7 @@ class Cursor:
     def _position(self) -> int:
         if not self._channel.is_positional:
             here = os.lseek(self._channel.descriptor.number, 0, os.SEEK_CUR)
-            return here - len(self._unread) + self._writer.gathered
+            return here - len(self._unread) + self._writer.buffered
         if self._is_writing:
             return self._writer.position
         return self._end - len(self._unread)
@@ -479,7 +483,7 @@ class Cursor:
 
     def _close_in_thread(self) -> Future[None]:
         self._channel.counters.hops += 1
-        return hop(self._channel.descriptor.close)
+        return call_in_thread(self._channel.descriptor.close)
 
     async def _send_the_rest(self, closing: Future[None]) -> None:
         """Write to a pipe that does not block what it has yet to take; drop it if cancelled."""
@@ -550,6 +554,6 @@ def _close_now(channel: Channel, closing: Future[None]) -> None:
 def lines_of(file: IO[AnyStr]) -> list[AnyStr]:
     """Return all lines, some at a time, so that other threads have their turn in between."""
     lines: list[AnyStr] = []
-    while more := file.readlines(LONG):
+    while more := file.readlines(LONG_BYTES):
         lines += more
     return lines

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, AnyStr, Final, final
 
-from withal.files.loop_budget import turns_here
+from withal.files.loop_budget import loop_budget
 from withal.files.streams.binary import BinaryFile
 from withal.files.streams.mode import parse
 from withal.files.streams.open_file import binary_file, look_at
@@ -51,7 +51,7 @@ class _Input:
             # What was read ahead stays for the next loop. A lock and its waiters are of one loop.
             self._loop = loop
             self._text.buffer._lock = asyncio.Lock()
-            self._text.buffer._turns = turns_here()
+            self._text.buffer._budget = loop_budget()
         return self._text
 
     async def close(self) -> None:

@@ -11,14 +11,14 @@ from operator import length_hint
 from types import EllipsisType
 from typing import Any, TypeVar, final
 
-from withal.files.loop_budget import AT_HAND, turns_here
+from withal.files.loop_budget import BUFFERED_COST, loop_budget
 from withal.files.streams.base import File
 from withal.files.streams.binary import BinaryFile, size_of
 from withal.files.streams.decoder import Decoding, unpack
-from withal.files.streams.read_buffer import LEAST, Buffer
-from withal.files.streams.reader import LONG, lines_of
+from withal.files.streams.read_buffer import MIN_SPLIT_BYTES, Buffer
+from withal.files.streams.reader import LONG_BYTES, lines_of
 from withal.files.streams.statistics import Statistics
-from withal.files.streams.writer import PART
+from withal.files.streams.writer import PART_OVERHEAD_BYTES
 from withal.files.threads.calls import call
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 _ANY_NEWLINE = re.compile("\r\n|\r|\n")
 
 # As the standard library, it decodes so many bytes at once, however small the buffer below.
-_CHUNK = 8 * 1024
+_CHUNK_BYTES = 8 * 1024
 
 # A text is cut into lines by the standard library: `str.splitlines` splits at more than newlines.
 _AS_BYTES = ("utf-8", "surrogatepass")
@@ -67,7 +67,7 @@ class TextFile(File[str]):
         self.buffer = buffer
         self.mode = mode
         self.write_through: bool = False
-        self._turns = turns_here()
+        self._budget = loop_budget()
         self._lock = buffer._lock
         self._unread: Buffer[str] = Buffer("")
         self._is_detached = False
@@ -147,10 +147,10 @@ class TextFile(File[str]):
 
     async def read(self, size: int | None = -1, /) -> str:
         """Read `size` characters, or to the end of the file; fewer only at its end."""
-        turns, unread = self._turns, self._unread
-        turns.left -= AT_HAND
-        if turns.left < 0:
-            await turns.settle()
+        budget, unread = self._budget, self._unread
+        budget.remaining -= BUFFERED_COST
+        if budget.remaining < 0:
+            await budget.checkpoint()
         if type(size) is int and size > 0 and not self._lock.locked():
             if unread.lines is not None:
                 unread.forget_lines()
@@ -171,16 +171,16 @@ class TextFile(File[str]):
 
     async def readline(self, size: int | None = -1, /) -> str:
         """Read to the end of the line, or `size` characters of it."""
-        turns, unread = self._turns, self._unread
-        turns.left -= AT_HAND
-        if turns.left < 0:
-            await turns.settle()
+        budget, unread = self._budget, self._unread
+        budget.remaining -= BUFFERED_COST
+        if budget.remaining < 0:
+            await budget.checkpoint()
         size = -1 if size is None else size
         if size < 0 and not self._lock.locked():
             line = None if unread.lines is None else next(unread.lines, None)
             if line is not None:
                 return line
-            if unread.at_once < LEAST:
+            if unread.split_bytes < MIN_SPLIT_BYTES:
                 unread.forget_lines()
                 end = self._line_end_after(unread.data, unread.at)
                 if end:
@@ -206,7 +206,7 @@ class TextFile(File[str]):
         binary, unread = self._binary, self._unread
         while True:
             if not len(binary._unread):
-                await binary._fetch(_CHUNK)
+                await binary._fetch(_CHUNK_BYTES)
             data = binary._unread.data[binary._unread.at :]
             text = self._decoding.feed(data, binary._end, unread=len(unread), at_end=not data)
             binary._unread.set(b"")
@@ -225,7 +225,7 @@ class TextFile(File[str]):
 
         unread.forget_lines()
         try:
-            result = make() if len(rest) <= LONG else await call(make)
+            result = make() if len(rest) <= LONG_BYTES else await call(make)
         except BaseException:  # it cannot be decoded, or no task waits any more
             if not binary.closed:
                 binary._unread.set(rest)
@@ -275,14 +275,14 @@ class TextFile(File[str]):
         if unread.lines is not None and length_hint(unread.lines):
             return unread.lines
         self._check_readable()
-        if self._turns.left < 0:
-            await self._turns.settle()
+        if self._budget.remaining < 0:
+            await self._budget.checkpoint()
         async with self._lock:
             await self._binary._begin_reading()
             size = await self._find_line(-1)
             if not size:
                 return None
-            end = unread.at + max(unread.at_once, size)
+            end = unread.at + max(unread.split_bytes, size)
             if unread.data.endswith("\r", end - 1, end):
                 end += 1  # lest "\r\n" be cut in two
             text = unread.data[unread.at : end]
@@ -290,7 +290,7 @@ class TextFile(File[str]):
             taken = len(text)
             if len(lines) > 1 and not self._ends_line(lines[-1]):
                 taken -= len(lines.pop())
-            self._turns.left -= AT_HAND * len(lines)
+            self._budget.remaining -= BUFFERED_COST * len(lines)
             return unread.iterate(lines, unread.at + taken)
 
     def _split(self, text: str) -> list[str]:
@@ -298,7 +298,7 @@ class TextFile(File[str]):
         data = io.BytesIO(text.encode(*_AS_BYTES))
         # What any newline was translated to is one already.
         file = io.TextIOWrapper(data, *_AS_BYTES, newline="\n" if newline is None else newline)
-        return lines_of(file) if len(text) > LONG else file.readlines()
+        return lines_of(file) if len(text) > LONG_BYTES else file.readlines()
 
     def _ends_line(self, line: str) -> bool:
         return self._line_end_after(line, 0) == len(line)
@@ -320,7 +320,7 @@ class TextFile(File[str]):
         writer = binary._writer
         if writer.room > 0 and self._writes_at_once:
             data = self._encode(text)
-            room = writer.room - len(data) - PART
+            room = writer.room - len(data) - PART_OVERHEAD_BYTES
             if room >= 0:
                 writer.room = room
                 writer.parts.append(data)

@@ -11,7 +11,7 @@ from typing import IO, Any, AnyStr, final, overload
 from withal.files.streams.binary import BinaryFile
 from withal.files.streams.proxy import Forwarding
 from withal.files.streams.text import TextFile
-from withal.files.threads.serialized import Request, Serial
+from withal.files.threads.serialized import Serial, SerializedCall
 
 
 @overload
@@ -117,7 +117,7 @@ class WrappedFile(Forwarding[AnyStr]):
         It passes the calls that wait for their turns. A cancellation ends the wait; the file is
         closed all the same, when the call that is being made has ended.
         """
-        request = Request(self._file, "close", ())
+        request = SerializedCall(self._file, "close", ())
         await self._calls.make_at_once(request, self._file.close)
 
 
@@ -130,11 +130,11 @@ async def perform(
         AttributeError: it has no such method.
     """
     if method == "sync":  # which no file object of others has
-        return await calls.make(Request(file, method, ()), partial(_sync, file))
+        return await calls.make(SerializedCall(file, method, ()), partial(_sync, file))
     function = getattr(file, method)
     if method in ("readinto", "readinto1"):
         return await _read_into(calls, file, method, *args)
-    return await calls.make(Request(file, method, args), partial(function, *args, **options))
+    return await calls.make(SerializedCall(file, method, args), partial(function, *args, **options))
 
 
 def _sync(file: Any) -> None:
@@ -149,7 +149,7 @@ async def _read_into(calls: Serial, file: Any, method: str, buffer: Any) -> int 
         raise TypeError(
             f"{method}() argument must be read-write bytes-like object, not {type(buffer).__name__}"
         )
-    request = Request(file, method, (len(view),))
+    request = SerializedCall(file, method, (len(view),))
     data = await calls.make(request, partial(_read_apart, getattr(file, method), len(view)))
     if data is None:  # it does not block, and there is nothing yet
         return None

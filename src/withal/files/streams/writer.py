@@ -29,26 +29,26 @@ from typing import Any, TypeVar, TypeVarTuple, final
 
 from withal.files.streams.channel import Channel, Sequential
 from withal.files.system.complete_io import write_fully
-from withal.files.threads.at_exit import PATIENCE, forget
-from withal.files.threads.calls import hop, landed
+from withal.files.threads.at_exit import EXIT_SECONDS, forget
+from withal.files.threads.calls import call_in_thread, result_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-BATCH = 256 * 1024
+FLUSH_BYTES = 256 * 1024
 """How many bytes are gathered before a thread is asked to write them: several times what it could
 write while it is being asked."""
 
 PIPE_BUF: int = getattr(select, "PIPE_BUF", 512)
 """How many bytes a pipe takes at once when it is ready."""
 
-PART = 192
-"""What each part counts besides its bytes: so `LIMIT` is some 5,000 of the smallest writes, between
-which the loop has no turn."""
+PART_OVERHEAD_BYTES = 192
+"""What each part counts besides its bytes: so `MAX_BUFFERED_BYTES` is some 5,000 of the
+smallest writes, between which the loop has no turn."""
 
-_PAUSE = 0.001  # seconds between two looks at a call of a loop that was closed
+_POLL_SECONDS = 0.001  # seconds between two looks at a call of a loop that was closed
 
-LIMIT = 1024 * 1024
+MAX_BUFFERED_BYTES = 1024 * 1024
 """How many are gathered at most, while others are being written, before the caller has to wait."""
 
 
@@ -130,9 +130,9 @@ class Writer:
         self._finished: asyncio.Future[None] | None = None
 
     @property
-    def gathered(self) -> int:
+    def buffered(self) -> int:
         """How many bytes are gathered, by one that has not ended."""
-        return self._load - PART * len(self.parts)
+        return self._load - PART_OVERHEAD_BYTES * len(self.parts)
 
     @property
     def _load(self) -> int:
@@ -142,7 +142,7 @@ class Writer:
     @property
     def position(self) -> int:
         """Where in the file the next byte goes."""
-        return self._gathered_from + self.gathered
+        return self._gathered_from + self.buffered
 
     @property
     def is_idle(self) -> bool:
@@ -164,7 +164,7 @@ class Writer:
     def put(self, data: bytes) -> None:
         """Add to the end, whether or not there is room, and start a batch that is full."""
         self.parts.append(data)
-        self.room -= len(data) + PART
+        self.room -= len(data) + PART_OVERHEAD_BYTES
         if self._load >= self._batch:
             self._start()
 
@@ -174,7 +174,7 @@ class Writer:
         Raises:
             OSError: what was put earlier could not be written. It is kept, to be tried again.
         """
-        while self._load >= LIMIT or self._error is not None or self._is_slow_and_full:
+        while self._load >= MAX_BUFFERED_BYTES or self._error is not None or self._is_slow_and_full:
             await self._advance()
 
     async def drain(self) -> None:
@@ -192,11 +192,11 @@ class Writer:
         If it is cancelled the call goes on, and what is put meanwhile waits for it.
         """
         batch = _Batch([])
-        flight = hop(self._call_alone, batch, function, *args)
+        flight = call_in_thread(self._call_alone, batch, function, *args)
         self._channel.counters.hops += 1
         self._flight, self._in_thread = flight, batch
-        flight.add_done_callback(partial(_land, weakref.ref(self)))
-        return await landed(flight)
+        flight.add_done_callback(partial(_complete, weakref.ref(self)))
+        return await result_of(flight)
 
     def _call_alone(self, batch: _Batch, function: Callable[[int, *Ts], T], *args: *Ts) -> T:
         try:
@@ -270,7 +270,7 @@ class Writer:
                 self._write_what_goes()
             else:
                 self._error = None  # of an earlier try
-                self._depart()
+                self._submit()
 
     def _belongs_to(self, loop: asyncio.AbstractEventLoop) -> bool:
         return self._loop is loop or (self._loop is not None and self._loop.is_closed())
@@ -303,9 +303,9 @@ class Writer:
     def _start(self) -> None:
         """Start to write what is gathered, unless a batch is on its way, or has failed."""
         if self._flight is None and self.parts and self._error is None and not self.sends_itself:
-            self._depart()
+            self._submit()
 
-    def _depart(self, most: int | None = None) -> None:
+    def _submit(self, most: int | None = None) -> None:
         """Send what is gathered on its way, or the first bytes of it."""
         parts, offset = self.parts, self._offset()
         rest = b""
@@ -315,11 +315,11 @@ class Writer:
         self._gathered_from += sum(map(len, parts))
         self._replace_parts(rest)
         if not self._is_over:
-            self._set_limit(LIMIT if self._batch else -1)
+            self._set_limit(MAX_BUFFERED_BYTES if self._batch else -1)
         self._channel.counters.hops += 1
         self._in_thread = batch = _Batch(parts)
-        self._flight = hop(self._carry, batch, offset)
-        self._flight.add_done_callback(partial(_land, weakref.ref(self)))
+        self._flight = call_in_thread(self._carry, batch, offset)
+        self._flight.add_done_callback(partial(_complete, weakref.ref(self)))
 
     def _carry(self, batch: _Batch, offset: int | None) -> None:
         """Write a batch, in a thread."""
@@ -362,7 +362,7 @@ class Writer:
             if self._in_thread is None or self._in_thread.ended.is_set():
                 self._settle()
             else:
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_POLL_SECONDS)
 
     def _go_on(self) -> None:
         """Start what has waited for the last call to land."""
@@ -391,7 +391,7 @@ class Writer:
                 await channel.wait_writable()
             return
         if await channel.wait_writable() and self._flight is None and self.parts:
-            self._depart(PIPE_BUF)  # which a pipe that is ready takes at once
+            self._submit(PIPE_BUF)  # which a pipe that is ready takes at once
         if self._flight is not None:
             await asyncio.wait((self._flight,))
 
@@ -420,12 +420,12 @@ class Writer:
         """Have this gathered in place of what was."""
         self.parts = [rest] if rest else []
         if not self._is_over:
-            self.room = self._limit - (len(rest) + PART if rest else 0)
+            self.room = self._limit - (len(rest) + PART_OVERHEAD_BYTES if rest else 0)
 
     def _start_last(self) -> None:
         """Write the rest and close, in one call."""
         self._channel.counters.hops += 1
-        last = hop(self._write_and_close, PATIENCE)
+        last = call_in_thread(self._write_and_close, EXIT_SECONDS)
         last.add_done_callback(self._has_finished)
 
     def _write_and_close(self, patience: float) -> None:
@@ -478,7 +478,7 @@ class Writer:
             finished.exception()  # it need not be asked for
 
 
-def _land(reference: weakref.ref[Writer], _: object) -> None:
+def _complete(reference: weakref.ref[Writer], _: object) -> None:
     """Tell a writer that its call has ended, unless it was dropped and has ended itself."""
     writer = reference()
     if writer is not None:

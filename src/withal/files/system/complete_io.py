@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-_MOST_AT_ONCE = 1 << 30  # a system call takes 2 GiB at most
-_CHUNK = 1 << 20
-_MOST_PARTS = 1024  # IOV_MAX of Linux, and elsewhere
-_LONG = 4 * 1024
+_MAX_CALL_BYTES = 1 << 30  # a system call takes 2 GiB at most
+_CHUNK_BYTES = 1 << 20
+_MAX_PARTS = 1024  # IOV_MAX of Linux, and elsewhere
+_LONG_BYTES = 4 * 1024
 _GATHERS = hasattr(os, "writev") and hasattr(os, "pwritev")
-_LEAST_ASKED_FOR = 64 * 1024  # what is read at a place, whatever there is said to be
+_MIN_READ_BYTES = 64 * 1024  # what is read at a place, whatever there is said to be
 
 
 def read_to_end(fd: int, size: int) -> bytes:
@@ -21,12 +21,12 @@ def read_to_end(fd: int, size: int) -> bytes:
     Raises:
         IsADirectoryError: it is of a directory.
     """
-    data = os.read(fd, min(size, _MOST_AT_ONCE) + 1)
-    if 0 < len(data) == size < _MOST_AT_ONCE:
+    data = os.read(fd, min(size, _MAX_CALL_BYTES) + 1)
+    if 0 < len(data) == size < _MAX_CALL_BYTES:
         return data
     parts = [data]
     while data:
-        data = os.read(fd, _CHUNK)
+        data = os.read(fd, _CHUNK_BYTES)
         parts.append(data)
     return b"".join(parts)
 
@@ -37,7 +37,7 @@ def read_fully(fd: int, size: int, offset: int) -> bytes:
     while size:
         # No more than there is: the buffer is made before it is known what comes.
         there = max(os.fstat(fd).st_size - offset, 0) + 1
-        most = min(there if size < 0 else min(size, max(there, _LEAST_ASKED_FOR)), _MOST_AT_ONCE)
+        most = min(there if size < 0 else min(size, max(there, _MIN_READ_BYTES)), _MAX_CALL_BYTES)
         data = os.pread(fd, most, offset)
         parts.append(data)
         if not data:
@@ -61,7 +61,7 @@ def write_fully(fd: int, parts: Sequence[bytes], offset: int | None) -> tuple[in
                 return done, None
         data = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
         while done < len(data):
-            part = data[done : done + _MOST_AT_ONCE]
+            part = data[done : done + _MAX_CALL_BYTES]
             done += os.write(fd, part) if offset is None else os.pwrite(fd, part, offset + done)
     except OSError as error:
         return done, error
@@ -71,7 +71,7 @@ def write_fully(fd: int, parts: Sequence[bytes], offset: int | None) -> tuple[in
 def _are_long(parts: Sequence[bytes]) -> bool:
     """Return whether passing them as they are is quicker than joining them first."""
     count = len(parts)
-    return 1 < count <= _MOST_PARTS and _GATHERS and _LONG * count <= sum(map(len, parts))
+    return 1 < count <= _MAX_PARTS and _GATHERS and _LONG_BYTES * count <= sum(map(len, parts))
 
 
 def write_all(fd: int, data: bytes) -> None:

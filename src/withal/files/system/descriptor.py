@@ -18,7 +18,7 @@ Ts = TypeVarTuple("Ts")
 
 
 @final
-class Descriptor:
+class CountedDescriptor:
     """An open descriptor.
 
     Attributes:

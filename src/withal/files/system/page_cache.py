@@ -35,16 +35,16 @@ from typing import TypeAlias, final
 from withal.files.system.complete_io import read_to_end
 from withal.files.system.residency import Way, is_resident, unswapped, way_of
 
-MOST = 256 * 1024
+MAX_INLINE_BYTES = 256 * 1024
 """How many bytes are read inline at most: some 60 us of copying."""
 
-MUCH = 32 * 1024
+MUCH_BYTES = 32 * 1024
 """From how many bytes on to copy them once more costs more than `read_much_cached` does."""
 
 _NEWEST_BAD_KERNEL = (5, 10)
 _OPENAT2 = c_long(437)  # the same on every architecture of Linux but alpha
-_AT_FDCWD = -100
-_RESOLVE_CACHED = 0x20
+_AT_FDCWD_DESCRIPTOR = -100
+_RESOLVE_CACHED_FLAG = 0x20
 _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 _FLAGS: int = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _NOCTTY: int = getattr(os, "O_NOCTTY", 0)  # reading a file must not take a terminal over
@@ -52,7 +52,7 @@ _NOCTTY: int = getattr(os, "O_NOCTTY", 0)  # reading a file must not take a term
 # The file system cannot tell what it has in memory, or a sandbox does not know the flag.
 _REFUSALS = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM})
 
-_FOLDERS = 1024
+_MAX_FOLDERS = 1024
 """How many folders are remembered before all are forgotten."""
 
 
@@ -64,7 +64,7 @@ class _OpenHow(ctypes.Structure):
 
 # Made once: converting the arguments would cost a sixth of the call. They stay alive as long as
 # the module does, and the kernel only reads them.
-_how = _OpenHow(_FLAGS | _NOCTTY, 0, _RESOLVE_CACHED)
+_how = _OpenHow(_FLAGS | _NOCTTY, 0, _RESOLVE_CACHED_FLAG)
 _HOW = c_void_p(ctypes.addressof(_how))
 _HOW_SIZE = c_size_t(ctypes.sizeof(_how))
 
@@ -91,7 +91,7 @@ def _find_syscall() -> Callable[..., int] | None:  # of anything: C's variable a
         syscall = ctypes.CDLL(None).syscall
     except (AttributeError, OSError, TypeError):
         return None
-    root: int = syscall(_OPENAT2, _AT_FDCWD, b"/", _HOW, _HOW_SIZE)
+    root: int = syscall(_OPENAT2, _AT_FDCWD_DESCRIPTOR, b"/", _HOW, _HOW_SIZE)
     if root < 0:  # an older kernel, or a sandbox that does not know the call
         return None
     os.close(root)
@@ -121,14 +121,14 @@ class _Memory(threading.local):
     """What is read inline goes through here, in each thread, and is copied before another read."""
 
     def __init__(self) -> None:
-        self.view = memoryview(bytearray(MOST))
+        self.view = memoryview(bytearray(MAX_INLINE_BYTES))
 
 
 _memory = _Memory()
 
 
 def room_for(size: int) -> Room:
-    """Return this thread's room for reads of `size` bytes, or of `MOST` if that is less."""
+    """Return this thread's room for reads of `size` bytes, at most `MAX_INLINE_BYTES`."""
     return (_memory.view[:size],)
 
 
@@ -148,7 +148,7 @@ def open_cached(path: str) -> int | None:
     if _refusing_folders and path.rpartition("/")[0] in _refusing_folders:
         return None
     name = path.encode(_encoding, _encode_errors)
-    fd = _syscall(_OPENAT2, _AT_FDCWD, name, _HOW, _HOW_SIZE)
+    fd = _syscall(_OPENAT2, _AT_FDCWD_DESCRIPTOR, name, _HOW, _HOW_SIZE)
     if fd < 0:
         return None
     try:
@@ -162,8 +162,8 @@ def open_cached(path: str) -> int | None:
 def read_cached(fd: int, room: Room, size: int, offset: int) -> bytes | None:
     """Read up to `size` bytes at `offset` that are in memory; None if the first one is not.
 
-    They go through ``room_for(size)``. Fewer (at most `MOST` are tried) may mean that the file
-    ends there, or that the rest is not in memory; ``b""`` is the end of the file only where
+    They go through ``room_for(size)``. Fewer (at most `MAX_INLINE_BYTES` are tried) may mean that
+    the file ends there, or that the rest is not in memory; ``b""`` is the end of the file only if
     `offset` is at or after its size. A miss has the kernel read ahead, so that the same read may
     succeed some milliseconds later. A device that refuses is remembered: see `refuses`.
     """
@@ -176,7 +176,7 @@ def read_cached(fd: int, room: Room, size: int, offset: int) -> bytes | None:
 
 
 def read_much_cached(fd: int, size: int, offset: int) -> bytes | None:
-    """Do as `read_cached`, quicker where `size` is `MUCH` or more, and less than `MOST`.
+    """Do as `read_cached`, quicker from `MUCH_BYTES` on to less than `MAX_INLINE_BYTES`.
 
     The bytes are read to where they stay: a `BytesIO` that nothing else refers to returns its
     buffer itself.
@@ -264,7 +264,7 @@ def _has_in_memory(fd: int, size: int, way: Way, owner: int) -> bool:
 
 
 def read_whole_cached(path: str) -> bytes | int | None:
-    """Open, read and close a regular file that is all in memory and no longer than `MOST`.
+    """Open, read and close a regular file of up to `MAX_INLINE_BYTES` that is all in memory.
 
     Returns:
         The bytes of the file; or a descriptor of the file, with nothing read, for `read_opened` to
@@ -276,7 +276,7 @@ def read_whole_cached(path: str) -> bytes | int | None:
     try:
         status = os.fstat(fd)
         size = status.st_size
-        if size > MOST or not S_ISREG(status.st_mode):
+        if size > MAX_INLINE_BYTES or not S_ISREG(status.st_mode):
             return fd
         way = inline_way(fd, status.st_dev)
         if way == "thread":
@@ -309,6 +309,6 @@ def read_opened(fd: int) -> bytes:
 
 def note_folder(path: str) -> None:
     """Remember a folder in which files are opened inline without success."""
-    if len(_refusing_folders) >= _FOLDERS:
+    if len(_refusing_folders) >= _MAX_FOLDERS:
         _refusing_folders.clear()
     _refusing_folders.add(path.rpartition("/")[0])

@@ -38,7 +38,7 @@ Way: TypeAlias = Literal["nowait", "memory", "cachestat", "mincore", "thread"]
 """How a file is read: with `RWF_NOWAIT`; plainly, since it is in memory; plainly, after asking by
 ``cachestat`` or ``mincore``; or in a thread only."""
 
-MAPPINGS = 128
+MAX_MAPPINGS = 128
 """How many files a thread keeps mapped, of the 65,530 mappings that Linux allows a process."""
 
 _PAGE: int = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -54,11 +54,11 @@ _SERVED = frozenset({0x6969, 0xFE534D42, 0xFF534D42, 0x00C36400})
 """NFS, SMB 2 and later, CIFS, Ceph."""
 
 _CACHESTAT = c_long(451)
-_MAP_SHARED = 1
+_MAP_SHARED_FLAG = 1
 _FAILED = c_void_p(-1).value
-_KNOWN_FOR = 1.0  # seconds
-_DEVICES = 256  # that are remembered before all are forgotten
-_UNKNOWN_USER = 65534  # stands for each user whom a namespace does not know
+_KNOWN_SECONDS = 1.0  # seconds
+_MAX_DEVICES = 256  # that are remembered before all are forgotten
+_UNKNOWN_USER_KEY = 65534  # stands for each user whom a namespace does not know
 _geteuid: Callable[[], int] = getattr(os, "geteuid", lambda: 0)
 
 
@@ -142,10 +142,10 @@ def kind_of(fd: int, device: int) -> int:
     known = _kinds.get(device)
     if known is not None and now < known[0]:
         return known[1]
-    if len(_kinds) >= _DEVICES:
+    if len(_kinds) >= _MAX_DEVICES:
         _kinds.clear()
     kind = _asked_kind_of(fd)
-    _kinds[device] = now + _KNOWN_FOR, kind
+    _kinds[device] = now + _KNOWN_SECONDS, kind
     return kind
 
 
@@ -198,7 +198,7 @@ def _has_swap() -> bool:
             found = len(file.readlines()) > 1
     except OSError:
         found = True
-    _swap = now + _KNOWN_FOR, found
+    _swap = now + _KNOWN_SECONDS, found
     return found
 
 
@@ -231,10 +231,10 @@ def is_resident(fd: int, size: int, owner: int) -> bool:
     memory = _memory
     if _calls is None or pages > len(memory.answer):
         return False
-    is_owner = owner == _geteuid() and owner != _UNKNOWN_USER
+    is_owner = owner == _geteuid() and owner != _UNKNOWN_USER_KEY
     behind = 0 if is_owner else -(-size // _BLOCK) * _BLOCK
     length = behind + _PAGE if behind else size
-    address = _calls.mmap(None, length, 0, _MAP_SHARED, fd, 0)
+    address = _calls.mmap(None, length, 0, _MAP_SHARED_FLAG, fd, 0)
     if address is None or address == _FAILED:
         return False
     answer = memory.answer
@@ -311,7 +311,7 @@ class MappedFile:
         self._behind = -(-size // _BLOCK) * _BLOCK
         if _calls is None:
             return
-        address = _calls.mmap(None, self._behind + _PAGE, 0, _MAP_SHARED, self._fd, 0)
+        address = _calls.mmap(None, self._behind + _PAGE, 0, _MAP_SHARED_FLAG, self._fd, 0)
         if address is None or address == _FAILED:
             return
         self._address = address
@@ -342,7 +342,7 @@ def _make_room(latest: MappedFile) -> None:
     """Unmap the files that were mapped first, where a thread has many."""
     mapped = _memory.mapped
     mapped.append(weakref.ref(latest))
-    while len(mapped) > MAPPINGS:
+    while len(mapped) > MAX_MAPPINGS:
         first = mapped.popleft()()
         if first is not None and first is not latest:
             first.release()

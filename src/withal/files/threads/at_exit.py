@@ -16,7 +16,7 @@ from typing import Protocol
 
 from withal.files.threads.pool import at_loop_end
 
-PATIENCE = 5.0
+EXIT_SECONDS = 5.0
 """Seconds that the end of the interpreter waits for a call that a thread is making."""
 
 
@@ -63,7 +63,7 @@ def _end_all() -> None:
     errors: list[Exception] = []
     for thing in _living():
         try:
-            thing.end_unclosed(PATIENCE)
+            thing.end_unclosed(EXIT_SECONDS)
         except Exception as error:
             errors.append(error)
     _wait_for_collected()
@@ -75,7 +75,7 @@ def _end_all() -> None:
 
 def _wait_for_collected() -> None:
     """Wait for what a thread is just ending: it is collected already, but not forgotten yet."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + EXIT_SECONDS
     while any(reference() is None for reference in _unended.copy().values()):
         if time.monotonic() > until:
             return

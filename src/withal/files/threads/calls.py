@@ -19,26 +19,28 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-def hop(function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False) -> asyncio.Future[T]:
+def call_in_thread(
+    function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False
+) -> asyncio.Future[T]:
     """Start ``function(*args)`` in a thread, and return the future of its result.
 
-    A cancellation of whoever awaits the future by itself passes on to it, but not to the call; use
-    `landed` where others wait for it too. An error that is not asked for is not reported;
-    `function` must keep what it has to say.
+    A cancellation of a task that awaits the future directly cancels the future, but not the call;
+    use `result_of` if several tasks wait for it. An error that nothing asks for is not reported:
+    `function` must keep it where it matters.
 
     A call that `is_brief`, as a rule some microseconds, may share a thread with others that are.
     """
     return submit(function, args, is_brief=is_brief)
 
 
-async def landed(flight: asyncio.Future[T]) -> T:
-    """Wait for a hop and return its result, or raise its error.
+async def result_of(future: asyncio.Future[T]) -> T:
+    """Wait for a call in a thread and return its result, or raise its error.
 
     A cancellation ends the wait at once. The call goes on in its thread.
     """
-    if not flight.done():
-        await asyncio.wait((flight,))
-    return flight.result()
+    if not future.done():
+        await asyncio.wait((future,))
+    return future.result()
 
 
 async def call(function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False) -> T:
@@ -49,7 +51,7 @@ async def call(function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False)
     return await submit(function, args, is_brief=is_brief)
 
 
-async def obtain(
+async def call_and_own(
     function: Callable[[*Ts], T],
     *args: *Ts,
     give_back: Callable[[T], object],
@@ -105,7 +107,7 @@ class _Handover(Generic[T, *Ts]):
     def dispose_soon(self) -> None:
         """Give the result back in a thread, or at once where no loop runs that this would block."""
         try:
-            hop(self.dispose)
+            call_in_thread(self.dispose)
         except RuntimeError:  # the coroutine was dropped, and its loop has ended
             with suppress(Exception):
                 self.dispose()

@@ -10,7 +10,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Generic, Self, TypeVar, final
 
-from withal.files.threads.calls import call, hop, landed
+from withal.files.threads.calls import call, call_in_thread, result_of
 from withal.files.threads.stop import Stop, StoppedError
 
 T = TypeVar("T")
@@ -128,7 +128,7 @@ class ThreadedIterator(Generic[T]):
         self._batch.clear()
         flight = self._close()
         if flight is not None:
-            await landed(flight)
+            await result_of(flight)
 
     async def _refill(self) -> None:
         if not self._finder.ended:
@@ -149,4 +149,4 @@ class ThreadedIterator(Generic[T]):
         if self._closed or self._finder.ended:
             return None
         self._closed = True
-        return hop(self._finder.close)
+        return call_in_thread(self._finder.close)

@@ -30,7 +30,7 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread, current_thread
 from typing import Any, TypeAlias, TypeVar, TypeVarTuple, final
 
-from withal.files.threads.wakeup import Bell
+from withal.files.threads.wakeup import Wakeup
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -39,24 +39,24 @@ Ts = TypeVarTuple("Ts")
 _Job: TypeAlias = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...], bool]
 _Result: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
-WORKERS = 16
+MAX_THREADS = 16
 """How many calls are made at once, at most: enough to keep a fast disk busy, and few enough that
 the threads do not spend their time waiting for the interpreter's lock."""
 
-PATIENCE = 0.001
+BRIEF_SECONDS = 0.001
 """Seconds that brief calls may wait for one another before more threads are woken for them."""
 
-BRISK = 8
+BRIEF_CALLS = 8
 """How many brief calls a thread makes in that time at least if what they wait for is not a disk."""
 
-LANDED = 64
+RESUMED_FUTURES = 64
 """How many results the loop takes in one turn: those who waited for them take some 20 us each."""
 
-_IDLE = 10.0  # seconds that a thread stays without work, unless it is the last one
+_IDLE_SECONDS = 10.0  # seconds that a thread stays without work, unless it is the last one
 
 
 @final
-class Pool:
+class ThreadPool:
     """The threads of one loop. `submit` is for the thread that runs that loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -73,7 +73,7 @@ class Pool:
         self._threads = set[Thread]()
         self._serving = 0  # threads that look for jobs or make a brief one
         self._idle = 0  # threads that wait to be woken
-        self._bell = Bell.at(loop, self._land)
+        self._bell = Wakeup.at(loop, self._land)
         self.wakings: SimpleQueue[bool] = SimpleQueue()  # one for each; False has all end
         self._end = self._end_with_loop()
         with suppress(StopIteration):  # its first value
@@ -85,8 +85,8 @@ class Pool:
         """Have a call made, and return the future of its result.
 
         The call is made even if the future is cancelled. An error that is not asked for is not
-        reported. A brief call may have to wait `PATIENCE` for others before it, and its result for
-        others behind it.
+        reported. A brief call may have to wait `BRIEF_SECONDS` for others before it, and its
+        result for others behind it.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         with self._lock:
@@ -97,7 +97,7 @@ class Pool:
         self._in_flight += 1
         self._submitted += 1
         if is_brief and self._watch is None and self._in_flight > 1:
-            self._watch = self._loop.call_later(PATIENCE, self._look_after)
+            self._watch = self._loop.call_later(BRIEF_SECONDS, self._look_after)
         return future
 
     def dismiss(self) -> None:
@@ -122,18 +122,18 @@ class Pool:
         with self._lock:
             waiting = len(self._jobs)
             taken = self._submitted - waiting
-            if waiting and taken - self._taken < BRISK * self._serving:
+            if waiting and taken - self._taken < BRIEF_CALLS * self._serving:
                 for _ in range(self._serving):
                     self._wake_one()
         self._taken = taken
-        self._watch = self._loop.call_later(PATIENCE, self._look_after) if waiting else None
+        self._watch = self._loop.call_later(BRIEF_SECONDS, self._look_after) if waiting else None
 
     def _wake_one(self) -> None:
         """Have one more thread serve, if there may be one more. With the lock."""
         if self._idle:
             self._idle -= 1
             self.wakings.put(True)
-        elif len(self._threads) < WORKERS:
+        elif len(self._threads) < MAX_THREADS:
             thread = Thread(target=self._work, name="withal-files", daemon=True)
             try:
                 thread.start()
@@ -155,7 +155,7 @@ class Pool:
     def _wait_woken(self) -> bool:
         """Wait for jobs. Returns whether there are any, or else this thread is to end."""
         while True:
-            limit = None if self._idle == 1 else _IDLE
+            limit = None if self._idle == 1 else _IDLE_SECONDS
             try:
                 is_woken = self.wakings.get(timeout=limit)
             except Empty:
@@ -225,7 +225,7 @@ class Pool:
         """Take the results that have come; if they are many, the rest in the loop's next turn."""
         self._is_told = False
         results = self._results
-        for _ in range(LANDED):
+        for _ in range(RESUMED_FUTURES):
             if not results:
                 break
             future, value, error = results.popleft()
@@ -266,13 +266,13 @@ class Pool:
 at_loop_end: list[Callable[[asyncio.AbstractEventLoop], None]] = []
 """Called when a loop shuts down, in its thread, to submit the last calls."""
 
-_pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+_pools: dict[asyncio.AbstractEventLoop, ThreadPool] = {}
 
 
 def submit(
     function: Callable[[*Ts], T], args: tuple[*Ts], *, is_brief: bool = False
 ) -> asyncio.Future[T]:
-    """Have a call made in a thread of the running loop's pool, as `Pool.submit` does."""
+    """Have a call made in a thread of the running loop's pool, as `ThreadPool.submit` does."""
     loop = asyncio.get_running_loop()
     pool = _pools.get(loop) or _new_pool(loop)
     if pool is None:
@@ -287,12 +287,12 @@ async def wait_idle() -> None:
         await pool.wait_idle()
 
 
-def _new_pool(loop: asyncio.AbstractEventLoop) -> Pool | None:
+def _new_pool(loop: asyncio.AbstractEventLoop) -> ThreadPool | None:
     if not _is_plain(loop):
         return None
     for closed in [each for each in _pools if each.is_closed()]:
         _pools.pop(closed).dismiss()
-    _pools[loop] = Pool(loop)
+    _pools[loop] = ThreadPool(loop)
     return _pools[loop]
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, final
 
-from withal.files.threads.calls import hop
+from withal.files.threads.calls import call_in_thread
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ _MOVES = _READS | {"seek"}
 
 @final
 @dataclass(frozen=True, slots=True)
-class Request:
+class SerializedCall:
     """What is asked of an object.
 
     Attributes:
@@ -37,7 +37,7 @@ class Request:
     method: str
     args: tuple[object, ...]
 
-    def is_same(self, other: Request) -> bool:
+    def is_same(self, other: SerializedCall) -> bool:
         """Return whether the same is asked of the same object."""
         return (
             self.target is other.target and self.method == other.method and self.args == other.args
@@ -49,7 +49,7 @@ class Request:
 class _Call:
     """A request on its way, and what came of it."""
 
-    request: Request
+    request: SerializedCall
     is_over: bool = False
     is_given_up: bool = False
     result: Any = None  # of whatever type the method returns
@@ -83,7 +83,7 @@ class Serial:
         self._kept: _Call | None = None
         self._queue: _Queue | None = None
 
-    async def make(self, request: Request, function: Callable[[], T]) -> T:
+    async def make(self, request: SerializedCall, function: Callable[[], T]) -> T:
         """Call `function` in a thread, when all that came before has ended.
 
         A call that is cancelled before its turn is not made. One that is cancelled later is made
@@ -97,7 +97,7 @@ class Serial:
                 await asyncio.wait(queue.flights)
             return await self._start(queue, request, function)
 
-    async def make_at_once(self, request: Request, function: Callable[[], T]) -> T:
+    async def make_at_once(self, request: SerializedCall, function: Callable[[], T]) -> T:
         """Do as `make`, before all that wait for their turns, and even if it is cancelled.
 
         While another call is being made, the thread waits for the end of that.
@@ -111,9 +111,9 @@ class Serial:
             self._queue = _Queue(loop)
         return self._queue
 
-    async def _start(self, queue: _Queue, request: Request, function: Callable[[], T]) -> T:
+    async def _start(self, queue: _Queue, request: SerializedCall, function: Callable[[], T]) -> T:
         call = _Call(request)
-        flight: asyncio.Future[T] = hop(self._make, call, function)
+        flight: asyncio.Future[T] = call_in_thread(self._make, call, function)
         queue.flights.add(flight)
         flight.add_done_callback(queue.flights.discard)
         try:
@@ -142,7 +142,7 @@ class Serial:
         result: T = call.outcome()
         return result
 
-    def _forget(self, request: Request) -> _Call | None:
+    def _forget(self, request: SerializedCall) -> _Call | None:
         """Return the call that was kept, if this asks for the same."""
         if request.method not in _MOVES:
             return None

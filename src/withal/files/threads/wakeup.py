@@ -16,7 +16,7 @@ from withal._core.descriptors import leave_out, take_in
 
 
 @final
-class Bell:
+class Wakeup:
     """An ``eventfd`` that one event loop watches.
 
     It is closed when no thread can ring it any more: the number of a closed descriptor may be that
@@ -34,7 +34,7 @@ class Bell:
         loop.add_reader(self._fd, self._hear)
 
     @classmethod
-    def at(cls, loop: asyncio.AbstractEventLoop, woken: Callable[[], object]) -> Bell | None:
+    def at(cls, loop: asyncio.AbstractEventLoop, woken: Callable[[], object]) -> Wakeup | None:
         """Return a bell by which `woken` is called in the loop; None if that is of no use."""
         if sys.platform != "linux" or not isinstance(loop, asyncio.SelectorEventLoop):
             return None
