@@ -188,6 +188,8 @@ THIRD_PARTY = {
     "withal.tracking.otel": {"opentelemetry"},  # if it is asked for
     "withal.fetch": {"aiohttp", "yarl"},
     "withal.fetch.cluster": {"ray"},  # if it is asked for
+    "withal.fetch.shard": {"ray"},
+    "withal.fetch.parquet": {"pyarrow"},  # if it is asked for
     "withal.fetch.curl_transport": {"multidict", "pycurl", "yarl"},  # if it is asked for
     "withal.cli": {"aiohttp", "rich", "typer"},
     "withal.cli.audit": {"rich", "uvloop"},  # if it is asked for

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from withal.fetch import on_ray
-from withal.fetch.cluster import Marker, _mark
+from withal.fetch.shard import Marker
 
 COUNT = int(os.environ.get("WITHAL_RAY_URLS", "600"))
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ async def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_folder_that_workers_do_not_share_is_said(tmp_path: Path) -> None:
-    marker = _mark(tmp_path / "out")
+    marker = Marker.new(tmp_path / "out")
     marker.check()
     for other in Marker(tmp_path, marker.content), Marker(tmp_path / "out", "of another run"):
         with pytest.raises(FileNotFoundError, match="all nodes share"):

@@ -53,3 +53,11 @@ class Transports(StrEnum):
     AUTO = "auto"
     AIOHTTP = "aiohttp"
     CURL = "curl"
+
+
+@final
+class RayResults(StrEnum):
+    """The formats of the files of results that ``withal fetch --ray`` writes."""
+
+    JSONL = "jsonl"
+    PARQUET = "parquet"

@@ -28,6 +28,7 @@ from withal.fetch import (
 from withal.fetch.plan import ChosenPath
 from withal.fetch.request_source import Requests, Source, source_of
 from withal.fetch.result_lines import result_line
+from withal.fetch.shard import ResultsFormat
 
 _MAX_REASONS = 10
 
@@ -67,10 +68,12 @@ class FetchCommand:
         file: Path | None = None,
         checksum: str | None = None,
         ray: str | None = None,
+        ray_results: str = "jsonl",
     ) -> None:
         self._options = options
         self._ray = ray
         self._printed = printed
+        self._ray_results: ResultsFormat = "parquet" if ray_results == "parquet" else "jsonl"
         self._input = input
         self._folder = folder
         self._requests: list[str | Request] = list(dict.fromkeys(urls))
@@ -131,7 +134,9 @@ class FetchCommand:
         self._tally.display.say(f"{self._input}, {error}")
 
     async def _fetch(self, source: Requests, display: Display) -> None:
-        each = fetch_each if self._ray is None else partial(on_ray, address=self._ray)
+        each = fetch_each
+        if self._ray is not None:
+            each = partial(on_ray, address=self._ray, results=self._ray_results)
         results = each(source, self._folder, options=self._options, on_progress=display.on_progress)
         async with aclosing(results):
             async for result in results:

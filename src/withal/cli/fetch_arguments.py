@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from withal.cli.choices import Existing, Layouts, Transports
+from withal.cli.choices import Existing, Layouts, RayResults, Transports
 from withal.cli.interrupt import run_until_signal
 from withal.cli.quantities import bytes_of
 from withal.cli.requirements import require
@@ -59,7 +59,7 @@ def fetch(
             "--input",
             "-i",
             metavar="FILE",
-            help="Read URLs from a file (text, CSV or JSONL), or - for standard input.",
+            help="Read URLs from a file (text, CSV, JSONL, Parquet), or - for standard input.",
         ),
     ] = None,
     output: Annotated[
@@ -147,6 +147,9 @@ def fetch(
             metavar="ADDRESS", help="Fetch on a Ray cluster: host:6379, auto, or local to start it."
         ),
     ] = None,
+    ray_results: Annotated[
+        RayResults, typer.Option(help="With --ray, the format of the files of results.")
+    ] = RayResults.JSONL,
     json_: Annotated[
         bool, typer.Option("--json", help="Print each result as a line of JSON.")
     ] = False,
@@ -168,7 +171,7 @@ def fetch(
       withal fetch -o data --retry-failed
 
     FILE has one URL per line; or rows of CSV with url, name, checksum, size; or one JSON object
-    per line with these keys.
+    per line with these keys; or is a table with these columns, if its name ends in .parquet.
 
     \b
     Exit status:
@@ -180,6 +183,8 @@ def fetch(
     require("aiohttp", extra="http")
     if ray is not None:
         require("ray", extra="ray")
+    if ray_results is RayResults.PARQUET or (input_ is not None and input_.suffix == ".parquet"):
+        require("pyarrow", extra="parquet")
     from withal.cli.fetch import FetchCommand, FetchOutput
     from withal.fetch import FetchOptions
 
@@ -228,6 +233,7 @@ def fetch(
             file=output_file,
             checksum=checksum,
             ray=ray,
+            ray_results=ray_results.value,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -14,6 +14,7 @@ from typing import final
 
 from withal._core.scope import Scope
 from withal.fetch.concurrency import AdaptiveConcurrency
+from withal.fetch.controls import Controls, Limits
 from withal.fetch.environment import Environment
 from withal.fetch.failures import exists_already
 from withal.fetch.folder import Folder
@@ -130,7 +131,18 @@ async def fetch(
         ftp://host.example/file: cannot fetch 'ftp' URLs, only http and https
     """
     order: list[int] = []
-    crew = _Run(requests, Path(folder), options, on_progress, order)
+    return await _report(_Run(requests, Path(folder), options, on_progress, order), order)
+
+
+async def fetch_within(
+    requests: Requests, folder: Path, *, options: FetchOptions, limits: Limits
+) -> Report:
+    """As `fetch`, within limits that are asked for while it runs, in place of the options'."""
+    order: list[int] = []
+    return await _report(_Run(requests, folder, options, None, order, limits), order)
+
+
+async def _report(crew: _Run, order: list[int]) -> Report:
     async with aclosing(crew.results()) as results:
         found = {mark: result async for mark, result in results}
     return Report(tuple(found[mark] for mark in order if mark in found))
@@ -175,7 +187,9 @@ class _Run:
         options: FetchOptions,
         on_progress: OnProgress | None,
         order: list[int] | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        self._limits = limits
         self._source = source_of(requests)
         self._folder = Folder(folder, options)
         self._options = options
@@ -220,6 +234,9 @@ class _Run:
                 self._crash_with,
                 self._on_progress,
             )
+            if self._limits is not None:
+                controls = Controls(self._gate, self._schedule, batch.throttle)
+                scope.spawn(controls.exchange(self._limits), name="fetch-limits")
             self._hire(scope, batch)
             if self._adaptive is not None:
                 scope.spawn(self._adapt(self._adaptive), name="fetch-adapt")

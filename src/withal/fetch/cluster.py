@@ -2,38 +2,37 @@
 
 A shard has a folder and a journal of its own. If its worker or node dies, Ray runs it again
 elsewhere, where it finds the journal and fetches only what is missing. Limits hold over the whole
-cluster: each shard is given a share of them when it starts, and no more is given out than there is.
+cluster: an actor has them, and each shard asks it again and again for what it may use.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
+import math
 import os
-import socket
+import time
+import warnings
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final
-from uuid import uuid4
+from typing import Any, Literal, final
 
-from withal.fetch.batch import fetch
+from withal.fetch.cluster_limits import ClusterLimits, Demand, Share
 from withal.fetch.options import FetchOptions
+from withal.fetch.parquet import RequestRows, rows_of_dataset
 from withal.fetch.report import OnProgress, Progress, ProgressKind, Result, report_progress
 from withal.fetch.request import Request
 from withal.fetch.request_source import Requests, Source, source_of
-from withal.fetch.result_lines import result_line
-
-MARKER = ".withal-ray"
-"""A file in the folder by which a worker sees that it has the same folder."""
-
-RESULTS = "results"
-"""The folder, in the folder, of what became of each request: a file of JSON lines a shard."""
+from withal.fetch.shard import Marker, ResultsFormat, Shard, fetch_shard
 
 _RETRIES = 5  # times that a shard is run again after its worker or node has died
 _CONNECT_LIMIT = 5.0  # seconds
+_AHEAD = 2  # shards for each CPU: one runs, and one waits, so that its worker need not
+_MOST_CALLS = 100_000  # that wait at the actor at the same time
+_CALL_LIMIT = 5.0  # seconds that one call for calls may take
+_BLIND = 1.0  # seconds in which limits that were started may not have been asked by all
 
 
 async def on_ray(
@@ -42,6 +41,7 @@ async def on_ray(
     *,
     address: str = "local",
     shard_size: int = 1000,
+    results: Literal["jsonl", "parquet"] = "jsonl",
     options: FetchOptions = FetchOptions(),  # noqa: B008 - it is frozen
     on_progress: OnProgress | None = None,
 ) -> AsyncGenerator[Result, None]:
@@ -50,24 +50,27 @@ async def on_ray(
     As `fetch_each`, for lists too long for one machine. The list is cut into shards, in its order;
     each is fetched by a Ray task, with a journal of its own, into the folder ``00000``, ``00001``
     and so on below `folder`, which all nodes have to share. What became of each request is also in
-    ``results/00000.jsonl`` and so on. As many shards run at a time as the cluster has CPUs, and
-    results come when a shard is done. A run that is given the same list again, in the same order
-    and with the same `shard_size`, fetches only what is missing.
+    ``results/00000.jsonl`` and so on. As many shards run at a time as the cluster has CPUs, and as
+    many more wait for one. Results come when a shard is done. A run that is given the same list
+    again, in the same order and with the same `shard_size`, fetches only what is missing.
 
     A shard whose worker or node dies is run again by Ray, up to five times; then its requests have
     failed. A cancellation, or closing the iterator, ends the tasks; what they have fetched stays.
 
-    The limits of the options hold for the whole cluster: `per_host`, `rate` and `limit_bytes` are
-    divided among the shards that run, so that no more than `per_host` shards run at a time. The
-    journal is always kept. A request that is given twice, in two shards, is fetched twice.
+    The limits of the options hold for the whole cluster. `per_host` is granted, host by host, to
+    the shards that have requests for that host, and is never exceeded; `jobs`, `rate` and
+    `limit_bytes` are divided by the number of shards that run. A pause that a host asked one shard
+    for (``Retry-After``) is kept by all, from up to a quarter of a second later. The journal is
+    always kept. A request that is given twice, in two shards, is fetched twice.
 
     Args:
-        requests: as for `fetch_each`.
+        requests: as for `fetch_each`; or a ``ray.data.Dataset``, with the columns of a CSV file.
         folder: on a file system that all nodes share.
         address: of the cluster, as Ray takes it: ``"host:6379"``, ``"ray://host:10001"``,
             ``"auto"`` for one that runs on this machine, ``"local"`` to start one. A cluster that
             the program has connected to before is used in any case.
         shard_size: how many requests make a shard.
+        results: the format of the files of results. Parquet needs the extra ``withal[parquet]``.
         options: how wide, how often, how long.
         on_progress: called with the end of each URL.
 
@@ -76,20 +79,33 @@ async def on_ray(
         ConnectionError: if no cluster answers at the address, within five seconds.
         FileNotFoundError: if a worker does not see the folder.
         OSError: if the folder cannot be made or written to.
-        ValueError: if `shard_size` is below 1.
+        ValueError: if `shard_size` is below 1, or the format is not one of these.
     """
     if shard_size < 1:
         raise ValueError(f"shard_size must be 1 or more requests, not {shard_size}")
+    if results not in ("jsonl", "parquet"):
+        raise ValueError(f'results must be "jsonl" or "parquet", not {results!r}')
     _import_ray()
-    source = source_of(requests)
-    marker = await asyncio.to_thread(_mark, Path(folder))
-    async with _connected(address):
-        shards = _Shards(source, marker, shard_size, replace(options, resume=True))
-        async with aclosing(shards.results()) as results:
-            async for result in results:
-                if on_progress is not None:
-                    report_progress(on_progress, _end_of(result))
-                yield result
+    marker = await asyncio.to_thread(Marker.new, Path(folder))
+    plan = _Plan(shard_size, replace(options, resume=True), results)
+    async with (
+        _connected(address),
+        _opened(requests) as source,
+        aclosing(_Shards(source, marker, plan).results()) as found,
+    ):
+        async for result in found:
+            if on_progress is not None:
+                report_progress(on_progress, _end_of(result))
+            yield result
+
+
+@asynccontextmanager
+async def _opened(requests: Any) -> AsyncGenerator[Source]:  # Any: a Dataset has no types
+    if hasattr(requests, "iter_batches"):
+        async with aclosing(RequestRows(lambda: rows_of_dataset(requests))) as rows:
+            yield rows
+    else:
+        yield source_of(requests)
 
 
 def _import_ray() -> Any:  # it has no types
@@ -149,95 +165,94 @@ async def _check_answers(address: str) -> None:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """The folder, and what its marker has in it.
+class _Limits:
+    """The actor that has the limits of one call."""
 
-    Attributes:
-        folder: its absolute path.
-        content: different for each run.
-    """
+    def __init__(self, options: FetchOptions, first: int) -> None:
+        limits = options.per_host, options.jobs, options.rate, options.limit_bytes
+        self._limits = ClusterLimits(*limits)
+        self._most = first
+        self._calls: dict[int, asyncio.Event] = {}
+        context = _import_ray().get_runtime_context()
+        with warnings.catch_warnings():  # it uses a method of Ray's that is deprecated
+            warnings.simplefilter("ignore")
+            is_again = context.was_current_actor_reconstructed
+        if is_again:
+            self._most = 0
+        self._sees_at = time.monotonic() + _BLIND
 
-    folder: Path
-    content: str
+    async def exchange(self, shard: int, demand: Demand) -> Share:
+        """Return what a shard may use.
 
-    def check(self) -> None:
-        """Check that this process sees the same folder.
-
-        Raises:
-            FileNotFoundError: if it does not.
+        That is no more than it uses already, until all that run have asked.
         """
-        try:
-            found = (self.folder / MARKER).read_text("ascii")
-        except FileNotFoundError:
-            found = ""
-        if found != self.content:
-            problem = (
-                f"the worker on {socket.gethostname()} does not have the folder that the program "
-                "has; name one on a file system that all nodes share"
-            )
-            raise FileNotFoundError(errno.ENOENT, problem, str(self.folder))
+        now = time.monotonic()
+        most = self._most if now < self._sees_at else math.inf
+        share = self._limits.exchange(shard, demand, now, most)
+        self._call()
+        return share
+
+    async def wait_called(self, shard: int) -> None:
+        """Wait until a shard is to ask again, or for some seconds."""
+        called = self._calls.setdefault(shard, asyncio.Event())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CALL_LIMIT):
+                await called.wait()
+        called.clear()
+
+    async def leave(self, shard: int) -> None:
+        """Take note that a shard has ended."""
+        self._limits.leave(shard)
+        if shard in self._calls:
+            self._calls.pop(shard).set()
+        self._call()
+
+    def _call(self) -> None:
+        for shard in self._limits.take_called():
+            self._calls.setdefault(shard, asyncio.Event()).set()
 
 
-def _mark(folder: Path) -> Marker:
-    marker = Marker(folder.absolute(), uuid4().hex)
-    (folder / RESULTS).mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).write_text(marker.content, "ascii")
-    return marker
+def _start_limits(ray: Any, options: FetchOptions, first: int) -> Any:
+    """Start the actor, on the node of this program if that can be: it ends with it in any case."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    actor = ray.remote(
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=-1,
+        max_concurrency=_MOST_CALLS,
+        scheduling_strategy=here,
+    )(_Limits)
+    return actor.remote(options, first)
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Shard:
-    """One part of the list.
+class _Plan:
+    """How a list is cut and fetched."""
 
-    Attributes:
-        number: of the shard, from 0.
-        requests: what is in it.
-        marker: where it belongs.
-        options: with its share of the limits.
-    """
-
-    number: int
-    requests: tuple[str | Request, ...]
-    marker: Marker
+    shard_size: int
     options: FetchOptions
-
-    @property
-    def name(self) -> str:
-        """The name of its folder, and of its file of results."""
-        return f"{self.number:05}"
-
-    def failed(self, reason: str) -> list[Result]:
-        """Return that all of it has failed."""
-        urls = [each if isinstance(each, str) else each.url for each in self.requests]
-        return [Result.failed(url, reason) for url in urls]
-
-
-def fetch_shard(shard: Shard) -> list[Result]:
-    """Fetch a shard; in a worker of the cluster."""
-    shard.marker.check()
-    folder = shard.marker.folder
-    report = asyncio.run(fetch(shard.requests, folder / shard.name, options=shard.options))
-    path = folder / RESULTS / f"{shard.name}.jsonl"
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    temporary.write_text("".join(f"{result_line(each)}\n" for each in report.results), "utf-8")
-    temporary.replace(path)
-    return list(report.results)
+    results: ResultsFormat
 
 
 @final
 class _Shards:
-    """The shards of one call: those that run, and what there is left of the limits."""
+    """The shards of one call: those that run, and those that wait for a CPU."""
 
-    def __init__(self, source: Source, marker: Marker, size: int, options: FetchOptions) -> None:
-        self._ray = _import_ray()
-        self._fetch_shard = self._ray.remote(num_cpus=1, max_retries=_RETRIES)(fetch_shard)
+    def __init__(self, source: Source, marker: Marker, plan: _Plan) -> None:
+        ray = _import_ray()
+        self._ray = ray
+        self._fetch_shard = ray.remote(num_cpus=1, max_retries=_RETRIES)(fetch_shard)
+        # The actor takes seconds to start. What is begun before may use an equal part until then.
+        self._first = plan.options.per_host // self._slots()
+        self._limits = _start_limits(ray, plan.options, self._first)
+        ready: Future[Any] = self._limits.__ray_ready__.remote().future()
+        self._ready = ready
         self._source = source
         self._marker = marker
-        self._size = size
-        self._options = options
-        self._left_per_host = options.per_host
+        self._plan = plan
         self._count = 0
         self._has_more = True
         self._running: dict[asyncio.Future[list[Result]], tuple[Shard, Any]] = {}  # and its ref
@@ -247,15 +262,17 @@ class _Shards:
             await self._start_more()
             while self._running:
                 done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-                for future in done:
-                    shard, _ = self._running.pop(future)
-                    self._left_per_host += shard.options.per_host
+                ended = [(self._running.pop(future)[0], future) for future in done]
+                for shard, _ in ended:
+                    self._limits.leave.options(max_task_retries=0).remote(shard.number)
+                await self._start_more()
+                for shard, future in ended:
                     for result in self._outcome(shard, future):
                         yield result
-                await self._start_more()
         finally:
             for _, reference in self._running.values():
                 self._ray.cancel(reference, force=True)
+            self._ray.kill(self._limits)
 
     def _outcome(self, shard: Shard, future: asyncio.Future[list[Result]]) -> list[Result]:
         from ray.exceptions import RayError, RayTaskError
@@ -269,38 +286,32 @@ class _Shards:
             return shard.failed(f"its worker died {_RETRIES + 1} times: {lines[0]}")
 
     async def _start_more(self) -> None:
-        """Start shards, as many as there are CPUs and as the limits allow."""
-        slots = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
-        while self._has_more and len(self._running) < slots and self._left_per_host > 0:
+        """Start shards, as many as there are CPUs, and as many more that wait for one."""
+        most = _AHEAD * self._slots()
+        while self._has_more and len(self._running) < most:
             requests = await self._take()
             if requests:
-                self._start(requests, slots)
+                self._start(requests)
+
+    def _slots(self) -> int:
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     async def _take(self) -> tuple[str | Request, ...]:
+        size = self._plan.shard_size
         found: list[str | Request] = []
-        while len(found) < self._size:
-            more = await self._source.take(self._size - len(found))
+        while len(found) < size:
+            more = await self._source.take(size - len(found))
             if not more:
                 self._has_more = False
                 break
             found += more
         return tuple(found)
 
-    def _start(self, requests: tuple[str | Request, ...], slots: int) -> None:
-        shard = Shard(self._count, requests, self._marker, self._share(slots))
+    def _start(self, requests: tuple[str | Request, ...]) -> None:
+        plan = self._plan
+        first = 0 if self._ready.done() else self._first
+        shard = Shard(self._count, requests, self._marker, plan.options, plan.results, first)
         self._count += 1
-        self._left_per_host -= shard.options.per_host
-        reference = self._fetch_shard.remote(shard)
+        reference = self._fetch_shard.remote(shard, self._limits)
         waiting: Future[list[Result]] = reference.future()
         self._running[asyncio.wrap_future(waiting)] = shard, reference
-
-    def _share(self, slots: int) -> FetchOptions:
-        """Return the options of one of so many shards, within what is not given out."""
-        whole = self._options
-        return replace(
-            whole,
-            per_host=max(1, min(whole.per_host // slots, self._left_per_host)),
-            jobs=None if whole.jobs is None else max(1, whole.jobs // slots),
-            rate=None if whole.rate is None else whole.rate / slots,
-            limit_bytes=None if whole.limit_bytes is None else whole.limit_bytes / slots,
-        )

@@ -7,10 +7,12 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import final
 
+from withal.fetch.parquet import RequestRows, rows_of_parquet
 from withal.fetch.request import Request
 from withal.fetch.request_lines import RequestLineError, RequestLines
 from withal.files.system.readiness import wait_readable
@@ -29,6 +31,9 @@ class RequestFile:
     (JSONL), and ``headers``. Empty lines, and those that begin with ``#``, are passed over. It is
     read as requests are needed: a million lines take no more memory than ten.
 
+    A file, or a folder of files, whose name ends in ``.parquet`` is a table with such columns;
+    that needs the extra ``withal[parquet]``. In errors the number of a line is that of the row.
+
     Args:
         path: the file; None for standard input.
         on_error: called with each line that is not a request; by default the error is raised, and
@@ -37,6 +42,7 @@ class RequestFile:
     Raises:
         OSError: when it is entered, and the file cannot be opened; or it cannot be read.
         RequestLineError: a line is not a request.
+        ImportError: the file is of Parquet, and pyarrow is not installed.
 
     Example:
         >>> import asyncio, tempfile
@@ -64,9 +70,13 @@ class RequestFile:
         self._rest = b""
         self._ended = False
         self._ready: deque[Request] = deque()
+        self._rows: RequestRows | None = None
 
     async def __aenter__(self) -> RequestFile:
-        if self._path is None:
+        if self._path is not None and self._path.suffix == ".parquet":
+            await call(os.stat, self._path)  # so that a missing file is an error now
+            self._rows = RequestRows(partial(rows_of_parquet, self._path), self._on_error)
+        elif self._path is None:
             self._descriptor = 0
             self._is_regular = stat.S_ISREG(os.fstat(0).st_mode)
         else:
@@ -81,12 +91,16 @@ class RequestFile:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._rows is not None:
+            await self._rows.aclose()
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor > 0:
             await call(os.close, descriptor)
 
     async def take(self, most: int) -> list[str | Request]:
         """Wait for some requests, and return them, at most so many; none at the end."""
+        if self._rows is not None:
+            return await self._rows.take(most)
         while not self._ready and not self._ended:
             await self._read()
         return [self._ready.popleft() for _ in range(min(most, len(self._ready)))]

@@ -142,8 +142,17 @@ def _of_json(record: object) -> Request:
         return Request(record)
     if not isinstance(record, dict):
         raise TypeError("it is neither an object nor a URL in quotes")
-    fields = cast("dict[str, Any]", record)
-    return _of_fields({_ALSO.get(name, name): value for name, value in fields.items()})
+    return request_of_row(cast("dict[str, Any]", record))
+
+
+def request_of_row(row: Mapping[str, Any]) -> Request:  # Any: as in `_of_fields`
+    """Return the request that a row of a table is: its columns are named as in CSV.
+
+    Raises:
+        TypeError: if a column is missing or is of another type.
+        ValueError: if its value is not valid.
+    """
+    return _of_fields({_ALSO.get(name, name): value for name, value in row.items()})
 
 
 def _of_fields(fields: Mapping[str, Any]) -> Request:  # Any: as JSON has them, and checked here

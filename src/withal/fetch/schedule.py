@@ -61,6 +61,7 @@ class Schedule(Generic[H]):
         self._stopped = False
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._on_host: Callable[[], None] | None = None
 
     @property
     def is_stopped(self) -> bool:
@@ -137,6 +138,20 @@ class Schedule(Generic[H]):
         while self._waiters:
             self._wake_one()
 
+    def on_host(self, callback: Callable[[], None]) -> None:
+        """Have a callback called when something waits for a host that nothing waited for."""
+        self._on_host = callback
+
+    def limits_changed(self) -> None:
+        """Take note that the gate may let in more than before."""
+        self._turns.extend(self._aside)
+        self._aside.clear()
+        self.wake()
+
+    def demand(self) -> dict[str, int]:
+        """Return how many of those taken ahead there are, for each host with any."""
+        return {host: len(waiting) for host, waiting in self._waiting.items()}
+
     def _take(self, now: float) -> H | None:
         """Return what may run now."""
         while self._later and self._later[0][0] <= now:
@@ -169,6 +184,8 @@ class Schedule(Generic[H]):
         if waiting is None:
             waiting = self._waiting[hosted.host] = deque()
             self._turns.append(hosted.host)
+            if self._on_host is not None:
+                self._on_host()
         if first:
             waiting.appendleft(hosted)
         else:

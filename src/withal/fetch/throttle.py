@@ -16,6 +16,10 @@ class Throttle:
         self._rate = rate
         self._free_at = 0.0
 
+    def set_rate(self, rate: float) -> None:
+        """Change how many bytes a second there are."""
+        self._rate = rate
+
     async def wait_turn(self, size: int) -> None:
         """Wait until so many bytes, which have been received, were due."""
         now = asyncio.get_running_loop().time()

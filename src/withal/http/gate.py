@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import final
@@ -101,6 +101,7 @@ class HostGate:
         self._host_spacing = 0.0 if host_rate is None else 1 / host_rate
         self._spacing = 0.0 if rate is None else 1 / rate
         self._max_pause = max_pause
+        self._limits: Mapping[str, int] = {}  # of hosts, in place of per_host
         self._hosts: dict[str, _Host] = {}
         self._running = 0
         self._waiting = 0
@@ -165,11 +166,14 @@ class HostGate:
         state = self._hosts.get(host)
         if self._running >= self._total:
             return math.inf
+        limit = self._limit(host)
         opens_at = self._opens_at
         if state is not None:
-            if state.running >= self._per_host:
+            if state.running >= limit:
                 return math.inf
             opens_at = max(opens_at, state.opens_at)
+        elif not limit:
+            return math.inf
         if opens_at > now:
             return opens_at - now
         if state is None:
@@ -209,6 +213,27 @@ class HostGate:
         self._total = total
         self._let_in()
 
+    def limit_hosts(self, limits: Mapping[str, int], otherwise: int = 0) -> None:
+        """Give each host a limit of its own, in place of `per_host`; `otherwise` where it has none.
+
+        Requests that run are not ended, also where more run than may from now on.
+        """
+        self._limits = limits
+        self._per_host = otherwise
+        self._let_in()
+
+    def set_rate(self, rate: float | None) -> None:
+        """Change how many requests a second there are to all hosts; None for no limit."""
+        self._spacing = 0.0 if rate is None else 1 / rate
+
+    def demand(self) -> dict[str, tuple[int, int]]:
+        """Return how many requests run and how many wait to enter, for each host with any."""
+        return {
+            name: (host.running, len(host.waiting))
+            for name, host in self._hosts.items()
+            if host.running or host.waiting
+        }
+
     def _state(self, host: str) -> _Host:
         """Return what is known of a host, from now on."""
         state = self._hosts.get(host)
@@ -217,6 +242,9 @@ class HostGate:
                 self._forget_idle()
             state = self._hosts[host] = _Host(0, 0.0, deque())
         return state
+
+    def _limit(self, host: str) -> int:
+        return self._limits.get(host, self._per_host)
 
     def _forget_idle(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -256,8 +284,8 @@ class HostGate:
             self._timer = None
         opening = [
             max(host.opens_at, self._opens_at)
-            for host in self._hosts.values()
-            if host.waiting and host.running < self._per_host
+            for name, host in self._hosts.items()
+            if host.waiting and host.running < self._limit(name)
         ]
         if opening and self._running < self._total:
             self._timer = loop.call_at(min(opening), self._let_in)

@@ -1,0 +1,128 @@
+"""How the limits of a batch are changed while it runs, from outside of it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Protocol, final
+
+from withal.fetch.cluster_limits import Demand, Share
+from withal.fetch.schedule import Schedule
+from withal.fetch.throttle import Throttle
+from withal.fetch.transfer import Transfer
+from withal.http.gate import HostGate
+
+_SOONEST, _LATEST = 0.02, 0.25  # seconds until the next exchange if nothing happens
+_SOON = 0.2  # seconds in which the first answer comes, if what answers has been started
+_BETWEEN = 0.005  # seconds between two exchanges at least
+
+
+@final
+class Controls:
+    """The limits of one batch. Until a share is applied, nothing is requested.
+
+    Args:
+        gate: the limits for the hosts.
+        schedule: what is next.
+        throttle: the limit on bytes, if there is one.
+    """
+
+    def __init__(
+        self, gate: HostGate, schedule: Schedule[Transfer], throttle: Throttle | None
+    ) -> None:
+        self._gate = gate
+        self._schedule = schedule
+        self._throttle = throttle
+        self._has_news = asyncio.Event()
+        self._is_limited = False
+        gate.limit_hosts({})
+        schedule.on_host(self._has_news.set)
+
+    def demand(self) -> Demand:
+        """Return what the batch needs."""
+        passing = self._gate.demand()
+        waiting = self._schedule.demand()
+        for host, (_, more) in passing.items():  # they were led to this host by a redirect
+            if more:
+                waiting[host] = waiting.get(host, 0) + more
+        running = {host: count for host, (count, _) in passing.items() if count}
+        return Demand(running, waiting, self._gate.statistics().paused)
+
+    def apply(self, share: Share) -> None:
+        """Have the batch keep to a share."""
+        for host, seconds in share.paused.items():
+            self._gate.pause(host, seconds)
+        if share.jobs is not None:
+            self._gate.resize(share.jobs)
+        self._gate.set_rate(share.rate)
+        if self._throttle is not None and share.limit_bytes is not None:
+            self._throttle.set_rate(share.limit_bytes)
+        self._is_limited = True
+        self._gate.limit_hosts(share.per_host)
+        self._schedule.limits_changed()
+
+    async def exchange(self, limits: Limits) -> None:
+        """Ask for a share again and again, and keep to it: soon where things change."""
+        await self._has_news.wait()
+        first = asyncio.create_task(self._begin_without(limits), name="fetch-limits-first")
+        calls = asyncio.create_task(self._be_called(limits), name="fetch-limits-calls")
+        try:
+            await self._keep_asking(limits)
+        finally:
+            for task in first, calls:
+                task.cancel()
+            await asyncio.wait((first, calls))
+
+    async def _begin_without(self, limits: Limits) -> None:
+        """Begin with what may be used before the first answer, if that takes long."""
+        await asyncio.sleep(_SOON)
+        if not self._is_limited and limits.first:
+            self._gate.limit_hosts({}, otherwise=limits.first)
+            self._schedule.limits_changed()
+
+    async def _keep_asking(self, limits: Limits) -> None:
+        pause = _SOONEST
+        before: Share | None = None
+        while True:
+            self._has_news.clear()
+            demand = self.demand()
+            share = await limits.exchange(demand)
+            if share is not None:
+                self.apply(share)
+                pause = min(2 * pause, _LATEST) if _is_settled(demand, share, before) else _SOONEST
+                before = share
+            await asyncio.sleep(_BETWEEN)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._has_news.wait()
+
+    async def _be_called(self, limits: Limits) -> None:
+        while True:
+            await limits.wait_called()
+            self._has_news.set()
+
+
+class Limits(Protocol):
+    """Where the limits are."""
+
+    @property
+    def first(self) -> int:
+        """How many requests of each host may run before the first answer."""
+        ...
+
+    async def exchange(self, demand: Demand) -> Share | None:
+        """Return the share for a demand; None if there is no answer just now."""
+        ...
+
+    async def wait_called(self) -> None:
+        """Wait until the share is to be asked for again, or for some time."""
+        ...
+
+
+def _is_settled(demand: Demand, share: Share, before: Share | None) -> bool:
+    """Return whether the next exchange may wait: nothing has changed or is about to."""
+    return (
+        before is not None
+        and share.per_host == before.per_host
+        and all(count <= share.per_host.get(host, 0) for host, count in demand.running.items())
+    )
