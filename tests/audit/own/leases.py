@@ -12,7 +12,6 @@ from contextlib import (
     ExitStack,
     asynccontextmanager,
     contextmanager,
-    suppress,
 )
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +27,7 @@ from withal import Scope
 from withal.audit import contended, queued
 from withal.audit.scenario import Run
 from withal.files.threads.pool import wait_idle
-from withal.lease import FileLeases, LeaseTimeoutError, PostgresLeases, RedisLeases, drivers
+from withal.lease import FileLeases, PostgresLeases, RedisLeases, drivers
 from withal.lease import postgres as postgres_leases
 from withal.lease.leases import Leases
 
@@ -119,15 +118,18 @@ async def held(kind: Kind, how: Contention) -> AsyncGenerator[Leases]:
 
 
 async def open_all_connections(leases: Leases) -> None:
-    """Hold and wait at once, so that no connection is opened while an attempt runs."""
+    """Open all that these leases may use, so that none is opened while an attempt runs.
 
-    async def wait() -> None:
-        with suppress(LeaseTimeoutError):
-            async with leases.hold(NAME, timeout=0.05):
-                pass
-
-    async with leases.hold(NAME):
-        await asyncio.gather(wait(), wait())
+    That is four for requests, which is the most that a process has in PostgreSQL, and the one that
+    listens.
+    """
+    backend = leases._backend
+    await asyncio.gather(*(backend.holders() for _ in range(4)))
+    if not isinstance(leases, FileLeases):
+        mailbox = backend._links.here.mailbox  # type: ignore[attr-defined]
+        async with mailbox.bell("nobody"):
+            while not mailbox.is_listening:
+                await asyncio.sleep(0.001)
 
 
 NAME = "audited"
