@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from withal.fetch.cluster_limits import ClusterLimits, Demand
+from withal.fetch.cluster_limits import SILENCE, ClusterLimits, Demand
 
 
 def demand(running: int = 0, waiting: int = 0, host: str = "a") -> Demand:
@@ -63,6 +63,15 @@ def test_at_first_no_more_is_granted_than_a_part_or_what_runs() -> None:
     assert limits.exchange(0, need, 0, most=3).per_host == {"a": 3}
     assert limits.exchange(1, demand(5, 100), 0, most=3).per_host == {"a": 4}
     assert limits.exchange(2, need, 0, most=0).per_host == {"a": 0}
+
+
+def test_what_one_used_that_does_not_ask_any_more_is_free() -> None:
+    limits = ClusterLimits(8, None, None, None)
+    need = demand(waiting=100)
+    assert limits.exchange(0, need, now=0).per_host == {"a": 8}
+    assert limits.exchange(1, need, now=SILENCE).per_host == {"a": 0}
+    assert limits.exchange(1, need, now=SILENCE + 1.1).per_host == {"a": 8}
+    assert limits.exchange(0, need, now=SILENCE + 1.2).per_host == {"a": 0}  # it was run again
 
 
 def test_one_that_has_left_is_granted_nothing() -> None:

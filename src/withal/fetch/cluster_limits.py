@@ -4,7 +4,8 @@ Each shard says now and then what it needs of each host, and is answered what it
 limit goes to the shards that have requests for it, in equal parts where there are several. What a
 shard uses is counted until it says that it does not use it any more, so that together they never
 have more than the limit. A shard that has more than its part while another one has less, or whose
-part has become free, is to be called: it should ask again at once.
+part has become free, is to be called: it should ask again at once. One that has not asked for some
+seconds, many times longer than those that run take, is dead: what it used is free.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
+
+SILENCE = 5.0
+"""Seconds after which a shard that does not ask is taken for dead."""
 
 
 @final
@@ -115,6 +119,8 @@ class ClusterLimits:
         self._hosts: dict[int, set[str]] = {}  # by shard
         self._opens_at: dict[str, float] = {}  # of hosts that are paused
         self._called: set[int] = set()
+        self._asked_at: dict[int, float] = {}  # by shard
+        self._looks_at = 0.0
         self._left = Numbers()
 
     def exchange(self, shard: int, demand: Demand, now: float, most: float = math.inf) -> Share:
@@ -128,6 +134,8 @@ class ClusterLimits:
         """
         if shard in self._left:
             return Share({}, None, None, None, {})
+        self._asked_at[shard] = now
+        self._drop_silent(now)
         wanted = dict(demand.running)
         for host, count in demand.waiting.items():
             wanted[host] = wanted.get(host, 0) + count
@@ -150,8 +158,7 @@ class ClusterLimits:
     def leave(self, shard: int) -> None:
         """Take note that a shard has ended."""
         self._left.add(shard)
-        for host in self._hosts.pop(shard, set()):
-            self._forget(host, shard)
+        self._drop(shard)
 
     def take_called(self) -> set[int]:
         """Return the shards that are to be called, once."""
@@ -174,6 +181,18 @@ class ClusterLimits:
             self._call_those_that_lack(uses, part)
         uses[shard] = use
         return share
+
+    def _drop_silent(self, now: float) -> None:
+        if now < self._looks_at:
+            return
+        self._looks_at = now + 1
+        for shard in [each for each, at in self._asked_at.items() if now - at > SILENCE]:
+            self._drop(shard)
+
+    def _drop(self, shard: int) -> None:
+        self._asked_at.pop(shard, None)
+        for host in self._hosts.pop(shard, set()):
+            self._forget(host, shard)
 
     def _forget(self, host: str, shard: int) -> None:
         uses = self._uses[host]
