@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Coroutine, Generator
 from itertools import count
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import hypothesis
@@ -31,6 +32,10 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": getattr(uvloop, "new_event_loop", asyncio.new_event_loop),
 }
 
+
+SETTLING_SECONDS = 5.0
+"""How long threads may go on after a test: a server closes what the test was connected to, and
+asyncio's thread for a process ends after the process."""
 
 TESTS_A_FREEZE = 50
 """After so many tests what there is by then, imported modules above all, is frozen."""
@@ -69,12 +74,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     result = yield
     gc.collect()
     descriptors = open_descriptors() - before[0]
+    until = monotonic() + SETTLING_SECONDS
+    while descriptors and monotonic() < until:
+        sleep(0.01)
+        descriptors = open_descriptors() - before[0]
     if descriptors:
         pytest.fail(f"the test leaked descriptors: {sorted(descriptors)}")
     threads = set(threading.enumerate()) - before[1]
     for each in threads:
-        if each.name.startswith("asyncio-waitpid"):  # ends just after the process it waited for
-            each.join(1)
+        each.join(max(0.0, until - monotonic()))
     threads = {each for each in threads if each.is_alive()}
     if threads:
         pytest.fail(f"the test leaked threads: {threads}")

@@ -720,7 +720,7 @@ def test_killed_at_any_instant_it_leaves_the_old_file_or_the_new(tmp_path: Path)
         cwd=Path(__file__).parents[2],
     )
     assert run.returncode == 0, run.stderr
-    assert int(run.stdout) > 60  # times that the file had changed
+    assert int(run.stdout) > 20  # times that the file had changed
     left = set(os.listdir(tmp_path)) - {"file"}
     assert left, "no kill has hit a write"
     assert all(re.fullmatch(r"\.file\.[0-9a-f]{16}\.part", name) for name in left)

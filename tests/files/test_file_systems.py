@@ -40,6 +40,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not READS_CACHED, reason="this run has no inline tiers itself")
 @pytest.mark.parametrize("kind", ["tmpfs", "overlay"])  # the tests as such are on a disk
 def test_the_suites_pass_on_other_file_systems_too(root: Path, kind: str) -> None:
@@ -53,7 +54,7 @@ def test_the_suites_pass_on_other_file_systems_too(root: Path, kind: str) -> Non
             env={**os.environ, "TMPDIR": str(folder)},
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=550,
         )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -29,6 +29,7 @@ THOSE_THAT_READ = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not READS_CACHED, reason="this run has no inline tiers itself")
 def test_files_do_the_same_with_the_inline_tiers_switched_off(root: Path) -> None:
     paths = [f"tests/files/{name}" for name in THOSE_THAT_READ]
@@ -40,7 +41,7 @@ def test_files_do_the_same_with_the_inline_tiers_switched_off(root: Path) -> Non
         env={**os.environ, "WITHAL_FILES_INLINE": "0"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=550,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "cached reads are switched off" in done.stdout, "they were not switched off"

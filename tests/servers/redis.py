@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +40,15 @@ class Redis:
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_until_listening(self.port)
+        self._wait_until_loaded()
+
+    def _wait_until_loaded(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            while True:
+                connection.sendall(b"PING\r\n")
+                if not connection.recv(100).startswith(b"-LOADING"):
+                    return
+                time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:

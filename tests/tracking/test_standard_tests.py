@@ -21,12 +21,13 @@ SLOW = ["test_coroutines", "test_io"]
 def result(command: list[str], folder: Path) -> tuple[list[str], str]:
     """Run tests, and return which did not pass and the last line of the output."""
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=100, cwd=folder, check=False
+        command, capture_output=True, text=True, timeout=300, cwd=folder, check=False
     )
     failed = re.findall(r"^(?:FAIL|ERROR): (.*)", done.stderr, re.MULTILINE)
     return sorted(failed), done.stderr.strip().rpartition("\n")[2]
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 )

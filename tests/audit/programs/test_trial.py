@@ -37,7 +37,7 @@ KINDS = {
 
 
 def audited(name: str, **options: Any) -> Report:
-    given: dict[str, Any] = {"timeout": 1.0, "deliveries": "late", **options}
+    given: dict[str, Any] = {"timeout": 3.0, "deliveries": "late", **options}
     before = open_descriptors()
     report = audit(getattr(faulty, name), target=f"{HERE}:{name}", **given)
     for fd, link in open_descriptors() - before:
