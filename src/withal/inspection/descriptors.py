@@ -119,6 +119,13 @@ def local_address(number: int) -> object:
     return None
 
 
+def remote_address(number: int) -> object:
+    """Return the address of the peer of the socket behind a descriptor; None if it has none."""
+    with suppress(OSError), _duplicate_of(number) as ours:
+        return ours.getpeername() or None
+    return None
+
+
 def is_listening(number: int) -> bool:
     """Return whether the socket behind a descriptor accepts connections."""
     with suppress(OSError), _duplicate_of(number) as ours:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from withal._core.descriptors import open_descriptors
-from withal.audit.inspect.accepted import Accepting
+from withal.audit.inspect.connections import SetupConnections
 from withal.audit.inspect.relay import stack_of
 from withal.audit.inspect.stacks import at_place, format_frames, name_of_task
 from withal.audit.leftover import Counts, Leftover
@@ -54,7 +54,7 @@ def find_leftovers(
     allowed: ProcessState,
     loop: AbstractEventLoop,
     own: Iterable[Task[Any] | None],
-    accepting: Accepting,
+    connections: SetupConnections,
 ) -> Iterator[Leftover]:
     """Yield what is there now, in the process and in the running loop, and was not before.
 
@@ -63,13 +63,14 @@ def find_leftovers(
         allowed: what it had when the environment was ready, as long as that is open.
         loop: the running loop, which has been made for this run.
         own: tasks that do not count.
-        accepting: the servers of the environment. The connections that they have accepted do not
-            count.
+        connections: those of the environment. What its servers accept does not count, nor, while
+            it is open, what replaces a connection that it has closed.
     """
     now = ProcessState.now()
-    for fd, link in sorted(now.descriptors - before.descriptors - allowed.descriptors):
-        if not accepting.has_accepted(fd, link):
-            yield _descriptor_leftover(fd, link)
+    new = sorted(now.descriptors - before.descriptors - allowed.descriptors)
+    present = None if allowed is before else now.descriptors
+    for fd, link in connections.not_of_setup(new, present):
+        yield _descriptor_leftover(fd, link)
     for pid in sorted(now.processes - before.processes - allowed.processes):
         yield _process_leftover(pid)
     yield from _thread_leftovers(now.threads - before.threads - allowed.threads, allowed)

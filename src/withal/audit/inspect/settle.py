@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from withal._core.descriptors import open_descriptors
-from withal.audit.inspect.accepted import Accepting
+from withal.audit.inspect.connections import SetupConnections
 from withal.audit.inspect.idle import wait_or_diagnose
 from withal.audit.inspect.leftovers import ProcessState, beyond_baseline, count, find_leftovers
 from withal.audit.inspect.timers import Timers
@@ -63,13 +63,13 @@ class LeftoverCheck:
         """Note what is there. The loop runs by now: uvloop opens its own sockets as it begins."""
         self._before = self._open = ProcessState.now()
         self._others: Collection[Task[Any]] = ()
-        self._accepting = Accepting()
+        self._connections = SetupConnections()
 
     def note_setup(self) -> None:
         """Note what the setup has made, which is not a leftover while the setup is open."""
         self._with_setup = ProcessState.now()
         made = self._with_setup.descriptors - self._before.descriptors
-        self._accepting = Accepting.among(made)
+        self._connections = SetupConnections.among(made)
 
     async def settle_and_compare(
         self,
@@ -94,13 +94,13 @@ class LeftoverCheck:
         await self._settle(baseline, timers)
         allowed = Counts() if baseline is None else baseline
         before = self._leftovers()
-        descriptors = open_descriptors() if self._accepting.addresses else ()
-        accepted = self._accepting.accepted(descriptors)
+        descriptors = open_descriptors() if self._connections.addresses else ()
+        accepted = self._connections.accepted(descriptors)
         with self._warnings.collecting():
             gc.collect()
             for _ in range(2):  # a collected transport closes in a turn of its own
                 await asyncio.sleep(0)
-        warnings = list(self._accepting.not_accepted(self._warnings.take(), accepted))
+        warnings = list(self._connections.not_accepted(self._warnings.take(), accepted))
         now = self._leftovers() + warnings
         now += _collected(before, now, allowed)
         if any(each.category is Category.TASK for each in now):
@@ -169,7 +169,7 @@ class LeftoverCheck:
 
     def _leftovers(self) -> list[Leftover]:
         own = {asyncio.current_task(), *self._session.tasks, *self._others}
-        return list(find_leftovers(self._before, self._open, self._loop, own, self._accepting))
+        return list(find_leftovers(self._before, self._open, self._loop, own, self._connections))
 
 
 def _collected(before: list[Leftover], now: list[Leftover], baseline: Counts) -> list[Leftover]:

@@ -1,25 +1,33 @@
-"""Accepted connections: those that a server of the setup accepts belong to the setup.
+"""Connections that belong to the setup although they are made while the scenario runs.
 
-A server accepts them while the scenario runs, so they are not among the descriptors that the setup
-had opened before. They are known by their local address, which is the one that the server listens
-at. Two kinds outlive the setup although the scenario did nothing wrong. asyncio drops a connection
-that it accepts in the turn of the loop in which the server is closed: ``Server._attach`` fails, and
-the handler is never called. And before CPython 3.12.1 ``Server.wait_closed`` does not wait for
-handlers.
+Those that a server of the setup accepts are known by their local address, which is the one that
+the server listens at. Two kinds outlive the setup although the scenario did nothing wrong. asyncio
+drops a connection that it accepts in the turn of the loop in which the server is closed:
+``Server._attach`` fails, and the handler is never called. And before CPython 3.12.1
+``Server.wait_closed`` does not wait for handlers.
+
+Those that replace a connection of the setup are known by their peer: a client of the setup may
+close a connection whose use was cancelled, and open another to the same peer.
 """
 
 from __future__ import annotations
 
 import re
 from ast import literal_eval
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast, final
 
 from withal.audit.leftover import Leftover
 from withal.audit.report.record import Category
-from withal.inspection.descriptors import is_listening, listening_addresses, local_address
+from withal.inspection.descriptors import (
+    is_listening,
+    listening_addresses,
+    local_address,
+    remote_address,
+)
 
 _NUMBER = re.compile(r"\bfd=(\d+)")
 _LOCAL = re.compile(r"\bladdr=(\([^)]*\)|[^,>]+), raddr=")  # a socket that listens has no peer
@@ -29,23 +37,51 @@ _ANY_HOST = {"0.0.0.0", "::"}
 
 @final
 @dataclass(frozen=True, slots=True)
-class Accepting:
-    """Where the servers of a setup listen.
+class SetupConnections:
+    """Where the servers of a setup listen, and which connections it has made.
 
     Attributes:
-        addresses: the addresses of their sockets.
+        addresses: the addresses at which its servers listen.
         ports: the ports at which they listen on each interface.
+        peers: the address of the peer of each of its connections, by descriptor and target.
     """
 
     addresses: frozenset[object] = frozenset()
     ports: frozenset[object] = frozenset()
+    peers: Mapping[tuple[int, str], object] = field(default_factory=dict[tuple[int, str], object])
 
     @classmethod
-    def among(cls, descriptors: Iterable[tuple[int, str]]) -> Accepting:
-        """Return where sockets among these descriptors listen."""
+    def among(cls, descriptors: Iterable[tuple[int, str]]) -> SetupConnections:
+        """Return what the sockets among these descriptors are."""
+        descriptors = list(descriptors)
         addresses = frozenset(listening_addresses(descriptors))
+        sockets = [each for each in descriptors if each[1].startswith("socket:")]
+        peers = {each: peer for each in sockets if (peer := remote_address(each[0]))}
         ends = filter(None, map(_host_and_port, addresses))
-        return cls(addresses, frozenset(port for host, port in ends if host in _ANY_HOST))
+        ports = frozenset(port for host, port in ends if host in _ANY_HOST)
+        return cls(addresses, ports, peers)
+
+    def not_of_setup(
+        self, new: Iterable[tuple[int, str]], present: Container[tuple[int, str]] | None
+    ) -> Iterator[tuple[int, str]]:
+        """Yield the descriptors that neither were accepted nor replace one that has gone.
+
+        Args:
+            new: descriptors that the setup had not opened when it was ready.
+            present: all descriptors, while the setup is open; None once it has ended, when none
+                needs to be replaced.
+        """
+        gone = Counter(
+            peer for each, peer in self.peers.items() if present is not None and each not in present
+        )
+        for each in new:
+            if self.has_accepted(*each):
+                continue
+            peer = remote_address(each[0]) if gone and each[1].startswith("socket:") else None
+            if gone[peer] > 0:
+                gone[peer] -= 1
+            else:
+                yield each
 
     def has_accepted(self, descriptor: int, target: str) -> bool:
         """Return whether a descriptor is open on a connection that one of them has accepted."""
