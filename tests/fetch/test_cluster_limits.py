@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from withal.fetch.cluster_limits import SILENCE, ClusterLimits, Demand
+from withal.fetch.cluster_limits import SILENCE_SECONDS, ClusterLimits, Demand
 
 
 def demand(running: int = 0, waiting: int = 0, host: str = "a") -> Demand:
@@ -69,9 +69,11 @@ def test_what_one_used_that_does_not_ask_any_more_is_free() -> None:
     limits = ClusterLimits(8, None, None, None)
     need = demand(waiting=100)
     assert limits.exchange(0, need, now=0).per_host == {"a": 8}
-    assert limits.exchange(1, need, now=SILENCE).per_host == {"a": 0}
-    assert limits.exchange(1, need, now=SILENCE + 1.1).per_host == {"a": 8}
-    assert limits.exchange(0, need, now=SILENCE + 1.2).per_host == {"a": 0}  # it was run again
+    assert limits.exchange(1, need, now=SILENCE_SECONDS).per_host == {"a": 0}
+    assert limits.exchange(1, need, now=SILENCE_SECONDS + 1.1).per_host == {"a": 8}
+    assert limits.exchange(0, need, now=SILENCE_SECONDS + 1.2).per_host == {
+        "a": 0
+    }  # it was run again
 
 
 def test_one_that_has_left_is_granted_nothing() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from withal.fetch.concurrency import FIRST, AdaptiveConcurrency
+from withal.fetch.concurrency import FIRST_FILES, AdaptiveConcurrency
 
 Link = Callable[[int], float]  # bytes a second, by how many are fetched at a time
 
@@ -50,7 +50,7 @@ def test_it_is_far_better_than_eight_on_a_long_link() -> None:
     assert simulated(long_link, seconds=120) > 3 * long_link(8) / long_link(40)
 
 
-@pytest.mark.parametrize("most", [1, 2, FIRST - 1, FIRST, FIRST + 1])
+@pytest.mark.parametrize("most", [1, 2, FIRST_FILES - 1, FIRST_FILES, FIRST_FILES + 1])
 def test_it_never_goes_beyond_the_most(most: int) -> None:
     adaptive = AdaptiveConcurrency(most)
     for number in range(50):
@@ -73,4 +73,4 @@ def test_what_is_not_used_says_nothing() -> None:
     adaptive = AdaptiveConcurrency(64)
     for _ in range(20):
         adaptive.add(10)
-        assert adaptive.look(1.0, is_full=False) == FIRST
+        assert adaptive.look(1.0, is_full=False) == FIRST_FILES

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from withal.fetch.schedule import WINDOW, Schedule
+from withal.fetch.schedule import WINDOW_REQUESTS, Schedule
 from withal.http import HostGate
 from withal.testing import run
 
@@ -95,7 +95,7 @@ def test_the_window_is_bounded() -> None:
         worker.cancel()
         return source.taken
 
-    assert 0 < run(main()) <= WINDOW
+    assert 0 < run(main()) <= WINDOW_REQUESTS
 
 
 def test_what_is_to_run_again_does_so_after_its_delay() -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from withal.http import HostGate, RetryPolicy, session
-from withal.http.retry import MAX_BACKOFF, pause, seconds_announced
+from withal.http.retry import MAX_BACKOFF_SECONDS, pause, seconds_announced
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 AT_ONCE = RetryPolicy(backoff=0)
@@ -69,7 +69,7 @@ def test_a_pause_is_between_what_was_announced_and_the_bound_above_it(
 ) -> None:
     seconds = pause(attempt, announced, backoff=backoff, draw=lambda: drawn)
     least = announced or 0
-    assert least <= seconds <= least + MAX_BACKOFF
+    assert least <= seconds <= least + MAX_BACKOFF_SECONDS
 
 
 def test_the_bound_doubles_with_each_attempt_up_to_the_longest() -> None:

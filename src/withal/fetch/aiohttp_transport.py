@@ -24,7 +24,7 @@ from withal.http.session import plain_session
 
 T = TypeVar("T")
 
-_READ_BUFFER = 256 << 10
+_READ_BUFFER_BYTES = 256 << 10
 
 
 @final
@@ -84,7 +84,7 @@ class AiohttpTransport:
             plain_session(
                 connect_timeout=self._options.connect_timeout,
                 public_only=public_only,
-                read_buffer=_READ_BUFFER,
+                read_buffer=_READ_BUFFER_BYTES,
                 response_class=self._response_class,
             )
         )

@@ -36,7 +36,7 @@ CLOSE_SECONDS = 120.0
 """How long closing may take. Publishing waits for the disk: a gigabyte, durable, on a slow one."""
 
 _DEFAULTS = FetchOptions()
-_RETRY_RESERVE = 50
+_RETRY_RESERVE_REQUESTS = 50
 _MOST_RESULTS = 1024  # that nobody has taken yet; then nothing more is begun
 _MOST_JOBS = 64
 _LOOK_SECONDS = 0.5
@@ -227,7 +227,7 @@ class _Run:
                 self._gate,
                 self._schedule,
                 await call(Environment.look_up, self._options),
-                RetryBudget(self._options.retry_budget, reserve=_RETRY_RESERVE),
+                RetryBudget(self._options.retry_budget, reserve=_RETRY_RESERVE_REQUESTS),
                 None if self._options.limit_bytes is None else Throttle(self._options.limit_bytes),
                 self._adaptive,
                 self._deliver,

@@ -27,12 +27,12 @@ from withal.fetch.request import Request
 from withal.fetch.request_source import Requests, Source, source_of
 from withal.fetch.shard import Marker, ResultsFormat, Shard, fetch_shard
 
-_RETRIES = 5  # times that a shard is run again after its worker or node has died
-_CONNECT_LIMIT = 5.0  # seconds
-_AHEAD = 2  # shards for each CPU: one runs, and one waits, so that its worker need not
+_MAX_TRIES = 5  # times that a shard is run again after its worker or node has died
+_CONNECT_SECONDS = 5.0  # seconds
+_CPU_SHARDS = 2  # shards for each CPU: one runs, and one waits, so that its worker need not
 _MOST_CALLS = 100_000  # that wait at the actor at the same time
-_CALL_LIMIT = 5.0  # seconds that one call for calls may take
-_BLIND = 1.0  # seconds in which limits that were started may not have been asked by all
+_CALL_SECONDS = 5.0  # seconds that one call for calls may take
+_BLIND_SECONDS = 1.0  # seconds in which limits that were started may not have been asked by all
 
 
 async def on_ray(
@@ -151,10 +151,10 @@ async def _check_answers(address: str) -> None:
     if not colon:
         return
     try:
-        async with asyncio.timeout(_CONNECT_LIMIT):
+        async with asyncio.timeout(_CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(host, int(port))
     except (OSError, TimeoutError, ValueError) as error:
-        problem = str(error) or f"no answer within {_CONNECT_LIMIT:g} s"
+        problem = str(error) or f"no answer within {_CONNECT_SECONDS:g} s"
         raise ConnectionError(
             f"no Ray cluster answers at {address!r} ({problem}); start one by `ray start --head`, "
             "or give the address that it prints"
@@ -179,7 +179,7 @@ class _Limits:
             is_again = context.was_current_actor_reconstructed
         if is_again:
             self._most = 0
-        self._sees_at = time.monotonic() + _BLIND
+        self._sees_at = time.monotonic() + _BLIND_SECONDS
 
     async def exchange(self, shard: int, demand: Demand) -> Share:
         """Return what a shard may use.
@@ -196,7 +196,7 @@ class _Limits:
         """Wait until a shard is to ask again, or for some seconds."""
         called = self._calls.setdefault(shard, asyncio.Event())
         with suppress(TimeoutError):
-            async with asyncio.timeout(_CALL_LIMIT):
+            async with asyncio.timeout(_CALL_SECONDS):
                 await called.wait()
         called.clear()
 
@@ -244,7 +244,7 @@ class _Shards:
     def __init__(self, source: Source, marker: Marker, plan: _Plan) -> None:
         ray = _import_ray()
         self._ray = ray
-        self._fetch_shard = ray.remote(num_cpus=1, max_retries=_RETRIES)(fetch_shard)
+        self._fetch_shard = ray.remote(num_cpus=1, max_retries=_MAX_TRIES)(fetch_shard)
         # The actor takes seconds to start. What is begun before may use an equal part until then.
         self._first = plan.options.per_host // self._slots()
         self._limits = _start_limits(ray, plan.options, self._first)
@@ -283,11 +283,11 @@ class _Shards:
             raise (error.cause if isinstance(error.cause, Exception) else error) from None
         except RayError as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            return shard.failed(f"its worker died {_RETRIES + 1} times: {lines[0]}")
+            return shard.failed(f"its worker died {_MAX_TRIES + 1} times: {lines[0]}")
 
     async def _start_more(self) -> None:
         """Start shards, as many as there are CPUs, and as many more that wait for one."""
-        most = _AHEAD * self._slots()
+        most = _CPU_SHARDS * self._slots()
         while self._has_more and len(self._running) < most:
             requests = await self._take()
             if requests:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
-SILENCE = 5.0
+SILENCE_SECONDS = 5.0
 """Seconds after which a shard that does not ask is taken for dead."""
 
 
@@ -186,7 +186,7 @@ class ClusterLimits:
         if now < self._looks_at:
             return
         self._looks_at = now + 1
-        for shard in [each for each, at in self._asked_at.items() if now - at > SILENCE]:
+        for shard in [each for each, at in self._asked_at.items() if now - at > SILENCE_SECONDS]:
             self._drop(shard)
 
     def _drop(self, shard: int) -> None:

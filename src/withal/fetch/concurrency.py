@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import final
 
-FIRST = 8
+FIRST_FILES = 8
 """How many files are fetched at a time at first."""
 
-_FILE = 64 << 10  # what a file counts, besides its bytes
-_GAIN = 1.08  # another number is worth it if it brings so much more
-_LOSS = 0.8  # less than this is a fall
-_BACK_OFF = 0.7
-_HOLD = 8  # intervals between two tries for more, when the last brought nothing
+_FILE_COST_BYTES = 64 << 10  # what a file counts, besides its bytes
+_GAIN_FACTOR = 1.08  # another number is worth it if it brings so much more
+_LOSS_FACTOR = 0.8  # less than this is a fall
+_BACK_OFF_FACTOR = 0.7
+_HOLD_ROUNDS = 8  # intervals between two tries for more, when the last brought nothing
 
 
 @final
@@ -31,7 +31,7 @@ class AdaptiveConcurrency:
     """
 
     def __init__(self, most: int) -> None:
-        self.limit: int = min(FIRST, most)
+        self.limit: int = min(FIRST_FILES, most)
         self._most = most
         self._before = 0.0  # the goodput at the number before
         self._step_from: int | None = None  # what the last try of another number began from
@@ -43,7 +43,7 @@ class AdaptiveConcurrency:
 
     def add(self, size: int, files: int = 0) -> None:
         """Count what has arrived."""
-        self._work += size + files * _FILE
+        self._work += size + files * _FILE_COST_BYTES
 
     def fail(self) -> None:
         """Count an attempt that has failed for want of capacity, here or there."""
@@ -59,18 +59,18 @@ class AdaptiveConcurrency:
         goodput, self._work = self._work / seconds, 0
         failures, self._failures = self._failures, 0
         if failures:
-            self._settle(max(1, int(self.limit * _BACK_OFF)), goodput)
+            self._settle(max(1, int(self.limit * _BACK_OFF_FACTOR)), goodput)
         elif is_full and goodput:
             self._compare(goodput)
         return self.limit
 
     def _compare(self, goodput: float) -> None:
         before = self._before
-        if self._step_from is not None and goodput < before * _GAIN:
+        if self._step_from is not None and goodput < before * _GAIN_FACTOR:
             self._settle(self._step_from, before)  # it brought nothing
             self._goes_up = not self._goes_up
-        elif self._step_from is None and before and goodput < before * _LOSS:
-            self._settle(max(1, int(self.limit * _BACK_OFF)), goodput)
+        elif self._step_from is None and before and goodput < before * _LOSS_FACTOR:
+            self._settle(max(1, int(self.limit * _BACK_OFF_FACTOR)), goodput)
         elif self._hold:
             self._hold -= 1
             self._before += (goodput - before) / 4  # the link is not the same all the time
@@ -90,4 +90,4 @@ class AdaptiveConcurrency:
         self._before = goodput
         self._step_from = None
         self._is_doubling = False
-        self._hold = _HOLD
+        self._hold = _HOLD_ROUNDS

@@ -13,8 +13,8 @@ from withal.fetch.transfer import Transfer
 from withal.http.gate import HostGate
 
 _SOONEST, _LATEST = 0.02, 0.25  # seconds until the next exchange if nothing happens
-_SOON = 0.2  # seconds in which the first answer comes, if what answers has been started
-_BETWEEN = 0.005  # seconds between two exchanges at least
+_SOON_SECONDS = 0.2  # seconds in which the first answer comes, if what answers has been started
+_MIN_EXCHANGE_SECONDS = 0.005  # seconds between two exchanges at least
 
 
 @final
@@ -75,7 +75,7 @@ class Controls:
 
     async def _begin_without(self, limits: Limits) -> None:
         """Begin with what may be used before the first answer, if that takes long."""
-        await asyncio.sleep(_SOON)
+        await asyncio.sleep(_SOON_SECONDS)
         if not self._is_limited and limits.first:
             self._gate.limit_hosts({}, otherwise=limits.first)
             self._schedule.limits_changed()
@@ -91,7 +91,7 @@ class Controls:
                 self.apply(share)
                 pause = min(2 * pause, _LATEST) if _is_settled(demand, share, before) else _SOONEST
                 before = share
-            await asyncio.sleep(_BETWEEN)
+            await asyncio.sleep(_MIN_EXCHANGE_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._has_news.wait()

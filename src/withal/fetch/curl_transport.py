@@ -24,8 +24,8 @@ from withal.fetch.transport import TransportRequest, TransportResponse
 from withal.http.public import NotPublicError, is_public
 from withal.http.session import USER_AGENT
 
-_READ_BUFFER = 512 << 10
-_MOST_BUFFERED = 1 << 20  # bytes of one answer that nobody has read yet; then it is paused
+_READ_BUFFER_BYTES = 512 << 10
+_MAX_BUFFERED_BYTES = 1 << 20  # bytes of one answer that nobody has read yet; then it is paused
 _MOST_IDLE_HANDLES = 64
 
 # libcurl-errors(3). What is not here stays: a wrong certificate, say.
@@ -169,7 +169,7 @@ class _Handle:
             (pycurl.HTTP09_ALLOWED, 0),
             (pycurl.PATH_AS_IS, 1),
             (pycurl.HTTP_CONTENT_DECODING, 0),
-            (pycurl.BUFFERSIZE, _READ_BUFFER),
+            (pycurl.BUFFERSIZE, _READ_BUFFER_BYTES),
             (pycurl.CONNECTTIMEOUT_MS, max(1, int(options.connect_timeout * 1000))),
             (pycurl.USERAGENT, USER_AGENT),
             (pycurl.WRITEFUNCTION, self._on_body),
@@ -329,7 +329,7 @@ class CurlTransportResponse:
 
     def take_body(self, data: bytes) -> int | None:
         """Take a piece of the body, or have libcurl keep it."""
-        if self._buffered >= _MOST_BUFFERED:
+        if self._buffered >= _MAX_BUFFERED_BYTES:
             self._is_paused = True
             return int(pycurl.WRITEFUNC_PAUSE)
         self._chunks.append(data)

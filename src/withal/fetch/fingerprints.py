@@ -6,8 +6,8 @@ from array import array
 from hashlib import blake2b
 from typing import final
 
-_FIRST = 1 << 12  # slots of the first table
-_REMOVED = 1  # in the place of one that was
+_FIRST_SIZE = 1 << 12  # slots of the first table
+_REMOVED_KEY = 1  # in the place of one that was
 
 
 def fingerprint(text: str) -> int:
@@ -36,7 +36,7 @@ class FingerprintSet:
     __slots__ = ("_newest_has", "_tables")
 
     def __init__(self) -> None:
-        self._tables = [array("Q", bytes(8 * _FIRST))]
+        self._tables = [array("Q", bytes(8 * _FIRST_SIZE))]
         self._newest_has = 0
 
     def __contains__(self, mark: int) -> bool:
@@ -63,7 +63,7 @@ class FingerprintSet:
         for table in self._tables:
             slot = _slot(table, mark)
             if table[slot]:
-                table[slot] = _REMOVED
+                table[slot] = _REMOVED_KEY
 
 
 def _slot(table: array[int], mark: int) -> int:

@@ -28,8 +28,8 @@ _NAMELESS = getattr(os, "O_TMPFILE", 0)  # Linux
 # The file system has no files without a name, or there is no /proc to name them by.
 _REFUSED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
 
-_MIB = 1 << 20
-_RESERVE = 64 * _MIB
+_MIB_BYTES = 1 << 20
+_RESERVE = 64 * _MIB_BYTES
 _RESERVED_SHARE = 100  # a hundredth of a small file system
 
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol, final
 
 _LOOKS = 4  # at what waits, within an idle timeout
-_LONGEST_LOOK = 1.0
+_MAX_LOOK_SECONDS = 1.0
 
 
 class Waiting(Protocol):
@@ -51,7 +51,9 @@ class IdleTimeout:
             self._timer = None
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = loop.call_later(min(_LONGEST_LOOK, self._seconds / _LOOKS), self._look, loop)
+        self._timer = loop.call_later(
+            min(_MAX_LOOK_SECONDS, self._seconds / _LOOKS), self._look, loop
+        )
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None

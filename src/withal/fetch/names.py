@@ -27,7 +27,7 @@ _DEVICES = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in "123456789"}
 )
 
-_LONGEST_DEVICE = 4
+_MAX_DEVICE_CHARACTERS = 4
 # Most names are safe: letters and digits of ASCII, and marks that mean nothing anywhere.
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=@,-]*(?:\.[A-Za-z0-9_+=@,-]+)*")
 
@@ -50,7 +50,7 @@ def safe_name(name: str) -> str:
     """
     if len(name) <= NAME_BYTES and _PLAIN.fullmatch(name):
         stem = name.partition(".")[0]
-        if len(stem) > _LONGEST_DEVICE or stem.casefold() not in _DEVICES:
+        if len(stem) > _MAX_DEVICE_CHARACTERS or stem.casefold() not in _DEVICES:
             return name
     visible = "".join(map(_replace, unicodedata.normalize("NFC", name)))
     trimmed = visible.lstrip(" .-").rstrip(" .")

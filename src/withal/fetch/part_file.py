@@ -15,7 +15,7 @@ BATCH_BYTES = 512 * 1024
 
 
 @final
-class PartFile:
+class TransferFile:
     """Takes pieces of one file. It has to be published or left.
 
     Attributes:

@@ -31,7 +31,7 @@ from withal.files.system.complete_io import write_fully
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_RDWR
 _AGAIN = os.O_RDWR | os.O_NOFOLLOW
-_HASHED_AT_ONCE = 1 << 20
+_HASH_CHUNK_BYTES = 1 << 20
 
 
 @final
@@ -259,7 +259,7 @@ class PartFileIO:
             return
         position = 0
         while position < size:
-            data = os.pread(self._file, min(_HASHED_AT_ONCE, size - position), position)
+            data = os.pread(self._file, min(_HASH_CHUNK_BYTES, size - position), position)
             if not data:
                 raise gone(self._name)
             self._hash.update(data)

@@ -19,7 +19,7 @@ from withal.files.system.readiness import wait_readable
 from withal.files.threads.calls import call, call_and_own
 
 _READ_BYTES = 64 * 1024
-_LONGEST_LINE = 1 << 20
+_MAX_LINE_BYTES = 1 << 20
 
 
 @final
@@ -111,8 +111,8 @@ class RequestFile:
         if not data:
             self._ended = True
             lines, self._rest = [self._rest], b""
-        elif len(self._rest) > _LONGEST_LINE:
-            raise RequestLineError(0, f"a line is longer than {_LONGEST_LINE} bytes")
+        elif len(self._rest) > _MAX_LINE_BYTES:
+            raise RequestLineError(0, f"a line is longer than {_MAX_LINE_BYTES} bytes")
         for line in lines:
             self._take(line)
 

@@ -17,7 +17,7 @@ from withal.fetch.request import Request
 
 _COLUMNS = ("url", "path", "sha256", "size")
 _ALSO = {"name": "path", "file": "path", "filename": "path", "checksum": "sha256", "bytes": "size"}
-_LONGEST = 1 << 20  # a quoted field of CSV that goes on for longer has lost its end
+_MAX_FIELD_CHARACTERS = 1 << 20  # a quoted field of CSV that goes on for longer has lost its end
 
 
 @final
@@ -97,7 +97,7 @@ class RequestLines:
     def _of_csv(self, text: str) -> Request | None:
         text = f"{self._begun}\n{text}" if self._begun else text
         if text.count('"') % 2:
-            if len(text) > _LONGEST:
+            if len(text) > _MAX_FIELD_CHARACTERS:
                 self._begun = ""
                 raise ValueError("a quoted field does not end")
             self._begun = text

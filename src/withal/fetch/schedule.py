@@ -17,10 +17,12 @@ from typing import Generic, Protocol, TypeVar, final
 
 from withal.http.gate import HostGate
 
-WINDOW = 1024
+WINDOW_REQUESTS = 1024
 """How many requests are taken ahead at most."""
 
-_FEW = 32  # of those taken ahead; then more are taken, so that nobody has to wait for them
+_REFILL_REQUESTS = (
+    32  # of those taken ahead; then more are taken, so that nobody has to wait for them
+)
 
 
 class Hosted(Protocol):
@@ -83,18 +85,18 @@ class Schedule(Generic[H]):
         """Wait for what may run, which has a turn at its host; None if nothing more will come."""
         loop = asyncio.get_running_loop()
         while not (self._stopped or self._is_over()):
-            if self._held < _FEW and self._may_fill():
-                await self._fill(WINDOW // 16)
+            if self._held < _REFILL_REQUESTS and self._may_fill():
+                await self._fill(WINDOW_REQUESTS // 16)
                 continue
             now = loop.time()
             found = self._take(now)
             if found is not None:
                 self._running += 1
                 return found
-            if self._held < WINDOW and not (
+            if self._held < WINDOW_REQUESTS and not (
                 self._ended or self._is_filling or self._gate.is_full()
             ):
-                await self._fill(WINDOW - self._held)
+                await self._fill(WINDOW_REQUESTS - self._held)
                 continue
             self._set_timer(loop)
             await self._wait(loop)

@@ -18,14 +18,14 @@ from typing import Protocol, final
 from withal.fetch.body_reader import BodyReader
 from withal.fetch.failures import AttemptError, wrong_length
 from withal.fetch.journal import Validator
-from withal.fetch.part_file import PartFile
+from withal.fetch.part_file import TransferFile
 from withal.fetch.resource_events import ResourceEvents
 from withal.fetch.response_headers import content_range
 from withal.fetch.segments import Segment, SegmentPlan
 from withal.fetch.transport import Transport, TransportRequest, TransportResponse
 from withal.http.retry import pause
 
-_MOST_FAILURES = 3  # of one further connection, before it is given up
+_MAX_FAILURES = 3  # of one further connection, before it is given up
 
 
 @final
@@ -64,7 +64,7 @@ class SegmentedBody:
         backoff: the longest pause in seconds of a further connection that has failed.
     """
 
-    part: PartFile
+    part: TransferFile
     plan: SegmentPlan
     request: TransportRequest
     validator: Validator
@@ -124,7 +124,7 @@ class SegmentedBody:
     async def _help(self) -> None:
         """Be one further connection."""
         failures = 0
-        while failures < _MOST_FAILURES and not self._is_refused:
+        while failures < _MAX_FAILURES and not self._is_refused:
             await self.turns.enter()
             try:
                 is_over = await self._fetch_all()

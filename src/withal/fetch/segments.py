@@ -17,7 +17,7 @@ LEAST_BYTES = 4 << 20
 """How large a segment is at least. A further connection costs a handshake and a slow start, and
 what is on its way on the connection that it takes over from is lost."""
 
-_PAGE = 4096
+_PAGE_BYTES = 4096
 
 
 @final
@@ -65,7 +65,7 @@ class SegmentPlan:
         largest = max(self._held, key=lambda segment: segment.left, default=None)
         if largest is None or largest.left < 2 * LEAST_BYTES:
             return None
-        middle = (largest.position + largest.left // 2) // _PAGE * _PAGE
+        middle = (largest.position + largest.left // 2) // _PAGE_BYTES * _PAGE_BYTES
         half = Segment(middle, largest.end)
         largest.end = middle
         return self._hold(half)

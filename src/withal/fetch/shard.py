@@ -28,7 +28,7 @@ RESULTS = "results"
 ResultsFormat: TypeAlias = Literal["jsonl", "parquet"]
 """The format of these files, which is the end of their names too."""
 
-_PAUSE = 0.25  # seconds until the limits are asked for again, if there was no answer
+_PAUSE_SECONDS = 0.25  # seconds until the limits are asked for again, if there was no answer
 
 
 @final
@@ -145,7 +145,7 @@ class _LimitsOfActor:
         try:
             share: Share = await self._actor.exchange.remote(self._shard, demand)
         except RayError:
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_PAUSE_SECONDS)
             return None
         return share
 
@@ -156,4 +156,4 @@ class _LimitsOfActor:
         try:
             await self._actor.wait_called.options(max_task_retries=0).remote(self._shard)
         except RayError:
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_PAUSE_SECONDS)

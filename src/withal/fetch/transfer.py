@@ -29,7 +29,7 @@ from withal.fetch.folder import Folder, SmallFile
 from withal.fetch.journal import PartRecord, Validator, done_line, failed_line
 from withal.fetch.options import FetchOptions
 from withal.fetch.owner import myself
-from withal.fetch.part_file import BATCH_BYTES, PartFile
+from withal.fetch.part_file import BATCH_BYTES, TransferFile
 from withal.fetch.part_file_io import Kept, PartFileIO
 from withal.fetch.plan import Job
 from withal.fetch.redirects import REDIRECTS, carried_over, next_hop, too_many
@@ -429,7 +429,7 @@ class Transfer:
         kept: Kept | None,
         total: int,
         segmented_size: int | None = None,
-    ) -> PartFile:
+    ) -> TransferFile:
         folder = batch.folder
         size = 0 if kept is None else kept.size
         part_io = PartFileIO(
@@ -444,9 +444,9 @@ class Transfer:
             durable=batch.options.durable,
             segmented_size=segmented_size,
         )
-        return PartFile(part_io, self.job.name, size)
+        return TransferFile(part_io, self.job.name, size)
 
-    async def _complete(self, batch: Batch, part: PartFile) -> None:
+    async def _complete(self, batch: Batch, part: TransferFile) -> None:
         """Publish a file of which all is there."""
         try:
             digest = await part.publish(self.job.sha256)
@@ -456,7 +456,7 @@ class Transfer:
         self._kept = None
         self._finish(batch, part.received, digest)
 
-    async def _leave(self, part: PartFile, error: BaseException) -> None:
+    async def _leave(self, part: TransferFile, error: BaseException) -> None:
         """Leave what there is of a file, so that it can be continued if that makes sense."""
         self._kept = None
         if isinstance(error, AttemptError):

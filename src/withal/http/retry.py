@@ -18,7 +18,7 @@ BUSY_STATUSES = frozenset({429, 503})
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """Methods that have the same effect when a request is made twice: RFC 9110 section 9.2.2."""
 
-MAX_BACKOFF = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 """The longest pause in seconds that backing off comes to by itself."""
 
 
@@ -49,7 +49,7 @@ class RetryPolicy:
 
     attempts: int = 4
     backoff: float = 1.0
-    max_backoff: float = MAX_BACKOFF
+    max_backoff: float = MAX_BACKOFF_SECONDS
     max_retry_after: float = 60.0
     statuses: frozenset[int] = TRANSIENT_STATUSES
     methods: frozenset[str] = IDEMPOTENT_METHODS
@@ -116,7 +116,7 @@ def pause(
     *,
     backoff: float,
     draw: Callable[[], float],
-    bound: float = MAX_BACKOFF,
+    bound: float = MAX_BACKOFF_SECONDS,
 ) -> float:
     """Return the seconds between attempt number `attempt`, from 1, and the next.
 

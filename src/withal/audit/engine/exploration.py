@@ -20,7 +20,7 @@ from withal.audit.engine.delivery import AROUND_THE_SCENARIO
 from withal.audit.engine.infallible_waits import cannot_fail
 from withal.audit.engine.injection import Target
 from withal.audit.engine.reordering import Reordering, TaskOrder, choices_of
-from withal.audit.engine.results import describe_aftermath, result_of
+from withal.audit.engine.results import combine_runs, describe_aftermath
 from withal.audit.engine.schedules import Seed
 from withal.audit.inspect.trace import (
     Mark,
@@ -306,11 +306,11 @@ class Exploration:
     def _make_attempt(self, step: PlannedAttempt, times: int = _CONFIRMING_RUNS) -> Observation:
         """Make an attempt, and what it finds, if that is new, once more, and again."""
         seen, why = self._run_until_struck(step)
-        result = result_of(step, [seen], why)
+        result = combine_runs(step, [seen], why)
         if not why and any(each.key not in self._confirmed for each in result.findings):
             again = (self._run_until_struck(step) for _ in range(times - 1))
             runs = [seen, *(run for run, missed in again if not missed)]
-            result = result_of(step, runs, why)
+            result = combine_runs(step, runs, why)
             self._confirmed |= {
                 each.key for each in result.findings if each.seen == each.runs == times
             }

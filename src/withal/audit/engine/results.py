@@ -18,7 +18,7 @@ _WAIT_FOR_EXCUSE = (
 )
 
 
-def result_of(step: PlannedAttempt, runs: Sequence[Observation], unresolved: str) -> Attempt:
+def combine_runs(step: PlannedAttempt, runs: Sequence[Observation], unresolved: str) -> Attempt:
     """Return the result of an attempt.
 
     Args:

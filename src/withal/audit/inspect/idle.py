@@ -17,8 +17,8 @@ from withal.inspection.loop import has_only_its_own_descriptor, is_ready
 from withal.inspection.threads import threads_at_work
 
 _POLL_SECONDS = 0.02  # between two looks
-_LATE = 2  # times that: what a look costs at most, on a loaded machine
-_STRETCH = 4  # times a limit: how long it lasts at most, by the clock
+_LATE_FACTOR = 2  # times that: what a look costs at most, on a loaded machine
+_STRETCH_FACTOR = 4  # times a limit: how long it lasts at most, by the clock
 
 
 async def wait_or_diagnose(task: Task[Any], timeout: float) -> str | None:
@@ -63,7 +63,7 @@ class _Limit:
 
     def charge(self, elapsed: float) -> None:
         """Take off what a look has cost, of which lateness by load counts for a part."""
-        self.left -= max(min(elapsed, _LATE * _POLL_SECONDS), elapsed / _STRETCH)
+        self.left -= max(min(elapsed, _LATE_FACTOR * _POLL_SECONDS), elapsed / _STRETCH_FACTOR)
 
 
 async def _wait(task: Task[Any], limit: _Limit) -> str | None:

@@ -42,7 +42,7 @@ class Links:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Folder(Generic[AnyStr]):
+class ListedFolder(Generic[AnyStr]):
     """A folder's path and the names in it. The lists may be edited."""
 
     path: AnyStr
@@ -58,11 +58,13 @@ class Folder(Generic[AnyStr]):
 _join: Callable[[Any, Any], Any] = os.path.join
 
 # None is a link that is not to be walked into; an error is why a folder could not be listed.
-Found: TypeAlias = "Folder[AnyStr] | OSError | None"
+Found: TypeAlias = "ListedFolder[AnyStr] | OSError | None"
 
 
-async def walk_down(top: AnyStr, links: Links) -> AsyncGenerator[Folder[AnyStr] | OSError, None]:
-    """Visit each folder before its subfolders, which are those left in `Folder.folders` then."""
+async def walk_down(
+    top: AnyStr, links: Links
+) -> AsyncGenerator[ListedFolder[AnyStr] | OSError, None]:
+    """Visit each folder before its subfolders: those left in `ListedFolder.folders` by then."""
     ahead = [_Visit(top, await stoppable(_list_folder, top, links), listed=True)]
     while ahead:
         if not ahead[-1].listed:
@@ -70,18 +72,18 @@ async def walk_down(top: AnyStr, links: Links) -> AsyncGenerator[Folder[AnyStr] 
         found = ahead.pop().found
         if found is not None:
             yield found
-        if isinstance(found, Folder):
+        if isinstance(found, ListedFolder):
             ahead += [_Visit(path) for path in found.paths()]
 
 
-def walk_up(top: AnyStr, links: Links) -> ThreadedIterator[Folder[AnyStr] | OSError]:
+def walk_up(top: AnyStr, links: Links) -> ThreadedIterator[ListedFolder[AnyStr] | OSError]:
     """Visit each folder after its subfolders."""
 
-    def find(stop: Stop) -> Generator[Folder[AnyStr] | OSError, None, None]:
-        rest: list[AnyStr | Folder[AnyStr]] = [top]
+    def find(stop: Stop) -> Generator[ListedFolder[AnyStr] | OSError, None, None]:
+        rest: list[AnyStr | ListedFolder[AnyStr]] = [top]
         while rest:
             item = rest.pop()
-            if isinstance(item, Folder):
+            if isinstance(item, ListedFolder):
                 yield item
                 continue
             found = _list_folder(stop, item, links)
@@ -120,14 +122,14 @@ def _list_folders(stop: Stop, paths: list[AnyStr], links: Links) -> list[Found[A
     for path in paths:
         one = _list_folder(stop, path, links) if _is_walked(path, links) else None
         found.append(one)
-        entries += 1 + (len(one.folders) + len(one.files) if isinstance(one, Folder) else 0)
+        entries += 1 + (len(one.folders) + len(one.files) if isinstance(one, ListedFolder) else 0)
         if entries >= BATCH_ENTRIES or time.monotonic() >= deadline:
             break
     return found
 
 
-def _list_folder(stop: Stop, path: AnyStr, links: Links) -> Folder[AnyStr] | OSError:
-    found = Folder(path, list[AnyStr](), list[AnyStr]())
+def _list_folder(stop: Stop, path: AnyStr, links: Links) -> ListedFolder[AnyStr] | OSError:
+    found = ListedFolder(path, list[AnyStr](), list[AnyStr]())
     try:
         with os.scandir(path) as entries:
             for entry in entries:
