@@ -111,7 +111,7 @@ def test_a_report_that_is_safe_checks_and_any_other_raises_with_its_text() -> No
     report = audit(turn)
     report.check()
     assert report.verdict is Verdict.SAFE
-    assert "evidence for the schedules that were tried, no proof" in report.text()
+    assert "evidence for the schedules that were tried, not a proof" in report.text()
     unsafe = audit(leaks)
     mutants.clear()
     for each in unsafe, survey(turn):
@@ -130,7 +130,7 @@ def test_what_is_left_when_nobody_cancels_is_normal_and_told() -> None:
     mutants.clear()
     assert report.verdict is Verdict.SAFE
     assert report.expected == (
-        "descriptor (file): 1 left behind when nobody cancels, and so no finding",
+        "descriptor (file): 1 left behind without a cancellation too, so this is not a finding",
     )
 
 
@@ -219,7 +219,7 @@ def test_a_path_that_is_never_found_again_is_unresolved_with_the_reason() -> Non
     report = audit(strays, deliveries="early")
     assert report.verdict is Verdict.UNRESOLVED
     (attempt,) = report.attempts
-    assert attempt.unresolved == "its suspension 1 was not where it was before, in 12 runs"
+    assert attempt.unresolved == "its suspension 1 differed from the baseline in 12 runs"
     assert runs == 3 + 12
     assert attempt.unresolved in report.text()
 
@@ -237,7 +237,7 @@ def test_a_suspension_that_is_never_reached_again_is_unresolved() -> None:
     report = audit(stops_early, deliveries="early")
     first, second = report.attempts
     assert first.unresolved == ""
-    assert second.unresolved == "it came to 0 of 1 cancellations in 12 runs"
+    assert second.unresolved == "0 of 1 cancellations were delivered, in 12 runs"
     assert report.verdict is Verdict.UNRESOLVED
 
 
@@ -326,7 +326,7 @@ def test_what_goes_wrong_only_later_is_found_by_the_second_probe() -> None:
 
     report = audit(run, setup=environment, probe=probe, deliveries="early")
     assert [each.evidence for each in report.findings] == [
-        "used again after it has come to rest, it raised LookupError: gone"
+        "used again after it has settled, it raised LookupError: gone"
     ]
     assert report.findings[0].category is Category.WRONG_ANSWER
 

@@ -90,7 +90,7 @@ def test_a_scenario_that_never_suspends() -> None:
         pass
 
     told = reason(audit(never), Verdict.UNRESOLVED)
-    assert told.startswith("it never suspends, so it cannot be cancelled; if it waits only for ")
+    assert told.startswith("it never suspends, so it cannot be cancelled; if it would wait for ")
     assert "withal.audit.contended" in told
 
 
@@ -101,8 +101,8 @@ def test_a_scenario_that_needs_arguments() -> None:
         TypeError, match="cannot be called: it gets no argument, and missing a "
     ) as e:
         audit(needs)
-    assert str(e.value).endswith("'host'; give it a setup, or use functools.partial")
-    with pytest.raises(TypeError, match="it gets what the setup yields, as its one argument"):
+    assert str(e.value).endswith("'host'; pass a setup, or use functools.partial")
+    with pytest.raises(TypeError, match="it gets the value of the setup as its only argument"):
         audit(needs, setup=environment)
 
 
@@ -202,7 +202,7 @@ def test_a_scenario_that_swaps_the_task_factory(loop: str) -> None:
         await asyncio.create_task(turn())
 
     told = reason(audit(swaps, loop_factory=LOOPS[loop]), Verdict.UNRESOLVED)
-    assert told.startswith("it puts a task factory of its own in place of the audit's; the tasks ")
+    assert told.startswith("it replaces the audit's task factory; tasks ")
 
 
 def test_a_scenario_that_leaves_processes_is_told_and_they_are_ended() -> None:
@@ -255,9 +255,9 @@ async def generator() -> AsyncGenerator[int]:
 
 
 NO_SCENARIOS = [
-    (lambda: 3, "returned 3, where an async function or an async context manager is needed"),
-    (generator, "is needed; decorate generator with contextlib.asynccontextmanager"),
-    (synchronous, "is needed; a synchronous one never suspends, and so is never cancelled"),
+    (lambda: 3, "returned 3, which is neither an awaitable nor an async context manager"),
+    (generator, "context manager; decorate generator with contextlib.asynccontextmanager"),
+    (synchronous, "context manager; a synchronous one never suspends, so it cannot be cancelled"),
 ]
 
 
@@ -281,13 +281,15 @@ def test_what_is_made_already(part: str, made: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("part", ["run", "setup", "probe"])
 def test_what_cannot_be_called(part: str) -> None:
     parts: dict[str, Any] = {"run": turn, "setup": environment} | {part: 3}
-    with pytest.raises(TypeError, match=f"^{part} has to be a callable that returns .*; got 3$"):
+    with pytest.raises(TypeError, match=f"^{part} must be a callable that returns .*; got 3$"):
         Scenario(**parts)
 
 
 def test_a_scenario_with_parts_is_given_no_others() -> None:
     whole = Scenario(turn, setup=environment)
-    with pytest.raises(TypeError, match="turn has a setup and a probe of its own; give it none"):
+    with pytest.raises(
+        TypeError, match="turn is a Scenario with its own setup and probe; pass none"
+    ):
         audit(whole, probe=turn)
 
 
@@ -402,8 +404,8 @@ def test_a_probe_that_fails_by_itself() -> None:
 
     told = reason(audit(turn, setup=environment, probe=probe))
     assert told == (
-        "its probe fails although nobody cancelled: "
-        "used again at once, it raised AssertionError: not as it should be"
+        "its probe fails without any cancellation: "
+        "used again immediately, it raised AssertionError: not as it should be"
     )
 
 
@@ -432,16 +434,16 @@ def test_an_environment_that_the_cancellation_breaks_is_a_finding() -> None:
 WRONG = [
     (
         {"deliveries": ["soon"]},
-        "'soon' is not a delivery; there are early, late, anyio, timeout, err",
+        "unknown delivery 'soon'; choose from early, late, anyio, timeout, err",
     ),
-    ({"deliveries": "soon"}, "'soon' is not a delivery"),
+    ({"deliveries": "soon"}, "unknown delivery 'soon'"),
     ({"deliveries": []}, "deliveries is empty; name at least one"),
-    ({"depth": 0}, "depth is how many cancellations in a row, 1 or more; got 0"),
-    ({"timeout": 0}, "timeout is a number of seconds above zero; got 0"),
-    ({"timeout": float("nan")}, "timeout is a number of seconds above zero; got nan"),
-    ({"at": "3"}, "'3' is not an address of an attempt; write the suspension's number and the del"),
-    ({"at": "0:early"}, "'0:early' is not an address of an attempt"),
-    ({"at": "9:early"}, "there is no suspension 9: there are 1"),
+    ({"depth": 0}, "depth must be 1 or more; got 0"),
+    ({"timeout": 0}, "timeout must be more than zero seconds; got 0"),
+    ({"timeout": float("nan")}, "timeout must be more than zero seconds; got nan"),
+    ({"at": "3"}, "'3' is not a valid attempt address; write the suspension's number and the del"),
+    ({"at": "0:early"}, "'0:early' is not a valid attempt address"),
+    ({"at": "9:early"}, "there is no suspension 9; the last is 1"),
     ({"at": "1+3:early"}, "after 1:early the task is suspended 0 times"),
     ({"at": "1:error"}, "error does not apply at suspension 1"),
 ]
@@ -464,7 +466,7 @@ def test_a_factory_that_makes_no_loop() -> None:
 
 async def test_an_audit_in_a_running_loop() -> None:
     for each in audit, survey:
-        with pytest.raises(RuntimeError, match="runs event loops of its own; call it where none"):
+        with pytest.raises(RuntimeError, match="runs its own event loops; call it where no"):
             each(turn)
 
 
@@ -551,7 +553,7 @@ def test_a_scenario_that_cannot_be_repeated_says_so(times: int) -> None:
 
     report = audit(run_out)
     assert report.verdict is Verdict.ERROR
-    assert report.reason.startswith("it cannot be repeated: it went well ")
+    assert report.reason.startswith("it cannot be repeated: it succeeded ")
     assert "LookupError: none is left" in report.reason
 
 

@@ -33,7 +33,7 @@ def audited(name: str, **options: Any) -> int:
 @pytest.mark.parametrize(
     ("name", "status", "words"),
     [
-        ("Careful", 0, "safe: Careful: nothing wrong was found in 4 attempts"),
+        ("Careful", 0, "safe: Careful: no finding in 4 attempts"),
         ("Careless", 1, "  task  task Event.wait still waits at "),
         ("never_suspends", 3, "it never suspends"),
         ("fail", 4, r"ValueError: no\x1bdatabase at "),
@@ -51,7 +51,7 @@ def test_the_status_is_the_verdict(
     [
         ("Carefull", "has no 'Carefull'; did you mean Careful"),
         ("Careless.nothing", "has no 'Careless.nothing'"),
-        ("NUMBER", "has to be a callable that returns something to await; got 5"),
+        ("NUMBER", "must be a callable that returns something to await; got 5"),
         ("needs", "run needs(database"),
     ],
 )

@@ -24,7 +24,7 @@ def test_it_is_written_and_safe_and_has_nothing_to_better(
     assert f"withal audit {file}:scenario" in capsys.readouterr().out
     assert audit_command(f"{file}:scenario", AuditOptions()) == 0
     out = capsys.readouterr().out
-    assert out.startswith("safe: use: nothing wrong was found in 2 attempts")
+    assert out.startswith("safe: use: no finding in 2 attempts")
     assert "Tried: " not in out
 
 

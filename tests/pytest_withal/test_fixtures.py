@@ -94,7 +94,9 @@ def test_one_attempt_is_replayed(pytester: pytest.Pytester) -> None:
 def test_a_wrong_option_is_told(pytester: pytest.Pytester) -> None:
     source = CARELESS + "\n    def test_it(audit):\n        audit(Careless)\n"
     result = run(pytester, source, "--audit-deliveries=soon")
-    result.stdout.fnmatch_lines(["*ValueError: 'soon' is not a delivery; there are early, late, *"])
+    result.stdout.fnmatch_lines(
+        ["*ValueError: unknown delivery 'soon'; choose from early, late, *"]
+    )
 
 
 def test_the_help_has_the_options(pytester: pytest.Pytester) -> None:

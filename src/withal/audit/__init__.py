@@ -1,4 +1,4 @@
-"""Audit: cancel a context manager, or any coroutine, at every await, and see whether it leaks."""
+"""Audit: cancel a context manager, or any coroutine, at every await, and check what it leaks."""
 
 from __future__ import annotations
 

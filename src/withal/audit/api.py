@@ -1,4 +1,4 @@
-"""The audit itself: a scenario goes in, and a report comes out."""
+"""The function `audit`: it audits a scenario and returns the report."""
 
 from __future__ import annotations
 
@@ -49,47 +49,48 @@ def audit(
 ) -> Report:
     """Cancel a scenario at each of its suspensions, and report what it leaves behind.
 
-    The scenario is run over and over, each time in an event loop and an environment of its own, and
-    cancelled at another suspension, in its own task and in those that it waits for. After each run
-    is looked for: descriptors, sockets, processes, threads and tasks that stay; what only the
-    garbage collector closes; a cancellation that is swallowed, or that never ends; errors in
-    clean-up; and an environment that the `probe` finds unusable. What it leaves without a
-    cancellation is normal.
+    The scenario is run many times, each time in a new event loop and a new environment, and
+    cancelled at a different suspension, in its own task or in a task that it waits for. After each
+    run the audit looks for: descriptors, sockets, processes, threads and tasks that are left;
+    resources that only the garbage collector closes; a cancellation that is swallowed, or that
+    never ends; errors in clean-up; and an environment that the `probe` finds unusable. Resources
+    that runs without a cancellation leave, too, are not reported.
 
-    "Safe" is evidence for the schedules that were explored, and no proof. Nothing of an attempt is
-    in the way of the next. Threads that never end stay until the program ends, which does not wait
-    for them, and names them on standard error.
+    "Safe" is evidence for the schedules that were explored, not a proof. An attempt does not affect
+    the next one. Threads that never end stay until the program ends; the program does not wait for
+    them, and lists them on standard error.
 
     Args:
         scenario: an async function, or a callable that returns an async context manager; or a
-            `Scenario`, which has the setup and the probe with it.
-        setup: returns an async context manager that makes a fresh environment for each attempt.
-        probe: uses that environment again, and raises if it is not as it should be.
-        deliveries: how it is cancelled, from `Delivery`, or their names; or one alone.
-        depth: how many times in a row: 2 cancels the clean-up, too.
-        children: whether all tasks are cancelled that the scenario starts. By default only those
-            are that end with it and that something waits for or whose coroutine is defined in the
-            scenario's file: nobody but a loop that shuts down cancels the others. So they are
-            judged without a probe.
-        loop_factory: makes the loops, such as ``uvloop.new_event_loop``; asyncio's by default.
+            `Scenario`, which includes the setup and the probe.
+        setup: returns an async context manager that creates a new environment for each attempt.
+        probe: uses that environment again, and raises if something is wrong with it.
+        deliveries: how it is cancelled: members of `Delivery` or their names; or a single one.
+        depth: the number of successive cancellations; 2 also cancels the clean-up.
+        children: whether to cancel all tasks that the scenario starts. By default, only tasks are
+            cancelled that end before the scenario does, and that something waits for or whose
+            coroutine is defined in the scenario's file. Only the end of the loop would cancel the
+            others, so they are checked without the probe.
+        loop_factory: creates the loops, such as ``uvloop.new_event_loop``; by default asyncio's.
         timeout: seconds that the scenario, and each use of the environment, may take.
-        max_time: seconds after which the audit ends, with what was seen so far. The verdict is then
-            unresolved, if nothing was found.
-        schedules: how many times the scenario is also run with its tasks in a random order: of
-            those that are ready, any may go first. Half of these runs are cancelled, too. A
-            schedule that fails is shrunk to few changes of the order. Needs asyncio's own loop.
-        seed: what the random orders are made of; the same seed leads to the same ones.
-        at: the address of a single attempt that is to be made again, such as ``"3:late"``.
-        target: where the command line finds the scenario, for the report.
-        command: what makes one attempt again if its address is added, for the report.
-        on_attempt: called after each attempt: how many were made, are known, and were unsafe.
+        max_time: seconds after which the audit stops, with the results so far. The verdict is then
+            unresolved, unless there is a finding.
+        schedules: how many times to run the scenario also with its tasks in a random order: any of
+            the ready tasks may run first. Half of these runs are cancelled, too. A schedule that
+            fails is reduced to a few changes of the order. Needs the loop of asyncio.
+        seed: the seed of the random orders; the same seed results in the same orders.
+        at: the address of a single attempt to repeat, such as ``"3:late"``.
+        target: the target of the command line, for the report.
+        command: the command that repeats an attempt when its address is appended, for the report.
+        on_attempt: called after each attempt with the numbers of attempts that were made, that are
+            known, and that were unsafe.
 
     Raises:
-        TypeError: the scenario, the setup or the probe is nothing that can be called, or
-            the loop's factory makes no loop.
-        ValueError: a delivery, the depth, the timeout or the address is none.
-        ScenarioError: a delivery needs a package that is not installed.
-        RuntimeError: called in a running event loop.
+        TypeError: if the scenario, the setup or the probe is not callable, or the loop factory does
+            not return a loop.
+        ValueError: if a delivery, the depth, the timeout or the address is invalid.
+        ScenarioError: if a delivery needs a package that is not installed.
+        RuntimeError: if it is called in a running event loop.
 
     Example:
         >>> import asyncio
@@ -106,27 +107,27 @@ def audit(
     named = (deliveries,) if isinstance(deliveries, str) else deliveries
     ways = tuple(dict.fromkeys(_delivery(each) for each in named))
     if depth < 1:
-        raise ValueError(f"depth is how many cancellations in a row, 1 or more; got {depth}")
+        raise ValueError(f"depth must be 1 or more; got {depth}")
     if Delivery.ORDER in ways:
         ways = tuple(each for each in ways if each is not Delivery.ORDER)
     if not ways:
         raise ValueError("deliveries is empty; name at least one (schedules=N is not a delivery)")
     if schedules < 0:
-        raise ValueError(f"schedules is how many are tried, 0 or more; got {schedules}")
+        raise ValueError(f"schedules must be 0 or more; got {schedules}")
     seeded = Seed.parse(str(seed))
     is_schedule = at is not None and is_order_address(at)
     if at is not None and is_schedule:
-        choices_of(at)  # which raises if it is none
+        choices_of(at)  # raises if it is invalid
     address = None if at is None or is_schedule else Address.parse(at)
-    tell = on_attempt or _ignore_progress
+    report_progress = on_attempt or _ignore_progress
 
     def explore(exploration: Exploration) -> None:
         if at is not None and is_schedule:
             exploration.replay_order(at)
         elif address is None:
-            exploration.explore(ways, depth, tell)
+            exploration.explore(ways, depth, report_progress)
             if schedules:
-                exploration.reorder(schedules, seeded, ways, tell)
+                exploration.reorder(schedules, seeded, ways, report_progress)
         else:
             exploration.replay(address)
 
@@ -154,9 +155,10 @@ def survey(
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
     target: str | None = None,
 ) -> Report:
-    """Run a scenario without cancelling it, and report where it suspends: what an audit would try.
+    """Run a scenario without cancelling it, and report the suspensions that an audit would try.
 
-    The arguments and errors are those of `audit`. The verdict is unresolved: nothing was tried.
+    The arguments and errors are those of `audit`. The verdict is unresolved, since no attempt is
+    made.
 
     Example:
         >>> import asyncio
@@ -176,7 +178,7 @@ def _make_no_attempts(exploration: Exploration) -> None:
 
 @final
 class _Audited:
-    """A scenario, and how far it is explored."""
+    """A scenario with the options of its audit."""
 
     def __init__(
         self,
@@ -190,9 +192,9 @@ class _Audited:
     ) -> None:
         _check_no_loop_runs()
         if not timeout > 0:
-            raise ValueError(f"timeout is a number of seconds above zero; got {timeout!r}")
+            raise ValueError(f"timeout must be more than zero seconds; got {timeout!r}")
         if max_time is not None and not max_time > 0:
-            raise ValueError(f"max_time is a number of seconds above zero; got {max_time!r}")
+            raise ValueError(f"max_time must be more than zero seconds; got {max_time!r}")
         self._max_time = max_time
         self._scenario = scenario
         self._options = AttemptOptions(timeout, loop_factory or asyncio.new_event_loop)
@@ -240,7 +242,7 @@ def _delivery(name: Delivery | str) -> Delivery:
         return Delivery(name)
     except ValueError:
         known = ", ".join(Delivery)
-        raise ValueError(f"{name!r} is not a delivery; there are {known}") from None
+        raise ValueError(f"unknown delivery {name!r}; choose from {known}") from None
 
 
 def _check_no_loop_runs() -> None:
@@ -248,7 +250,7 @@ def _check_no_loop_runs() -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise RuntimeError("audit runs event loops of its own; call it where none is running")
+    raise RuntimeError("audit() runs its own event loops; call it where no loop is running")
 
 
 def _ignore_progress(made: int, known: int, unsafe: int) -> None: ...

@@ -10,12 +10,12 @@ from withal._core.errors import WithalError
 
 @final
 class InjectedError(WithalError, OSError):
-    """Stands for a peer or a disk that fails: what an audit puts in the place of a result."""
+    """The error of a failing peer or disk, which an audit raises in place of a result."""
 
     __module__ = "withal.audit"
 
     def __init__(self) -> None:
-        super().__init__(errno.EIO, "an audit had this fail")
+        super().__init__(errno.EIO, "injected by an audit")
 
     def __reduce__(self) -> tuple[type[InjectedError], tuple[()]]:
         return InjectedError, ()

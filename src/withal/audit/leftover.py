@@ -1,4 +1,4 @@
-"""One thing that a run has left behind, or that is wrong with it."""
+"""A leftover: a resource that a run has left behind, or another problem of the run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from withal.audit.report.record import Category
 @final
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """One thing that is there.
+    """One leftover.
 
     Attributes:
-        category: what sort of thing.
-        kind: what it is counted as.
-        evidence: what it is, in a line.
-        detail: more of it, in several lines.
-        known_as: what a warning calls it once it is collected.
+        category: its category.
+        kind: its kind; leftovers are counted by category and kind.
+        evidence: its description, in one line.
+        detail: further details, in several lines.
+        known_as: texts by which a warning names it when it is collected.
     """
 
     category: Category
@@ -30,4 +30,4 @@ class Leftover:
 
 
 Counts = Counter[tuple[Category, str]]
-"""How many leftovers there are of each category and kind."""
+"""The number of leftovers of each category and kind."""

@@ -1,4 +1,4 @@
-"""Which files are asyncio's, anyio's or another of the standard library."""
+"""The test whether a file belongs to asyncio, anyio or the rest of the standard library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ANYIO_FOLDERS: Final = tuple(os.path.join(each, "anyio", "") for each in _INSTA
 
 @lru_cache(maxsize=4096)
 def is_library_file(file: str) -> bool:
-    """Return whether a source file is asyncio's, anyio's or another of the standard library.
+    """Return whether a source file belongs to asyncio, anyio or the rest of the standard library.
 
     Example:
         >>> import asyncio, contextlib

@@ -1,4 +1,4 @@
-"""What functions and coroutines are called, and where they are defined."""
+"""The names of functions and coroutines, and the files that define them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import cast
 
 
 def qualified_name(made: object) -> str:
-    """Return the qualified name of a function or coroutine, or that of the type of anything else.
+    """Return the qualified name of a function or coroutine, or of the type of any other object.
 
-    A `functools.partial` has the name of what it calls.
+    For a `functools.partial`, the name of its function is returned.
 
     Example:
         >>> def outer():
@@ -31,7 +31,7 @@ _NUMBERED = re.compile(r"Task-\d+")
 
 
 def display_name(name: str, function: str) -> str:
-    """Return the name of a task and what it runs; the latter alone, if the name adds nothing.
+    """Return the name of a task and its function; only the function, if the name adds nothing.
 
     Example:
         >>> display_name("reader", "Pool.read")
@@ -45,9 +45,9 @@ def display_name(name: str, function: str) -> str:
 
 
 def file_of(made: object) -> str:
-    """Return the file that a function, a coroutine or a class is defined in; nothing if unknown.
+    """Return the file that defines a function, a coroutine or a class; empty if it is not known.
 
-    Of any other object it is that of its class.
+    For any other object, the file of its class is returned.
 
     Example:
         >>> import asyncio

@@ -1,4 +1,4 @@
-"""Texts without what is random or counted, so that they can be compared between runs."""
+"""Texts without random and counted parts, so that they can be compared between runs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _VARYING = re.compile(
 
 
 def without_varying_parts(text: str) -> str:
-    """Return a text with ``#`` in place of what may differ from run to run.
+    """Return a text with ``#`` in place of parts that may differ between runs.
 
-    These are numbers, addresses, identifiers in hexadecimal, and paths: the names of temporary
+    These are numbers, addresses, hexadecimal identifiers, and paths, since the names of temporary
     files and folders are random.
 
     Example:

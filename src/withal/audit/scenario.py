@@ -1,4 +1,4 @@
-"""A scenario: what is audited, the environment it needs, and how that is tried again afterwards."""
+"""A scenario: the code to audit, its environment, and the probe that uses the environment again."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from typing import Any, TypeAlias, cast, final
 from withal._core.errors import WithalError
 from withal.audit.names import qualified_name
 
-# What a scenario takes and returns is its own affair: it gets what its setup yields, and what it
-# returns is dropped.
+# Any, since a scenario gets the value that its setup yields, and its result is ignored.
 Run: TypeAlias = Callable[..., Any]
 Setup: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
 
 
 @final
 class ScenarioError(WithalError):
-    """What was given cannot be audited.
+    """The scenario cannot be audited.
 
     Attributes:
         problem: what is wrong with it, and what to do.
@@ -37,21 +36,22 @@ class ScenarioError(WithalError):
 @final
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What is cancelled, what it is given, and what is tried afterwards; ``withal audit`` takes it.
+    """The code to cancel, its environment, and a probe, for `audit` and ``withal audit``.
 
     Attributes:
         run: an async function, or a callable that returns an async context manager, which is
-            entered and exited. Called with what the setup yields, if it takes an argument.
+            entered and exited. It is called with the value that the setup yields, if it takes an
+            argument.
         setup: a callable that returns an async context manager: the environment of one attempt,
             such as a pool, a server, or a lock that another task holds. It is not cancelled.
-        probe: an async function that uses the environment again, called as `run` is. It raises if
-            the environment is not what it should be.
-        name: what reports call it; by default the name of `run`.
-        probe_at_once: whether the environment is to be as it should be at once. If it is, what the
-            probe finds then is wrong although a thread is still at work; if it is not, the probe
-            runs only after everything has come to rest. By default it runs both times, and what
-            fails at once and is right after rest, with a thread at work in between, is not a
-            finding.
+        probe: an async function that uses the environment again, called like `run`. It raises if
+            something is wrong with the environment.
+        name: the name in reports; by default the name of `run`.
+        probe_at_once: whether the environment must be usable immediately after the cancellation. If
+            True, an error of the immediate probe is a finding, even if a thread is still working.
+            If False, the probe runs only after everything has settled. By default it runs both
+            times; if only the immediate one fails, and a thread was working in between, that is
+            not a finding.
 
     Example:
         >>> from contextlib import asynccontextmanager
@@ -81,7 +81,7 @@ class Scenario:
         object.__setattr__(self, "name", self.name or qualified_name(self.run))
 
     def environment(self) -> AbstractAsyncContextManager[Any]:
-        """Make a fresh environment."""
+        """Create a new environment."""
         if self.setup is None:
             return nullcontext()
         made = self.setup()
@@ -93,7 +93,7 @@ class Scenario:
         return made
 
     async def call(self, function: Run, environment: Any) -> None:
-        """Call what is to be run, or the probe, with an environment, and see it through."""
+        """Call the run or the probe with an environment, and await or enter the result."""
         takes = self.setup is not None and takes_argument(function)
         made = function(environment) if takes else function()
         if hasattr(made, "__aenter__"):
@@ -103,35 +103,35 @@ class Scenario:
             await made
         else:
             raise ScenarioError(
-                f"{qualified_name(function)} returned {made!r}, where an async function or an "
-                f"async context manager is needed{_hint(made, qualified_name(function))}"
+                f"{qualified_name(function)} returned {made!r}, which is neither an awaitable nor "
+                f"an async context manager{_hint(made, qualified_name(function))}"
             )
 
 
 async def while_it_is_open() -> None:
-    """Be the body of a manager that is audited, and suspend once, so that it is cancelled here."""
+    """Suspend once, as the body of an audited manager, so that it can be cancelled here."""
     await asyncio.sleep(0)
 
 
 def scenario_of(thing: object, setup: Setup | None = None, probe: Run | None = None) -> Scenario:
-    """Return the scenario that was given whole or in parts.
+    """Return the scenario, which was passed as a `Scenario` or in parts.
 
     Raises:
-        TypeError: it is none, or is given twice.
+        TypeError: if it is not a scenario, or a setup or probe is passed twice.
     """
     if isinstance(thing, Scenario):
         if setup is not None or probe is not None:
-            raise TypeError(f"{thing.name} has a setup and a probe of its own; give it none")
+            raise TypeError(f"{thing.name} is a Scenario with its own setup and probe; pass none")
         return thing
-    return Scenario(thing, setup, probe)  # type: ignore[arg-type]  # which it checks itself
+    return Scenario(thing, setup, probe)  # type: ignore[arg-type]  # Scenario checks it
 
 
 def _not_callable(what: str, value: object) -> str:
     if hasattr(value, "__aenter__") or inspect.isawaitable(value):
         if inspect.iscoroutine(value):
             value.close()
-        return f"{what} is called for each attempt: pass the function, not what {value!r} has made"
-    return f"{what} has to be a callable that returns something to await; got {value!r}"
+        return f"{what} is called for each attempt: pass the function, not its result {value!r}"
+    return f"{what} must be a callable that returns an awaitable; got {value!r}"
 
 
 def _check_parameters(what: str, function: Callable[..., object], *, has_setup: bool) -> None:
@@ -143,8 +143,8 @@ def _check_parameters(what: str, function: Callable[..., object], *, has_setup: 
     try:
         signature.bind(*([None] if gets and takes_argument(function) else []))
     except TypeError as error:
-        given = "what the setup yields, as its one argument" if gets else "no argument"
-        advice = "" if has_setup else "; give it a setup, or use functools.partial"
+        given = "the value of the setup as its only argument" if gets else "no argument"
+        advice = "" if has_setup else "; pass a setup, or use functools.partial"
         raise TypeError(
             f"{what} {qualified_name(function)}{signature} cannot be called: it gets {given}, "
             f"and {error}{advice}"
@@ -152,7 +152,7 @@ def _check_parameters(what: str, function: Callable[..., object], *, has_setup: 
 
 
 def is_awaited(function: object) -> bool:
-    """Return whether a function's result is awaited, as far as is known before it is called."""
+    """Return whether a function is a coroutine function, so that its result is awaited."""
     while isinstance(function, partial):
         function = cast("partial[object]", function).func
     plain = inspect.unwrap(function) if callable(function) else function
@@ -160,7 +160,7 @@ def is_awaited(function: object) -> bool:
 
 
 def takes_argument(function: Callable[..., object]) -> bool:
-    """Return whether a function takes what the setup yields."""
+    """Return whether a function takes an argument: the value of the setup."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):
@@ -177,5 +177,5 @@ def _hint(made: object, name: str) -> str:
     if inspect.isasyncgen(made):
         return f"; decorate {name} with contextlib.asynccontextmanager"
     if hasattr(made, "__enter__"):
-        return "; a synchronous one never suspends, and so is never cancelled"
+        return "; a synchronous one never suspends, so it cannot be cancelled"
     return ""

@@ -1,4 +1,4 @@
-"""The session: what of an audit its scenario's fixtures can reach, wherever they are called."""
+"""The session: the state of an audit that the fixtures of its scenario can access."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from withal.audit.stopping import StopRequest
 
 session: ContextVar[AuditSession | None] = ContextVar("session", default=None)
 
-_MAX_DELAY_SECONDS = 0.05  # of a call in a thread: code may block the loop to wait for it
+_MAX_DELAY_SECONDS = 0.05  # of a call in a thread, since code may block the loop to wait for it
 
 
 @final
@@ -29,20 +29,21 @@ class AuditSession:
 
     Attributes:
         timeout: seconds that each use of the environment may take.
-        stop: whether the audit is to end early.
-        kept: what lasts for the whole audit, and is closed with it.
-        shared: the same by name, for fixtures that ask for one thing in each attempt.
-        processes: those that are kept, which do not end with the attempt that has started them.
-        noted: what fixtures have found in this attempt.
-        task: the scenario's own, of this attempt, once it has been started. Weakly, so that what
-            it has dropped can be collected.
-        unmet: what fixtures have prepared and the scenario did not use, in this attempt.
-        expected: what is left behind by design: the category and a part of the evidence, and why.
-        timers: what bounds the setup and the tear-down: while only these are left, nothing can wake
-            a task.
-        tasks: those of fixtures, which are not leftovers.
-        queues: the fixtures of this attempt in which the scenario is to stand first.
-        gates: what asks a fixture, at this suspension, whether the scenario may be cancelled yet.
+        stop: whether the audit has to end early.
+        kept: resources that are kept for all attempts, and closed with the audit.
+        shared: these resources by name, for fixtures that need the same one in each attempt.
+        processes: the ids of kept processes, which do not end with the attempt.
+        noted: the leftovers that fixtures have found in this attempt.
+        task: the scenario's own task in this attempt, as a weak reference, so that dropped objects
+            can be collected.
+        unmet: preparations of fixtures that the scenario has not used in this attempt.
+        expected: the expected leftovers: category and a part of the evidence, with the reason.
+        timers: the timers that limit the setup and the tear-down: while only these are left,
+            nothing can wake a task.
+        tasks: the tasks of fixtures, which are not leftovers.
+        queues: the fixtures of this attempt in which the scenario has to be the first waiter.
+        gates: by the code of a suspension, a function that returns whether the scenario may be
+            cancelled there yet.
     """
 
     def __init__(self, kept: ExitStack, timeout: float, stop: StopRequest | None = None) -> None:
@@ -61,7 +62,7 @@ class AuditSession:
         self.gates: dict[CodeType, Callable[[], bool]] = {}
 
     def begin_attempt(self) -> None:
-        """Forget what the attempt before has left here."""
+        """Remove the entries of the previous attempt."""
         self.noted.clear()
         self.unmet.clear()
         self.gates.clear()
@@ -69,12 +70,12 @@ class AuditSession:
         self.task = None
 
     def unexpected(self, leftovers: list[Leftover]) -> list[Leftover]:
-        """Return the leftovers that are not there by design."""
+        """Return the leftovers that are not expected."""
         return [leftover for leftover in leftovers if not self._expects(leftover)]
 
     @property
     def expectations(self) -> tuple[str, ...]:
-        """What is there by design, and why, as reports tell it."""
+        """The expected leftovers with the reasons, in the form of a report."""
         return tuple(
             f"{category}{f' ({text})' if text else ''}: {why}"
             for (category, text), why in self.expected.items()
@@ -88,25 +89,25 @@ class AuditSession:
 
 
 def expect(category: Category | str, text: str = "", *, why: str) -> None:
-    """Say that something is left behind by design, and is not a finding.
+    """Declare that a leftover is expected, so that it is not a finding.
 
-    Called in a scenario, its setup or its probe; outside of an audit it does nothing. Reports list
-    what is expected, and why. A wrong answer, a lost slot or a swallowed cancellation can be
-    expected too; think twice.
+    Call it in a scenario, its setup or its probe; outside of an audit it has no effect. Reports
+    list the expected leftovers with the reasons. A wrong answer, a lost slot or a swallowed
+    cancellation can be expected, too, but rarely should be.
 
     Args:
         category: the category of the finding, such as ``"thread"``.
-        text: a part of the evidence, such as the name of the thread; all of the category if empty.
-        why: the reason, for those who read the report.
+        text: a part of the evidence, such as the name of the thread; empty for the whole category.
+        why: the reason, for the report.
 
     Raises:
-        ValueError: there is no such category, or the reason is empty.
+        ValueError: if the category is unknown, or the reason is empty.
 
     Example:
         >>> expect("thread", "watchdog", why="one thread serves all connections and is kept")
     """
     if not why.strip():
-        raise ValueError("why is empty; say why this is left behind by design")
+        raise ValueError("why is empty; pass the reason why this leftover is expected")
     category = Category(category)
     current = session.get()
     if current is not None:
@@ -115,7 +116,7 @@ def expect(category: Category | str, text: str = "", *, why: str) -> None:
 
 @final
 class CountingExecutor(ThreadPoolExecutor):
-    """Knows which of its calls still run: they outlive what waited for them."""
+    """An executor with a set of its running calls, which may outlive the tasks that await them."""
 
     def __init__(self) -> None:
         super().__init__(thread_name_prefix="audit-executor")
@@ -123,10 +124,10 @@ class CountingExecutor(ThreadPoolExecutor):
         self._lock = threading.Lock()
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Make a call in a thread, which starts when the caller's step in the loop has ended.
+        """Make a call in a thread, which starts when the caller's present step has ended.
 
-        A call that ends within that step is never awaited from CPython 3.14 on. Then it would be
-        by chance whether there is a suspension.
+        Since CPython 3.14 a call that ends within that step does not suspend the caller. Without
+        the delay, the number of suspensions would be random.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -144,7 +145,7 @@ class CountingExecutor(ThreadPoolExecutor):
 
     @property
     def calls(self) -> frozenset[Future[Any]]:
-        """The calls that still run, or wait for a thread."""
+        """The calls that are running, or waiting for a thread."""
         with self._lock:
             return frozenset(self._calls)
 

@@ -1,4 +1,4 @@
-"""Stopping: an audit that is asked to end early returns the report so far."""
+"""Stopping an audit early; it then returns the report so far."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import final
 
 @final
 class Stopped(KeyboardInterrupt):
-    """Raised within an attempt that is to end at once. Its text says why."""
+    """Raised within an attempt that has to end immediately. The text has the reason."""
 
 
 @final
 class StopRequest:
-    """Whether an audit is to end early, and why.
+    """Whether an audit has to end early, and why.
 
     Args:
-        max_time: seconds from now on after which it ends.
-        also: another, which ends it, too.
+        max_time: seconds from now after which it ends.
+        also: another `Stop`, which ends it, too.
     """
 
     def __init__(self, max_time: float | None = None, also: StopRequest | None = None) -> None:
@@ -28,14 +28,14 @@ class StopRequest:
         self._also = also
 
     def request(self, reason: str) -> None:
-        """Have the audit end, within 20 ms where its scenario or probe is waited for."""
+        """Request the end of the audit; while it waits for a scenario, it ends within 20 ms."""
         self._reason = self._reason or reason
 
     def check(self) -> None:
-        """Return if the audit may go on.
+        """Return if the audit may continue.
 
         Raises:
-            Stopped: it is to end.
+            Stopped: if it has to end.
         """
         if self._until is not None and monotonic() >= self._until:
             self.request(f"its time of {self._max_time:g} s is over")
@@ -46,4 +46,4 @@ class StopRequest:
 
 
 asked: ContextVar[StopRequest | None] = ContextVar("asked", default=None)
-"""Where the command line asks an audit to stop."""
+"""The `Stop` through which the command line stops an audit."""

@@ -415,7 +415,7 @@ def test_an_error_in_the_place_of_a_result_is_an_error_of_the_system(loop: str) 
     report = audited(scenario, loop, "error")
     assert [type(each) for each in seen] == [InjectedError]
     assert [each.outcome for each in report.attempts] == [
-        "raised InjectedError: [Errno 5] an audit had this fail"
+        "raised InjectedError: [Errno 5] injected by an audit"
     ]
 
 

@@ -70,7 +70,7 @@ def test_a_thread_that_never_ends_is_not_waited_for_and_named(start: str) -> Non
     _, err = run(start, "never_end")
     assert err.startswith("withal: the program ends without waiting for the thread ")
     assert err.count("\n") == 1
-    assert f" in {start}, it runs at <string>:" in err
+    assert f" in {start}, it is running at <string>:" in err
     assert err.endswith(" in never_end\n")
 
 

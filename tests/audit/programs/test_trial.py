@@ -92,14 +92,14 @@ def test_what_does_not_come_in_a_program_is_marked() -> None:
 
 
 def test_a_program_of_what_is_safe_says_that_there_is_none() -> None:
-    assert "There is no finding to write a program of" in written("is_in_order")
+    assert "There is no finding to write a program for" in written("is_in_order")
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("needs_a_proxy", r"cannot have slow_proxy\('127.0.0.1', 1\), which is a process"),
-        ("without_a_name", "are not functions with names at the top of the module"),
+        ("needs_a_proxy", r"cannot use slow_proxy\('127.0.0.1', 1\), which is a process"),
+        ("without_a_name", "must be named functions at the top level of the module"),
     ],
 )
 def test_what_cannot_be_a_program_says_why(name: str, words: str) -> None:

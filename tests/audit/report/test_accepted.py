@@ -58,7 +58,7 @@ def test_new_ones_are_added_and_nothing_is_lost(tmp_path: Path) -> None:
 def test_a_list_is_made_if_there_is_none(tmp_path: Path) -> None:
     file = tmp_path / "known"
     assert Accepted.read(file, may_be_missing=True).with_new(SAFE).lines == {}
-    assert file.read_text().startswith("# Findings of withal audit")
+    assert file.read_text().startswith("# Accepted findings of withal audit")
 
 
 def test_what_is_gone_is_listed_of_this_target_only(tmp_path: Path) -> None:

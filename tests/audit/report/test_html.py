@@ -77,7 +77,7 @@ def words_of(told: AuditRecord) -> str:
 def test_the_verdict_and_what_was_tried_stand_in_the_page_itself() -> None:
     assert words_of(UNSAFE) == (
         "withal audit use_pool unsafe 4 of 8 attempts went wrong"
-        " Left behind, and no finding: the cache&#x27;s thread: it lives as long as the process"
+        " Left behind, but not a finding: the cache&#x27;s thread: it lives as long as the process"
         " attempts 8 suspensions 5 deliveries early, late depth 1"
         " on asyncio, CPython 3.11.2 took 0.25 s"
     )
@@ -86,9 +86,9 @@ def test_the_verdict_and_what_was_tried_stand_in_the_page_itself() -> None:
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        (SAFE, "This is evidence for the schedules that were tried, no proof."),
+        (SAFE, "This is evidence for the schedules that were tried, not a proof."),
         (FAILED, "RuntimeError: no such host raised in setup"),
-        (EMPTY, "unresolved nothing was tried two runs waited at different places"),
+        (EMPTY, "unresolved no attempt was made two runs waited at different places"),
     ],
 )
 def test_what_there_is_to_say_about_the_verdict_is_said(told: AuditRecord, words: str) -> None:

@@ -177,8 +177,8 @@ def test_a_message_tells_what_how_and_the_command_that_replays_it() -> None:
     first = run_of(UNSAFE)["results"][0]
     key = first["partialFingerprints"]["withalKey/v1"]
     assert first["message"]["text"] == (
-        f"descriptor: descriptor 7 is still open [{key}] (cancelled when what it awaits is done,"
-        " and its result about to be dropped, at suspension 1)."
+        f"descriptor: descriptor 7 is still open [{key}] (cancelled when the awaited result has"
+        " just arrived, which is then dropped, at suspension 1)."
         " Replay: withal audit waiting.py:use_pool --at 1:late"
     )
     assert first["properties"]["detail"] == "more of it\n  about descriptor 7 is still open"
@@ -199,8 +199,8 @@ def test_what_no_line_stands_for_is_told_with_the_run() -> None:
     assert [each["message"]["text"] for each in invocation["toolExecutionNotifications"]] == [
         "unsafe: use_pool: 4 of 8 attempts went wrong"
         " (5 suspensions; early, late; asyncio, CPython 3.11.2)",
-        "2 attempts came to nothing: the loop did not become idle within 5 s",
-        "left behind, and no finding: the cache's thread: it lives as long as the process",
+        "2 attempts had no result: the loop did not become idle within 5 s",
+        "left behind, but not a finding: the cache's thread: it lives as long as the process",
     ]
 
 

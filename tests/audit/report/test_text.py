@@ -67,17 +67,17 @@ def test_a_report_of_findings_is_told_by_site_the_worst_first() -> None:
         "unresolved:\n"
         "  2 attempts (3:late, 4:late): the loop did not become idle within 5 s\n"
         "\n"
-        "left behind, and no finding:\n"
+        "left behind, but not a finding:\n"
         "  the cache's thread: it lives as long as the process\n"
     )
 
 
 def test_what_is_safe_is_evidence_and_no_proof() -> None:
     assert render(SAFE) == (
-        "safe: use_pool: nothing wrong was found in 25 attempts"
+        "safe: use_pool: no finding in 25 attempts"
         " (5 suspensions; early, late; asyncio, CPython 3.11.2)\n"
         "\n"
-        "This is evidence for the schedules that were tried, no proof.\n"
+        "This is evidence for the schedules that were tried, not a proof.\n"
     )
 
 
@@ -94,14 +94,13 @@ def test_what_is_safe_is_evidence_and_no_proof() -> None:
         ),
         (
             record(attempt(1, LATE), attempt(2, LATE, unresolved="busy")),
-            "unresolved: use_pool: nothing wrong was found, but 1 of 2 attempts came to nothing",
+            "unresolved: use_pool: no finding, but 1 of 2 attempts had no result",
         ),
         (
             record(attempt(1, LATE), verdict=Verdict.UNRESOLVED),
-            "unresolved: use_pool: nothing wrong was found in 1 attempt,"
-            " but not all could be tried",
+            "unresolved: use_pool: no finding in 1 attempt, but not everything could be tried",
         ),
-        (EMPTY, "unresolved: use_pool: nothing was tried"),
+        (EMPTY, "unresolved: use_pool: no attempt was made"),
     ],
 )
 def test_the_first_line_sums_up(told: AuditRecord, first_line: str) -> None:
@@ -187,8 +186,8 @@ def test_a_suspension_without_frames_has_a_place_too() -> None:
     told = record(
         attempt(1, LATE, (Category.TASK, "it runs"), suspension=nowhere), suspensions=(nowhere,)
     )
-    assert "\n(no frame of Python's)\n  1:late  task  it runs\n" in render(told)
-    assert "1  (no frame of Python's)  waits for Future\n" in render_points(told)
+    assert "\n(no Python frame)\n  1:late  task  it runs\n" in render(told)
+    assert "1  (no Python frame)  waits for Future\n" in render_points(told)
 
 
 def test_the_points_are_numbered_with_site_function_and_what_is_awaited() -> None:
@@ -212,7 +211,7 @@ def test_one_attempt_is_told_in_full() -> None:
     assert render_attempt(record(one), one) == (
         "unsafe: use_pool at 2:late (asyncio, CPython 3.11.2)\n"
         "\n"
-        "cancelled when what it awaits is done, and its result about to be dropped,"
+        "cancelled when the awaited result has just arrived, which is then dropped,"
         " at suspension 2 (waits for a turn of the loop):\n"
         "  tests/audit/waiting.py:27 in use_pool\n"
         "    async with Pool():\n"
@@ -243,7 +242,7 @@ def test_an_attempt_at_depth_2_tells_of_the_earlier_cancellation_too() -> None:
         "cancelled before that, at suspension 1 (waits for a turn of the loop):\n"
         "  tests/audit/waiting.py:27 in use_pool\n"
     )
-    assert "\ncancelled while what it awaits is still pending, at suspension 5 (" in text
+    assert "\ncancelled while the awaited result is pending, at suspension 5 (" in text
 
 
 def test_an_attempt_that_says_nothing_tells_why() -> None:
@@ -274,8 +273,8 @@ def test_what_does_not_decide_the_verdict_is_told_apart() -> None:
     one = replace(attempt(1, LATE), excused=(replace(plain, excuse="known"),))
     text = render(record(one))
     assert text.startswith("safe: ")
-    assert "\ntold apart, and no finding:\n  1:late  lock or slot: held: known\n" in text
-    assert "\nlock or slot: held (no finding: known)\n" in render_attempt(record(one), one)
+    assert "\nexcused, not a finding:\n  1:late  lock or slot: held: known\n" in text
+    assert "\nlock or slot: held (not a finding: known)\n" in render_attempt(record(one), one)
 
 
 def test_the_innermost_place_is_told_where_it_is_in_a_library() -> None:

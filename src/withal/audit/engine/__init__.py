@@ -1,1 +1,1 @@
-"""The attempts of an audit: what is tried, how a task is cancelled, and what comes of it."""
+"""The attempts of an audit: their order, the cancellation of a task, and the outcome."""

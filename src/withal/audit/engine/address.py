@@ -1,4 +1,4 @@
-"""Addresses, and the attempts that are to be made."""
+"""Addresses of attempts, and the attempts to make."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from withal.audit.report.record import Delivery, Suspension
 @final
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Which attempt: ``3:late``, or ``3+2:late`` when it is cancelled again two suspensions later.
+    """The address of an attempt: ``3:late``, or ``3+2:late`` to cancel again two suspensions later.
 
     Attributes:
-        numbers: the suspension, and how many suspensions of the same task later it comes again.
-        delivery: how.
+        numbers: the number of the suspension, and for each further cancellation, how many
+            suspensions of the same task later it is made.
+        delivery: how it is cancelled.
     """
 
     numbers: tuple[int, ...]
@@ -38,7 +39,7 @@ class Address:
         known = delivery in set(Delivery)
         if not (colon and known and all(part.isdecimal() and int(part) > 0 for part in parts)):
             raise ValueError(
-                f"{text!r} is not an address of an attempt; write the suspension's number and "
+                f"{text!r} is not a valid attempt address; write the suspension's number and "
                 f"the delivery ({', '.join(Delivery)}), as in 3:late, or 3+2:late"
             )
         return cls(tuple(map(int, parts)), Delivery(delivery))
@@ -47,7 +48,7 @@ class Address:
 @final
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A suspension that was seen, and what came before it."""
+    """A suspension of a run, with the suspensions before it."""
 
     number: int
     trace: Trace
@@ -55,7 +56,7 @@ class Point:
 
     @property
     def suspension(self) -> Suspension:
-        """The same as a report has it."""
+        """The suspension in the form of a report."""
         return suspension_of(self.number, self.trace.name, self.trace.marks[self.ordinal - 1])
 
     @property
@@ -67,7 +68,7 @@ class Point:
 @final
 @dataclass(frozen=True, slots=True)
 class PlannedAttempt:
-    """An attempt that is to be made."""
+    """An attempt to make."""
 
     address: Address
     target: Target

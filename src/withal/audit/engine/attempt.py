@@ -1,9 +1,9 @@
-"""One attempt: a scenario run once, in a loop of its own, cancelled or not, and what it left.
+"""One attempt: a scenario is run once in its own loop, cancelled or not, and leftovers are found.
 
-The order is always the same: the environment is set up, the scenario runs, the probe uses the
-environment again at once, everything settles and is looked at, the probe once more, the environment
-is torn down, and everything is looked at again. The baseline is what runs without a cancellation
-leave at the same two looks.
+The order is always the same. The environment is set up, and the scenario runs. The probe uses the
+environment again immediately. After everything has settled, leftovers are searched for, and the
+probe runs once more. Then the environment is torn down, and leftovers are searched for again. The
+baseline consists of the leftovers of runs without a cancellation, at the same two points.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from withal.audit.report.record import Category
 from withal.audit.scenario import Scenario, ScenarioError
 from withal.audit.session import AuditSession
 
-_CANCEL_ROUNDS = 3  # for what does not end
-_ROUND_SECONDS = 0.1  # for each of them
+_CANCEL_ROUNDS = 3  # for a task that does not end
+_ROUND_SECONDS = 0.1  # for each of these rounds
 
-# Indexes of the looks. Without an environment, and after a hang, there is only one.
+# Indexes of the searches. Without an environment, and after a hang, there is only one.
 _WITH_ENVIRONMENT, _AT_THE_END = 0, -1
 
 
@@ -50,7 +50,7 @@ class AttemptOptions:
 
     Attributes:
         timeout: seconds that the scenario, the probe, the setup and the tear-down may take each.
-        loop_factory: makes a loop for each attempt.
+        loop_factory: creates a loop for each attempt.
     """
 
     timeout: float
@@ -60,19 +60,19 @@ class AttemptOptions:
 @final
 @dataclass(slots=True)
 class Observation:
-    """What was seen in one run. It holds no part of the run itself, which would keep it alive.
+    """The result of one run. It refers to no object of the run, which would keep that alive.
 
     Attributes:
-        traces: where its tasks were suspended.
+        traces: the suspensions of its tasks.
         outcome: how the scenario ended.
-        leftovers: what is wrong, and what was left behind beyond the baseline.
-        looks: all that was there at each look, counted.
-        failure: what made the run as such impossible.
-        strikes: how many of the cancellations came about.
-        difference: the number of the first suspension that was not where it was before.
-        came_late: whether a cancellation that was to come before a result came after it.
+        leftovers: problems, and resources left behind beyond the baseline.
+        looks: the counts of all leftovers at each search.
+        failure: why the run itself failed.
+        strikes: how many of the cancellations were delivered.
+        difference: the number of the first suspension that differs from the baseline.
+        came_late: whether a cancellation came after a result that it should have preceded.
         bypassed: whether tasks were started that were not watched.
-        loop: the kind of the loop.
+        loop: the kind of loop.
     """
 
     traces: list[Trace] = field(default_factory=list[Trace])
@@ -87,7 +87,7 @@ class Observation:
     loop: str = ""
 
     def trace_of(self, path: Path) -> Trace | None:
-        """Return where one of the tasks was suspended; None if there was no such task."""
+        """Return the trace of a task; None if there was no such task."""
         return next((trace for trace in self.traces if trace.path == path), None)
 
 
@@ -98,14 +98,14 @@ def attempt(
     baseline: list[Counts] | None = None,
     target: Target | None = None,
 ) -> Observation:
-    """Run a scenario once, and return what was seen. Nothing of it is left when this returns.
+    """Run a scenario once, and return the result. All of its leftovers are removed at the end.
 
     Args:
-        scenario: what is run.
-        options: how.
-        session: where fixtures say what they see and expect.
-        baseline: what runs without a cancellation leave, at each look; None in such a run.
-        target: where it is cancelled; None for a run without.
+        scenario: the scenario.
+        options: the options.
+        session: the session, to which fixtures report.
+        baseline: the leftovers of runs without a cancellation, at each search; None in such a run.
+        target: where to cancel it; None for a run without a cancellation.
     """
     warnings = CapturedWarnings()
     cleared = isolated_loop(options.loop_factory, session.processes)
@@ -142,7 +142,7 @@ class _Run:
             self._loop.run_until_complete(self._main(baseline))
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # a cancellation and what ends programs are no less its own
+        except BaseException as error:  # also CancelledError and SystemExit of the scenario
             self._report_failure(failure_of(error), traceback_of(error))
         self._session.task = None
         seen.traces = watch.traces
@@ -169,11 +169,11 @@ class _Run:
         await self._look_for_leftovers(last, environment_is_open=False)
 
     async def _probe_and_compare(self, environment: Any, baseline: list[Counts] | None) -> None:
-        """Probe at once, and after settling. It may fail while a thread is still at work."""
+        """Probe immediately, and after settling; the first may fail while a thread still works."""
         at_work = self._look.current_work()
         at_once = None
         if self._scenario.probe_at_once is not False:
-            at_once = await self._run_probe(environment, "at once")
+            at_once = await self._run_probe(environment, "immediately")
         if self._scenario.setup is not None:
             await self._look_for_leftovers(baseline[_WITH_ENVIRONMENT] if baseline else None)
         is_final = self._scenario.probe_at_once is True
@@ -183,7 +183,7 @@ class _Run:
         if is_final and at_once is not None:
             self._report(at_once)
         elif at_once is not None or self._scenario.setup is not None:
-            self._report(await self._run_probe(environment, "after it has come to rest"))
+            self._report(await self._run_probe(environment, "after it has settled"))
 
     async def _look_for_leftovers(
         self, baseline: Counts | None, *, environment_is_open: bool = True
@@ -196,14 +196,15 @@ class _Run:
         self._seen.leftovers += without_reported(beyond, self._seen.leftovers)
 
     async def _run_scenario(self, environment: Any) -> bool:
-        """Run the scenario, and return whether it has ended as it should."""
+        """Run the scenario; return whether it has ended and has not failed without cancellation."""
         task = self._watch.start(self._scenario.call(self._scenario.run, environment))
         self._session.task = ref(task)
         try:
             why = await wait_or_diagnose(task, self._timeout)
             if why and self._watch.struck_child:
-                # A child is cancelled by its owner, or by a loop that shuts down, which cancels all
-                # tasks. A task group ignores the end of such a child, so its owner may wait for it.
+                # In a program, a child is cancelled by its owner, or by the end of the loop
+                # together with all other tasks. A task group ignores the end of a cancelled child,
+                # so its owner may wait for something that this child should have done.
                 task.cancel()
                 why = await wait_or_diagnose(task, self._timeout)
         except asyncio.CancelledError:  # a task group of the environment has failed
@@ -225,8 +226,8 @@ class _Run:
     async def _run_probe(self, environment: Any, when: str) -> Leftover | None:
         """Use the environment again, and return what is wrong with it.
 
-        Not where a task was cancelled that only a loop cancels when it shuts down: then nobody
-        uses the environment any more.
+        The probe is not run if the cancelled task is one that only the end of the loop would
+        cancel, since the environment is not used any more then.
         """
         if self._scenario.probe is None or self._watch.targets_background:
             return None
@@ -234,7 +235,7 @@ class _Run:
         task: Task[object] = self._loop.create_task(probe, name="probe")
         if why := await wait_or_diagnose(task, self._timeout):
             waits = f"{why}, and it waits{at_place_of_task(task)}"
-            words = f"used again {when}, it does not come through: {waits}"
+            words = f"used again {when}, it does not end: {waits}"
             leftover = Leftover(Category.SLOT, PROBE, words, stacks_of({task}))
             await _cancel_repeatedly(task)
             return leftover
@@ -242,7 +243,7 @@ class _Run:
 
     @asynccontextmanager
     async def _bounded(self, what: str) -> AsyncGenerator[None]:
-        """Bound the time of what is around the scenario, and name it in its errors."""
+        """Limit the time of the setup or tear-down, and name it in errors."""
         limit = asyncio.timeout(self._timeout)
         self._session.timers.add(limit)
         try:
@@ -261,13 +262,13 @@ class _Run:
             self._session.timers.discard(limit)
 
     def _report(self, leftover: Leftover | None) -> None:
-        """Keep what is wrong. Without a cancellation it is a failure of the scenario itself."""
+        """Record a problem. In a run without a cancellation it is a failure of the scenario."""
         if leftover is None:
             return
         self._seen.leftovers.append(leftover)
         if not self._watch.has_target:
             by_probe = (
-                "its probe fails although nobody cancelled: " if leftover.kind == PROBE else ""
+                "its probe fails without any cancellation: " if leftover.kind == PROBE else ""
             )
             self._seen.failure = by_probe + leftover.evidence
 
@@ -279,11 +280,11 @@ class _Run:
 
 
 ATTEMPT_CODE = _Run._main.__code__
-"""The code of the task that makes an attempt."""
+"""The code of the task that runs an attempt."""
 
 
 def _is_cancelled() -> bool:
-    """Return whether the attempt itself is cancelled, which nothing in it should do."""
+    """Return whether the attempt's own task is cancelled, which audited code must not do."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

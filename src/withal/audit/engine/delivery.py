@@ -1,7 +1,8 @@
-"""Deliveries: the ways in which a suspended task is made to give up, each a real one.
+"""Deliveries: the ways of cancelling a suspended task, each of which programs use.
 
-Nothing is thrown into a coroutine behind its task's back: then ``Task.cancelling()`` would stay 0,
-and no timeout and no task group would know of the request.
+No exception is thrown into a coroutine directly: then ``Task.cancelling()`` would stay 0, and
+timeouts and task groups would not see the request:
+https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.cancelling
 """
 
 from __future__ import annotations
@@ -22,28 +23,28 @@ class CaughtCancellation:
 
 
 class Deliverer(Protocol):
-    """Makes one task of one attempt give up, perhaps several times.
+    """Cancels one task of one attempt, one or more times.
 
     Attributes:
-        came_late: whether the awaited result was there before the delivery: a lost race.
+        came_late: whether the awaited result arrived before the delivery, which should be first.
     """
 
     came_late: bool
 
     def around(self, scenario: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
-        """Put around the scenario's own coroutine what the delivery needs."""
+        """Wrap the scenario's own coroutine in the timeout or scope that the delivery needs."""
         ...
 
     def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> InjectedError | None:
-        """Arrange for it, when the task is about to be suspended.
+        """Schedule the cancellation, when the task is about to be suspended.
 
-        Returns an error if that is to be raised in the place of what the task awaits.
+        Returns an error if that is to be raised in place of the awaited result.
         """
         ...
 
 
 class _Plain:
-    """Puts nothing around the scenario."""
+    """Does not wrap the scenario."""
 
     came_late = False
 
@@ -54,7 +55,7 @@ class _Plain:
 class _WhilePending:
     """Delivers in the next turn of the loop, in which the result may arrive, too.
 
-    Not at once: a child that has just been started is to run its first step.
+    It does not deliver immediately, so that a child that was just started can run its first step.
     """
 
     came_late = False
@@ -80,10 +81,10 @@ class _Early(_WhilePending):
 
 @final
 class _Late(_Plain):
-    """Cancels when the result is there: added now, its callback runs before the task's wake-up.
+    """Cancels when the result has arrived: its callback runs before the one that wakes the task.
 
-    So it is when a peer's answer and a timeout come in the same turn of the loop. Where a task
-    only lets others run there is no result, and late is as early.
+    This happens in programs if a peer's answer and a timeout come in the same turn of the loop. At
+    a bare yield, as in ``sleep(0)``, there is no result, and late is the same as early.
     """
 
     def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
@@ -101,7 +102,7 @@ class _Failing(_Plain):
 
 @final
 class _Timeout(_WhilePending):
-    """Has a timeout around the scenario expire."""
+    """Expires a timeout around the scenario."""
 
     async def around(self, scenario: Coroutine[Any, Any, object]) -> object:
         self._timeout = asyncio.timeout(None)
@@ -116,16 +117,19 @@ class _Timeout(_WhilePending):
 
     def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
         if self._timeout.when() is None:
-            # In the same turn, before the timeout: it only notes whether the result is there.
+            # Runs in the same turn, before the timeout; only to record whether the result arrived.
             self._deliver_next_turn(task, awaited, lambda: None)
             self._timeout.reschedule(task.get_loop().time())
-        else:  # it has expired, and somebody cancels the task that cleans up
+        else:  # the timeout has expired, so the task that cleans up is cancelled directly
             self._deliver_next_turn(task, awaited, task.cancel)
 
 
 @final
 class _Anyio(_WhilePending):
-    """Cancels an anyio scope around the scenario. Unlike a task, anyio can shield from that."""
+    """Cancels an anyio scope around the scenario; code can shield itself from that with anyio.
+
+    https://anyio.readthedocs.io/en/stable/cancellation.html#shielding
+    """
 
     def __init__(self) -> None:
         try:
@@ -157,12 +161,12 @@ _DELIVERERS: dict[Delivery, type[Deliverer]] = {
 }
 
 WHILE_PENDING = frozenset({Delivery.EARLY, Delivery.ANYIO, Delivery.TIMEOUT})
-"""These come before the result of what is awaited."""
+"""The deliveries that come before the awaited result."""
 
 AROUND_THE_SCENARIO = frozenset({Delivery.ANYIO, Delivery.TIMEOUT})
-"""These reach the scenario's own task only: a timeout is not put around another task."""
+"""The deliveries that reach only the scenario's own task, around which a timeout or scope is."""
 
 
 def deliverer_of(delivery: Delivery) -> Deliverer:
-    """Return a new one for an attempt."""
+    """Return a new deliverer for an attempt."""
     return _DELIVERERS[delivery]()

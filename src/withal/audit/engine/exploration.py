@@ -1,9 +1,10 @@
-"""The exploration: which attempts are made, in which order, and what they come to together.
+"""The exploration: the attempts of an audit, their order, and the verdict.
 
-First come runs without a cancellation: one to warm up, since what is made once for the whole
-program is not a leak, and then some to see where the scenario is suspended and what it leaves,
-until two in a row are suspended at the same places. Then each suspension is struck, by each
-delivery; at a depth of 2 each suspension of the clean-up that follows too, and so on.
+It begins with runs without a cancellation. The first one is a warm-up, since resources that are
+created once for the whole program are not leaks. The next ones record the suspensions and leftovers
+of the scenario, until two successive runs have the same suspensions. Then the scenario is cancelled
+at each suspension, with each delivery; at a depth of 2, also at each suspension of the clean-up
+that follows, and so on.
 """
 
 from __future__ import annotations
@@ -36,29 +37,29 @@ from withal.audit.report.record import Attempt, Delivery, Suspension, Verdict
 from withal.audit.scenario import Scenario
 from withal.audit.session import AuditSession
 
-_MAX_BASELINE_RUNS = 6  # until two in a row are alike
-_MAX_TRIES = 12  # of an attempt that is not suspended where it is to be struck
-_CONFIRMING_RUNS = 3  # of an attempt that finds something: is it found each time?
-_MAX_LATE_TRIES = 3  # of one whose cancellation came after the result, as it may each time
-_MAX_SUSPENSIONS = 5000  # of one scenario that are struck; one that polls has any number
+_MAX_BASELINE_RUNS = 6  # until two successive runs are equal
+_MAX_TRIES = 12  # of an attempt that does not reach its suspension
+_CONFIRMING_RUNS = 3  # of an attempt with a finding, to see whether it is found each time
+_MAX_LATE_TRIES = 3  # of an attempt whose cancellation came after the result
+_MAX_SUSPENSIONS = 5000  # of one scenario that are tried; polling code may have any number
 _MIN_FREE_DESCRIPTORS = 64  # for an attempt
 
 OnAttempt: TypeAlias = Callable[[int, int, int], None]
-"""Called after each attempt with how many were made, how many are known of, and are unsafe."""
+"""Called after each attempt with the numbers of attempts made, known, and unsafe."""
 
 
 @final
 class Exploration:
-    """The runs of one audit, and what has been seen in them.
+    """The runs of one audit, and their results.
 
     Attributes:
-        points: where the scenario is suspended without any cancellation; last, where its background
-            tasks are.
-        attempts: what was tried.
-        reasons: why the whole says less than it should.
-        failure: why there is nothing to say, if the scenario fails by itself.
-        loop: the kind of the loop.
-        schedules: how many were run, and of which seed.
+        points: the suspensions of the scenario without a cancellation; those of background tasks
+            are last.
+        attempts: the attempts that were made.
+        reasons: why the audit is incomplete.
+        failure: why the scenario fails without a cancellation, if it does.
+        loop: the kind of loop.
+        schedules: the number of schedules that were run, and their seed.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Exploration:
 
     @property
     def verdict(self) -> Verdict:
-        """What it comes to."""
+        """The verdict on all attempts."""
         if self.failure:
             return Verdict.ERROR
         if any(each.findings for each in self.attempts):
@@ -99,14 +100,14 @@ class Exploration:
 
     @property
     def suspensions(self) -> tuple[Suspension, ...]:
-        """The points as a report has them."""
+        """The points that are tried, in the form of a report."""
         return tuple(point.suspension for point in self.points if self._is_struck(point))
 
     def _is_struck(self, point: Point) -> bool:
         return self._children or point.trace.path not in self._background
 
     def run_baseline(self) -> None:
-        """Run the scenario without any cancellation until two runs are alike."""
+        """Run the scenario without any cancellation until two runs are equal."""
         self._run()
         runs: list[Observation] = []
         while not self.failure and len(runs) < _MAX_BASELINE_RUNS:
@@ -115,7 +116,7 @@ class Exploration:
                 break
         if self.failure:
             return
-        # How much a run leaves may vary; the most that any has left is still normal.
+        # The leftovers of runs may vary; the maximum counts.
         self._baseline = [
             _maximum(looks) for looks in zip(*(run.looks for run in runs), strict=False)
         ]
@@ -125,16 +126,16 @@ class Exploration:
             self.reasons.append(f"it is not deterministic: {difference}")
         if runs[-1].bypassed:
             self.reasons.append(
-                "it puts a task factory of its own in place of the audit's; "
-                "the tasks that it starts with that were not cancelled"
+                "it replaces the audit's task factory; tasks that it has started after that were "
+                "not cancelled"
             )
 
     @property
     def baseline_leftovers(self) -> tuple[str, ...]:
-        """What is left at the end without any cancellation, as reports have it."""
+        """The leftovers at the end without any cancellation, in the form of a report."""
         return tuple(
             f"{category}{f' ({kind})' if kind != category else ''}: "
-            f"{number} left behind when nobody cancels, and so no finding"
+            f"{number} left behind without a cancellation too, so this is not a finding"
             for (category, kind), number in (
                 self._baseline[-1] if self._baseline else Counts()
             ).items()
@@ -155,8 +156,8 @@ class Exploration:
         seen = attempt(self._scenario, self._options, self._session)
         if seen.failure and self._successes:
             self.failure = (
-                f"it cannot be repeated: it went well {counted(self._successes, 'time')}, and then "
-                f"{seen.failure}; have the setup make anew what it changes"
+                f"it cannot be repeated: it succeeded {counted(self._successes, 'time')}, and then "
+                f"{seen.failure}; let the setup recreate what the scenario changes"
             )
         self.failure = self.failure or seen.failure
         self._successes += 1
@@ -164,8 +165,8 @@ class Exploration:
         return seen
 
     def _set_points(self, seen: Observation) -> None:
-        # By task, so that numbers stay as they are when tasks take turns in another order.
-        # Background tasks come last: how often they are suspended may vary.
+        # By task, so that the numbers do not change when tasks run in another order. Background
+        # tasks are last, since the number of their suspensions may vary.
         background = self._background = background_of(seen.traces, self._file)
         traces = sorted(seen.traces, key=lambda trace: (trace.path in background, trace.path))
         places = [
@@ -174,8 +175,8 @@ class Exploration:
         self.points = [Point(n, *place) for n, place in enumerate(places[:_MAX_SUSPENSIONS], 1)]
         if not self.suspensions:
             self.reasons.append(
-                "it never suspends, so it cannot be cancelled; if it waits only for what somebody "
-                "else holds, have that held (see withal.audit.contended)"
+                "it never suspends, so it cannot be cancelled; if it would wait for a lock or slot "
+                "that another task holds, use withal.audit.contended in the setup"
             )
         elif len(places) > _MAX_SUSPENSIONS:
             self.reasons.append(
@@ -186,7 +187,7 @@ class Exploration:
     # Attempts
 
     def explore(self, deliveries: tuple[Delivery, ...], depth: int, on_attempt: OnAttempt) -> None:
-        """Make all attempts, the shallow ones first at each suspension."""
+        """Make all attempts; at each suspension those with fewer cancellations come first."""
         steps = [
             step
             for step in self._first_steps(deliveries)
@@ -215,10 +216,10 @@ class Exploration:
                 on_attempt(done, known, unsafe)
 
     def replay(self, address: Address) -> None:
-        """Make one attempt, and before it those that lead to it; only its own result is kept."""
+        """Make one attempt, after those that lead to it; only its own result is kept."""
         first, *later = address.numbers
         if first > len(self.points):
-            raise ValueError(f"there is no suspension {first}: there are {len(self.points)}")
+            raise ValueError(f"there is no suspension {first}; the last is {len(self.points)}")
         step = next(
             (s for s in self._first_steps((address.delivery,)) if s.address.numbers == (first,)),
             None,
@@ -262,7 +263,7 @@ class Exploration:
             steps = self._first_steps((wanted.delivery,))
             step = next((each for each in steps if each.address == wanted), None)
             if step is None:
-                raise ValueError(f"there is no attempt {cancelled}, which {address} names")
+                raise ValueError(f"there is no attempt {cancelled}, which is part of {address}")
             step = replace(step, target=replace(step.target, expected=()))
         self.attempts.append(self._reordering(()).replay(TaskOrder(choices, step)))
 
@@ -287,7 +288,7 @@ class Exploration:
                     )
 
     def _deeper_steps(self, step: PlannedAttempt, seen: Observation) -> Iterator[PlannedAttempt]:
-        """Yield the attempts that strike once more, at each suspension that has followed."""
+        """Yield the attempts that cancel once more, at each suspension that has followed."""
         target = step.target
         trace = seen.trace_of(target.path)
         if trace is None or seen.difference or seen.strikes < len(target.ordinals):
@@ -304,7 +305,7 @@ class Exploration:
             yield PlannedAttempt(address, deeper, suspension, (*step.after, step.suspension))
 
     def _make_attempt(self, step: PlannedAttempt, times: int = _CONFIRMING_RUNS) -> Observation:
-        """Make an attempt, and what it finds, if that is new, once more, and again."""
+        """Make an attempt; if it has a new finding, repeat it to confirm."""
         seen, why = self._run_until_struck(step)
         result = combine_runs(step, [seen], why)
         if not why and any(each.key not in self._confirmed for each in result.findings):
@@ -318,7 +319,7 @@ class Exploration:
         return seen
 
     def _run_until_struck(self, step: PlannedAttempt) -> tuple[Observation, str]:
-        """Try until the cancellation comes where it should; return why it has not, if so."""
+        """Try until the cancellation is delivered; return the reason if it is not delivered."""
         tries = 0
         while True:
             self._stop.check()
@@ -344,7 +345,7 @@ class Exploration:
 
 
 def _applies(delivery: Delivery, path: Path, mark: Mark) -> bool:
-    """Return whether a delivery means something at a suspension."""
+    """Return whether a delivery is possible at a suspension."""
     if delivery is Delivery.ORDER:
         return False
     if delivery is Delivery.ERROR:
@@ -353,23 +354,23 @@ def _applies(delivery: Delivery, path: Path, mark: Mark) -> bool:
 
 
 def _why_unresolved(step: PlannedAttempt, seen: Observation) -> str:
-    """Return why a run shows nothing about the suspension that it was to strike."""
+    """Return why a run has no result for its suspension; empty if it has one."""
     target = step.target
     if seen.failure:
         return seen.failure
     if seen.strikes < len(target.ordinals):
         wanted = len(target.ordinals)
-        return f"it came to {seen.strikes} of {wanted} cancellations in {_MAX_TRIES} runs"
+        return f"{seen.strikes} of {wanted} cancellations were delivered, in {_MAX_TRIES} runs"
     if seen.difference is not None:
-        return f"its suspension {seen.difference} was not where it was before, in {_MAX_TRIES} runs"
+        return f"its suspension {seen.difference} differed from the baseline in {_MAX_TRIES} runs"
     return ""
 
 
 def background_of(traces: Iterable[Trace], file: str) -> frozenset[Path]:
-    """Return which tasks are cancelled only by a loop that shuts down.
+    """Return the background tasks, which only the end of the loop would cancel.
 
-    These are the tasks that outlive the scenario, and those that nothing waits for and whose
-    coroutine is defined in another file than the scenario; with all tasks that they start.
+    These are tasks that outlive the scenario, and tasks that nothing waits for and whose coroutine
+    is defined in another file than the scenario; and all tasks that they start.
     """
     found = set[Path]()
     for trace in sorted(traces, key=lambda each: len(each.path)):
@@ -381,7 +382,7 @@ def background_of(traces: Iterable[Trace], file: str) -> frozenset[Path]:
 
 
 def _difference(one: Iterable[Trace], other: Iterable[Trace]) -> str:
-    """Return where two runs were not suspended alike, or nothing."""
+    """Return the first difference between the suspensions of two runs; empty if there is none."""
     theirs = {trace.path: trace for trace in other}
     for trace in one:
         twin = theirs.pop(trace.path, None)

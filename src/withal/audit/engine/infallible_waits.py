@@ -1,4 +1,4 @@
-"""Waits that cannot fail: what they wait for brings no answer, so no error is injected there."""
+"""Waits that cannot fail, so that no error is injected into them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from withal._core.resources.hosted import Host
 from withal._core.waiting.latch import Latch
 from withal.audit.inspect.trace import LOOP_TURN, Mark
 
-# These wait to be woken: there is no peer and no disk that could fail. They are coroutine functions
-# of all types.
+# These wait to be woken by other code, not for a peer or a disk that could fail. They are coroutine
+# functions with different types.
 _WAITS: tuple[Any, ...] = (
     asyncio.sleep,
     asyncio.Condition.wait,
@@ -27,17 +27,18 @@ _WAITS: tuple[Any, ...] = (
     Latch.wait_uncancellable,
     Latch.wait,
 )
-# From 3.12 on it awaits what it was given, which may fail.
+# Since 3.12 it awaits its argument itself, which may fail:
+# https://docs.python.org/3/whatsnew/3.12.html#asyncio
 _WAITS_BEFORE_312: tuple[Any, ...] = () if sys.version_info >= (3, 12) else (asyncio.wait_for,)
 _WAKEUPS = frozenset(wait.__code__ for wait in _WAITS + _WAITS_BEFORE_312)
 
-# anyio's own, by their names: the classes are in a private module.
+# Those of anyio, by their names, since the classes are in a private module.
 _ANYIO = os.path.join("anyio", "_backends", "_asyncio.py")
 _ANYIO_WAKEUPS = frozenset({"Lock.acquire", "Semaphore.acquire"})
 
 
 def cannot_fail(mark: Mark) -> bool:
-    """Return whether what is awaited cannot fail."""
+    """Return whether the wait at a mark cannot fail."""
     places, awaited = mark
     return awaited == LOOP_TURN or (bool(places) and _waits_for_a_wakeup(places[-1][0]))
 

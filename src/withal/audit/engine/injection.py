@@ -1,8 +1,8 @@
-"""Injection: a task factory that sees each suspension of a scenario's tasks, and ends one of them.
+"""Injection: a task factory that sees each suspension of a scenario's tasks, and cancels at one.
 
-It puts a relay between a task and its coroutine, which passes everything on untouched, in both
-directions. The C task, uvloop's loop and eager tasks do not notice. Tasks that the scenario starts
-are watched as it is; those of its environment are not.
+It puts a relay between a task and its coroutine, which passes everything on unchanged, in both
+directions. This works with asyncio's C tasks, with uvloop and with eager tasks. Tasks that the
+scenario starts are watched, too; those of its environment are not.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from withal.audit.report.record import Delivery
 T = TypeVar("T")
 
 NO_GATES: Mapping[CodeType, Callable[[], bool]] = {}
-"""Without fixtures that decide when the scenario may be cancelled."""
+"""No gates: no fixture decides when the scenario may be cancelled."""
 
 _watching: ContextVar[ScenarioWatch | None] = ContextVar("watching", default=None)
 
@@ -39,14 +39,14 @@ _watching: ContextVar[ScenarioWatch | None] = ContextVar("watching", default=Non
 @final
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an attempt strikes.
+    """Where an attempt cancels.
 
     Attributes:
-        delivery: how.
-        path: which task.
-        ordinals: at which of its suspensions, from 1 and in order; several at a depth of 2 or more.
-        expected: the marks of that task up to the last of them, as they were seen before.
-        is_background: whether only a loop that shuts down would cancel that task.
+        delivery: how it cancels.
+        path: the path of the task.
+        ordinals: the suspensions of the task, from 1 and in order; several at a depth of 2 or more.
+        expected: the marks of the task up to the last of them, as in the baseline.
+        is_background: whether only the end of the loop would cancel that task.
     """
 
     delivery: Delivery
@@ -61,11 +61,11 @@ class ScenarioWatch:
     """Watches the tasks of one run.
 
     Attributes:
-        traces: of each task, in the order in which they were started.
-        difference: the number of the first suspension that was not as expected, if any.
-        timers: those that its tasks have made.
+        traces: the traces of the tasks, in the order in which they were started.
+        difference: the number of the first suspension that was not as expected, or None.
+        timers: the timers that its tasks have created.
         environment_tasks: the tasks of the environment, which it does not watch.
-        was_notified: whether the cancellation has reached the coroutine: a shield may prevent it.
+        was_notified: whether the cancellation has reached the coroutine; a shield may prevent that.
     """
 
     def __init__(
@@ -91,49 +91,49 @@ class ScenarioWatch:
         self._inner = loop.get_task_factory()
         self._accepted = None if self._inner is None else _options_of(self._inner)
         self._loop = loop
-        # Typed as one function for all results, which no protocol of typeshed's can say.
+        # Any, since no protocol of typeshed describes one function for all result types.
         self._factory = cast("Any", _eager_factory(loop, self._watched) or self._new_task)
         loop.set_task_factory(self._factory)
 
     @property
     def tasks(self) -> set[Task[Any]]:
-        """The tasks that it watches, as far as they are still there."""
+        """The tasks that it watches and that still exist."""
         return set(self._traces_by_task)
 
     @property
     def strikes(self) -> int:
-        """How many times it has struck."""
+        """How many times it has cancelled."""
         return 0 if self._injector is None else self._injector.strikes
 
     @property
     def came_late(self) -> bool:
-        """Whether a result was there before its cancellation, which was to come before it."""
+        """Whether a result arrived before the cancellation, which should have been first."""
         return self._deliverer is not None and self._deliverer.came_late
 
     @property
     def has_target(self) -> bool:
-        """Whether it is to strike at all."""
+        """Whether this run is cancelled."""
         return self._target is not None
 
     @property
     def own_delivery(self) -> Delivery | None:
-        """How the scenario's own task was struck; None if it was another task, or not struck."""
+        """How the scenario's own task was cancelled; None if it was another task, or none."""
         if self._target is None or self._target.path or not self.strikes:
             return None
         return self._target.delivery
 
     @property
     def struck_child(self) -> bool:
-        """Whether a task was struck that the scenario has started."""
+        """Whether a task that the scenario has started was cancelled."""
         return bool(self._target is not None and self._target.path and self.strikes)
 
     @property
     def targets_background(self) -> bool:
-        """Whether it cancels what only a loop that shuts down would cancel."""
+        """Whether it cancels a task that only the end of the loop would cancel."""
         return self._target is not None and self._target.is_background
 
     def note_surviving_tasks(self) -> None:
-        """Note which tasks are still there, as the scenario has just ended."""
+        """Record which tasks have not ended; called when the scenario has ended."""
         for trace in self.traces:
             trace.outlived = not trace.has_ended
             trace.marks_at_end = len(trace.marks)
@@ -144,7 +144,7 @@ class ScenarioWatch:
         return self._loop.get_task_factory() is not self._factory
 
     def start(self, scenario: Coroutine[Any, Any, None]) -> Task[object]:
-        """Start the scenario's own task. What a delivery puts around it is not watched."""
+        """Start the scenario's own task. The delivery's wrapper around it is not watched."""
         relayed: Coroutine[Any, Any, object] = _then_yield_once(self._relayed(scenario))
         if self._deliverer is not None:
             relayed = self._deliverer.around(relayed)
@@ -167,19 +167,19 @@ class ScenarioWatch:
     ) -> Task[T]:
         if self._inner is None:
             return Task(coroutine, loop=loop, **options)
-        if self._accepted is not None:  # 3.13.0's own eager factory refuses what uvloop passes on
+        if self._accepted is not None:  # 3.13.0's eager factory rejects options that uvloop passes
             options = {name: options[name] for name in options.keys() & self._accepted}
         return cast("Task[T]", self._inner(loop, coroutine, **options))
 
     def _watched(self, coroutine: Coroutine[Any, Any, T], context: Any) -> Coroutine[Any, Any, T]:
-        """Put a relay around the coroutine of a new task if that is one of the scenario's."""
+        """Put a relay around the coroutine of a new task, if the task is one of the scenario's."""
         if coroutine is self._scenario or not self._is_watched(context):
             return coroutine
         return self._relayed(coroutine)
 
     def _relayed(self, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         relay: Any = relayed(coroutine, self, self._new_trace(coroutine))
-        # Libraries know tasks by the names of their coroutines.
+        # Libraries read the name of a task's coroutine.
         relay.__name__ = getattr(coroutine, "__name__", relay.__name__)
         relay.__qualname__ = qualified_name(coroutine)
         return cast("Coroutine[Any, Any, T]", relay)
@@ -204,7 +204,7 @@ class ScenarioWatch:
         return trace
 
     def begins(self, trace: Trace) -> None:
-        """Note that a watched coroutine runs its first step, in a task which it is now known by."""
+        """Record that a watched coroutine runs its first step, and its task."""
         task = _current_task()
         if task is not None:
             self._traces_by_task[task] = trace
@@ -214,7 +214,7 @@ class ScenarioWatch:
     def suspended(
         self, trace: Trace, coroutine: object, awaited: Future[Any] | None
     ) -> InjectedError | None:
-        """Take a mark, and strike if this is where; return what is to be raised in its place."""
+        """Record a mark, and cancel if this is the target; return an error to raise instead."""
         trace.marks.append(mark_of(coroutine, awaited))
         target, injector = self._target, self._injector
         if target is None or injector is None or trace.path != target.path:
@@ -231,13 +231,13 @@ class ScenarioWatch:
         return self._gates.get(places[-1][0]) if places else None
 
     def ends(self, trace: Trace) -> None:
-        """Note that a watched coroutine has ended, and whether something waits for its task."""
+        """Record that a watched coroutine has ended, and whether something waits for its task."""
         task = _current_task()
         trace.has_ended = True
         trace.is_awaited = task is not None and wakes_a_waiter(task)
 
     def thrown(self, trace: Trace, error: BaseException) -> None:
-        """Note that a cancellation has reached a coroutine."""
+        """Record that a cancellation has reached a coroutine."""
         if self.strikes and self._target is not None and trace.path == self._target.path:
             self.was_notified = self.was_notified or isinstance(error, CancelledError)
 
@@ -250,10 +250,10 @@ def _current_task() -> Task[Any] | None:
 
 
 async def _then_yield_once(scenario: Coroutine[Any, Any, None]) -> None:
-    """Run the scenario and wait once more, as a program does that goes on.
+    """Run the scenario and wait once more, as a program would that continues.
 
-    A cancellation that an error has displaced is delivered here. A task group's and a scope's
-    stays requested, for the next wait; to have seen nothing until the end is not yet to swallow it.
+    A cancellation that an error has replaced is delivered here: after a task group or a scope it
+    stays requested until the next wait. So a scenario without a further wait has not swallowed it.
     """
     await scenario
     task = asyncio.current_task()
@@ -263,7 +263,7 @@ async def _then_yield_once(scenario: Coroutine[Any, Any, None]) -> None:
 
 
 def _options_of(factory: Callable[..., object]) -> frozenset[str] | None:
-    """Return the options that a task factory takes; None for all."""
+    """Return the options that a task factory accepts; None for all."""
     parameters = inspect.signature(factory).parameters.values()
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
         return None
@@ -274,10 +274,11 @@ def _eager_factory(
     loop: AbstractEventLoop,
     watched: Callable[[Coroutine[Any, Any, Any], Any], Coroutine[Any, Any, Any]],
 ) -> object:
-    """Return asyncio's own eager task factory around relays, if that is what a loop has.
+    """Return an eager task factory of asyncio with relays, if the loop has an eager one.
 
-    It has to be asyncio's: anyio cannot do with eager tasks, knows that factory by its code, and
-    takes the constructor of tasks out of its closure. Under uvloop 3.13.0's refuses what it gets.
+    It has to be a factory of asyncio: anyio does not support eager tasks, recognizes that factory
+    by its code, and takes the task constructor from its closure. It is not used under uvloop,
+    because the factory of 3.13.0 rejects options that uvloop passes.
     """
     if sys.version_info >= (3, 12):
         factory: Any = loop.get_task_factory()

@@ -1,8 +1,8 @@
-"""The injector: it counts the suspensions of one coroutine, and strikes at those it was given.
+"""The injector: it counts the suspensions of one coroutine, and cancels at the given ones.
 
-It runs in the loop and the task of its caller, so that `withal.testing.check_manager` and tests
-use it as the audit does. An audit watches all tasks of its scenario and has one injector, for the
-task that an attempt strikes.
+It runs in the loop and the task of its caller, so that `withal.testing.check_manager` and tests can
+use it as well. An audit watches all tasks of its scenario, and has one injector for the task that
+an attempt cancels.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def _only(task: Task[Any]) -> Iterable[Task[Any]]:
 
 @final
 class Injector:
-    """Strikes one task at some of its suspensions.
+    """Cancels one task at some of its suspensions.
 
     Args:
-        ordinals: at which suspensions, from 1.
-        deliverer: how; by default it cancels while what is awaited is pending.
-        struck_by: returns the tasks to strike when this task is about to be suspended.
+        ordinals: the suspensions, from 1.
+        deliverer: how it cancels; by default early, while the awaited result is pending.
+        struck_by: returns the tasks to cancel when this task is about to be suspended.
 
     Attributes:
-        suspensions: how many there were so far.
-        strikes: at how many of these it has struck.
+        suspensions: the number of suspensions so far.
+        strikes: at how many of these it has cancelled.
     """
 
     def __init__(
@@ -53,20 +53,20 @@ class Injector:
         self._struck_by = struck_by
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
-        """Return a coroutine that runs another one, whose suspensions count from here on."""
+        """Return a coroutine that runs another one and counts its suspensions."""
         return relayed(coroutine, self, Trace((), qualified_name(coroutine)))
 
     def strike_if_due(
         self, awaited: Future[Any] | None, gate: Callable[[], bool] | None = None
     ) -> InjectedError | None:
-        """Count a suspension of the running task, and strike if it is one of those given.
+        """Count a suspension of the running task, and cancel if it is one of the given ones.
 
         Args:
-            awaited: what the task is about to wait for.
-            gate: is asked in each turn of the loop whether the task may be struck yet.
+            awaited: the future that the task is about to wait for.
+            gate: called in each turn of the loop; returns whether the task may be cancelled yet.
 
         Returns:
-            An error, if that is to be raised in place of what is awaited.
+            An error, if that is to be raised in place of the awaited result.
         """
         self.suspensions += 1
         if self.suspensions not in self._ordinals:
@@ -76,7 +76,7 @@ class Injector:
         assert task is not None
         if gate is None:
             return self._deliver(task, awaited)
-        # In a turn of its own: only then is the task suspended, and seen to be.
+        # In the next turn, when the task is really suspended and its stack can be read.
         task.get_loop().call_soon(self._deliver_when_ready, gate, task, awaited)
         return None
 
@@ -94,7 +94,7 @@ class Injector:
             injected = self._deliverer.deliver(each, awaited)
         return injected
 
-    # What the relay calls
+    # The methods that the relay calls
 
     def begins(self, trace: Trace) -> None:
         """Do nothing: there is only one coroutine."""
@@ -102,11 +102,11 @@ class Injector:
     def suspended(
         self, trace: Trace, coroutine: object, awaited: Future[Any] | None
     ) -> InjectedError | None:
-        """Count a suspension, and strike if it is due."""
+        """Count a suspension, and cancel if it is one of the given ones."""
         return self.strike_if_due(awaited)
 
     def thrown(self, trace: Trace, error: BaseException) -> None:
-        """Do nothing: how the coroutine takes an exception is its caller's question."""
+        """Do nothing: the caller checks how the coroutine handles an exception."""
 
     def ends(self, trace: Trace) -> None:
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""A loop for one attempt, and its tear-down, which leaves nothing for the next attempt."""
+"""A loop for one attempt, and its tear-down, which removes all leftovers of the attempt."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from typing import cast
 from withal.audit.session import CountingExecutor
 from withal.inspection.processes import child_processes
 
-_CANCEL_ROUNDS = 3  # for what does not end, before the loop is closed
-_ROUND_SECONDS = 0.1  # for one of these
+_CANCEL_ROUNDS = 3  # for tasks that do not end, before the loop is closed
+_ROUND_SECONDS = 0.1  # for each of these rounds
 _MAX_POLLS = 20  # of processes that are being killed
 _open_loops: list[AbstractEventLoop] = []
-_WAITPID_THREAD = "asyncio-waitpid"  # the names of threads in which asyncio waits for a process
+_WAITPID_THREAD = "asyncio-waitpid"  # the prefix of threads in which asyncio waits for a process
 
 
 @contextmanager
 def isolated_loop(
     loop_factory: Callable[[], AbstractEventLoop], kept: Set[int]
 ) -> Generator[tuple[AbstractEventLoop, CountingExecutor]]:
-    """Yield a new loop and its executor. What is left in them afterwards is cancelled and ended.
+    """Yield a new loop and its executor; at the end, their remaining tasks are cancelled.
 
-    A thread that never ends stays, since it cannot be ended. A process that forks while it is in
-    here goes on in its child as well, which has no business here, and is ended. Those processes
-    stay which were there before, and those that fixtures have put among the kept ones meanwhile.
+    A thread that never ends stays, because threads cannot be killed. If audited code forks, the
+    forked child also returns here, and exits. Child processes are killed, except those that existed
+    before and those in `kept`, which fixtures add meanwhile.
     """
     pid, before = os.getpid(), set(child_processes())
-    loop = cast("object", loop_factory())  # whatever its type says
+    loop = cast("object", loop_factory())  # checked at run time
     if not isinstance(loop, AbstractEventLoop):
         raise TypeError(f"loop_factory returned {loop!r}, which is not an event loop")
     executor = CountingExecutor()
@@ -53,10 +53,10 @@ def isolated_loop(
 
 
 def _exit_when_back_in_the_loop() -> None:
-    """End a forked child once it returns to the loop, which cannot run its tasks.
+    """End a forked child when it returns to the loop, which cannot run its tasks.
 
-    From CPython 3.14 on a child has no running loop, and each step of a task is an error there: the
-    child would wait for its tasks for ever, and what waits for the child would, too.
+    Since CPython 3.14 a child has no running loop, and each step of a task raises an error there.
+    So the child would wait for its tasks for ever, and so would a parent that waits for the child.
     """
     for loop in _open_loops:
         if not loop.is_closed():
@@ -69,7 +69,7 @@ if sys.version_info >= (3, 14):
 
 def _tear_down(loop: AbstractEventLoop, spared: set[int]) -> None:
     if not loop.is_closed():
-        with suppress(RuntimeError):  # something stops it again and again
+        with suppress(RuntimeError):  # a task stops the loop repeatedly
             loop.run_until_complete(_cancel_remaining(loop, spared))
         _reap(spared)  # while the threads in which asyncio waits for a process can still reach it
         loop.close()
@@ -77,10 +77,11 @@ def _tear_down(loop: AbstractEventLoop, spared: set[int]) -> None:
 
 
 def _reap(spared: set[int]) -> None:
-    """Kill the processes that are left, and wait for each that asyncio does not wait for.
+    """Kill the remaining processes, and wait for each that asyncio does not wait for.
 
-    If a process is taken from a thread that waits for it, asyncio logs an "Unknown child process".
-    The thread is waited for, too: it logs a warning if the loop is closed before it reports.
+    If a process were reaped here while a thread of asyncio waits for it, asyncio would log "Unknown
+    child process". That thread is awaited, too: it logs a warning if the loop is closed before it
+    reports.
     """
     left = set(child_processes()) - spared
     for pid in left:
@@ -108,9 +109,11 @@ async def _cancel_remaining(loop: AbstractEventLoop, spared: set[int]) -> None:
 
 
 async def _kill_children(left: Collection[int]) -> None:
-    """Kill processes, and give the loop time to notice, as it waits for those it started.
+    """Kill processes, and give the loop time to notice the end of those that it has started.
 
-    Before CPython 3.12 it does so in a thread for each, which has the transport until it ends.
+    Before CPython 3.12 the loop waits for each in a thread, which keeps the transport until it
+    ends:
+    https://docs.python.org/3/whatsnew/3.12.html#asyncio
     """
     for pid in left:
         _kill(pid)

@@ -1,4 +1,4 @@
-"""Outcomes: how a scenario, or a probe, has ended, and what is wrong with that."""
+"""Outcomes: how a scenario or a probe has ended, and whether that is a problem."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def classify_baseline(task: Task[object]) -> tuple[str, str]:
 
 
 def classify_attempt(task: Task[object], watch: ScenarioWatch) -> tuple[str, Leftover | None]:
-    """Return how a scenario has ended that was to be cancelled, and what is wrong with that."""
+    """Return how a cancelled scenario has ended, and the problem, if there is one."""
     if task.cancelled():
         return "cancelled", _classify_cancelled(watch)
     error = task.exception()
@@ -37,18 +37,18 @@ def classify_attempt(task: Task[object], watch: ScenarioWatch) -> tuple[str, Lef
 
 
 def _classify_cancelled(watch: ScenarioWatch) -> Leftover | None:
-    if watch.strikes == 1:  # what is around it was to catch its own request, and only that
+    if watch.strikes == 1:  # the timeout or scope around it should have caught its own request
         if watch.own_delivery is Delivery.TIMEOUT:
-            return _swallowed("the timeout that expired did not know its own cancellation")
+            return _swallowed("the expired timeout did not recognize its own cancellation")
         if watch.own_delivery is Delivery.ANYIO:
-            return _swallowed("the scope that was cancelled did not know its own cancellation")
+            return _swallowed("the cancelled scope did not recognize its own cancellation")
     return None
 
 
 def _classify_error(error: BaseException, watch: ScenarioWatch) -> Leftover | None:
     if watch.own_delivery in {None, Delivery.ERROR}:
         return None
-    words = f"it raised {describe_error(error)} in place of the cancellation"
+    words = f"it raised {describe_error(error)} instead of the cancellation"
     return Leftover(Category.CLEANUP, "outcome", words, traceback_of(error))
 
 
@@ -56,8 +56,8 @@ def _classify_returned(watch: ScenarioWatch) -> Leftover | None:
     if watch.own_delivery in {None, Delivery.ERROR}:
         return None
     if watch.own_delivery is Delivery.ANYIO and not watch.was_notified:
-        return None  # a shield has kept it away until the end
-    return _swallowed("it was cancelled, and returned as if nobody had")
+        return None  # a shield has kept the cancellation away until the end
+    return _swallowed("it was cancelled, but returned normally")
 
 
 def _swallowed(evidence: str) -> Leftover:
@@ -65,7 +65,7 @@ def _swallowed(evidence: str) -> Leftover:
 
 
 def classify_probe(task: Task[object], when: str) -> Leftover | None:
-    """Return what is wrong with the environment, as its probe has found it."""
+    """Return the problem that the probe has found, if there is one."""
     if task.cancelled():
         return Leftover(Category.WRONG_ANSWER, PROBE, f"used again {when}, it was cancelled")
     error = task.exception()
@@ -77,16 +77,16 @@ def classify_probe(task: Task[object], when: str) -> Leftover | None:
 
 
 PROBE = "probe"
-"""The kind of what a probe has found."""
+"""The kind of a leftover that a probe has found."""
 
 
 def _is_timeout(error: BaseException) -> bool:
-    """Return whether a wait timed out: libraries have timeout errors of their own, by that name."""
+    """Return whether a wait timed out; libraries have own errors with "Timeout" in the name."""
     return isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
 
 
 def failure_of(error: BaseException) -> str:
-    """Return why a run was not possible at all."""
+    """Return why a run has failed, as text."""
     if isinstance(error, ScenarioError):
         return str(error)
     if isinstance(error, SystemExit):

@@ -1,7 +1,7 @@
-"""Reordering: a scenario run in random schedules, and what fails is shrunk.
+"""Reordering: runs a scenario in random schedules, and reduces those that fail.
 
-A schedule that fails is run again with fewer and fewer of its choices, and without its
-cancellation, as long as it fails in the same way.
+A schedule that fails is run again with fewer of its choices, and without its cancellation, as long
+as it fails in the same way.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from withal.audit.report.record import Attempt, Category, Delivery, Finding, Sus
 from withal.audit.scenario import Scenario
 from withal.audit.session import AuditSession
 
-_MAX_SHRINK_RUNS: Final = 300  # at most, in search of a smaller schedule
-_CONFIRMING_RUNS: Final = 3  # that what is found is made again
-_CANCELLED_SHARE: Final = 0.5  # of the schedules
-_RANDOM_SHARES: Final = (0.1, 0.3, 1.0)  # of the choices of a schedule that are random
+_MAX_SHRINK_RUNS: Final = 300  # the maximum number of runs in search of a smaller schedule
+_CONFIRMING_RUNS: Final = 3  # how often a failing schedule is run again
+_CANCELLED_SHARE: Final = 0.5  # the share of schedules that are also cancelled
+_RANDOM_SHARES: Final = (0.1, 0.3, 1.0)  # the share of random choices in a schedule
 _SMALL_CHOICE_COUNTS: Final = (
     1,
     2,
     3,
-)  # of the smaller schedules that are tried
-_TRIES_PER_COUNT: Final = 60  # of each number of choices
+)  # the numbers of choices of the smaller schedules that are tried
+_TRIES_PER_COUNT: Final = 60  # how many smaller schedules are tried for each of these numbers
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class TaskOrder:
-    """A schedule: the choices that differ from asyncio's, and where it is cancelled.
+    """A schedule: the choices that differ from asyncio's, and the cancellation.
 
     Attributes:
-        choices: by the number of the choice, how many tasks are passed over.
+        choices: the number of each choice, and how many ready tasks are skipped there.
         step: the attempt that cancels; None if it is not cancelled.
     """
 
@@ -60,7 +60,7 @@ def is_order_address(address: str) -> bool:
 
 
 def choices_of(address: str) -> tuple[tuple[tuple[int, int], ...], str]:
-    """Read the address of a schedule; return its choices, and the address of its cancellation.
+    """Parse the address of a schedule; return its choices, and the address of its cancellation.
 
     Raises:
         ValueError: if it is not a valid address.
@@ -72,7 +72,7 @@ def choices_of(address: str) -> tuple[tuple[tuple[int, int], ...], str]:
         number, _, index = each.partition(".")
         if not (number.isdecimal() and index.isdecimal()):
             raise ValueError(
-                f"{address!r} is not the address of a schedule, such as 3.1,7.2:order or "
+                f"{address!r} is not a valid schedule address; write it as in 3.1,7.2:order or "
                 "3.1,7.2/4:late"
             )
         choices.append((int(number), int(index)))
@@ -84,11 +84,11 @@ class Reordering:
     """Random schedules of one scenario.
 
     Args:
-        scenario: what is run.
-        options: how.
-        session: of the audit.
-        baseline: what a run without a cancellation leaves.
-        steps: where it may be cancelled.
+        scenario: the scenario.
+        options: the options of attempts.
+        session: the session of the audit.
+        baseline: the leftovers of runs without a cancellation.
+        steps: the attempts that may be combined with a schedule.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Reordering:
     def explore(
         self, number: int, seed: Seed, on_schedule: Callable[[int], None]
     ) -> Iterator[Attempt]:
-        """Run that many schedules, and yield an attempt for each way in which one has failed."""
+        """Run `number` schedules, and yield an attempt for each way in which one has failed."""
         for index in range(number):
             random = seed.random(index)
             order, seen, reordered = self._run(TaskOrder((), self._random_step(random)), random)
@@ -128,7 +128,7 @@ class Reordering:
         if not self._steps or random.random() > _CANCELLED_SHARE:
             return None
         step = random.choice(self._steps)
-        # Not where it was seen to be, but where it is: the order is another.
+        # Its earlier suspensions are not compared with the baseline, since the order differs.
         return replace(step, target=replace(step.target, expected=()))
 
     def _run(
@@ -151,7 +151,7 @@ class Reordering:
         seen: Observation,
         reordered: list[str],
     ) -> Attempt:
-        """Look for the smallest part of a schedule that fails in one of these ways."""
+        """Search the smallest part of a schedule that fails in one of these ways."""
         left = _MAX_SHRINK_RUNS
 
         def fails(smaller: TaskOrder) -> bool:
@@ -197,7 +197,7 @@ class Reordering:
         return Attempt(str(order), suspension, delivery, outcome, tuple(findings))
 
     def _suspension(self, order: TaskOrder) -> Suspension:
-        """Return where it is cancelled, or where the scenario begins."""
+        """Return where it is cancelled, or else where the scenario begins."""
         if order.step is not None:
             return order.step.suspension
         code = getattr(self._scenario.run, "__code__", None)
@@ -205,7 +205,7 @@ class Reordering:
 
 
 def _with_fewer(order: TaskOrder, fails: Callable[[TaskOrder], bool]) -> TaskOrder:
-    """Leave out choices, many at once and then each, as long as what is left fails."""
+    """Remove choices, first many at once and then single ones, while the rest still fails."""
     size = len(order.choices)
     while size:
         position = 0
@@ -221,7 +221,7 @@ def _with_fewer(order: TaskOrder, fails: Callable[[TaskOrder], bool]) -> TaskOrd
 
 
 def _smaller_orders(order: TaskOrder, random: Random) -> Iterator[TaskOrder]:
-    """Yield schedules of a few choices that are like those of another."""
+    """Yield random schedules with a few choices, in the range of those of `order`."""
     last = max((number for number, _ in order.choices), default=0)
     most = max((index for _, index in order.choices), default=0)
     for few in _SMALL_CHOICE_COUNTS:
@@ -231,7 +231,7 @@ def _smaller_orders(order: TaskOrder, random: Random) -> Iterator[TaskOrder]:
 
 
 def _failures(seen: Observation) -> dict[tuple[Category, str], Leftover]:
-    """Return what is wrong with a run, by category and kind."""
+    """Return the problems of a run, by category and kind."""
     found = {(leftover.category, leftover.kind): leftover for leftover in seen.leftovers}
     if seen.failure and not found:
         leftover = Leftover(Category.WRONG_ANSWER, "outcome", seen.failure)

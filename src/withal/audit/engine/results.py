@@ -1,4 +1,4 @@
-"""Results: the findings of one attempt, from its runs, and which of them CPython excuses."""
+"""Results: the findings of one attempt, from its runs, and those that are caused by CPython."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from withal.audit.inspect.trace import suspension_of
 from withal.audit.leftover import Leftover
 from withal.audit.report.record import Attempt, Category, Delivery, Finding, Suspension
 
+# https://docs.python.org/3/whatsnew/3.12.html#asyncio: wait_for() is implemented with timeout().
 _WAIT_FOR_EXCUSE = (
-    "asyncio.wait_for of CPython 3.11 drops a cancellation that comes with the result, whoever "
-    "calls it; from 3.12 on it does not"
+    "asyncio.wait_for of CPython 3.11 drops a cancellation that arrives together with the result; "
+    "that of 3.12 and newer does not"
 )
 
 
@@ -23,8 +24,8 @@ def combine_runs(step: PlannedAttempt, runs: Sequence[Observation], unresolved: 
 
     Args:
         step: the attempt.
-        runs: what was seen; more than one where a finding was to be made again.
-        unresolved: why the first run says nothing, if it does not.
+        runs: its runs; more than one if there was a finding to confirm.
+        unresolved: why the first run has no result; empty if it has one.
     """
     seen = runs[0]
     findings = [] if unresolved and not seen.strikes else list(_findings_of(step, runs))
@@ -41,7 +42,7 @@ def combine_runs(step: PlannedAttempt, runs: Sequence[Observation], unresolved: 
 
 
 def _findings_of(step: PlannedAttempt, runs: Sequence[Observation]) -> Iterator[Finding]:
-    """Yield each finding as it was first seen, with how many of the runs have seen it."""
+    """Yield each finding as it was first seen, with the number of runs that have it."""
     found: dict[tuple[Category, str], list[list[Leftover]]] = {}
     for run in runs:
         of_run: dict[tuple[Category, str], list[Leftover]] = {}
@@ -67,7 +68,7 @@ def _findings_of(step: PlannedAttempt, runs: Sequence[Observation]) -> Iterator[
 
 
 def _excuse(leftover: Leftover, suspension: Suspension) -> str:
-    """Return why a leftover is not the fault of the audited code; empty if it is."""
+    """Return why the audited code has not caused a leftover; empty if it has."""
     if (
         sys.version_info < (3, 12)
         and leftover.category in {Category.SWALLOWED, Category.HANG}

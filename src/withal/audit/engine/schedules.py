@@ -1,7 +1,7 @@
-"""Schedules: which of the tasks that are ready goes first, at random, or as it was before.
+"""Schedules: choose which of the ready tasks runs next, at random or as in an earlier run.
 
-asyncio runs what is ready in the order in which it became ready. Another order is what another
-timing would have led to. Where several tasks are ready, one is chosen; all else keeps its order.
+asyncio runs tasks in the order in which they became ready. Another order can result from another
+timing. If several tasks are ready, one is chosen; the others keep their order.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from withal.audit.names import display_name, qualified_name
 from withal.audit.scenario import ScenarioError
 
 SEED_VERSION: Final = 1
-"""Of the way from a seed to schedules. A seed of another version would lead to others."""
+"""The version of the algorithm that derives schedules from a seed."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What random schedules are made of. It is written with the version: ``1-7``, or ``7``."""
+    """The seed of random schedules. It is written with the version: ``1-7``, or ``7``."""
 
     number: int
 
@@ -33,10 +33,10 @@ class Seed:
 
     @classmethod
     def parse(cls, text: str) -> Seed:
-        """Read a seed.
+        """Parse a seed.
 
         Raises:
-            ValueError: if it is not a seed, or one of another version.
+            ValueError: if it is invalid, or has another version.
         """
         version, dash, number = text.rpartition("-")
         if not number.isdecimal() or (dash and not version.isdecimal()):
@@ -45,29 +45,28 @@ class Seed:
             )
         if dash and int(version) != SEED_VERSION:
             raise ValueError(
-                f"the seed {text} is of version {version} of the schedules, and this withal has "
-                f"version {SEED_VERSION}, which makes other schedules of it; write "
-                f"{number} to try those"
+                f"the seed {text} has version {version}, and this withal has version "
+                f"{SEED_VERSION}, which derives other schedules; write {number} to try those"
             )
         return cls(int(number))
 
     def random(self, schedule: int) -> Random:
-        """Return what one of the schedules is chosen with."""
+        """Return the random generator for one of the schedules."""
         return Random(f"{self}-{schedule}")
 
 
 @final
 @dataclass(slots=True)
 class Chooser:
-    """Chooses among tasks that are ready, and keeps what it has chosen.
+    """Chooses among ready tasks, and records its choices.
 
     Attributes:
-        random: what it chooses with; None to choose as given.
-        share: how many of the choices are random; the others are asyncio's.
-        given: by the number of the choice, from 1, how many tasks are passed over.
-        chosen: the same as it was chosen, where any were.
-        reordered: which task went before which, for each of these.
-        choices: how many there were.
+        random: the random generator; None to choose as in `given`.
+        share: the share of random choices; the others are those of asyncio.
+        given: by the number of the choice, from 1, how many tasks are skipped.
+        chosen: the choices that were made, in the same form, if tasks were skipped.
+        reordered: for each of these, which task ran before which.
+        choices: the number of choices so far.
     """
 
     random: Random | None = None
@@ -78,7 +77,7 @@ class Chooser:
     choices: int = 0
 
     def choose(self, ready: list[Task[Any]]) -> int:
-        """Return which of several tasks goes next."""
+        """Return the index of the task that runs next."""
         self.choices += 1
         if self.random is not None:
             is_random = self.random.random() < self.share
@@ -93,11 +92,11 @@ class Chooser:
     def ordered(
         self, loop_factory: Callable[[], AbstractEventLoop], excluded: CodeType
     ) -> Callable[[], AbstractEventLoop]:
-        """Return what makes loops that run tasks in the order that is chosen here.
+        """Return a loop factory whose loops run tasks in the order chosen here.
 
         Args:
-            loop_factory: makes the loops.
-            excluded: the code of a task that is not to be chosen: the attempt's own.
+            loop_factory: creates the loops.
+            excluded: the code of the attempt's own task, which keeps its place in the order.
         """
 
         def new_loop() -> AbstractEventLoop:
@@ -105,8 +104,8 @@ class Chooser:
             if not isinstance(loop, BaseEventLoop) or not hasattr(loop, "_ready"):
                 loop.close()
                 raise ScenarioError(
-                    f"schedules need asyncio's own loop; {type(loop).__module__} keeps what is "
-                    "ready to itself"
+                    f"schedules need the loop of asyncio, and not that of {type(loop).__module__}; "
+                    "omit loop_factory or schedules"
                 )
             cast("Any", loop)._ready = _Ready(self, excluded)
             return loop
@@ -119,7 +118,7 @@ def _name(task: Task[Any]) -> str:
 
 
 class _Ready(deque[Any]):
-    """The handles that a loop is to run. Of the steps of tasks at its head one is chosen."""
+    """The ready handles of a loop. One of the task steps at its head is chosen to run next."""
 
     def __init__(self, chooser: Chooser, excluded: CodeType) -> None:
         super().__init__()

@@ -1,15 +1,16 @@
-"""Shutdown: a program ends although audited code has left threads that never end.
+"""Shutdown: lets a program end although audited code has left threads that never end.
 
 At its end CPython joins every thread that is not a daemon: first those of executors, in a callback
-of ``concurrent.futures``, then all others. A thread that an attempt has left behind would keep the
-program from ending. So the threads that audited code starts are noted, and of these the interpreter
-joins only those that end within a moment. All else happens as ever: threads of others are joined,
-callbacks of `atexit` are run, buffers are flushed, and the exit status is kept. CPython 3.15 waits
-for threads in C, and there only for those that were started as non-daemonic (``interp_has_threads``
-in Python/pylifecycle.c). So there the noted threads are started as daemonic for the interpreter,
-while `Thread.daemon` stays as it is, and are joined here.
+of ``concurrent.futures``, then all others
+(https://docs.python.org/3/library/threading.html#thread-objects). A thread that an attempt has left
+behind would keep the program from ending. So the threads that audited code starts are recorded, and
+of these the interpreter joins only those that end within two seconds. Everything else happens as
+usual: other threads are joined, callbacks of `atexit` are run, buffers are flushed, and the exit
+status is kept. CPython 3.15 waits for threads in C, and only for those that were started as
+non-daemonic (``interp_has_threads`` in Python/pylifecycle.c). There the recorded threads are
+started as daemonic for the interpreter, while `Thread.daemon` does not change, and are joined here.
 
-Ending the process by ``os._exit`` instead would lose all of that.
+Alternative, rejected: ``os._exit`` would skip the callbacks, the flushing and the other threads.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ from withal.audit.report.locations import shortened
 from withal.audit.session import CountingExecutor
 from withal.inspection.threads import frame_of, is_idle, stack_of_thread
 
-_GRACE_SECONDS = 2.0  # for a thread that audited code left, after the end of the main thread
-_MIN_GRACE_SECONDS = 0.2  # of it that remain where other threads took longer to end
-_POLL_SECONDS = 0.01  # between two looks at the threads of pools
+_GRACE_SECONDS = 2.0  # for recorded threads, after the end of the main thread
+_MIN_GRACE_SECONDS = 0.2  # the minimum of it, if other threads took longer to end
+_POLL_SECONDS = 0.01  # between two checks of the threads of pools
 
 
 @contextmanager
 def noting_threads() -> Generator[None]:
-    """Note the threads that are started in the block, by this thread or by those it started.
+    """Record the threads that are started in the block, by this thread or by those it started.
 
-    At its end the program does not wait for those of them that never end, and names each.
+    The program does not wait for those of them that never end, and prints a line for each.
     """
     _started.register()
     with _started.noting():
@@ -54,8 +55,8 @@ def noting_threads() -> Generator[None]:
 class _StartedThreads:
     """The threads that audited code has started, and the lines that started them.
 
-    Who starts them is seen in `threading.Thread.start`, which is wrapped as long as
-    they are noted: CPython 3.11 has no audit event for it, and no thread knows its parent.
+    `threading.Thread.start` is wrapped while they are recorded, because CPython 3.11 has no audit
+    event for it, and a thread has no reference to its parent.
     """
 
     def __init__(self) -> None:
@@ -66,16 +67,16 @@ class _StartedThreads:
         self._starts_as_daemons = False
 
     def register(self) -> None:
-        """Have `_at_shutdown` called before the program joins the threads of executors."""
+        """Register `_at_shutdown` to run before the program joins the threads of executors."""
         if not self._is_registered:
-            with suppress(RuntimeError):  # it ends already
+            with suppress(RuntimeError):  # the program is ending already
                 register: Any = vars(threading)["_register_atexit"]
                 register(_at_shutdown)
                 self._is_registered = True
 
     @contextmanager
     def noting(self) -> Generator[None]:
-        """Take notes of what this thread starts."""
+        """Record the threads that this thread starts in the block."""
         ident = get_ident()
         self._auditing[ident] += 1
         if self._wrapped is None:
@@ -90,7 +91,7 @@ class _StartedThreads:
 
     @property
     def left(self) -> dict[Thread, Site]:
-        """Those that keep the program from ending, and where each was started."""
+        """The recorded threads that keep the program from ending, and where each was started."""
         return {
             thread: site
             for thread, site in list(self._threads.items())
@@ -122,7 +123,7 @@ class _StartedThreads:
         self._starts_as_daemons = True
 
     def _unwrap(self) -> None:
-        # Who has wrapped it again meanwhile keeps ours, which notes nothing any more.
+        # If other code has wrapped it again meanwhile, this wrapper stays, and records nothing.
         if self._wrapped is not None and Thread.start is self._wrapper:
             Thread.start = self._wrapped  # type: ignore[assignment,method-assign]
             self._wrapped = None
@@ -132,7 +133,7 @@ _started = _StartedThreads()  # the process ends once, for all audits
 
 
 def _starter(frame: FrameType) -> Site:
-    """Return the line that has started a thread, or has had an executor start it."""
+    """Return the line that has started a thread, directly or through an executor."""
     each: FrameType | None = frame
     while each is not None:
         if each.f_globals.get("__name__") not in _STARTER_MODULES:
@@ -154,7 +155,7 @@ _STARTER_MODULES = {
 
 
 def _at_shutdown() -> None:
-    """Have only those threads joined that end. Called before any of them is."""
+    """Make the interpreter join only threads that end. Called before any of them is joined."""
     if not _started.left:
         return
     until = monotonic() + _GRACE_SECONDS
@@ -163,7 +164,7 @@ def _at_shutdown() -> None:
 
 
 def _abandon_busy_pool_threads(until: float) -> None:
-    """Take the threads that stay busy off the list of ``concurrent.futures``, which joins them."""
+    """Remove the threads that stay busy from the list of ``concurrent.futures``, which joins it."""
     queues: Any = vars(pools)["_threads_queues"]
     while busy := [each for each in _started.left if each in queues and _is_busy(each)]:
         if monotonic() > until:
@@ -179,9 +180,9 @@ def _is_busy(thread: Thread) -> bool:
 
 
 def _join_instead(join: Callable[[], None]) -> None:
-    """Have a function called where the interpreter would join the threads.
+    """Replace the interpreter's joining of threads by `join`.
 
-    That is after the main thread counts as ended, which some threads wait for.
+    It is called after the main thread counts as ended, which some threads wait for.
     """
     inside: Any = threading
     if sys.version_info >= (3, 13):
@@ -194,25 +195,25 @@ def _join_instead(join: Callable[[], None]) -> None:
 
 @final
 class _Joining:
-    """Stands for all threads: before CPython 3.13 a lock for each is what the end waits for."""
+    """Replaces the locks of all threads, for which CPython waits at its end before 3.13."""
 
     def __init__(self, join: Callable[[], None]) -> None:
         self._join = join
 
     def acquire(self) -> None:
-        """Join them."""
+        """Join the threads."""
         self._join()
 
     def release(self) -> None:
         """Do nothing."""
 
     def locked(self) -> bool:
-        """Return that it is still to be waited for."""
+        """Return true, so that the interpreter waits for it."""
         return True
 
 
 def _join_all(until: float) -> None:
-    """Join the threads of others however long they take, and those that were left until then."""
+    """Join other threads without a limit, and the recorded ones until `until`."""
     while others := [each for each in _threads_that_are_joined() if each not in _started.left]:
         for thread in others:
             thread.join()
@@ -220,7 +221,7 @@ def _join_all(until: float) -> None:
     for thread in _started.left:
         thread.join(max(0.0, until - monotonic()))
     left = _started.left
-    if sys.version_info < (3, 13):  # what was started meanwhile
+    if sys.version_info < (3, 13):  # also for threads that were started meanwhile
         inside: Any = threading
         with inside._shutdown_locks_lock:
             inside._shutdown_locks.difference_update(each._tstate_lock for each in map(_any, left))
@@ -238,7 +239,7 @@ def _threads_that_are_joined() -> list[Thread]:
 
 
 def _warnings_of(left: dict[Thread, Site]) -> list[str]:
-    """Return a line for each thread, and one for those that differ only in numbers."""
+    """Return one line for each thread; threads that differ only in numbers share a line."""
     alike: dict[tuple[str, Site], list[Thread]] = {}
     for thread, site in left.items():
         alike.setdefault((without_varying_parts(thread.name), site), []).append(thread)
@@ -246,12 +247,12 @@ def _warnings_of(left: dict[Thread, Site]) -> list[str]:
         printable(
             f"withal: the program ends without waiting for the thread {first.name!r}"
             f"{f' and {len(others):,} more like it' if others else ''}, which audited code has "
-            f"left and which does not end: started at {shortened(str(site))} in "
-            f"{site.code.co_qualname}, it runs{shortened(at_place(stack_of_thread(first)))}"
+            f"started and which does not end: started at {shortened(str(site))} in "
+            f"{site.code.co_qualname}, it is running{shortened(at_place(stack_of_thread(first)))}"
         )
         for (_, site), (first, *others) in alike.items()
     ]
 
 
-def _any(thing: Any) -> Any:  # the attribute is private, so no type has it
+def _any(thing: Any) -> Any:  # as Any, since types do not declare the private attribute
     return thing

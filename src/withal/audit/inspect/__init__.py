@@ -1,1 +1,1 @@
-"""What an attempt leaves behind, and where its tasks are suspended."""
+"""The leftovers of an attempt, and the suspensions of its tasks."""

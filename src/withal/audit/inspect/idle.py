@@ -1,8 +1,8 @@
-"""Waiting for a task with a limit that holds on a loaded machine, and ends early on an idle loop.
+"""Waiting for a task with a limit that tolerates load, and ends early if the loop is idle.
 
-A limit is charged by looks: one that comes late, because other programs have the processor, counts
-as little more than one in time. Where nothing can wake the loop any more, there is no need to wait
-for the limit.
+The limit is charged per check: a check that is late, because other programs use the processor, is
+charged little more than one in time. If nothing can wake the loop any more, there is no need to
+wait for the limit.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from withal.audit.session import session
 from withal.inspection.loop import has_only_its_own_descriptor, is_ready
 from withal.inspection.threads import threads_at_work
 
-_POLL_SECONDS = 0.02  # between two looks
-_LATE_FACTOR = 2  # times that: what a look costs at most, on a loaded machine
-_STRETCH_FACTOR = 4  # times a limit: how long it lasts at most, by the clock
+_POLL_SECONDS = 0.02  # between two checks
+_LATE_FACTOR = 2  # the maximum charge of a late check, in multiples of `_POLL_SECONDS`
+_STRETCH_FACTOR = 4  # the maximum duration by the clock, in multiples of the limit
 
 
 async def wait_or_diagnose(task: Task[Any], timeout: float) -> str | None:
     """Wait for a task; return why it does not end, or None if it has ended.
 
     Args:
-        task: what is waited for. It is not cancelled.
+        task: the task; it is not cancelled.
         timeout: seconds; on a loaded machine up to four times as many.
 
     Raises:
-        Stopped: the audit is to end.
+        Stopped: if the audit has to end.
     """
     return await _wait(task, _Limit(timeout))
 
@@ -38,11 +38,11 @@ async def wait_all_or_diagnose(tasks: Sequence[Task[Any]], timeout: float) -> di
     """Wait for tasks, and for those that are appended meanwhile; return why the others do not end.
 
     Args:
-        tasks: what is waited for. They are not cancelled.
+        tasks: the tasks; they are not cancelled.
         timeout: seconds for all of them; on a loaded machine up to four times as many.
 
     Raises:
-        Stopped: the audit is to end.
+        Stopped: if the audit has to end.
     """
     limit = _Limit(timeout)
     problems: dict[Task[Any], str] = {}
@@ -62,7 +62,7 @@ class _Limit:
         self.left = seconds
 
     def charge(self, elapsed: float) -> None:
-        """Take off what a look has cost, of which lateness by load counts for a part."""
+        """Subtract the time of a check, of which a delay by load counts only in part."""
         self.left -= max(min(elapsed, _LATE_FACTOR * _POLL_SECONDS), elapsed / _STRETCH_FACTOR)
 
 
@@ -88,9 +88,9 @@ async def _wait(task: Task[Any], limit: _Limit) -> str | None:
 def _is_idle(loop: AbstractEventLoop) -> bool:
     """Return whether the loop has no callback, timer or descriptor, and no thread works.
 
-    The timers that bound the setup and the tear-down do not count. asyncio's loop shows all that,
-    others do not; there only a timeout ends the wait. A thread that is older than the loop may
-    wake it, too: one of a pool that a module keeps, or one for all.
+    The timers that limit the setup and the tear-down do not count. All of this can be read from
+    asyncio's loop, but not from others: with those, only the timeout ends the wait. Threads that
+    are older than the loop count, too, since they may wake it.
     """
     current = session.get()
     is_busy = is_ready(loop, () if current is None else current.timers)

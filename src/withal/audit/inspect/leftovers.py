@@ -1,8 +1,8 @@
-"""What a run may leave behind, looked at from outside: descriptors, tasks, threads, ...
+"""The leftovers of a run: descriptors, sockets, processes, threads and tasks.
 
-What is there before a run is not its own. Each leftover has a kind, and kinds are counted, since
-the number of a descriptor or the name of a temporary file says nothing. A run leaves too much if it
-leaves more of a kind than the runs without a cancellation.
+Resources that existed before a run do not count. Each leftover has a kind, and the leftovers of
+each kind are counted, since the number of a descriptor or the name of a temporary file varies
+between runs. A run has a finding if it leaves more of a kind than the runs without a cancellation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from withal.inspection.threads import executor_of, is_pooled, stack_of_thread
 @final
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """What the process holds at one moment, by what identifies each thing."""
+    """The resources of the process at one moment, by their identities."""
 
     descriptors: frozenset[tuple[int, str]]
     threads: frozenset[threading.Thread]
@@ -41,7 +41,7 @@ class ProcessState:
 
     @classmethod
     def now(cls) -> ProcessState:
-        """Return what there is at this moment."""
+        """Return the present state."""
         return cls(
             open_descriptors(),
             frozenset(thread for thread in threading.enumerate() if not is_pooled(thread)),
@@ -56,12 +56,12 @@ def find_leftovers(
     own: Iterable[Task[Any] | None],
     connections: SetupConnections,
 ) -> Iterator[Leftover]:
-    """Yield what is there now, in the process and in the running loop, and was not before.
+    """Yield the resources of the process and of the running loop that did not exist before.
 
     Args:
-        before: what the process had before the run.
-        allowed: what it had when the environment was ready, as long as that is open.
-        loop: the running loop, which has been made for this run.
+        before: the state before the run.
+        allowed: the state when the environment was ready, while that is open.
+        loop: the running loop, which was created for this run.
         own: tasks that do not count.
         connections: those of the environment. What its servers accept does not count, nor, while
             it is open, what replaces a connection that it has closed.
@@ -93,7 +93,7 @@ def beyond_baseline(leftovers: Iterable[Leftover], baseline: Counts) -> list[Lef
 
 
 def without_reported(leftovers: Iterable[Leftover], reported: Iterable[Leftover]) -> list[Leftover]:
-    """Return the leftovers that an earlier look has not reported."""
+    """Return the leftovers that an earlier search has not reported."""
     left = Counter((each.category, each.kind, each.evidence) for each in reported)
     new = list[Leftover]()
     for leftover in leftovers:
@@ -106,7 +106,7 @@ def without_reported(leftovers: Iterable[Leftover], reported: Iterable[Leftover]
 
 
 def without_repetitions(leftovers: Iterable[Leftover]) -> list[Leftover]:
-    """Return the leftovers without those that were open at one look and collected by the next."""
+    """Return the leftovers without those that were open at one search and collected at the next."""
     leftovers = list(leftovers)
     warnings = [
         each.evidence
@@ -144,7 +144,7 @@ def _descriptor_leftover(fd: int, link: str) -> Leftover:
 
 
 def _process_leftover(pid: int) -> Leftover:
-    command = describe_process(pid).command or "it has ended, and nothing has waited for it"
+    command = describe_process(pid).command or "it has ended, but was never waited for"
     return Leftover(Category.PROCESS, "process", f"process {pid} still runs: {command}")
 
 
@@ -154,9 +154,9 @@ def _process_leftover(pid: int) -> Leftover:
 def _thread_leftovers(
     threads: Iterable[threading.Thread], before: ProcessState
 ) -> Iterator[Leftover]:
-    """Yield a leftover for each thread, and one for each executor that was left with threads.
+    """Yield a leftover for each thread, but only one for each executor with threads.
 
-    How many threads an executor has started does not matter.
+    The number of threads that an executor has started may vary.
     """
     known = {id(executor_of(thread)) for thread in before.threads}
     for thread in threads:
@@ -165,7 +165,7 @@ def _thread_leftovers(
             yield _thread_leftover(thread)
         elif id(executor) not in known:
             known.add(id(executor))
-            words = f"an executor was not shut down, and has the thread {thread.name!r}"
+            words = f"an executor was not shut down; it has the thread {thread.name!r}"
             yield Leftover(Category.THREAD, without_varying_parts(thread.name), words)
 
 
@@ -180,7 +180,7 @@ def _thread_leftover(thread: threading.Thread) -> Leftover:
     )
 
 
-# What is in the loop
+# Tasks and watched descriptors of the loop
 
 
 def _task_leftover(task: Task[Any]) -> Leftover:
@@ -192,7 +192,7 @@ def _task_leftover(task: Task[Any]) -> Leftover:
 def _watched_descriptors(
     loop: AbstractEventLoop, now: ProcessState, before: ProcessState
 ) -> Iterator[Leftover]:
-    """Yield what the loop still watches although it was there before; new ones count anyway."""
+    """Yield older descriptors that the loop still watches; new descriptors count already."""
     fresh = {fd for fd, _ in now.descriptors - before.descriptors}
     for fd in watched_descriptors(loop):
         if fd not in fresh:

@@ -1,7 +1,7 @@
-"""A relay: a coroutine that passes on what another one yields, and lets each suspension be seen.
+"""A relay: a coroutine that runs another one, passes on what it yields, and reports suspensions.
 
-So the task of a scenario is watched without a change in asyncio: the relay is what the task runs,
-and the scenario's coroutine runs inside it.
+So a task is watched without a change in asyncio: the task runs the relay, which runs the scenario's
+coroutine.
 """
 
 from __future__ import annotations
@@ -23,33 +23,34 @@ class RelayWatch(Protocol):
     """Receives the steps of a relay."""
 
     def begins(self, trace: Trace) -> None:
-        """Note that the coroutine runs its first step."""
+        """Called when the coroutine is about to run its first step."""
 
     def suspended(
         self, trace: Trace, coroutine: object, awaited: Future[Any] | None
     ) -> InjectedError | None:
-        """Note a suspension; return what is to be raised in place of what it waits for."""
+        """Called at a suspension; returns an error to raise in place of the awaited result."""
 
     def thrown(self, trace: Trace, error: BaseException) -> None:
-        """Note that an exception is thrown into the coroutine."""
+        """Called when an exception is thrown into the coroutine."""
 
     def ends(self, trace: Trace) -> None:
-        """Note that the coroutine has ended."""
+        """Called when the coroutine has ended."""
 
 
 def relayed(
     coroutine: Coroutine[Any, Any, T], watch: RelayWatch, trace: Trace
 ) -> Coroutine[Any, Any, T]:
-    """Return a coroutine that runs another one under watch."""
+    """Return a coroutine that runs another one and reports its steps to `watch`."""
     return _relayed(_Relayed(coroutine), watch, trace)
 
 
 @final
 class _Relayed(Generic[T]):
-    """A coroutine whose relay may never begin, as a task does not that is cancelled before.
+    """A coroutine whose relay may never begin, for example if its task is cancelled before.
 
-    Without a relay the cancellation is thrown into such a coroutine, which then counts as awaited.
-    Here it is closed, so that the interpreter does not warn that it was never awaited.
+    Without a relay, the cancellation would be thrown into the coroutine, which counts as awaiting
+    it. Here the coroutine is closed, so that the interpreter does not warn that it was never
+    awaited.
     """
 
     __slots__ = ("coroutine",)
@@ -62,7 +63,7 @@ class _Relayed(Generic[T]):
 
 
 async def _relayed(relayed: _Relayed[T], watch: RelayWatch, trace: Trace) -> T:
-    """Be a true coroutine around the relay, which is a generator."""
+    """Run the relay, which is a generator, in a true coroutine."""
     return await _relay(relayed.coroutine, watch, trace)
 
 
@@ -78,7 +79,7 @@ def _relay(
             try:
                 awaited = step(value)
             finally:
-                value = None  # an error that this frame kept would keep this frame
+                value = None  # an error kept here would form a reference cycle with this frame
             injected = watch.suspended(trace, coroutine, awaited)
             try:
                 value = yield awaited
@@ -100,7 +101,7 @@ def _relay(
 
 
 def stack_of(task: Task[Any]) -> Iterator[FrameType]:
-    """Yield the frames of a suspended task, outermost first, as if there were no relay."""
+    """Yield the frames of a suspended task, outermost first, without those of the relay."""
     yield from _without_relay(task.get_coro())
 
 

@@ -1,4 +1,4 @@
-"""Settling: wait until an attempt is at rest, then compare what it has left with the baseline."""
+"""Settling: waits until an attempt is idle, then compares its leftovers with the baseline."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from withal.audit.report.record import Category
 from withal.audit.session import AuditSession, CountingExecutor
 from withal.inspection.threads import threads_at_work
 
-_SETTLE_TURNS = 10  # of the loop, for tasks that are about to end
-_SETTLE_SECONDS = 0.25  # for what ends without being waited for: a thread, a peer's answer
+_SETTLE_TURNS = 10  # turns of the loop for tasks that are about to end
+_SETTLE_SECONDS = 0.25  # for activity that is not awaited: a thread, a peer's answer
 _FIXTURE_SECONDS = 1.0  # for other users of the environment
-_POLL_SECONDS = 0.005  # between two looks at what is not at rest
+_POLL_SECONDS = 0.005  # between two checks
 # Looks are counted, not seconds: on a loaded machine both the peer and the looks come later.
 _SETTLE_LOOKS = round(_SETTLE_SECONDS / _POLL_SECONDS)
 
@@ -32,11 +32,11 @@ _SETTLE_LOOKS = round(_SETTLE_SECONDS / _POLL_SECONDS)
 @final
 @dataclass(frozen=True, slots=True)
 class ThreadWork:
-    """What threads do at one moment.
+    """The activity of threads at one moment.
 
     Attributes:
-        calls: those of the loop's executor that have not ended.
-        threads: where each other thread is that is not known to be at rest.
+        calls: the calls of the loop's executor that have not ended.
+        threads: the place of each other thread that is not known to be idle.
     """
 
     calls: frozenset[Future[Any]]
@@ -45,7 +45,7 @@ class ThreadWork:
 
 @final
 class LeftoverCheck:
-    """Finds what is there, in the process and in a loop, that was not there at the start."""
+    """Finds resources of the process and of a loop that did not exist at the start."""
 
     def __init__(
         self,
@@ -60,13 +60,13 @@ class LeftoverCheck:
         self._warnings = warnings
 
     def note_start(self) -> None:
-        """Note what is there. The loop runs by now: uvloop opens its own sockets as it begins."""
+        """Record the state at the start; the loop must be running, as uvloop opens sockets then."""
         self._before = self._open = ProcessState.now()
         self._others: Collection[Task[Any]] = ()
         self._connections = SetupConnections()
 
     def note_setup(self) -> None:
-        """Note what the setup has made, which is not a leftover while the setup is open."""
+        """Record the resources of the setup, which are not leftovers while the setup is open."""
         self._with_setup = ProcessState.now()
         made = self._with_setup.descriptors - self._before.descriptors
         self._connections = SetupConnections.among(made)
@@ -79,13 +79,13 @@ class LeftoverCheck:
         *,
         environment_is_open: bool,
     ) -> tuple[Counts, list[Leftover]]:
-        """Wait until everything is at rest; return the counts, and what is beyond the baseline.
+        """Wait until everything is idle; return the counts, and the leftovers beyond the baseline.
 
         Args:
-            baseline: what may be there; None in a run that is to find that out.
-            timers: those that are waited for if they are due soon.
+            baseline: the allowed counts; None in a baseline run.
+            timers: timers to wait for if they are due soon.
             others: tasks that are not leftovers now.
-            environment_is_open: whether what the setup has made is still to be there.
+            environment_is_open: whether the resources of the setup are still allowed.
         """
         self._others = others
         self._open = self._with_setup if environment_is_open else self._before
@@ -98,7 +98,7 @@ class LeftoverCheck:
         accepted = self._connections.accepted(descriptors)
         with self._warnings.collecting():
             gc.collect()
-            for _ in range(2):  # a collected transport closes in a turn of its own
+            for _ in range(2):  # a collected transport closes in the next turn
                 await asyncio.sleep(0)
         warnings = list(self._connections.not_accepted(self._warnings.take(), accepted))
         now = self._leftovers() + warnings
@@ -108,11 +108,11 @@ class LeftoverCheck:
         return count(now), stuck + ([] if baseline is None else beyond_baseline(now, baseline))
 
     def current_work(self) -> ThreadWork:
-        """Return what threads do at this moment."""
+        """Return the present activity of threads."""
         return ThreadWork(self._executor.calls, threads_at_work())
 
     async def wait_for_work(self) -> None:
-        """Wait for calls in threads, and until the other threads stay where they are."""
+        """Wait for calls in threads, and until the other threads stay at their places."""
         calls = {asyncio.wrap_future(call) for call in self._executor.calls}
         if calls:
             await asyncio.wait(calls, timeout=self._session.timeout)
@@ -124,13 +124,13 @@ class LeftoverCheck:
             await asyncio.sleep(_POLL_SECONDS)
 
     def has_moved_since(self, earlier: ThreadWork) -> bool:
-        """Return whether a thread was at work then that has ended its work or moved on since."""
+        """Return whether a thread that was at work then has ended its work or moved on since."""
         now = self.current_work()
         moved = earlier.threads.items() - now.threads.items()
         return bool(moved or earlier.calls - now.calls)
 
     async def _wait_for_calls(self) -> list[Leftover]:
-        """Wait for what threads still do: a call outlives what waited for it."""
+        """Wait for running calls in threads, which may outlive the task that waited for them."""
         calls = {asyncio.wrap_future(call) for call in self._executor.calls}
         if not calls:
             return []
@@ -143,7 +143,7 @@ class LeftoverCheck:
         return [Leftover(Category.THREAD, "calls", words)]
 
     async def _wait_for_fixtures(self) -> None:
-        """Wait for the other users of the environment: one may release a lock wrongly."""
+        """Wait for the other users of the environment, which may still release a lock."""
         for task in list(self._session.tasks):
             if not task.done():
                 await wait_or_diagnose(task, min(_FIXTURE_SECONDS, self._session.timeout))
@@ -173,7 +173,7 @@ class LeftoverCheck:
 
 
 def _collected(before: list[Leftover], now: list[Leftover], baseline: Counts) -> list[Leftover]:
-    """Return what only the garbage collector has ended, unless a warning reports it already."""
+    """Return leftovers that only garbage collection has removed, unless a warning reports them."""
     still = {leftover.evidence for leftover in now}
     gone = [each for each in beyond_baseline(before, baseline) if each.evidence not in still]
     if any(leftover.category in {Category.COLLECTED, Category.DROPPED} for leftover in now):

@@ -1,4 +1,4 @@
-"""Errors and the places where something waits, as text for findings."""
+"""Errors, and the places where tasks and threads wait, as text for findings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from withal.audit.names import display_name, qualified_name
 def at_place(stack: Sequence[FrameType]) -> str:
     """Return ``" at "`` and the innermost place of a stack outside of libraries; empty if no stack.
 
-    That is outside of asyncio, anyio and the standard library, or else the innermost.
+    If all places are in asyncio, anyio or the standard library, the innermost one is returned.
     """
     own = [frame for frame in stack if not is_library_file(frame.f_code.co_filename)] or stack
     return f" at {_line(own[-1])}" if own else ""
@@ -29,23 +29,23 @@ def at_place_of_task(task: Task[Any]) -> str:
 
 
 def format_frames(stack: Iterable[FrameType]) -> str:
-    """Return the places of a stack, one a line."""
+    """Return the places of a stack, one per line."""
     return "\n".join(map(_line, stack))
 
 
 def stacks_of(tasks: Iterable[Task[Any]]) -> str:
-    """Return where each of these tasks waits, as far as they have not ended."""
+    """Return where each of these tasks waits, without those that have ended."""
     waiting = (task for task in tasks if not task.done())
     return "\n".join(f"{name_of_task(task)}:\n{format_frames(stack_of(task))}" for task in waiting)
 
 
 def name_of_task(task: Task[Any]) -> str:
-    """Return the name of a task and what it runs; only the latter if it has no name of its own."""
+    """Return the name of a task and its coroutine; only the latter if the name is a default one."""
     return display_name(task.get_name(), qualified_name(task.get_coro()))
 
 
 def describe_error(error: BaseException) -> str:
-    """Return an error in a line; of an assertion that says nothing, the line that failed."""
+    """Return an error in one line; for an assertion without a message, with the failed line."""
     text = text_without_credentials(" ".join(str(error).split()))
     if not text and isinstance(error, AssertionError):
         text = _failed_line(error)
@@ -60,12 +60,12 @@ def _failed_line(error: BaseException) -> str:
 
 
 def raised_at(error: BaseException) -> str:
-    """Return where an error comes from."""
+    """Return where an error was raised."""
     return at_place([frame for frame, _ in traceback.walk_tb(error.__traceback__)])
 
 
 def traceback_of(error: BaseException | None) -> str:
-    """Return an error with its traceback, which is not kept: it would keep what it has been in."""
+    """Return an error with its traceback as text; the traceback itself would keep objects alive."""
     if error is None:
         return ""
     return text_without_credentials("".join(traceback.format_exception(error)).rstrip())

@@ -1,7 +1,7 @@
-"""Timers: what tasks have put off is still to happen, and may be what they leave behind.
+"""Timers: calls that tasks have scheduled, and that may still release their resources.
 
-A loop's own list of its timers is private, and uvloop has none to show. So the two methods that
-make them are wrapped.
+The list of timers in asyncio's loop is private, and that of uvloop cannot be read. So the two
+methods that create timers are wrapped.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from weakref import WeakSet
 
 @final
 class Timers:
-    """Knows the timers of a loop that are of interest.
+    """Records some of the timers of a loop.
 
     Args:
         loop: the loop.
-        are_ours: whether a timer that is made now is of interest.
+        are_ours: returns whether to record a timer that is created now.
     """
 
     def __init__(self, loop: AbstractEventLoop, are_ours: Callable[[], bool]) -> None:
@@ -30,14 +30,14 @@ class Timers:
             setattr(loop, name, self._noting(getattr(loop, name)))
 
     async def wait(self, longest: float) -> None:
-        """Wait for those that there are now and that are due within so many seconds."""
+        """Wait for the present timers that are due within `longest` seconds."""
         until = self._loop.time() + longest
         due = [each.when() for each in self._handles if not each.cancelled()]
         last = max((when for when in due if when <= until), default=0.0)
         await asyncio.sleep(max(0.0, last - self._loop.time()))
 
     def _noting(self, method: Callable[..., TimerHandle]) -> Callable[..., TimerHandle]:
-        # What is called and with what, and the names of that, are the loop's affair.
+        # The arguments are passed on unchanged, whatever the loop accepts.
         def noting(*args: Any, **options: Any) -> TimerHandle:
             handle = method(*args, **options)
             if self._are_ours():

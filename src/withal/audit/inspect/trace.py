@@ -1,7 +1,7 @@
-"""Traces: where the tasks of a scenario were suspended, one after the other, as they ran.
+"""Traces: the suspensions of a scenario's tasks, in order.
 
-A mark is taken at every suspension, so it is made of what costs little: code objects and offsets.
-The lines are found when somebody reads them.
+A mark is recorded at every suspension, so it must be cheap: it has code objects and offsets. Lines
+are computed when they are needed.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from withal.audit.report.record import Suspension
 from withal.audit.scenario import Scenario
 
 Path: TypeAlias = tuple[int, ...]
-"""Which task: () is the scenario's own, (2,) the second it started, (2, 1) the first of that."""
+"""The path of a task: () is the scenario's own, (2,) the second task that it started, and (2, 1)
+the first that the latter started."""
 
 Mark: TypeAlias = tuple[tuple[tuple[CodeType, int], ...], str]
-"""One suspension: the places from the outermost frame on, and what is awaited."""
+"""One suspension: its places from the outermost frame on, and the kind of the awaited object."""
 
-_CALL = Scenario.call.__code__  # around every scenario, and of no interest
+_CALL = Scenario.call.__code__  # the frame around every scenario, which is not recorded
 
 LOOP_TURN = "a turn of the loop"
-"""What a bare ``yield`` awaits, such as that of ``asyncio.sleep(0)``."""
+"""The description of a bare ``yield``, such as that of ``asyncio.sleep(0)``."""
 
 
 def mark_of(coroutine: object, awaited: object) -> Mark:
-    """Take the mark of a coroutine that has just been suspended."""
+    """Return the mark of a coroutine that has just been suspended."""
     frames = suspended_frames(coroutine)
     places = tuple((each.f_code, each.f_lasti) for each in frames if each.f_code is not _CALL)
     return places, _kind_of(awaited)
@@ -50,16 +51,16 @@ class Trace:
     """The marks of one task, in order.
 
     Attributes:
-        path: which task it is.
+        path: the path of the task.
         function: the name of its coroutine function.
-        marks: where it was suspended.
+        marks: its suspensions.
         children: how many tasks it has started.
         file: the file that its coroutine is defined in.
-        has_ended: whether it has come to an end.
+        has_ended: whether it has ended.
         is_awaited: whether a task, a group or the like waited for it when it ended.
-        outlived: whether it was still there when the scenario had ended.
-        marks_at_end: how many marks it had by then.
-        title: the name that the task was given.
+        outlived: whether it had not ended when the scenario ended.
+        marks_at_end: how many marks it had then.
+        title: the name of the task.
     """
 
     path: Path
@@ -75,23 +76,23 @@ class Trace:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name for reports."""
         return display_name(self.title, self.function)
 
     @property
     def within_scenario(self) -> int:
-        """How many of its marks were made while the scenario ran: a probe may lead to more."""
+        """The number of its marks while the scenario ran; a probe may cause more."""
         return len(self.marks) if self.marks_at_end is None else self.marks_at_end
 
 
 def suspension_of(ordinal: int, task: str, mark: Mark) -> Suspension:
-    """Return a mark as people read it."""
+    """Return a mark in the form of a report."""
     places, awaited = mark
     return Suspension(ordinal, task, tuple(Site(*place) for place in places), awaited)
 
 
 def first_difference(ours: Iterable[Mark], theirs: Iterable[Mark]) -> int | None:
-    """Return the number, from 1, of the first mark that differs; None if none does."""
+    """Return the number, from 1, of the first mark that differs; None if there is none."""
     for number, (one, other) in enumerate(zip(ours, theirs, strict=False), 1):
         if one != other:
             return number

@@ -1,7 +1,7 @@
-"""Whether something waits for a task: its callbacks show it.
+"""Whether something waits for a task, according to its callbacks.
 
-A task that a library keeps for itself has none, or one that only forgets it
-(``task.add_done_callback(tasks.discard)``). What waits for a task is woken by one.
+A waiter adds a callback that wakes it. A library's background task has no callback, or only one
+that removes it from a set (``task.add_done_callback(tasks.discard)``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from asyncio import Future, Task
 from collections.abc import Callable
 from typing import Any, cast
 
-# The files whose callbacks wake a waiter: of asyncio.gather, asyncio.wait, task groups and scopes.
+# The files with callbacks that wake a waiter: asyncio.gather, asyncio.wait, task groups, scopes.
 _WAITER_FILES = tuple(
     os.path.join("", *parts)
     for parts in (
@@ -33,7 +33,7 @@ def wakes_a_waiter(task: Task[Any]) -> bool:
 
 
 def _function_of(callback: Any) -> Callable[..., object]:
-    """Return a callback without its context, with which the task written in Python keeps it."""
+    """Return a callback without its context; the pure-Python task stores both as a tuple."""
     if isinstance(callback, tuple):
         return cast("tuple[Callable[..., object], ...]", callback)[0]
     return cast("Callable[..., object]", callback)

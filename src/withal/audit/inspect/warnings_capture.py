@@ -1,6 +1,7 @@
-"""Warnings of the interpreter and the loop about what was not closed or not awaited.
+"""Captures warnings of the interpreter and the loop about resources that were not closed.
 
-For a file that the garbage collector closes they are the only signal.
+If the garbage collector closes a file, such a warning is the only signal:
+https://docs.python.org/3/library/exceptions.html#ResourceWarning
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from withal.audit.normalized_text import without_varying_parts
 from withal.audit.report.record import Category
 
 DESTROYED = "destroyed"
-"""The kind of a task that was collected while it waited. Where it waited is lost."""
+"""The kind of a task that was collected while it waited. Its place is not known any more."""
 
 _ACCEPTING_FAILED = "Error on transport creation for incoming connection"
 
 
 @final
 class CapturedWarnings:
-    """Keeps the warnings that are given while it is `capturing`, as leftovers."""
+    """Converts warnings within `capturing` into leftovers."""
 
     def __init__(self) -> None:
         self.leftovers: list[Leftover] = []
@@ -38,7 +39,7 @@ class CapturedWarnings:
 
     @contextmanager
     def collecting(self) -> Generator[None]:
-        """Take warnings in this block as about what the garbage collector has closed."""
+        """Attribute warnings in this block to the garbage collector."""
         self._unclosed = Category.COLLECTED
         try:
             yield
@@ -47,12 +48,12 @@ class CapturedWarnings:
 
     @contextmanager
     def capturing(self) -> Generator[CapturedWarnings]:
-        """Capture `ResourceWarning`, and errors that would go to standard error."""
+        """Capture `ResourceWarning`, and errors that would be printed on standard error."""
         unraisable, in_thread = sys.unraisablehook, threading.excepthook
         with warnings.catch_warnings():
             warnings.simplefilter("always", ResourceWarning)
             self._show = warnings.showwarning
-            # Of ResourceWarning as of every other. What is not ours goes where it would have gone.
+            # It gets warnings of all categories; all others are passed on to the original function.
             warnings.showwarning = self._warned
             sys.unraisablehook = self._unraisable
             threading.excepthook = self._ended_thread
@@ -62,11 +63,11 @@ class CapturedWarnings:
                 sys.unraisablehook, threading.excepthook = unraisable, in_thread
 
     def capture_from(self, loop: AbstractEventLoop) -> None:
-        """Capture also what goes to the loop's exception handler."""
+        """Capture also the calls of the loop's exception handler."""
         loop.set_exception_handler(self._unhandled)
 
     def take(self) -> list[Leftover]:
-        """Return what was captured since the last call."""
+        """Return the leftovers since the last call."""
         leftovers, self.leftovers = self.leftovers, []
         return leftovers
 
@@ -80,9 +81,10 @@ class CapturedWarnings:
             self._show(message, category, *args, **kwargs)
 
     def _unraisable(self, unraisable: Any) -> None:
-        # Its object is not kept: that would bring it back to life.
+        # Its object must not be stored, since that would resurrect it:
+        # https://docs.python.org/3/library/sys.html#sys.unraisablehook
         error = unraisable.exc_value
-        what = unraisable.err_msg or "an error that nobody can catch"
+        what = unraisable.err_msg or "an unraisable error"
         name = qualified_name(unraisable.object)
         if not _is_never_awaited(error):
             text = f"{what}: {name}: {error!r}"
@@ -100,7 +102,7 @@ class CapturedWarnings:
         if message.startswith(_ACCEPTING_FAILED):
             return  # told in debug mode only, which must not change a verdict
         if isinstance(error, InjectedError):
-            return  # it is ours, and of a task that nobody need have waited for
+            return  # injected by the audit, into a task that no other has to await
         if "was destroyed" in message:
             task = context.get("task")
             self._add(Category.TASK, DESTROYED, f"{message} {task!r}")
@@ -121,10 +123,11 @@ def _is_never_awaited(error: BaseException | None) -> bool:
 
 @contextmanager
 def collecting_by_hand() -> Generator[None]:
-    """Have garbage collected only when asked for, and what is there already never looked at.
+    """Disable automatic garbage collection, and exclude existing objects from collections.
 
-    A collection at a moment of its own choice would blame the wrong attempt, and one that looks
-    through all that a program has loaded takes longer than an attempt.
+    An automatic collection could attribute leftovers to the wrong attempt. A collection of all
+    objects of a program takes longer than an attempt, so they are frozen:
+    https://docs.python.org/3/library/gc.html#gc.freeze
     """
     was_enabled, has_frozen = gc.isenabled(), gc.get_freeze_count() == 0
     gc.disable()

@@ -1,1 +1,1 @@
-"""Programs: a finding as a program without withal, which was run before it is given out."""
+"""Programs: a finding as a program without withal, which is run before it is printed."""

@@ -1,4 +1,4 @@
-"""The excerpt: what of a module a scenario needs, so that it can stand in a program of its own."""
+"""The excerpt: the part of a module that a scenario needs, for a program of its own."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Excerpt:
     """The code of a scenario.
 
     Attributes:
-        parts: what the run, the setup and the probe are called.
+        parts: the names of the run, the setup and the probe.
         imports: the import statements that they need.
-        code: what the module defines that they need, in order.
-        names: what all of this binds.
-        folder: where it comes from, for modules beside it that it imports.
+        code: the definitions of the module that they need, in order.
+        names: all names that these bind.
+        folder: the folder of the module, for imports of modules in the same folder.
     """
 
     parts: dict[str, str]
@@ -37,22 +37,22 @@ class Excerpt:
 
 
 def excerpt_of(target: str, scenario: Scenario) -> Excerpt:
-    """Return what of the target's module its scenario needs.
+    """Return the part of the target's module that its scenario needs.
 
     Args:
         target: ``module:name`` or ``file.py:name``.
-        scenario: what is found there.
+        scenario: the scenario of that target.
 
     Raises:
-        ScenarioError: it cannot stand alone: the source is missing, it is not made at the top of
-            the module, or it uses what only withal has.
+        ScenarioError: if it cannot be extracted: the source is missing, the scenario is not defined
+            at the top level of the module, or it uses features of withal.
     """
     place, _, name = target.rpartition(":")
     path = _path_of(place)
     try:
         module = _Module(path.read_text(encoding="utf-8"), _package_of(place))
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"there is no source of {target} to write a program of") from error
+        raise ScenarioError(f"the source of {target} cannot be read: {error}") from error
     parts = module.parts_of(name, scenario, _values(path))
     return module.excerpt(parts, path.parent)
 
@@ -69,7 +69,7 @@ def _package_of(place: str) -> str:
 
 
 def _values(path: Path) -> dict[str, Any]:
-    """Return what the names of a module are bound to."""
+    """Return the values of a module's names."""
     for module in list(sys.modules.values()):
         if getattr(module, "__file__", None) == str(path):
             return vars(module)
@@ -91,7 +91,7 @@ class _Module:
                 self._statements.setdefault(name, []).append(statement)
 
     def parts_of(self, name: str, scenario: Scenario, values: dict[str, Any]) -> dict[str, str]:
-        """Return the expressions that the scenario is made of."""
+        """Return the expressions of the scenario's run, setup and probe."""
         given = {part: value for part in _PARTS if (value := getattr(scenario, part)) is not None}
         if values.get(name) is scenario.run and set(given) == {"run"}:
             return {"run": name}
@@ -104,12 +104,12 @@ class _Module:
         if "." in name and set(given) == {"run"}:
             return {"run": name}
         raise ScenarioError(
-            f"{name} cannot be written as a program: its run, setup and probe are not functions "
-            "with names at the top of the module; give them some"
+            f"{name} cannot be written as a program: its run, setup and probe must be named "
+            "functions at the top level of the module"
         )
 
     def _written(self, name: str) -> dict[str, str] | None:
-        """Return the arguments of the call that makes a scenario, if it is bound to that name."""
+        """Return the arguments of the call of `Scenario` whose result is bound to that name."""
         for statement in self._statements.get(name, ()):
             value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
             is_call = isinstance(value, ast.Call) and ast.unparse(value.func).endswith("Scenario")
@@ -152,7 +152,7 @@ class _Module:
     def _import(
         self, statement: ast.Import | ast.ImportFrom, name: str
     ) -> tuple[list[str], list[str]]:
-        """Return the import of one name, or what stands in for it where it is one of audits."""
+        """Return the import of one name, or the stand-in for a name of withal.audit."""
         alias = next(each for each in statement.names if _name_of(each) == name)
         as_ = f" as {alias.asname}" if alias.asname else ""
         if isinstance(statement, ast.Import):
@@ -167,7 +167,7 @@ class _Module:
         return [f"from {module} import {alias.name}{as_}"], []
 
     def _call_of(self, name: str) -> str:
-        """Return how something is called in the module, or its name."""
+        """Return the source of a call of `name` in the module, or else the name."""
         for node in ast.walk(self._tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == name:
                 return ast.unparse(node)
@@ -186,19 +186,24 @@ def _is_name(expression: str) -> bool:
 def _absolute(module: str, package: str) -> str:
     """Return the absolute name of a module that is imported relatively."""
     if not package:
-        raise ScenarioError(f"the relative import of {module} says nothing in a program of its own")
+        raise ScenarioError(
+            f"the relative import of {module} does not work in a program of its own; import it "
+            "absolutely"
+        )
     return resolve_name(module, package)
 
 
 def _stand_in(name: str, bound: str, call: str) -> str:
     if name in WITHOUT_STAND_IN:
         raise ScenarioError(
-            f"a program without withal cannot have {call}, which {WITHOUT_STAND_IN[name]}; "
-            "audit a scenario that does without, or write the program by hand"
+            f"a program without withal cannot use {call}, which {WITHOUT_STAND_IN[name]}; "
+            "audit a scenario without it, or write the program by hand"
         )
     code = STAND_INS.get(name)
     if code is None:
-        raise ScenarioError(f"a program without withal cannot have withal.audit.{name}")
+        raise ScenarioError(
+            f"a program without withal cannot use withal.audit.{name}; remove it from the scenario"
+        )
     return code if name == bound else f"{code}\n\n\n{bound} = {name}"
 
 
@@ -228,5 +233,5 @@ def _name_of(alias: ast.alias) -> str:
 
 
 def _names(node: ast.AST) -> list[str]:
-    """Return the names that a piece of code reads, those in annotations that are texts included."""
+    """Return the names that a piece of code uses."""
     return [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]

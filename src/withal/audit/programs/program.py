@@ -1,4 +1,4 @@
-"""The program of a finding: blocks of code, chosen by category and by how it was cancelled."""
+"""The program of a finding: blocks of code, chosen by category and delivery."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from withal.audit.scenario import Scenario, is_awaited, takes_argument
 
 _OPEN: Final = '''\
 def left():
-    """Return what the process has open, by kind."""
+    """Return the open descriptors of the process, by kind."""
     links = []
     for fd in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # listdir has closed its own
+        with contextlib.suppress(OSError):  # the descriptor of listdir itself
             links.append(os.readlink(f"/proc/self/fd/{fd}").partition(":")[0])
     return sorted(links)
 '''
@@ -31,12 +31,12 @@ def left():
 '''
 _THREADS: Final = '''\
 def left():
-    """Return how many threads there are."""
+    """Return the number of threads."""
     return threading.active_count()
 '''
 _PROCESSES: Final = '''\
 def left():
-    """Return how many child processes there are."""
+    """Return the number of child processes."""
     lists = glob.glob("/proc/self/task/*/children")
     return sum(len(pathlib.Path(each).read_text().split()) for each in lists)
 '''
@@ -47,7 +47,7 @@ warnings.showwarning = lambda message, *rest, **more: complaints.append(message)
 
 
 def left():
-    """Return how many things were collected that nobody had closed."""
+    """Return the number of unclosed resources that were collected."""
     gc.collect()
     return len(complaints)
 '''
@@ -56,7 +56,7 @@ complaints = []
 
 
 def left():
-    """Return what was reported to the loop."""
+    """Return the errors that were reported to the loop."""
     gc.collect()
     return complaints
 '''
@@ -70,24 +70,24 @@ _LEFT: Final = {
     Category.DROPPED: (_WARNINGS, "gc warnings"),
     Category.CLEANUP: (_ERRORS, "gc"),
 }
-"""How what is left behind is found, and the modules that it takes."""
+"""The code that finds leftovers of a category, and the modules that it needs."""
 
 _NTH_WAIT: Final = '''\
 async def nth_wait(task, number):
-    """Let the loop turn until the task waits for the number-th time; return for what."""
+    """Let the loop run until the task waits for the number-th time; return the awaited future."""
     last = None
     while not task.done():
         await asyncio.sleep(0)
-        waits_for = task._fut_waiter  # None where it only lets others run
+        waits_for = task._fut_waiter  # None at a bare yield, as in sleep(0)
         number -= waits_for is None or waits_for is not last
         if number == 0:
             return waits_for
         last = waits_for
-    raise SystemExit("the task ended before it came there")
+    raise SystemExit("the task ended before that wait")
 '''
 _STARTED: Final = '''\
 async def started(name):
-    """Let the loop turn until there is a task of that function which waits; return it."""
+    """Let the loop run until a task of that function waits; return the task."""
     while True:
         for task in asyncio.all_tasks():
             if task.get_coro().__qualname__.endswith(name) and task.get_coro().cr_await:
@@ -107,7 +107,7 @@ async def within(limit, scenario):
         await scenario
 """
 _AT_REST: Final = """\
-task = victim = waits_for = None  # an exception keeps the frames that it was in
+task = victim = waits_for = None  # else an exception would keep its frames alive
 for _ in range(10):
     await asyncio.sleep(0)
 await asyncio.sleep(0.3)
@@ -135,24 +135,24 @@ def test_{name}():
 """
 _HELPERS: Final = ("complaints", "entered", "left", "main", "nth_wait", "started", "within")
 
-_PART: Final = "\0"  # around what stands for a name of the user's
+_PART: Final = "\0"  # around a placeholder for a name of the user's module
 
 _CONSTANT: Final = {
     Category.HANG: '"it ended"',
     Category.SWALLOWED: '"it was cancelled"',
-    Category.STARVATION: '"all came through"',
+    Category.STARVATION: '"all waiters were woken"',
     Category.SLOT: '"it can be used again"',
     Category.WRONG_ANSWER: '"it can be used again"',
     Category.CLEANUP: "[]",
 }
-"""What is to be seen, whatever is seen without a cancellation."""
+"""The expected result, if it does not depend on a run without a cancellation."""
 
 _HOW: Final = {
-    Delivery.EARLY: "while what it waits for is pending",
-    Delivery.LATE: "as what it waits for is done",
+    Delivery.EARLY: "while the awaited result is pending",
+    Delivery.LATE: "when the awaited result has just arrived",
     Delivery.ANYIO: "by an anyio scope around it",
     Delivery.TIMEOUT: "by a timeout around it",
-    Delivery.ERROR: "not cancelled: what it waits for fails",
+    Delivery.ERROR: "not cancelled: the wait fails with an error",
     Delivery.ORDER: "not cancelled: its tasks run in another order",
 }
 
@@ -160,14 +160,14 @@ _HOW: Final = {
 @final
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program, but for what is said about it at its top.
+    """A program, without the note in its docstring.
 
     Attributes:
-        record: the audit.
-        finding: what it is to show.
-        scenario: what was audited.
-        excerpt: its code.
-        looks_late: whether it looks at what is left only once the environment is closed.
+        record: the record of the audit.
+        finding: the finding that it shows.
+        scenario: the audited scenario.
+        excerpt: the code of the scenario.
+        looks_late: whether it looks for leftovers only after the environment is closed.
     """
 
     record: AuditRecord
@@ -177,11 +177,11 @@ class Program:
     looks_late: bool = False
 
     def script(self, note: str) -> str:
-        """Return it as a script, which prints what it has seen and ends with 1 if that is wrong."""
+        """Return it as a script, which prints its result and exits with 1 if it has the finding."""
         return self._whole(note, _SCRIPT.format(expected=self._expected), "sys")
 
     def test(self, note: str) -> str:
-        """Return it as a test for pytest, which fails as long as the finding is there."""
+        """Return it as a test for pytest, which fails as long as it has the finding."""
         name = f"{re.sub(r'[^a-z]', '_', self._kind)}_{self.finding.key}"
         return self._whole(note, _TEST.format(name=name, expected=self._expected), "")
 
@@ -205,20 +205,20 @@ class Program:
 
     @property
     def _kind(self) -> Category:
-        """The category, as far as it matters for how to look."""
+        """The category that determines how to find the leftover."""
         category = self.finding.category
         is_silent = self.finding.evidence.endswith(", until garbage is collected")
         if category is Category.COLLECTED and is_silent:
-            return Category.DESCRIPTOR  # and nothing warns of it
+            return Category.DESCRIPTOR  # there is no warning about it
         return category
 
     def _title(self, note: str) -> str:
         finding = self.finding
-        told = f"{finding.category}: {finding.evidence}"
+        headline = f"{finding.category}: {finding.evidence}"
         place = Places().of(finding.suspension.site)
         at = f"Cancelled at {place}, {_HOW[finding.delivery]}."
         by = f"Found by {self.record.replay(finding.address)} with {self.record.python}."
-        lines = [told, "", at, by, *note.splitlines()]
+        lines = [headline, "", at, by, *note.splitlines()]
         text = shortened("\n".join(map(printable, lines)))
         return text.replace("\\", "\\\\").replace('"', "'") + "\n"
 
@@ -244,7 +244,7 @@ class Program:
             body = f"async with {self._call('setup')} as environment:\n{indent(body, '    ')}"
         if self._kind is Category.STARVATION:
             body = f"try:\n{indent(body, '    ')}\nexcept TimeoutError as error:\n"
-            body += '    return str(error)\nreturn "all came through"'
+            body += '    return str(error)\nreturn "all waiters were woken"'
         elif self.looks_late:
             body += "\nreturn left()"
         if self._kind in {Category.COLLECTED, Category.DROPPED, Category.CLEANUP}:
@@ -278,7 +278,7 @@ class Program:
                 yield "while waits_for is not None and not waits_for.done():"
                 yield "    await asyncio.sleep(0)"
             elif delivery is not Delivery.ERROR:
-                yield "if waits_for is not None:  # what it has just started may begin"
+                yield "if waits_for is not None:  # a task that it has just started may begin"
                 yield "    await asyncio.sleep(0)"
             if index == 0 and delivery is Delivery.TIMEOUT:
                 yield "limit.reschedule(asyncio.get_running_loop().time())"
@@ -296,7 +296,7 @@ class Program:
             case Category.SWALLOWED:
                 return 'return "it was cancelled" if task.cancelled() else "it was not cancelled"'
             case Category.STARVATION:
-                return "# who waits behind must come through, which the end of the setup sees"
+                return "# the end of the setup checks that the task behind is woken"
             case Category.SLOT | Category.WRONG_ANSWER:
                 probe = self._call("probe")
                 enter = f"await {probe}"
@@ -317,7 +317,7 @@ class Program:
 
     @property
     def _child(self) -> str:
-        """The function of the task that is struck, if it is not the scenario's own."""
+        """The function of the cancelled task, if it is not the scenario's own."""
         task = self.finding.suspension.task
         if task == "scenario":
             return ""
@@ -325,7 +325,7 @@ class Program:
 
     @property
     def _numbers(self) -> list[int]:
-        """How many waits there are of that task from one cancellation to the next."""
+        """The number of waits of that task from one cancellation to the next."""
         first, *later = map(int, self.finding.address.partition(":")[0].split("+"))
         task = self.finding.suspension.task
         of_task = [each.ordinal for each in self.record.suspensions if each.task == task]

@@ -1,4 +1,4 @@
-"""Stand-ins: what takes the place of withal's fixtures in a program without withal."""
+"""Stand-ins: code that replaces withal's fixtures in a program without withal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 _CONTENDED = '''@contextlib.asynccontextmanager
 async def {name}(lock, hold=0.1):
-    """Have somebody else hold the lock for a while, and somebody wait for it later."""
+    """Let another task hold the lock for a while, and a second one wait for it later."""
     make = lock if callable(lock) else lambda: lock
     held = asyncio.Event()
 
@@ -26,7 +26,7 @@ async def {name}(lock, hold=0.1):
         yield
         _, waiting = await asyncio.wait(others, timeout=1)
         if waiting:
-            raise TimeoutError("who waits behind is never woken")
+            raise TimeoutError("the task that waits behind was not woken")
     finally:
         for task in others:
             task.cancel()
@@ -37,11 +37,11 @@ STAND_INS: Final = {
     "queued": _CONTENDED.format(name="queued"),
     "expect": "def expect(*args, **options):\n    pass",
 }
-"""The code of each."""
+"""The code of each stand-in."""
 
 WITHOUT_STAND_IN: Final = {
     "slow_proxy": "is a process between the scenario and its server",
     "faults": "is a process between the scenario and its server",
-    "crowd": "needs the audit around it",
+    "crowd": "works only in an audit",
 }
-"""What there is no code for, and why."""
+"""The fixtures without a stand-in, and why they have none."""

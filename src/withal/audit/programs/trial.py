@@ -1,4 +1,4 @@
-"""The trial: a program is run before it is given out, and says at its top what came of that."""
+"""The trial: a program is run before it is printed, and has the result in its docstring."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _START_SECONDS = 10.0  # seconds that a program may take besides its scenario
 @final
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of running a program.
+    """The result of running a program.
 
     Attributes:
-        shown: in how many runs it has shown the finding.
-        last: the last line of what it printed, where it has not.
+        shown: the number of runs that have shown the finding.
+        last: the last line of output of a run that has not shown it.
     """
 
     shown: int
@@ -39,7 +39,7 @@ class Trial:
 
     @property
     def note(self) -> str:
-        """What the program says of it."""
+        """The result as text, for the docstring of the program."""
         if self.shown == _CONFIRMING_RUNS:
             return f"It was run {_CONFIRMING_RUNS} times, and showed this each time."
         why = f" It printed: {self.last}" if self.last else ""
@@ -52,10 +52,10 @@ class Trial:
 
 
 def script_of(record: AuditRecord, scenario: Scenario) -> str:
-    """Return the worst finding of an audit as a script that needs nothing of withal.
+    """Return the worst finding of an audit as a script that does not import withal.
 
     Raises:
-        ScenarioError: it cannot be written without withal; the text says why.
+        ScenarioError: if it cannot be written without withal; the text has the reason.
     """
     return _tried(record, scenario, Program.script)
 
@@ -67,18 +67,18 @@ def test_of(record: AuditRecord, scenario: Scenario) -> str:
 
 def _tried(record: AuditRecord, scenario: Scenario, render: Callable[[Program, str], str]) -> str:
     if record.target is None:
-        raise ScenarioError("a program can be written of what the command line audits only")
+        raise ScenarioError("only `withal audit` can write a program; run it with this scenario")
     if not record.findings:
-        return f"# {words.headline(record)}\n# There is no finding to write a program of.\n"
+        return f"# {words.headline(record)}\n# There is no finding to write a program for.\n"
     first, *others = _by_key(record)
     if is_order_address(first.address):
         raise ScenarioError(
-            "a program cannot have its tasks run in another order; replay the schedule with "
+            "a program cannot change the order of its tasks; replay the schedule with "
             f"{record.replay(first.address)}"
         )
     program = Program(record, first, scenario, excerpt_of(record.target, scenario))
     trial = _trial(program)
-    if not trial.shown:  # what is left may be seen only once the environment is closed
+    if not trial.shown:  # leftovers may be visible only after the environment is closed
         late = replace(program, looks_late=True)
         if (again := _trial(late)).shown:
             program, trial = late, again
@@ -98,7 +98,7 @@ def _other(record: AuditRecord, finding: Finding) -> str:
 
 
 def _servers(trial: Trial) -> list[str]:
-    """Return which server the program needs, if that was not there."""
+    """Return the server that the program needs, if it could not be reached."""
     refused = re.search(r"ConnectionRefusedError.*|Connect call failed.*", trial.last)
     return [f"It needs a server: {refused.group()}"] if refused else []
 
@@ -109,9 +109,9 @@ def _trial(program: Program) -> Trial:
         path = Path(folder) / "finding.py"
         path.write_text(program.script(""), encoding="utf-8")
         for _ in range(_CONFIRMING_RUNS):
-            is_shown, told = _run(path, program)
+            is_shown, output = _run(path, program)
             shown += is_shown
-            last = last if is_shown else told
+            last = last if is_shown else output
     return Trial(shown, last)
 
 
@@ -132,7 +132,7 @@ def _import_folders(folder: Path) -> Iterator[str]:
 
 
 def _run(path: Path, program: Program) -> tuple[bool, str]:
-    """Run a program, and tell whether it has shown the finding, and its last words."""
+    """Run a program; return whether it has shown the finding, and its last line of output."""
     timeout = _START_SECONDS + 4 * program.record.timeout
     places = [*_import_folders(program.excerpt.folder), os.getcwd(), os.getenv("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}

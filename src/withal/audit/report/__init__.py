@@ -1,5 +1,5 @@
-"""The record of an audit, and the forms that its report can take.
+"""The record of an audit, and the formats of its report.
 
-Each form is a module with ``render(record)``, which returns a whole file. What it returns ends with
-a newline, and can be written in UTF-8 whatever the record holds.
+Each format is a module with ``render(record)``, which returns a complete file. The text ends with a
+newline, and can always be encoded in UTF-8.
 """

@@ -1,4 +1,4 @@
-"""Accepting: findings that are known do not decide the verdict, so that new ones do."""
+"""Accepted findings: they do not affect the verdict, so that only new ones do."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from withal.audit.scenario import ScenarioError
 
 _KEY = re.compile(r"[0-9a-f]{10}")
 _TOP = (
-    "# Findings of withal audit that are known and accepted. A line begins with the key of one;\n"
-    "# after that come the audited target and what it was found to do.\n"
+    "# Accepted findings of withal audit. Each line has the key of a finding, the audited target\n"
+    "# and a description.\n"
 )
 
 AnyRecord = TypeVar("AnyRecord", bound=AuditRecord)
@@ -30,8 +30,8 @@ class Accepted:
     """A list of findings by key.
 
     Attributes:
-        file: where it is kept.
-        lines: what is said of each, by key: the target first.
+        file: the file of the list.
+        lines: by key, the rest of the line: the target and a description.
     """
 
     file: Path
@@ -39,10 +39,10 @@ class Accepted:
 
     @classmethod
     def read(cls, file: Path, *, may_be_missing: bool = False) -> Accepted:
-        """Read a list. Empty lines, and those that begin with ``#``, say nothing.
+        """Read a list. Empty lines, and lines that begin with ``#``, are ignored.
 
         Raises:
-            ScenarioError: the file is not there, or a line does not begin with a key.
+            ScenarioError: if the file does not exist, or a line does not begin with a key.
         """
         try:
             text = file.read_text(encoding="utf-8")
@@ -61,14 +61,14 @@ class Accepted:
                 continue
             if not _KEY.fullmatch(key):
                 raise ScenarioError(
-                    f"{file}:{number}: {key!r} is not the key of a finding, which has ten of the "
-                    "digits 0-9a-f, such as 5d02c7e1aa"
+                    f"{file}:{number}: {key!r} is not the key of a finding; a key has ten digits "
+                    "0-9a-f, such as 5d02c7e1aa"
                 )
             lines[key] = rest.strip()
         return cls(file, lines)
 
     def applied(self, record: AnyRecord) -> AnyRecord:
-        """Return a record in which findings of these keys do not decide the verdict."""
+        """Return a record in which findings with these keys do not affect the verdict."""
         attempts = tuple(map(self._without_accepted, record.attempts))
         verdict = record.verdict
         if verdict is Verdict.UNSAFE and not any(each.findings for each in attempts):
@@ -88,10 +88,10 @@ class Accepted:
     def with_new(self, record: AuditRecord) -> Accepted:
         """Return the list with the findings of a record added, and add them to the file.
 
-        The file is replaced whole or not at all; what it says already stays.
+        The file is replaced atomically; its other lines are kept.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: if it cannot be written.
         """
         places = Places()
         new = {

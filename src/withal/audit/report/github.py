@@ -1,4 +1,7 @@
-"""A report as annotations of GitHub's Actions: a line each, which is shown beside the code."""
+"""A report as annotations of GitHub Actions, which are shown beside the code.
+
+https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ from withal.audit.report.record import AuditRecord, Finding, Verdict
 
 
 def render(record: AuditRecord) -> str:
-    """Return an error for each finding of another key, and a line for the verdict.
+    """Return an error for each finding with a different key, and a line for the verdict.
 
-    What is told apart is a notice. Where the verdict is unresolved, or the scenario fails by
-    itself, the reason is a warning or an error.
+    Excused findings are notices. If the verdict is unresolved, the reason is a warning; if the
+    scenario fails without a cancellation, the reason is an error.
 
     Example:
         >>> from withal.audit.report.record import AuditRecord, Verdict
         >>> print(render(AuditRecord(scenario="pool", target=None, verdict=Verdict.SAFE)), end="")
-        safe: pool: nothing wrong was found in 0 attempts (0 suspensions; asyncio)
+        safe: pool: no finding in 0 attempts (0 suspensions; asyncio)
     """
     places = Places()
     lines = [_annotation("error", each, record, places) for each in _by_key(record.findings)]
@@ -57,6 +60,6 @@ def _where(place: Location) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a text as the commands of a workflow take it, which end with the line."""
+    """Return a text, escaped for a workflow command, which is one line."""
     lines = "\n".join(map(printable, text.split("\n")))
     return lines.replace("%", "%25").replace("\n", "%0A")

@@ -1,4 +1,4 @@
-"""A report as one page of HTML that needs nothing else: a matrix of sites by delivery.
+"""A report as one self-contained HTML page with a matrix of sites and deliveries.
 
 The page is made by `withal.html_report.page` of the files in `page/` and the data.
 """
@@ -16,10 +16,10 @@ from withal.html_report.page import definitions, escaped, render_page
 
 
 def render(record: AuditRecord) -> str:
-    """Return a page that can be opened from a disk, sent by mail, and read on a phone.
+    """Return a page that can be opened from a file, on a desktop or a phone.
 
-    The verdict and what was tried stand in the page itself; the matrix, and the stack and the
-    evidence of each attempt, are drawn by its script when they are looked at.
+    The verdict and the numbers are plain HTML; the script draws the matrix, and the stack and
+    evidence of an attempt when it is opened.
 
     Example:
         >>> from withal.audit.report.record import AuditRecord, Verdict
@@ -49,7 +49,7 @@ def _remarks(record: AuditRecord) -> Iterable[str]:
         yield f'<p class="remark">{escaped(words.CAVEAT)}</p>'
     if record.expected:
         items = "".join(f"<li>{escaped(each)}</li>" for each in record.expected)
-        yield f'<div class="remark">Left behind, and no finding:<ul>{items}</ul></div>'
+        yield f'<div class="remark">Left behind, but not a finding:<ul>{items}</ul></div>'
 
 
 def _facts(record: AuditRecord) -> Iterable[tuple[str, str]]:

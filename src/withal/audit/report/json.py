@@ -1,7 +1,7 @@
-"""A report as JSON, for programs: everything that the record holds, in a schema that is kept.
+"""A report as JSON, for programs: the complete record, in a stable schema.
 
 The document is an object of the type `JsonReport`; the types in this module are its schema. Within
-one version members may be added, and none changes its meaning or goes. All is ASCII.
+one version members may be added, but none is removed or changes its meaning. The text is ASCII.
 """
 
 from __future__ import annotations
@@ -31,41 +31,41 @@ class JsonSuspension(TypedDict):
     """A place where a task of the scenario waits."""
 
     ordinal: int
-    """Its number, from 1, counted as `Suspension` says."""
+    """Its number, from 1; see `Suspension`."""
     task: str
-    """``"scenario"``, or what the child is called."""
+    """``"scenario"``, or the name of the child task."""
     awaited: str
-    """What it waits for."""
+    """The awaited object."""
     site: JsonFrame | None
     """The innermost frame outside of asyncio, anyio and the standard library, if there is one."""
     chain: list[JsonFrame]
-    """From the task's outermost frame to the innermost."""
+    """The frames, from the task's outermost to the innermost."""
 
 
 class JsonFinding(TypedDict):
-    """One thing that went wrong in an attempt."""
+    """One finding of an attempt."""
 
     category: str
     """A value of `Category`."""
     evidence: str
-    """What was seen, in a line."""
+    """The evidence, in one line."""
     detail: str
-    """More of it, in several lines; may be empty."""
+    """Further details, in several lines; may be empty."""
     key: str
-    """What it has in common with equal findings, in this audit and in others."""
+    """The key, which equal findings share, in this audit and in others."""
     seen: int
-    """In how many runs of the attempt it was seen."""
+    """The number of runs of the attempt that have the finding."""
     runs: int
-    """How many times the attempt was made."""
+    """The number of runs of the attempt."""
     excuse: str
-    """Why it does not decide the verdict; empty where it does."""
+    """Why it does not affect the verdict; empty if it does."""
 
 
 class JsonAttempt(TypedDict):
     """One run of the scenario with a cancellation, or with several in a row."""
 
     address: str
-    """Its name, for a replay."""
+    """Its address, for a replay."""
     verdict: str
     """``"safe"``, ``"unsafe"`` or ``"unresolved"``."""
     delivery: str
@@ -73,23 +73,23 @@ class JsonAttempt(TypedDict):
     outcome: str
     """How the scenario ended."""
     findings: list[JsonFinding]
-    """What is wrong."""
+    """The findings that affect the verdict."""
     excused: list[JsonFinding]
-    """What is wrong, too, and does not decide the verdict."""
+    """The findings that do not affect the verdict."""
     unresolved: str
-    """Why the attempt says nothing; empty where it does."""
+    """Why the attempt has no result; empty if it has one."""
     detail: str
-    """What was seen besides; may be empty."""
+    """Further details; may be empty."""
     suspension: JsonSuspension
-    """Where the last cancellation came."""
+    """The suspension of the last cancellation."""
     after: list[JsonSuspension]
-    """Where the earlier ones came."""
+    """The suspensions of the earlier cancellations."""
     replay: str
-    """The command, or the call, that makes it again."""
+    """The command, or the call, that repeats it."""
 
 
 class JsonCounts(TypedDict):
-    """How many attempts there were, and of each verdict."""
+    """The number of attempts, in total and for each verdict."""
 
     attempts: int
     safe: int
@@ -105,35 +105,35 @@ class JsonReport(TypedDict):
     version: int
     """The version of the schema."""
     reason: str
-    """Why, where the verdict is unresolved or error; else it may be empty."""
+    """The reason, if the verdict is unresolved or error; else it may be empty."""
     scenario: str
     """The scenario's name."""
     target: str | None
-    """Where the command line finds it."""
+    """The target of the command line, if there is one."""
     counts: JsonCounts
-    """How many attempts there were."""
+    """The number of attempts."""
     deliveries: list[str]
     """How it was cancelled: values of `Delivery`."""
     depth: int
-    """How many times in a row, at most."""
+    """The maximum number of successive cancellations."""
     timeout: float
-    """Seconds that the scenario, and each use of the environment, might take."""
+    """The limit for the scenario, and for each use of the environment, in seconds."""
     loop: str
-    """The kind of the event loop."""
+    """The kind of event loop."""
     python: str
     """The interpreter and its version."""
     seconds: float
-    """How long it all took."""
+    """The duration of the audit, in seconds."""
     expected: list[str]
-    """What is left behind by design, and why."""
+    """The expected leftovers, with the reasons."""
     suspensions: list[JsonSuspension]
-    """Where the scenario waits without any cancellation."""
+    """The suspensions of the scenario without any cancellation."""
     attempts: list[JsonAttempt]
-    """What was tried, in order."""
+    """The attempts, in order."""
 
 
 def render(record: AuditRecord) -> str:
-    """Return everything that the record holds.
+    """Return the complete record as JSON.
 
     Example:
         >>> from withal.audit.report.record import AuditRecord, Verdict

@@ -1,4 +1,4 @@
-"""A report as JUnit's XML, which servers of continuous integration show: a test case an attempt."""
+"""A report as JUnit XML, for servers of continuous integration: a test case for each attempt."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from withal.audit.report.record import Attempt, AuditRecord, Verdict
 def render(record: AuditRecord) -> str:
     """Return a suite of one test case for each attempt.
 
-    An attempt with findings is a failure, one that came to nothing is skipped. A verdict that no
-    attempt accounts for, such as that of a scenario which fails by itself, is a case of its own.
-    What XML cannot hold is escaped.
+    An attempt with findings is a failure; an unresolved one is skipped. A verdict that does not
+    come from an attempt, as for a scenario that fails without a cancellation, is a separate case.
+    Characters that XML does not allow are escaped.
 
     Example:
         >>> from withal.audit.report.record import AuditRecord, Verdict
@@ -46,14 +46,14 @@ def render(record: AuditRecord) -> str:
 
 
 def _whole(record: AuditRecord) -> Iterator[Element]:
-    """Yield a case for the audit as a whole, where there is a word to say about it."""
+    """Yield a case for the audit as a whole, if it has a result of its own."""
     if record.verdict is Verdict.ERROR:
         case = _named(record, "without any cancellation")
-        _tell(case, "error", words.summary(record), record.reason)
+        _add(case, "error", words.summary(record), record.reason)
         yield case
     elif record.reason or (record.verdict is Verdict.UNRESOLVED and not words.reasons(record)):
         case = _named(record, "as a whole")
-        _tell(case, "skipped", words.headline(record), record.reason)
+        _add(case, "skipped", words.headline(record), record.reason)
         yield case
 
 
@@ -67,10 +67,10 @@ def _case(record: AuditRecord, attempt: Attempt, places: Places) -> Element:
         ]
         body.append(f"replay: {record.replay(attempt.address)}")
         message = f"{worst[0].category}: {worst[0].evidence}"
-        failure = _tell(case, "failure", message, "\n".join(body))
+        failure = _add(case, "failure", message, "\n".join(body))
         failure.set("type", worst[0].category)
     elif attempt.unresolved:
-        _tell(case, "skipped", attempt.unresolved, "")
+        _add(case, "skipped", attempt.unresolved, "")
     if attempt.excused:
         out = SubElement(case, "system-out")
         lines = (
@@ -85,8 +85,8 @@ def _named(record: AuditRecord, name: str) -> Element:
     return Element("testcase", classname=printable(record.scenario), name=printable(name))
 
 
-def _tell(case: Element, kind: str, message: str, body: str) -> Element:
-    # What can be printed, XML can hold.
+def _add(case: Element, kind: str, message: str, body: str) -> Element:
+    # XML allows all printable characters.
     element = SubElement(case, kind, message=printable(message))
     element.text = "\n".join(words.printable_lines(body))
     return element

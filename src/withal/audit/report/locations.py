@@ -1,4 +1,4 @@
-"""Where the sites of a record are, as the reader of a report sees them."""
+"""The places of a record's sites, in the form in which reports show them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from withal._core.printable import printable
 from withal._core.site import Site
 
 _INSTALLED = re.compile(r".*[/\\](?:site|dist)-packages[/\\]", re.DOTALL)
-_MAX_LINE_CHARACTERS = 200  # characters of a line of source; what is longer was not written by hand
+_MAX_LINE_CHARACTERS = 200  # of a line of source that is shown; longer ones are truncated
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A line in a function. ``str()`` of it can be printed.
+    """A line in a function. ``str()`` of it is printable.
 
     Attributes:
-        file: the path as the interpreter knows it.
-        shown: the same from the package on, such as ``asyncio/tasks.py``, if it is installed or
-            of the standard library, or else relative to the current folder if it is below that.
+        file: the path as the interpreter has it.
+        shown: the path to show: relative to the packages' folder, such as ``asyncio/tasks.py``, for
+            installed packages and the standard library; else relative to the current folder.
         line: the number of the line, from 1.
         function: the qualified name of the function.
     """
@@ -39,7 +39,7 @@ class Location:
 
     @property
     def source(self) -> str:
-        """The line itself, without its indentation; empty where the source cannot be read."""
+        """The line itself, without its indentation; empty if the source cannot be read."""
         try:
             line = linecache.getline(self.file, self.line).strip()
         except ValueError:  # no file can have such a name
@@ -53,15 +53,15 @@ class Location:
         return printable(f"{self.shown}:{self.line} in {self.function}")
 
 
-UNKNOWN: Final = Location("", "(no frame of Python's)", 0, "")
-"""Where a task waits that has no frame to show, such as one of a coroutine in C."""
+UNKNOWN: Final = Location("", "(no Python frame)", 0, "")
+"""The location of a task without a Python frame, such as one of a coroutine in C."""
 
 
 @final
 class Places:
-    """Finds the places of sites, and those that it has found before at once.
+    """Computes the places of sites, with a cache.
 
-    An audit meets a few sites thousands of times, and finding a line is slow.
+    An audit has the same few sites thousands of times, and computing a line is slow.
     """
 
     def __init__(self) -> None:
@@ -72,8 +72,8 @@ class Places:
         """Return where a site is, or `UNKNOWN`."""
         if site is None:
             return UNKNOWN
-        # By identity: code objects are compared and hashed by all that is in them. The site is kept
-        # so that no other code object can come to have the same identity.
+        # By identity, since comparing and hashing code objects uses all of their contents. The site
+        # is kept, so that no other code object can have the same identity.
         key = id(site.code), site.offset
         found = self._found.get(key)
         if found is None:
@@ -81,7 +81,7 @@ class Places:
         return found[1]
 
     def shorten(self, text: str) -> str:
-        """Return what `shortened` does."""
+        """Return the result of `shortened`, with a cache."""
         if text not in self._texts:
             self._texts[text] = shortened(text)
         return self._texts[text]
@@ -96,26 +96,25 @@ class Places:
 
 
 def shown_path(path: str) -> str:
-    """Return a path without the folder that says nothing to a reader.
+    """Return a path relative to the packages' folder, the standard library or the current folder.
 
-    That is the one in which packages are installed, that of the standard library, or the current
-    one. A path in none of these stays whole.
+    A path in none of these is returned unchanged.
     """
     for folder in _folders(os.getcwd(), tuple(sys.path)):
         if path.startswith(folder):
             return path.removeprefix(folder)
-    return _INSTALLED.sub("", path)  # of another environment than this one's
+    return _INSTALLED.sub("", path)  # a path of another environment
 
 
 def shortened(text: str) -> str:
-    """Return a text with each place in it, such as that of a traceback, as `shown_path` has it."""
+    """Return a text in which each place, such as in a traceback, is shortened by `shown_path`."""
     folders = _folders(os.getcwd(), tuple(sys.path))
     return _places_below(folders).sub("", text) if folders else text
 
 
 @lru_cache(maxsize=4)
 def _folders(current: str, path: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the folders that are left out, each with its separator, the innermost first."""
+    """Return the folders that are removed from paths, each with its separator, innermost first."""
     found = {os.path.join(each, "") for each in (current, *_library(), *path) if each}
     kept = {
         each
@@ -128,13 +127,13 @@ def _folders(current: str, path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _library() -> Iterator[str]:
-    """Yield the folders of the standard library and of what is installed, as they are written."""
+    """Yield the folders of the standard library and of installed packages."""
     yield os.path.dirname(os.__file__)
     yield from (sysconfig.get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 @lru_cache(maxsize=4)
 def _places_below(folders: tuple[str, ...]) -> re.Pattern[str]:
-    """Return what matches a folder where the line of a file below it is named."""
+    """Return a pattern that matches these folders in places with a line number."""
     any_of_them = "|".join(map(re.escape, folders))
     return re.compile(rf'(?<![^\s"\'(])(?:{any_of_them})(?=[^\n":]*(?:":?, line |:)\d)')

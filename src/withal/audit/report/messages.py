@@ -1,4 +1,4 @@
-"""What several forms of a report say in the same words."""
+"""The texts that several formats of a report share."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from withal.audit.report.record import (
     Verdict,
 )
 
-CAVEAT: Final = "This is evidence for the schedules that were tried, no proof."
+CAVEAT: Final = "This is evidence for the schedules that were tried, not a proof."
 
 HOW: Final = {
-    Delivery.EARLY: "cancelled while what it awaits is still pending",
-    Delivery.LATE: "cancelled when what it awaits is done, and its result about to be dropped",
+    Delivery.EARLY: "cancelled while the awaited result is pending",
+    Delivery.LATE: "cancelled when the awaited result has just arrived, which is then dropped",
     Delivery.ANYIO: "cancelled by an anyio scope around it, at each turn of the loop",
     Delivery.TIMEOUT: "cancelled by an asyncio.timeout around it that expires",
-    Delivery.ERROR: "not cancelled: what it awaits fails, in place of giving a result",
+    Delivery.ERROR: "not cancelled: the wait fails with an error instead of a result",
     Delivery.ORDER: "not cancelled: its tasks run in another order",
 }
 
 MEANING: Final = {
-    Category.WRONG_ANSWER: "What was used gives wrong answers to those who use it next.",
-    Category.SLOT: "A lock, or a slot of a semaphore or a pool, is not given back.",
-    Category.STARVATION: "Somebody who waits for a turn is passed over and waits for ever.",
+    Category.WRONG_ANSWER: "The environment gives wrong answers to its next users.",
+    Category.SLOT: "A lock, or a slot of a semaphore or a pool, is not released.",
+    Category.STARVATION: "A waiter is never woken, although its turn has come.",
     Category.HANG: "The scenario, or its clean-up, does not end.",
-    Category.SWALLOWED: "A task was cancelled, and goes on or returns as if it had not been.",
+    Category.SWALLOWED: "A task was cancelled, but continues or returns normally.",
     Category.TRANSPORT: "A socket or a transport is left open.",
     Category.DESCRIPTOR: "A file descriptor is left open.",
     Category.PROCESS: "A child process is left running.",
     Category.THREAD: "A thread is left running.",
     Category.TASK: "A task is left running.",
-    Category.COLLECTED: "What nobody closes is closed only when the garbage collector finds it.",
-    Category.DROPPED: "What nobody closes is closed only because nothing refers to it any more.",
+    Category.COLLECTED: "A resource is closed only when the garbage collector finds it.",
+    Category.DROPPED: "A resource is closed only because nothing refers to it any more.",
     Category.CLEANUP: "The clean-up raises an error of its own.",
 }
 
@@ -62,19 +62,19 @@ def counted(number: int, noun: str) -> str:
 
 
 def headline(record: AuditRecord) -> str:
-    """Return a line with the verdict, the scenario's name, and how much was tried."""
+    """Return a line with the verdict, the scenario's name, and the numbers of trials."""
     return f"{record.verdict}: {printable(record.scenario)}: {summary(record)} ({trials(record)})"
 
 
 def summary(record: AuditRecord) -> str:
-    """Return what an audit comes to, in a part of a sentence."""
+    """Return the result of an audit, as a part of a sentence."""
     tried = counted(len(record.attempts), "attempt")
     match record.verdict:
         case Verdict.UNSAFE:
             wrong = sum(1 for attempt in record.attempts if attempt.findings)
             return f"{wrong:,} of {tried} {_went_wrong(record)}"
         case Verdict.SAFE:
-            return f"nothing wrong was found in {tried}"
+            return f"no finding in {tried}"
         case Verdict.UNRESOLVED:
             return _why_unresolved(record, tried)
         case Verdict.ERROR:
@@ -82,7 +82,7 @@ def summary(record: AuditRecord) -> str:
 
 
 def trials(record: AuditRecord) -> str:
-    """Return under which circumstances it was tried."""
+    """Return the options and circumstances of the audit."""
     if record.verdict is Verdict.ERROR:
         return surroundings(record)
     parts = [counted(len(record.suspensions), "suspension")]
@@ -99,12 +99,12 @@ def trials(record: AuditRecord) -> str:
 
 
 def surroundings(record: AuditRecord) -> str:
-    """Return what it ran on."""
+    """Return the loop and the interpreter."""
     return ", ".join(printable(each) for each in (record.loop, record.python) if each)
 
 
 def reasons(record: AuditRecord) -> dict[str, list[Attempt]]:
-    """Return why attempts came to nothing, and which."""
+    """Return the unresolved attempts, by reason."""
     found: dict[str, list[Attempt]] = {}
     for attempt in record.attempts:
         if attempt.unresolved:
@@ -113,7 +113,7 @@ def reasons(record: AuditRecord) -> dict[str, list[Attempt]]:
 
 
 def describe_finding(finding: Finding) -> str:
-    """Return what was seen, in which task, how often, and the key of it: all in a line."""
+    """Return the evidence, the task, how often it was seen, and the key, in one line."""
     task = in_task(finding.suspension)
     how = "an error" if finding.delivery is Delivery.ERROR else "cancelled"
     parts = [finding.evidence, f"({how}{task})" if task else "", times(finding)]
@@ -121,7 +121,7 @@ def describe_finding(finding: Finding) -> str:
 
 
 def times(finding: Finding) -> str:
-    """Return how often a finding was seen, in parentheses; nothing if it was not made again."""
+    """Return how often a finding was seen, in parentheses; empty if it was not repeated."""
     if finding.runs == 1:
         return ""
     flaky = "flaky: " if finding.is_flaky else ""
@@ -129,7 +129,7 @@ def times(finding: Finding) -> str:
 
 
 def in_task(suspension: Suspension) -> str:
-    """Return in which task a suspension is, with a blank before it; nothing for the scenario's own.
+    """Return the task of a suspension, with a leading blank; empty for the scenario's own task.
 
     Example:
         >>> in_task(Suspension(3, "Pool.refill", (), "Future"))
@@ -139,12 +139,12 @@ def in_task(suspension: Suspension) -> str:
 
 
 def printable_lines(text: str) -> list[str]:
-    """Return the lines of a text such that they can be printed, without empty ones around them."""
+    """Return the lines of a text in printable form, without leading and trailing empty lines."""
     return [printable(line.expandtabs().rstrip()) for line in text.strip("\n").split("\n") if text]
 
 
 def addresses(attempts: list[str], most: int = 6) -> str:
-    """Return the addresses of attempts; of many, the first.
+    """Return the addresses of attempts; of many, only the first.
 
     Example:
         >>> addresses(["3:late", "4:late", "5:late"], most=2)
@@ -161,7 +161,7 @@ def _went_wrong(record: AuditRecord) -> str:
 def _why_unresolved(record: AuditRecord, tried: str) -> str:
     silent = sum(1 for attempt in record.attempts if attempt.unresolved)
     if not record.attempts:
-        return "nothing was tried"
+        return "no attempt was made"
     if silent:
-        return f"nothing wrong was found, but {silent:,} of {tried} came to nothing"
-    return f"nothing wrong was found in {tried}, but not all could be tried"
+        return f"no finding, but {silent:,} of {tried} had no result"
+    return f"no finding in {tried}, but not everything could be tried"

@@ -1,4 +1,4 @@
-"""What reports put side by side: the attempts at each suspension, by site, the worst first."""
+"""The outline of a report: the attempts at each suspension, grouped by site, the worst first."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _UNRESOLVED, _SAFE, _UNTRIED = range(len(WORST_FIRST), len(WORST_FIRST) + 3)
 @final
 @dataclass(frozen=True, slots=True)
 class OutlinePoint:
-    """A suspension, and what came of cancelling there in each way that was tried.
+    """A suspension, and the attempts there, one for each delivery that was tried.
 
     Attributes:
-        label: what the addresses of its attempts begin with, such as ``"3"`` or ``"3+2"``.
-        suspension: where the last cancellation comes.
-        after: where the earlier ones came.
-        attempts: by delivery.
+        label: the beginning of the addresses of its attempts, such as ``"3"`` or ``"3+2"``.
+        suspension: the suspension of the last cancellation.
+        after: the suspensions of the earlier cancellations.
+        attempts: the attempts, by delivery.
     """
 
     label: str
@@ -54,12 +54,12 @@ class SiteOutline:
 
     @property
     def attempts(self) -> Iterator[Attempt]:
-        """What was tried there, the worst point first."""
+        """The attempts there, the worst point first."""
         return (attempt for point in self.points for attempt in point.attempts.values())
 
     @property
     def findings(self) -> list[Finding]:
-        """What is wrong there, the worst first."""
+        """The findings there, the worst first."""
         return worst_first(chain.from_iterable(attempt.findings for attempt in self.attempts))
 
 
@@ -71,15 +71,15 @@ def rank(attempt: Attempt) -> int:
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings by category, the worst first, and in their order within each."""
+    """Return findings sorted by category, the worst first; the order within each is kept."""
     return sorted(findings, key=lambda finding: _RANKS[finding.category])
 
 
 def outline(record: AuditRecord, places: Places) -> tuple[SiteOutline, ...]:
-    """Return the points of a record by site, what was not tried included, the worst sites first.
+    """Return the points of a record by site, including those not tried, the worst sites first.
 
-    Of sites that are as bad as each other the one comes first where more attempts went wrong, and
-    then the one that the scenario meets first.
+    Of equally bad sites, the one with more unsafe attempts is first, and then the one that the
+    scenario reaches first.
     """
     by_place: dict[Location, list[OutlinePoint]] = {}
     for place, point in _points(record, places):

@@ -1,7 +1,7 @@
-"""What the script of the HTML report draws, as JSON: `report.js` is its only reader.
+"""The data of the HTML report, as JSON: `report.js` is its only reader.
 
-Ten thousand attempts have few distinct stacks and texts. Each of these is written once, and named
-by its index wherever it occurs, so that the page stays small and is parsed in milliseconds.
+Ten thousand attempts have few distinct stacks and texts. Each of these is stored once and
+referenced by its index, so that the page stays small and is parsed in milliseconds.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def page_data(record: AuditRecord) -> PageData:
 
 @final
 class _Interning:
-    """Makes the data of one record, and keeps what was met before: its index, by what it is."""
+    """Creates the data of one record; it keeps the index of each text, frame and suspension."""
 
     def __init__(self) -> None:
         self._places = Places()
@@ -99,7 +99,7 @@ class _Interning:
         self._suspensions: dict[tuple[int, str, str, tuple[int, ...]], int] = {}
 
     def data(self, record: AuditRecord) -> PageData:
-        """Return all that the script needs."""
+        """Return all data for the script."""
         tried = {attempt.delivery for attempt in record.attempts}
         columns = [each for each in Delivery if each in tried or each in record.deliveries]
         return {
@@ -107,7 +107,7 @@ class _Interning:
             "deliveries": [{"name": each, "how": words.HOW[each]} for each in columns],
             "categories": list(WORST_FIRST),
             "replay": _around_the_address(record),
-            # From here on: what the above has named, so it comes last.
+            # These are filled by the entries above, so they come last.
             "suspensions": [self._suspended(key) for key in self._suspensions],
             "frames": [self._frame(place) for place in self._frames],
             "strings": list(self._strings),
@@ -177,7 +177,7 @@ class _Interning:
 
 
 def _around_the_address(record: AuditRecord) -> list[str]:
-    """Return what stands before and after the address in the command that replays an attempt."""
+    """Return the parts of the replay command before and after the address of an attempt."""
     before, _, behind = record.replay(_ADDRESS).rpartition(_ADDRESS)
     return [printable(before), printable(behind)]
 

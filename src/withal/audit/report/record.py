@@ -1,4 +1,4 @@
-"""The record of an audit: what was tried, and what came of it. Data alone, for all who show it."""
+"""The record of an audit: its attempts and their results, as data for all report formats."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ DEFAULT_TIMEOUT_SECONDS = 5.0
 
 @final
 class Verdict(StrEnum):
-    """What an audit comes to."""
+    """The result of an audit."""
 
     SAFE = "safe"
-    """Nothing was found: evidence for the schedules that were tried, no proof."""
+    """No finding: evidence for the schedules that were tried, not a proof."""
 
     UNSAFE = "unsafe"
     """At least one attempt left something behind, or behaved wrongly."""
 
     UNRESOLVED = "unresolved"
-    """Nothing was found, but not all that should have been tried could be."""
+    """No finding, but not everything could be tried."""
 
     ERROR = "error"
     """The scenario fails without any cancellation."""
@@ -36,13 +36,13 @@ class Verdict(StrEnum):
 
 @final
 class Delivery(StrEnum):
-    """How a suspended task is made to give up."""
+    """How a suspended task is cancelled, or made to fail."""
 
     EARLY = "early"
-    """``Task.cancel()`` while what it awaits is still pending."""
+    """``Task.cancel()`` while the awaited result is pending."""
 
     LATE = "late"
-    """``Task.cancel()`` when what it awaits is done, and its result about to be dropped."""
+    """``Task.cancel()`` when the awaited result has just arrived, which is then dropped."""
 
     ANYIO = "anyio"
     """``CancelScope.cancel()`` of an anyio scope around it, which cancels again at each turn."""
@@ -51,18 +51,18 @@ class Delivery(StrEnum):
     """An ``asyncio.timeout`` around it expires."""
 
     ERROR = "error"
-    """What it awaits fails, with an `InjectedError` in place of the result.
+    """The wait raises an `InjectedError` instead of returning its result.
 
-    Not where nothing can fail: at a turn of the loop, or in asyncio's own locks and queues.
+    Not at waits that cannot fail: a turn of the loop, or the locks and queues of asyncio.
     """
 
     ORDER = "order"
-    """Nothing is cancelled, but tasks run in another order. Only of `audit`'s schedules."""
+    """It is not cancelled, but tasks run in another order; only for the schedules of `audit`."""
 
 
 @final
 class Category(StrEnum):
-    """What kind of thing is wrong."""
+    """The kind of a problem."""
 
     WRONG_ANSWER = "wrong answer"
     SLOT = "lock or slot"
@@ -80,7 +80,7 @@ class Category(StrEnum):
 
 
 WORST_FIRST = tuple(Category)
-"""The categories from the worst on: what gives wrong results, what stops, what is left behind."""
+"""The categories, the worst first: wrong results, then hangs, then leftovers."""
 
 
 @final
@@ -89,13 +89,13 @@ class Suspension:
     """A place where a task of the scenario waits, and may be cancelled.
 
     Attributes:
-        ordinal: its number, from 1. In the run without a cancellation it counts through the
-            scenario's own task first, then through its child tasks in order of creation; in a
-            clean-up it counts from the cancellation on.
-        task: which task: ``"scenario"``, or the name of the coroutine function of a child, after
-            the name that the task has been given, if any.
-        chain: where it is suspended, from the task's outermost frame to the innermost.
-        awaited: what it waits for, such as ``"Future"``, or ``"a turn of the loop"``.
+        ordinal: its number, from 1. In the run without a cancellation, the suspensions of the
+            scenario's own task are counted first, then those of its child tasks in order of
+            creation. In a clean-up, counting starts at the cancellation.
+        task: ``"scenario"``, or for a child task its name, if it has one, and its coroutine
+            function.
+        chain: the frames of the suspension, from the task's outermost to the innermost.
+        awaited: the awaited object, such as ``"Future"``, or ``"a turn of the loop"``.
     """
 
     ordinal: int
@@ -123,19 +123,20 @@ class Suspension:
 @final
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that went wrong in one attempt.
+    """One problem in one attempt.
 
     Attributes:
-        address: names the attempt, for a replay: ``"3:late"``, or ``"3+2:late"`` at depth 2.
-        suspension: where the last cancellation of the attempt came.
-        delivery: how it came.
-        category: what kind of thing is wrong.
-        evidence: what was seen, in a line.
-        detail: more of it, in several lines, such as the stack of a task that was left behind.
-        kind: what it is within its category, without what is random or counted.
-        seen: in how many runs of the attempt it was seen.
-        runs: how many times the attempt was made.
-        excuse: why it does not decide the verdict, if it does not.
+        address: the address of the attempt, for a replay: ``"3:late"``, or ``"3+2:late"`` at
+            depth 2.
+        suspension: the suspension of the last cancellation of the attempt.
+        delivery: how it was cancelled.
+        category: the category of the problem.
+        evidence: the evidence, in one line.
+        detail: further details, in several lines, such as the stack of a task that was left behind.
+        kind: the kind within the category, without random and counted parts.
+        seen: the number of runs of the attempt that have the finding.
+        runs: the number of runs of the attempt.
+        excuse: why it does not affect the verdict; empty if it does.
     """
 
     address: str
@@ -151,11 +152,11 @@ class Finding:
 
     @property
     def key(self) -> str:
-        """What this has in common with equal findings, in this audit and in others.
+        """The key, which equal findings share, in this audit and in others.
 
-        Ten digits, made of the category and the kind, and of the place: the file's name, the
-        function, and the text of the line. Numbers of lines and of suspensions do not count, nor
-        does how it was cancelled.
+        It has ten hexadecimal digits, computed from the category, the kind, and the place: the name
+        of the file, the function, and the text of the line. The numbers of lines and suspensions,
+        and the delivery, are not included.
         """
         site = self.suspension.site
         place = ("", "", "")
@@ -166,7 +167,7 @@ class Finding:
 
     @property
     def is_flaky(self) -> bool:
-        """Whether it was not seen each time."""
+        """Whether it was not seen in each run."""
         return self.seen < self.runs
 
 
@@ -183,15 +184,15 @@ class Attempt:
     """One run of the scenario with a cancellation, or with several in a row.
 
     Attributes:
-        address: its name, for a replay.
-        suspension: where the last cancellation came.
-        after: where the earlier ones came, at a depth of 2 and more.
-        delivery: how they came.
+        address: its address, for a replay.
+        suspension: the suspension of the last cancellation.
+        after: the suspensions of the earlier cancellations, at a depth of 2 and more.
+        delivery: how it was cancelled.
         outcome: how the scenario ended, such as ``"cancelled"`` or ``"raised OSError(5)"``.
-        findings: what is wrong.
-        unresolved: why the attempt says nothing, if it does not.
-        detail: what was seen besides, where a single attempt is replayed.
-        excused: what is wrong, too, and does not decide the verdict: each finding says why.
+        findings: the findings that affect the verdict.
+        unresolved: why the attempt has no result; empty if it has one.
+        detail: further details, if a single attempt is replayed.
+        excused: the findings that do not affect the verdict; each has the reason.
     """
 
     address: str
@@ -206,7 +207,7 @@ class Attempt:
 
     @property
     def verdict(self) -> Verdict:
-        """What this attempt alone comes to."""
+        """The verdict on this attempt alone."""
         if self.findings:
             return Verdict.UNSAFE
         return Verdict.UNRESOLVED if self.unresolved else Verdict.SAFE
@@ -214,27 +215,27 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditRecord:
-    """All that an audit has to say.
+    """The complete result of an audit.
 
     Attributes:
         scenario: the scenario's name.
-        target: where the command line finds it (``"file.py:name"``), if that is known.
-        verdict: what it comes to.
-        reason: why, in a line or more, where the verdict is unresolved or error.
-        suspensions: where the scenario waits without any cancellation.
-        attempts: what was tried, in order.
+        target: the target of the command line (``"file.py:name"``), if there is one.
+        verdict: the verdict.
+        reason: the reason, in one or more lines, if the verdict is unresolved or error.
+        suspensions: the suspensions of the scenario without any cancellation.
+        attempts: the attempts, in order.
         deliveries: how it was cancelled.
-        depth: how many times in a row, at most.
-        loop: the kind of the event loop, such as ``"asyncio"``.
+        depth: the maximum number of successive cancellations.
+        loop: the kind of event loop, such as ``"asyncio"``.
         python: the interpreter and its version.
-        seconds: how long it all took.
-        expected: leftovers that are not findings, and why: by design (`expect`), or since
-            it is left behind without a cancellation, too.
-        timeout: seconds that the scenario, and each use of the environment, might take.
-        command: what makes one attempt again if its address is added, where that is neither
-            ``withal audit`` nor a call of `audit`.
-        schedules: how many random schedules were run, and of which seed, if any.
-        children: whether tasks that only a loop that shuts down cancels were cancelled, too.
+        seconds: the duration of the audit.
+        expected: leftovers that are not findings, and why: they are expected (`expect`), or runs
+            without a cancellation leave them, too.
+        timeout: the limit for the scenario, and for each use of the environment, in seconds.
+        command: the command that repeats an attempt when its address is appended; empty for
+            ``withal audit`` or a call of `audit`.
+        schedules: the number of random schedules and their seed, if there were any.
+        children: whether tasks that only the end of the loop would cancel were cancelled, too.
     """
 
     scenario: str
@@ -256,16 +257,16 @@ class AuditRecord:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What is wrong, in the order of the attempts."""
+        """The findings, in the order of the attempts."""
         return tuple(finding for attempt in self.attempts for finding in attempt.findings)
 
     @property
     def excused(self) -> tuple[Finding, ...]:
-        """What is wrong, too, and does not decide the verdict, in the order of the attempts."""
+        """The findings that do not affect the verdict, in the order of the attempts."""
         return tuple(finding for attempt in self.attempts for finding in attempt.excused)
 
     def replay(self, address: str) -> str:
-        """Return the command, or the call, that makes one attempt again, in full detail."""
+        """Return the command, or the call, that repeats one attempt and shows its details."""
         if self.command:
             return f"{self.command} {address}"
         if self.target is None:

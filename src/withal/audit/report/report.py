@@ -1,4 +1,4 @@
-"""The report of an audit, and the error that tells of one that is not safe."""
+"""The report of an audit, and the error for a scenario that is not safe."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from withal.audit.report.record import AuditRecord, Verdict
 
 @final
 class AuditError(WithalError, AssertionError):
-    """A scenario is not safe, or nothing can be said of it. Its text is the whole report.
+    """The verdict of an audit is not safe. The text is the complete report.
 
     Attributes:
-        report: what the audit has to say.
+        report: the report.
     """
 
     __module__ = "withal.audit"
@@ -31,19 +31,19 @@ class AuditError(WithalError, AssertionError):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Report(AuditRecord):
-    """What an audit has to say: a `AuditRecord` that can check itself and be read."""
+    """The report of an audit: an `AuditRecord` with a text and a check."""
 
     def check(self) -> None:
         """Return if the verdict is safe.
 
         Raises:
-            AuditError: it is another; the error's text is that of the report.
+            AuditError: if it is not; the error's text is the report.
         """
         if self.verdict is not Verdict.SAFE:
             raise AuditError(self)
 
     def text(self) -> str:
-        """Return the report as people read it in a terminal."""
+        """Return the report as plain text."""
         return text.render(self)
 
     def __str__(self) -> str:

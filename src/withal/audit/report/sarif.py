@@ -1,6 +1,7 @@
-"""A report as SARIF 2.1.0, which code hosts and editors show beside the lines that it tells of.
+"""A report as SARIF 2.1.0, which code hosts and editors show beside the code.
 
-The form is OASIS's "Static Analysis Results Interchange Format", errata 01.
+SARIF is the "Static Analysis Results Interchange Format" of OASIS, errata 01:
+https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ _Object = dict[str, object]
 def render(record: AuditRecord) -> str:
     """Return a run with a rule for each category and a result for each finding.
 
-    Files below the current folder are named relative to it. A result has the chain of the
-    suspension twice: as a stack, and as a flow of the code, which more viewers show.
+    Paths below the current folder are relative to it. A result has the frames of the suspension
+    twice: as a stack, and as a code flow, which more viewers show.
 
     Example:
         >>> from withal.audit.report.record import AuditRecord, Verdict
@@ -64,13 +65,13 @@ def _id(category: Category) -> str:
 
 
 def _invocation(record: AuditRecord) -> _Object:
-    """Return how the audit itself went, with all that no line of the program stands for."""
+    """Return the result of the audit as a whole, without the results for single lines."""
     lines = [words.headline(record), *words.printable_lines(record.reason)]
     lines += [
-        f"{words.counted(len(attempts), 'attempt')} came to nothing: {reason}"
+        f"{words.counted(len(attempts), 'attempt')} had no result: {reason}"
         for reason, attempts in words.reasons(record).items()
     ]
-    lines += [f"left behind, and no finding: {each}" for each in record.expected]
+    lines += [f"left behind, but not a finding: {each}" for each in record.expected]
     level = "note" if record.verdict in (Verdict.SAFE, Verdict.UNSAFE) else "warning"
     return {
         "executionSuccessful": record.verdict is not Verdict.ERROR,
@@ -143,10 +144,10 @@ def _artifact(place: Location) -> _Object:
 
 
 def _message(text: str) -> _Object:
-    """Return a message whose text says just that.
+    """Return a message with a plain text.
 
-    Braces hold places for arguments, and must be doubled. A bracket and a parenthesis make a link,
-    which nothing that was merely seen shall become.
+    Braces are placeholders in SARIF, so they are doubled. A bracket followed by a parenthesis would
+    form a link, so a blank is inserted.
     """
     plain = printable(text).replace("{", "{{").replace("}", "}}").replace("](", "] (")
     return {"text": plain}

@@ -15,17 +15,17 @@ from withal.audit.report.record import Attempt, AuditRecord, Finding, Suspension
 
 
 def render(record: AuditRecord) -> str:
-    """Return the verdict, and what is wrong: a line a finding, by site, the worst first.
+    """Return the verdict and the findings: one line for each, by site, the worst first.
 
-    Findings at one site that differ only in what is random or counted are told once,
-    with the addresses of the others. What came to nothing is told by reason.
+    Findings at one site that differ only in random or counted parts share a line, with the
+    addresses of the others. Unresolved attempts are listed by reason.
 
     Example:
         >>> from withal.audit.report.record import AuditRecord, Verdict
         >>> print(render(AuditRecord(scenario="pool", target=None, verdict=Verdict.SAFE)), end="")
-        safe: pool: nothing wrong was found in 0 attempts (0 suspensions; asyncio)
+        safe: pool: no finding in 0 attempts (0 suspensions; asyncio)
         <BLANKLINE>
-        This is evidence for the schedules that were tried, no proof.
+        This is evidence for the schedules that were tried, not a proof.
     """
     places = Places()
     blocks = [[words.headline(record), *_indented(words.printable_lines(record.reason))]]
@@ -41,7 +41,7 @@ def render(record: AuditRecord) -> str:
 
 
 def render_points(record: AuditRecord) -> str:
-    """Return where the scenario waits, numbered: the site, and what it waits for there."""
+    """Return the numbered suspensions of the scenario: the site and the awaited object of each."""
     places = Places()
     count = words.counted(len(record.suspensions), "suspension")
     title = f"{printable(record.scenario)}: {count} ({words.surroundings(record)})"
@@ -53,7 +53,7 @@ def render_points(record: AuditRecord) -> str:
 
 
 def render_attempt(record: AuditRecord, attempt: Attempt) -> str:
-    """Return all that is known of one attempt: its stacks, how it ended, and what is wrong."""
+    """Return the details of one attempt: its stacks, its outcome and its findings."""
     places = Places()
     title = f"{attempt.verdict}: {printable(record.scenario)} at {printable(attempt.address)}"
     blocks = [[f"{title} ({words.surroundings(record)})"]]
@@ -64,7 +64,7 @@ def render_attempt(record: AuditRecord, attempt: Attempt) -> str:
         blocks.append(["unresolved:", *_indented(words.printable_lines(attempt.unresolved))])
     for finding in (*attempt.findings, *attempt.excused):
         line = f"{finding.category}: {printable(words.describe_finding(finding))}"
-        line += f" (no finding: {finding.excuse})" if finding.excuse else ""
+        line += f" (not a finding: {finding.excuse})" if finding.excuse else ""
         blocks.append([line, *_indented(words.printable_lines(finding.detail))])
     blocks.append(words.printable_lines(attempt.detail))
     blocks.append([f"replay: {printable(record.replay(attempt.address))}"])
@@ -87,7 +87,7 @@ def _site(record: AuditRecord, site: SiteOutline, places: Places) -> Iterator[st
 
 
 def _waits_at(site: SiteOutline, places: Places) -> str:
-    """Return the innermost place, in parentheses, where it is another one."""
+    """Return the innermost place, in parentheses, if it is not the site itself."""
     inner = {places.of(each.suspension.innermost) for each in site.findings}
     if len(inner) > 1 or inner == {site.place}:
         return ""
@@ -95,10 +95,10 @@ def _waits_at(site: SiteOutline, places: Places) -> str:
 
 
 def _folded(findings: Iterable[Finding]) -> Iterator[tuple[Finding, list[str]]]:
-    """Yield a finding of each sort, and the addresses of the others of that sort."""
+    """Yield one of each group of similar findings, and the addresses of the others."""
     alike: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        # However often each was seen: of findings alike only the first is made again.
+        # The number of runs is ignored, since only the first of similar findings is repeated.
         key = (
             finding.category,
             without_varying_parts(words.describe_finding(replace(finding, seen=1, runs=1))),
@@ -120,7 +120,7 @@ def _unresolved(record: AuditRecord) -> Iterator[str]:
 
 def _excused(record: AuditRecord) -> Iterator[str]:
     if record.excused:
-        yield "told apart, and no finding:"
+        yield "excused, not a finding:"
     for first, others in _folded(record.excused):
         also = f", and {len(others):,} more like it" if others else ""
         line = f"{first.category}: {words.describe_finding(first)}: {first.excuse}"
@@ -129,7 +129,7 @@ def _excused(record: AuditRecord) -> Iterator[str]:
 
 def _expected(record: AuditRecord) -> Iterator[str]:
     if record.expected:
-        yield "left behind, and no finding:"
+        yield "left behind, but not a finding:"
     yield from (f"  {printable(each)}" for each in record.expected)
 
 
@@ -148,7 +148,7 @@ def _waiting(suspension: Suspension) -> str:
 
 
 def _table(rows: Sequence[tuple[str, ...]], right: Iterable[int] = ()) -> list[str]:
-    """Return rows with their columns below each other, each a line that can be printed."""
+    """Return rows with aligned columns, as printable lines."""
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
@@ -165,6 +165,6 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _joined(blocks: Iterable[list[str]]) -> str:
-    """Return blocks of lines with an empty line between each two, and the places in them short."""
+    """Return blocks of lines, separated by empty lines, with shortened places."""
     parted = ([*block, ""] for block in blocks if block)
     return shortened("\n".join(list(chain.from_iterable(parted))[:-1]) + "\n")
