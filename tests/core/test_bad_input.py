@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.laws.probes import Log, Probe, turns
+from tests.laws.probes import Log, Probe
+from tests.support.loop import turns
 from withal import AlreadyEnteredError, DeclarationError, NotOpenError, Scope
 
 

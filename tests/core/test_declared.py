@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.laws.probes import Log, Probe, failing, forever, stubborn_until, turns
+from tests.laws.probes import Log, Probe, failing, forever, stubborn_until
+from tests.support.loop import turns
 from withal import (
     AlreadyOpenError,
     CloseTimeoutError,
@@ -135,7 +136,7 @@ async def test_one_that_fails_closes_the_rest_in_order_and_starts_no_user_of_it(
 
 
 async def test_cancelled_at_any_turn_it_leaves_nothing_open() -> None:
-    from tests.laws.probes import run_cancelled_at
+    from tests.support.cancel import run_cancelled_at
 
     async def main(log: Log) -> None:
         settings = declare(log, "settings")

@@ -10,7 +10,8 @@ from types import TracebackType
 
 import pytest
 
-from tests.laws.probes import Log, Probe, turns
+from tests.laws.probes import Log, Probe
+from tests.support.loop import turns
 from withal import Scope
 
 

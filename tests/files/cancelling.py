@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from tests.files.test_part import Cancelling, as_coroutine
+from tests.support.cancel import injector_at
+from tests.support.loop import wait_until
 from withal._core.descriptors import open_descriptors
-from withal.files.threads.calls import call, call_in_thread
-
-BUSY = 64  # more calls than any pool makes at once
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what threads are about to do; each turn is a call in one, and no sleep."""
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until, "it has not come about in 10 s"
-        await call(int)
+from withal.files.threads.calls import call
 
 
 async def cancel_everywhere(
@@ -45,30 +33,13 @@ async def cancel_everywhere(
 
     for point in range(1000):
         points = {point} if again is None else {point, point + again}
-        run = Cancelling(work(point), points, late=late)
-        task = asyncio.create_task(as_coroutine(run))
+        injector = injector_at({each + 1 for each in points}, late=late)
+        task = asyncio.create_task(injector.run(work(point)))
         await asyncio.wait([task])
         await wait_until(partial(is_over, point))
-        if run.suspensions <= point:
+        if injector.suspensions <= point:
             await task
             return point
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
     raise AssertionError("it does not end")
-
-
-@asynccontextmanager
-async def full_pool() -> AsyncIterator[Callable[[], None]]:
-    """Have all threads busy, and yield how to let them go."""
-    may_go_on = threading.Event()
-    calls = [call_in_thread(may_go_on.wait) for _ in range(BUSY)]
-    try:
-        yield may_go_on.set
-    finally:
-        may_go_on.set()
-        await asyncio.wait(calls)
-
-
-async def turns(count: int) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)

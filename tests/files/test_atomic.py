@@ -19,9 +19,11 @@ from typing import Any
 
 import pytest
 
-from tests.files.cancelling import cancel_everywhere, full_pool, turns, wait_until
+from tests.files.cancelling import cancel_everywhere
 from tests.files.killed_writer import content, is_whole
 from tests.files.test_part import file_size_limit
+from tests.support.loop import turns, wait_until
+from tests.support.threads import FullPool
 from withal import Scope
 from withal.files.replace.atomic_write import atomic_write
 from withal.files.replace.atomic_write_io import MAX_LINKS, Replacement
@@ -656,13 +658,13 @@ async def test_cancelled_anywhere_it_leaves_the_old_file_or_the_new(
 async def test_cancelled_before_a_thread_is_free_it_leaves_the_old_file(
     target: Path, cancellations: int
 ) -> None:
-    async with full_pool() as let_go:
+    async with FullPool() as pool:
         task = asyncio.create_task(replace(target))
         await turns(20)
         for _ in range(cancellations):
             task.cancel()
             await turns(2)
-        let_go()
+        pool.release()
         await asyncio.wait([task])
     assert task.cancelled()
     await wait_until(lambda: os.listdir(target.parent) == ["file"])
@@ -682,11 +684,11 @@ async def test_cancelled_in_the_block_before_a_thread_is_free_it_leaves_the_old_
 
     task = asyncio.create_task(use())
     await entered.wait()
-    async with full_pool() as let_go:
+    async with FullPool() as pool:
         for _ in range(cancellations):
             task.cancel()
             await turns(2)
-        let_go()
+        pool.release()
         await asyncio.wait([task])
     assert task.cancelled()
     await wait_until(lambda: os.listdir(target.parent) == ["file"])

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.files.cancelling import wait_until
-from tests.files.strain import FullPool, Outcome, cancelled_at, nothing_left, open_any, ticks
+from tests.files.strain import nothing_left, open_any
+from tests.support.cancel import Outcome, cancelled_at
+from tests.support.loop import ticks, wait_until
+from tests.support.threads import FullPool
 from withal.files.system.complete_io import write_fully
 from withal.files.threads.calls import call
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.files.strain import PRELUDE, child, nothing_left, open_any, ticks
+from tests.files.strain import PRELUDE, child, nothing_left, open_any
+from tests.support.loop import ticks
 
 pytestmark = pytest.mark.timeout(30)  # what blocks the loop hangs
 

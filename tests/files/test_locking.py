@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import pytest
 
+from tests.support.loop import turns
 from withal import Scope, testing
 from withal.files.locks import file_lock as locking
 from withal.files.locks.file_lock import lock
@@ -59,11 +60,6 @@ def held_elsewhere(path: Path) -> Generator[Callable[[], None], None, None]:
         yield lambda: fcntl.flock(fd, fcntl.LOCK_UN)
     finally:
         os.close(fd)
-
-
-async def turns(count: int = 5) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 async def test_the_file_is_made_locked_let_go_and_left(path: Path) -> None:
@@ -209,7 +205,7 @@ async def test_a_writer_does_not_starve_behind_readers(path: Path) -> None:
         writing = asyncio.create_task(note("writer", False))
         await asyncio.sleep(0)
         reading = asyncio.create_task(note("reader", True))
-        await turns()
+        await turns(5)
         assert order == []
     await asyncio.gather(writing, reading)
     assert order == ["writer", "reader"]
@@ -232,7 +228,7 @@ async def test_a_task_may_share_it_twice_even_with_a_writer_in_line(path: Path) 
     (path.parent / "link").symlink_to("lock")
     async with lock(path, shared=True):
         writing = asyncio.create_task(use(path))
-        await turns()
+        await turns(5)
         for name in (path, path.parent / "link"):
             async with lock(name, shared=True):
                 assert not is_free(path)
@@ -316,7 +312,7 @@ async def test_a_try_that_no_thread_has_begun_when_it_is_cancelled_is_not_made(p
     for _ in range(64):
         call_in_thread(gate.wait)
     waiting = asyncio.create_task(use(path))
-    await turns()
+    await turns(5)
     waiting.cancel()
     await asyncio.wait((waiting,))
     gate.set()
@@ -327,9 +323,9 @@ async def test_a_try_that_no_thread_has_begun_when_it_is_cancelled_is_not_made(p
 async def test_a_cancelled_waiter_in_line_holds_nobody_up(path: Path) -> None:
     async with lock(path):
         waiting = [asyncio.create_task(use(path)) for _ in range(3)]
-        await turns()
+        await turns(5)
         waiting[0].cancel()
-        await turns()
+        await turns(5)
         waiting[1].cancel()
     await asyncio.wait(waiting, timeout=60)
     assert [each.cancelled() for each in waiting] == [True, True, False]
@@ -338,7 +334,7 @@ async def test_a_cancelled_waiter_in_line_holds_nobody_up(path: Path) -> None:
 async def test_one_cancelled_as_its_turn_comes_passes_it_on(path: Path) -> None:
     async with lock(path):
         waiting = [asyncio.create_task(use(path)) for _ in range(2)]
-        await turns()
+        await turns(5)
     waiting[0].cancel()  # it is served by now, and has not heard of it
     await asyncio.wait(waiting, timeout=60)
     assert waiting[1].done()
@@ -458,6 +454,6 @@ async def test_a_holder_that_is_killed_has_let_go(path: Path) -> None:
         with pytest.raises(TimeoutError):
             await use(path, timeout=0)
         waiting = asyncio.create_task(use(path, timeout=60))
-        await turns()
+        await turns(5)
         process.send_signal(signal.SIGKILL)
         await waiting

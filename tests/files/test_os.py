@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.files.threads import all_threads_busy
+from tests.support.threads import all_threads_busy
 from withal._core.descriptors import open_descriptors
 from withal.files import os as files_os
 from withal.files.directories import copy_and_remove as tree

@@ -9,14 +9,15 @@ import os
 import resource
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.files.threads import all_threads_busy
+from tests.support.cancel import injector_at
+from tests.support.threads import all_threads_busy
 from withal import Scope
 from withal._core.descriptors import open_descriptors
 from withal.files import PartFile, part_file
@@ -333,38 +334,6 @@ async def test_a_file_is_published_where_it_was_written_though_the_folder_has_mo
 # "Early" is while what it waits for is pending, "late" when that is done and about to be told.
 
 
-class Cancelling:
-    """Awaits a coroutine, and cancels its task at suspensions that are counted from 0."""
-
-    def __init__(self, work: Coroutine[Any, Any, None], points: set[int], *, late: bool) -> None:
-        self.suspensions = 0
-        self._work = work
-        self._points = points
-        self._late = late
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        task = asyncio.current_task()
-        assert task is not None
-        answer = None
-        error: BaseException | None = None
-        while True:
-            try:
-                awaited = self._work.send(answer) if error is None else self._work.throw(error)
-            except StopIteration:
-                return
-            if self.suspensions in self._points:
-                if self._late and awaited is not None:
-                    awaited.add_done_callback(lambda _: task.cancel())
-                else:
-                    asyncio.get_running_loop().call_soon(task.cancel)
-            self.suspensions += 1
-            answer = error = None
-            try:
-                answer = yield awaited
-            except BaseException as exc:
-                error = exc
-
-
 async def use_directly(path: Path) -> None:
     async with part_file(path) as part:
         await write_all(part)
@@ -398,21 +367,17 @@ async def test_cancelled_anywhere_it_leaves_a_complete_file_or_nothing(
         folder = tmp_path / str(point)
         folder.mkdir()
         points = {point} if again is None else {point, point + again}
-        run = Cancelling(use(folder / "file"), points, late=late)
-        task = asyncio.create_task(as_coroutine(run))
+        injector = injector_at({each + 1 for each in points}, late=late)
+        task = asyncio.create_task(injector.run(use(folder / "file")))
         await asyncio.wait([task])
         await wait_idle()
         assert_complete_or_absent(folder)
         assert open_descriptors() == before
-        if run.suspensions <= point:
+        if injector.suspensions <= point:
             break
     assert not task.cancelled()
     assert point > 8
     assert os.listdir(folder) == ["file"]
-
-
-async def as_coroutine(work: Awaitable[None]) -> None:
-    await work
 
 
 def assert_complete_or_absent(folder: Path) -> None:

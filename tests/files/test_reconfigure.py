@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.files.test_os import described
-from tests.files.threads import all_threads_busy
+from tests.support.threads import all_threads_busy
 from withal import files
 
 # Steps of two kinds: methods with their arguments, and what to reconfigure.

@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 
-from tests.files.cancelling import cancel_everywhere, full_pool, turns, wait_until
+from tests.files.cancelling import cancel_everywhere
 from tests.files.test_part import file_size_limit
+from tests.support.loop import turns, wait_until
+from tests.support.threads import FullPool
 from withal import Scope
 from withal._core.descriptors import open_descriptors
 from withal.files import tempfile as ours
@@ -458,11 +460,11 @@ async def test_a_move_that_fails_leaves_all_in_memory() -> None:
 
 async def test_closed_during_a_move_it_gives_up_and_holds_nothing() -> None:
     file = await ours.SpooledTemporaryFile(3)
-    async with full_pool() as let_go:
+    async with FullPool() as pool:
         moving = asyncio.create_task(file.write(b"hello"))
         await turns(3)
         await file.close()
-        let_go()
+        pool.release()
         with pytest.raises(ValueError, match="closed"):
             await moving
     assert file.closed
@@ -692,13 +694,13 @@ async def test_what_a_cancelled_caller_would_have_to_remove_is_removed(
 
 
 async def cancel_while_busy(work: Coroutine[Any, Any, object], cancellations: int) -> None:
-    async with full_pool() as let_go:
+    async with FullPool() as pool:
         task = asyncio.ensure_future(work)
         await turns(5)
         for _ in range(cancellations):
             task.cancel()
             await turns(2)
-        let_go()
+        pool.release()
         await asyncio.wait([task])
     assert task.cancelled()
 
@@ -717,7 +719,7 @@ async def test_a_cancelled_move_loses_nothing() -> None:
 
 async def test_a_write_cancelled_during_anothers_move_has_written_nothing() -> None:
     file: SpooledFile[bytes] = await ours.SpooledTemporaryFile(3)
-    async with full_pool() as let_go:
+    async with FullPool() as pool:
         moving = asyncio.create_task(file.write(b"hello"))
         await turns(3)
         waiting = asyncio.create_task(file.write(b"lost"))
@@ -725,7 +727,7 @@ async def test_a_write_cancelled_during_anothers_move_has_written_nothing() -> N
         waiting.cancel()
         await turns(3)
         assert waiting.cancelled()
-        let_go()
+        pool.release()
         assert await moving == 5
     await file.seek(0)
     assert await file.read() == b"hello"

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.files.test_part import file_size_limit
+from tests.support.threads import all_threads_busy
 from withal.files.loop_budget import CLOCK_CHECK_COST, loop_budget
 from withal.files.system import page_cache as cached
 from withal.files.system.page_cache import MAX_INLINE_BYTES
@@ -49,18 +49,6 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Path, No
         pytest.skip("there is no /dev/shm that can be written to")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         yield Path(name)
-
-
-@contextmanager
-def full_pool() -> Generator[None, None, None]:
-    """Have every thread of the loop's executor wait, and more calls stand in line."""
-    gate = threading.Event()
-    for _ in range(64):  # asyncio's executor has 32 threads at most
-        call_in_thread(gate.wait)
-    try:
-        yield
-    finally:
-        gate.set()
 
 
 @pytest.mark.parametrize(
@@ -397,7 +385,7 @@ async def test_a_fifo_is_written_by_one_call_and_read_by_another(tmp_path: Path,
 @pytest.mark.parametrize("turns", range(4))
 async def test_a_cancelled_read_leaves_nothing_with_a_full_pool(folder: Path, turns: int) -> None:
     (folder / "file").write_bytes(bytes(MAX_INLINE_BYTES + 1))
-    with full_pool():
+    with all_threads_busy(calls=64):
         reading = asyncio.create_task(read_bytes(folder / "file"))
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -411,7 +399,7 @@ async def test_a_cancelled_read_leaves_nothing_with_a_full_pool(folder: Path, tu
 
 async def test_a_cancelled_write_that_has_begun_is_made_all_the_same(folder: Path) -> None:
     content = bytearray(b"content")
-    with full_pool():
+    with all_threads_busy(calls=64):
         writing = asyncio.create_task(write_bytes(folder / "file", content))
         await asyncio.sleep(0)
         writing.cancel()
@@ -503,7 +491,7 @@ async def test_a_small_file_in_memory_is_read_without_a_thread(tmp_path: Path) -
     await read_bytes(tmp_path / "file")
     if isinstance(cached.read_whole_cached(str(tmp_path / "missing")), bytes):
         pytest.fail("a file that is not there was read")
-    with full_pool():
+    with all_threads_busy(calls=64):
         found = cached.read_whole_cached(str(tmp_path / "file"))
         if not isinstance(found, bytes):
             if found is not None:

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import pytest
 
-from tests.files.cancelling import wait_until
+from tests.support.loop import wait_until
 from withal import files
 from withal.files.streams.wrap import wrap
 

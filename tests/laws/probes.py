@@ -1,4 +1,4 @@
-"""Managers that write down what happens to them, and a way to cancel at any turn of the loop."""
+"""Managers that write down what happens to them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
+
+from tests.support.loop import turns
 
 
 @dataclass
@@ -85,11 +87,6 @@ class Probe:
         return self.suppress
 
 
-async def turns(number: int) -> None:
-    for _ in range(number):
-        await asyncio.sleep(0)
-
-
 async def fail(error: BaseException) -> None:
     """Serve as the opening or closing of a probe that fails."""
     raise error
@@ -112,27 +109,6 @@ def stubborn_until(released: asyncio.Event) -> Callable[[], Coroutine[Any, Any, 
                 await released.wait()
 
     return wait
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a run ended that was cancelled at some turns."""
-
-    turns: int
-    accepted: int
-    task: asyncio.Task[Any]
-
-
-async def run_cancelled_at(main: Callable[[], Coroutine[Any, Any, object]], *at: int) -> Run:
-    """Run `main` in a task, and cancel it at these turns of the loop, counted from its start."""
-    task = asyncio.get_running_loop().create_task(main())
-    turn = accepted = 0
-    while not task.done():
-        accepted += sum(task.cancel() for each in at if each == turn)
-        await asyncio.sleep(0)
-        turn += 1
-        assert turn < 2000, f"cancelled at {at}, it did not end"
-    return Run(turn, accepted, task)
 
 
 class Hostile(Exception):  # noqa: N818

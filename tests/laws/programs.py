@@ -19,8 +19,8 @@ from typing import Any, TypeAlias, TypeVar
 import anyio
 from hypothesis import strategies as st
 
-from tests.laws.probes import turns
 from tests.laws.witness import Held, PlantedError, ScopeRecord, Witness
+from tests.support.loop import turns
 from withal import Declaration, Scope, WithalError, resource
 from withal._core.scope import _current
 

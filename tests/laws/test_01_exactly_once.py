@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.laws.probes import Log, Probe, failing, forever, turns
+from tests.laws.probes import Log, Probe, failing, forever
+from tests.support.loop import turns
 from withal import CloseTimeoutError, Scope
 
 

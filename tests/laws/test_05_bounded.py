@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.laws.probes import Log, Probe, forever, turns
+from tests.laws.probes import Log, Probe, forever
+from tests.support.loop import turns
 from withal import CloseTimeoutError, Scope
 
 

@@ -9,7 +9,8 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 import anyio
 import pytest
 
-from tests.laws.probes import Log, Probe, failing, forever, turns
+from tests.laws.probes import Log, Probe, failing, forever
+from tests.support.loop import turns
 from withal import Scope
 
 

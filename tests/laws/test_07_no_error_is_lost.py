@@ -11,7 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.laws.probes import Hostile, Log, Probe, fail, failing, forever, turns
+from tests.laws.probes import Hostile, Log, Probe, fail, failing, forever
+from tests.support.loop import turns
 from withal import Scope
 
 

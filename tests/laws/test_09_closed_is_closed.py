@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from tests.laws.probes import Log, Probe, forever, turns
+from tests.laws.probes import Log, Probe, forever
+from tests.support.loop import turns
 from withal import AlreadyEnteredError, Scope, ScopeClosedError
 
 

@@ -7,7 +7,8 @@ import logging
 
 import pytest
 
-from tests.laws.probes import Log, Probe, failing, forever, stubborn_until, turns
+from tests.laws.probes import Log, Probe, failing, forever, stubborn_until
+from tests.support.loop import turns
 from withal import CloseTimeoutError, Event, Outcome, Scope, Step, observing
 
 

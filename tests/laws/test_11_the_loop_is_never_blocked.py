@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from tests.laws.probes import Log, Probe, failing, turns
+from tests.laws.probes import Log, Probe, failing
+from tests.support.loop import turns
 from withal import Scope
 
 MANY = 1000

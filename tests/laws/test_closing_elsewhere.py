@@ -11,7 +11,8 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from tests.conftest import LOOPS
-from tests.laws.probes import Log, Probe, failing, turns
+from tests.laws.probes import Log, Probe, failing
+from tests.support.loop import turns
 from withal import Scope, ScopeClosedError
 
 

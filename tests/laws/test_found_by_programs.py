@@ -11,7 +11,7 @@ import pytest
 
 from tests.core.test_declared import declare
 from tests.laws import programs
-from tests.laws.probes import Log, Probe, turns
+from tests.laws.probes import Log, Probe
 from tests.laws.programs import (
     Declared,
     Enter,
@@ -27,6 +27,7 @@ from tests.laws.programs import (
     Spawn,
     Wait,
 )
+from tests.support.loop import turns
 from withal import CloseTimeoutError, Scope, testing
 
 

@@ -13,7 +13,8 @@ import anyio
 import pytest
 
 from tests.core.test_declared import declare
-from tests.laws.probes import Log, Probe, failing, forever, stubborn_until, turns
+from tests.laws.probes import Log, Probe, failing, forever, stubborn_until
+from tests.support.loop import turns
 from withal import (
     CloseTimeoutError,
     Event,

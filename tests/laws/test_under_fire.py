@@ -13,7 +13,9 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.laws.probes import Log, Probe, Run, run_cancelled_at, turns
+from tests.laws.probes import Log, Probe
+from tests.support.cancel import CancelledRun, run_cancelled_at
+from tests.support.loop import turns
 from withal import Scope
 
 Scenario = Callable[[Log], Coroutine[Any, Any, None]]
@@ -88,7 +90,7 @@ EDGES: dict[Scenario, tuple[tuple[str, str], ...]] = {
 }
 
 
-async def run_and_check(scenario: Scenario, *at: int) -> Run:
+async def run_and_check(scenario: Scenario, *at: int) -> CancelledRun:
     log = Log()
     run = await run_cancelled_at(lambda: scenario(log), *at)
     try:

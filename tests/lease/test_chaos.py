@@ -24,8 +24,8 @@ from typing import Any, final
 
 import pytest
 
-from tests.lease.proxy import Proxy, proxy_to
 from tests.servers import postgres, redis
+from tests.support.proxy import Proxy, proxy_to
 
 SECONDS = float(os.environ.get("WITHAL_LEASE_CHAOS", "8"))
 IS_LONG = SECONDS >= 60

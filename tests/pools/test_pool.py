@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.pools.world import Connection, Plan, World, pause
+from tests.support.loop import turns
 from withal import CloseTimeoutError, ResourceLostError, Scope, observing, testing
 from withal._core.events import Event, Step
 from withal.ledger import Ledger
@@ -33,11 +34,6 @@ async def hold(pool: Pool[Connection], until: asyncio.Event | None = None) -> Co
     async with pool.acquire() as connection:
         await (asyncio.Event() if until is None else until).wait()
         return connection
-
-
-async def turns(count: int = 10) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 def states(world: World) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.pools.world import Connection, Plan, PlannedError, World
+from tests.support.loop import turns
 from withal import ResourceLostError, Scope, ScopeClosedError, observing, resource, testing
 from withal.ledger import Ledger
 from withal.pools import (
@@ -35,11 +36,6 @@ async def hold(shared: Any, until: asyncio.Event | None = None) -> Connection:
         await (asyncio.Event() if until is None else until).wait()
         found: Connection = connection
         return found
-
-
-async def turns(count: int = 10) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 def states(world: World) -> list[str]:
