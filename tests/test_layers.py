@@ -190,6 +190,7 @@ THIRD_PARTY = {
     "withal.fetch.cluster": {"ray"},  # if it is asked for
     "withal.fetch.shard": {"ray"},
     "withal.fetch.parquet": {"pyarrow"},  # if it is asked for
+    "withal.fetch.curl_loop": {"pycurl"},  # if it is installed
     "withal.fetch.curl_transport": {"multidict", "pycurl", "yarl"},  # if it is asked for
     "withal.cli": {"aiohttp", "rich", "typer"},
     "withal.cli.audit": {"rich", "uvloop"},  # if it is asked for

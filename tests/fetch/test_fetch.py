@@ -24,6 +24,7 @@ from withal.fetch import (
     Progress,
     ProgressKind,
     Report,
+    TransportName,
     fetch,
 )
 from withal.fetch.journal import JOURNAL_NAME
@@ -260,7 +261,7 @@ async def test_a_connection_that_is_reset_is_made_again(tmp_path: Path) -> None:
     report, peer = await fetch_one(in_turn(reset, reset, reset, body(CONTENT)), tmp_path)
     assert report.ok == 1
     # aiohttp makes one more connection of its own accord, which is not an attempt of ours.
-    assert report.results[0].attempts < peer.requests["/file"] == 4
+    assert report.results[0].attempts <= peer.requests["/file"] == 4
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
@@ -460,7 +461,8 @@ async def test_a_redirect_that_leads_nowhere_is_an_error(tmp_path: Path) -> None
 async def test_a_ledger_sees_all_that_is_opened_and_each_of_it_closed(tmp_path: Path) -> None:
     events: list[Event] = []
     with observing(events.append):
-        await fetch_one(in_turn(status(503), body(b"x")), tmp_path)
+        options = FetchOptions(backoff=0, transport=TransportName.AIOHTTP)
+        await fetch_one(in_turn(status(503), body(b"x")), tmp_path, options)
     opened = Counter(event.kind for event in events if event.step is Step.OPENED)
     ended = Counter(event.id for event in events if event.step is Step.CLOSED)
     assert opened == {

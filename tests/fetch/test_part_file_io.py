@@ -25,7 +25,7 @@ def test_publishing_that_was_overtaken_by_leaving_does_nothing(
 ) -> None:
     part = PartFileIO(folder_io, None, "file", record=None)
     for number in range(3):
-        part.put([(100 * number, b"x" * 100)])
+        part.put([(100 * number, [b"x" * 100])])
         if number < written:
             part.write()
     part.leave(keep=True)
@@ -38,7 +38,7 @@ def test_publishing_that_was_overtaken_by_leaving_does_nothing(
 
 def test_leaving_what_is_published_does_nothing(folder_io: FolderIO) -> None:
     part = PartFileIO(folder_io, None, "file", record=None)
-    part.put([(0, b"abc")])
+    part.put([(0, [b"abc"])])
     part.publish(None)
     assert part.leave(keep=False) is None
     assert (folder_io.path / "file").read_bytes() == b"abc"
@@ -48,7 +48,7 @@ def test_leaving_what_is_published_does_nothing(folder_io: FolderIO) -> None:
 def test_a_failure_is_told_each_time(folder_io: FolderIO) -> None:
     (folder_io.path / "file").write_bytes(b"mine")
     part = PartFileIO(folder_io, None, "file", record=None)
-    part.put([(0, b"abc")])
+    part.put([(0, [b"abc"])])
     for _ in range(2):
         with pytest.raises(FileExistsError) as caught:
             part.publish(None)

@@ -19,8 +19,8 @@ from withal.fetch.idle_timeout import TIMED_OUT, IdleTimeout
 from withal.fetch.options import FetchOptions
 from withal.fetch.resource_events import ResourceEvents
 from withal.fetch.transport import TransportRequest, TransportResponse
+from withal.http.client_session import plain_session
 from withal.http.public import NotPublicError
-from withal.http.session import plain_session
 
 T = TypeVar("T")
 
@@ -62,19 +62,22 @@ class AiohttpTransport:
         self._watch.stop()
         await self._stack.aclose()
 
-    async def open(self, ask: TransportRequest) -> TransportResponse:
+    async def open(self, request: TransportRequest) -> TransportResponse:
         """Make a request; see `Transport.open`."""
-        session = self._sessions.get(ask.public_only)
+        session = self._sessions.get(request.public_only)
         if session is None:
-            session = await self._session(ask.public_only)
+            session = await self._session(request.public_only)
         try:
             response = await session.get(
-                ask.url, headers=ask.headers or None, proxy=ask.proxy, allow_redirects=False
+                request.url,
+                headers=request.headers or None,
+                proxy=request.proxy,
+                allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _translated(error) from None
         assert isinstance(response, TimedResponse)
-        return AiohttpTransportResponse(response, ask.proxy is None)
+        return AiohttpTransportResponse(response, request.proxy is None)
 
     async def _session(self, public_only: bool) -> aiohttp.ClientSession:
         entry = ResourceEvents.begin("session", "session")
@@ -164,12 +167,13 @@ class AiohttpTransportResponse:
         self.headers: Mapping[str, str] = response.headers
         self.peer: str | None = response.peer if is_direct else None
 
-    async def read_some(self) -> bytes:
+    async def read_some(self) -> list[bytes]:
         """Return more of the body; see `TransportResponse.read_some`."""
         try:
-            return await self._response.read_some()
+            chunk = await self._response.read_some()
         except (aiohttp.ClientError, OSError) as error:
             raise _translated(error) from None
+        return [chunk] if chunk else []
 
     def abort(self) -> None:
         """Let go; a connection whose body has not been read is closed by this."""

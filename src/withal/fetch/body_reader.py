@@ -37,20 +37,21 @@ class BodyReader:
         self._since = 0.0 if low_speed is None else asyncio.get_running_loop().time()
         self._received = 0
 
-    async def read(self, response: TransportResponse) -> bytes:
-        """Wait for more of the body, and return it; nothing at its end.
+    async def read(self, response: TransportResponse) -> tuple[list[bytes], int]:
+        """Wait for more of the body; return its pieces and their length, 0 at the end.
 
         Raises:
             AttemptError: it has broken off, or came too slowly for too long.
         """
-        chunk = await response.read_some()
+        chunks = await response.read_some()
+        size = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))
         if self._adaptive is not None:
-            self._adaptive.add(len(chunk), files=not chunk)
+            self._adaptive.add(size, files=not size)
         if self._throttle is not None:
-            await self._throttle.wait_turn(len(chunk))
+            await self._throttle.wait_turn(size)
         if self._low_speed is not None:
-            self._check_speed(len(chunk), self._low_speed)
-        return chunk
+            self._check_speed(size, self._low_speed)
+        return chunks, size
 
     def _check_speed(self, size: int, least: float) -> None:
         now = asyncio.get_running_loop().time()

@@ -24,7 +24,7 @@ class OnExists(StrEnum):
 class TransportName(StrEnum):
     """What speaks to the servers."""
 
-    AUTO = "auto"  # the one that is faster on the whole: aiohttp
+    AUTO = "auto"  # libcurl where pycurl is installed, which is faster for small files
     AIOHTTP = "aiohttp"
     CURL = "curl"
 

@@ -32,12 +32,12 @@ class TransferFile:
         self._flight: asyncio.Future[None] | None = None
         self._entry = ResourceEvents.begin("part_file", name)
 
-    async def write(self, data: bytes) -> None:
-        """Add to the end of the file; see `write_at`."""
-        await self.write_at(self.received, data)
+    async def write(self, chunks: list[bytes], size: int) -> None:
+        """Add so many bytes to the end of the file; see `write_at`."""
+        await self.write_at(self.received, chunks, size)
 
-    async def write_at(self, position: int, data: bytes) -> None:
-        """Add to the file. Waits only when two batches are still to be written.
+    async def write_at(self, position: int, chunks: list[bytes], size: int) -> None:
+        """Add so many bytes to the file. Waits only when two batches are still to be written.
 
         Raises:
             OSError: an earlier batch could not be written.
@@ -50,9 +50,9 @@ class TransferFile:
             if self._flight is flight:  # and no other connection has begun the next
                 self._flight = None
             flight.result()
-        self._gathered.append((position, data))
-        self._waiting += len(data)
-        self.received += len(data)
+        self._gathered.append((position, chunks))
+        self._waiting += size
+        self.received += size
         if self._waiting >= BATCH_BYTES and self._flight is None:
             self._flight = call_in_thread(self._hand_over().write)
 

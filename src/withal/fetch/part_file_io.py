@@ -59,8 +59,8 @@ class Kept:
         return 0 if start else end
 
 
-Piece: TypeAlias = tuple[int, bytes]
-"""Bytes of a file, and where they begin in it."""
+Piece: TypeAlias = tuple[int, list[bytes]]
+"""Bytes of a file, in chunks, and where they begin in it."""
 
 
 @final
@@ -300,12 +300,11 @@ def _runs(pieces: list[Piece]) -> list[tuple[int, list[bytes]]]:
     """Return pieces by where they begin, those that follow each other together."""
     runs: list[tuple[int, list[bytes]]] = []
     end = -1
-    for position, data in sorted(pieces, key=itemgetter(0)):
-        if position == end:
-            runs[-1][1].append(data)
-        else:
-            runs.append((position, [data]))
-        end = position + len(data)
+    for position, chunks in sorted(pieces, key=itemgetter(0)):
+        if position != end:
+            runs.append((position, []))
+        runs[-1][1].extend(chunks)
+        end = position + sum(map(len, chunks))
     return runs
 
 

@@ -193,10 +193,10 @@ class SegmentedBody:
         """Receive a segment from a body that goes on at least to its end."""
         try:
             while segment.left:
-                data = await stream.read(segment)
+                chunks, size = await stream.read(segment)
                 position = segment.position
-                segment.position += len(data)
-                await self.part.write_at(position, data)
+                segment.position += size
+                await self.part.write_at(position, chunks, size)
                 self.received()
         finally:
             self._give_back(segment)
@@ -217,19 +217,26 @@ class _Stream:
     end: int
     rest: bytes = b""  # received, and beyond the segment that was read
 
-    async def read(self, segment: Segment) -> bytes:
-        """Return more of a segment, which is where the body has come to.
+    async def read(self, segment: Segment) -> tuple[list[bytes], int]:
+        """Return more of a segment, which is where the body has come to, and its length.
 
         Raises:
             AttemptError: the body has ended before `end`, or goes on after it.
         """
-        data = self.rest or await self.reader.read(self.response)
-        if not data:
+        if self.rest:
+            chunks, size = [self.rest], len(self.rest)
+            self.rest = b""
+        else:
+            chunks, size = await self.reader.read(self.response)
+        if not size:
             raise wrong_length(segment.position, self.end)
-        if segment.position + len(data) > self.end:
+        if segment.position + size > self.end:
             raise AttemptError(
                 "the body goes on beyond the end of the file", is_transient=True, from_zero=True
             )
-        # The end of the segment may have moved meanwhile.
-        self.rest = data[segment.left :]
-        return data[: segment.left] if self.rest else data
+        left = segment.left  # its end may have moved meanwhile
+        if size <= left:
+            return chunks, size
+        data = b"".join(chunks)
+        self.rest = data[left:]
+        return [data[:left]], left

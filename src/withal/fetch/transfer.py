@@ -165,9 +165,9 @@ class Transfer:
             answer = await batch.transport.open(request)
             if answer.status not in REDIRECTS:
                 return answer, request
-            answer.abort()
             leads_to = next_hop(target, answer.headers.get("Location"))
             public_only = public_only or (answer.peer is not None and is_public(answer.peer))
+            answer.abort()
             headers = carried_over(headers, target, leads_to)
             target = leads_to
         raise too_many(batch.options.max_redirects)
@@ -315,13 +315,13 @@ class Transfer:
         body: list[bytes] = []
         size = 0
         while size <= BATCH_BYTES and (total is None or total <= BATCH_BYTES):
-            chunk = await reader.read(answer)
-            if not chunk:
+            chunks, more = await reader.read(answer)
+            if not more:
                 self._check_whole(size, total)
                 self._hand_over(batch, body, size, validator)
                 return
-            body.append(chunk)
-            size += len(chunk)
+            body += chunks
+            size += more
             self._check_size(batch, size)
             if batch.on_progress is not None:
                 self._tell(batch, ProgressKind.RECEIVED, received=size, total=total)
@@ -366,10 +366,13 @@ class Transfer:
         part = self._part(batch, record, kept, total or 0)
         reader = self._body_reader(batch)
         try:
-            for chunk in body:
-                await part.write(chunk)
-            while chunk := await reader.read(answer):
-                await part.write(chunk)
+            if body:
+                await part.write(body, sum(map(len, body)))
+            while True:
+                chunks, size = await reader.read(answer)
+                if not size:
+                    break
+                await part.write(chunks, size)
                 self._check_size(batch, part.received)
                 if total is not None and part.received > total:
                     raise _from_zero("the body goes on beyond the end of the file")  # noqa: TRY301

@@ -52,11 +52,14 @@ class TransportResponse(Protocol):
 
     @property
     def peer(self) -> str | None:
-        """The address that answered, in text; None where that is not known, or is a proxy's."""
+        """The address that answered, in text; None where that is not known, or is a proxy's.
+
+        It is known until the response is aborted.
+        """
         ...
 
-    async def read_some(self) -> bytes:
-        """Wait for more of the body, and return all that has come; nothing at its end.
+    async def read_some(self) -> list[bytes]:
+        """Wait for more of the body, and return all that has come, in pieces; none at its end.
 
         Raises:
             AttemptError: there will be no more, and this is not the end.
@@ -71,7 +74,7 @@ class TransportResponse(Protocol):
 class Transport(Protocol):
     """Makes requests."""
 
-    async def open(self, ask: TransportRequest) -> TransportResponse:
+    async def open(self, request: TransportRequest) -> TransportResponse:
         """Make a request, and wait for the head of its answer. Each answer must be aborted.
 
         Raises:

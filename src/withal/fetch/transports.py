@@ -1,10 +1,9 @@
-"""Which transport is used."""
+"""Which transport is used. Only that one is imported: each takes as long as all the rest."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
-from withal.fetch.aiohttp_transport import AiohttpTransport
 from withal.fetch.options import FetchOptions, TransportName
 from withal.fetch.transport import OpenTransport
 
@@ -15,14 +14,17 @@ def open_transport(options: FetchOptions) -> OpenTransport:
     Raises:
         ImportError: it is not installed.
     """
-    # What is chosen by itself is aiohttp's: libcurl's takes a tenth less for small files and a
-    # tenth more for large ones (docs/dependencies.md).
-    if options.transport is not TransportName.CURL:
-        return AiohttpTransport(options)
-    if find_spec("pycurl") is None:
+    has_curl = find_spec("pycurl") is not None
+    if options.transport is TransportName.CURL and not has_curl:
         raise ImportError(
             'transport="curl" needs pycurl, which is not installed: pip install "withal[curl]"'
         )
+    # libcurl's takes a quarter less time for small files, and as much for large ones: see
+    # docs/dependencies.md.
+    if options.transport is TransportName.AIOHTTP or not has_curl:
+        from withal.fetch.aiohttp_transport import AiohttpTransport
+
+        return AiohttpTransport(options)
     from withal.fetch.curl_transport import CurlTransport
 
     return CurlTransport(options)
