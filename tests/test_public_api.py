@@ -103,7 +103,7 @@ def is_for_checkers(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
-@pytest.mark.parametrize("name", ["withal", "withal.files"])
+@pytest.mark.parametrize("name", ["withal", "withal.files", "withal.http"])
 def test_what_a_facade_defers_is_what_type_checkers_see(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__file__ is not None

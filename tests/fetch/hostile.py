@@ -597,6 +597,9 @@ class Server:
             request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             line, *rest = request.split("\r\n")
             path = line.split(" ")[1].partition("?")[0].lstrip("/")
+            if line.startswith("HEAD "):  # which some send first
+                writer.write(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
+                return
             if path == "_log":
                 body = json.dumps(self.log).encode()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 Get: TypeAlias = Callable[[str], Any]  # type checkers read the types from the plain imports
@@ -41,3 +42,21 @@ def deferred(facade: str, homes: Mapping[str, str]) -> tuple[Get, List]:
         return sorted({*vars(sys.modules[facade]), *homes})
 
     return get, names
+
+
+def require_installed(facade: str, package: str, *, extra: str) -> None:
+    """Check that a package is installed which a facade needs for what it defers.
+
+    Raises:
+        ImportError: it is not. The message says which extra to install.
+
+    Example:
+        >>> require_installed("json", "nothing", extra="more")
+        Traceback (most recent call last):
+        ImportError: json needs nothing, which is not installed: pip install "withal[more]"
+    """
+    if find_spec(package) is None:
+        raise ImportError(
+            f'{facade} needs {package}, which is not installed: pip install "withal[{extra}]"',
+            name=package,
+        )

@@ -10,9 +10,7 @@ from typer.core import TyperGroup
 
 from withal import __version__
 from withal._core.credentials import text_without_credentials
-from withal.audit import Delivery
-from withal.audit.report.record import DEFAULT_TIMEOUT_SECONDS
-from withal.cli.choices import Format, Loop
+from withal.cli.choices import AUDIT_TIMEOUT_SECONDS, Deliveries, Format, Loop
 from withal.cli.fetch_arguments import fetch
 from withal.cli.interrupt import run_until_signal
 from withal.cli.requirements import require
@@ -82,9 +80,9 @@ app.command(no_args_is_help=True)(fetch)
 def audit(
     target: Annotated[str | None, typer.Argument(metavar="TARGET", hidden=True)] = None,
     delivery: Annotated[
-        list[Delivery],
+        list[Deliveries],
         typer.Option("--delivery", "-d", help="How it is cancelled; may be given several times."),
-    ] = [Delivery.EARLY, Delivery.LATE],  # noqa: B006  # never modified
+    ] = [Deliveries.EARLY, Deliveries.LATE],  # noqa: B006  # never modified
     depth: Annotated[
         int, typer.Option(metavar="N", min=1, help="Number of successive cancellations.")
     ] = 1,
@@ -98,7 +96,7 @@ def audit(
     timeout: Annotated[
         float,
         typer.Option(metavar="SECONDS", min=0.001, help="Maximum time of a run, or of a probe."),
-    ] = DEFAULT_TIMEOUT_SECONDS,
+    ] = AUDIT_TIMEOUT_SECONDS,
     schedules: Annotated[
         int,
         typer.Option(metavar="N", min=0, help="Also run its tasks in N random orders."),
@@ -159,6 +157,7 @@ def audit(
       4    the scenario fails without any cancellation
       130  stopped by Ctrl-C, with the report so far (143 by SIGTERM)
     """
+    from withal.audit import Delivery
     from withal.cli.audit import AuditOptions, audit_command, new_command
 
     if new is not None:
@@ -166,7 +165,7 @@ def audit(
     if target is None:
         raise typer.BadParameter("TARGET is missing: module:name or file.py:name")
     options = AuditOptions(
-        deliveries=tuple(delivery),
+        deliveries=tuple(Delivery(each) for each in delivery),
         depth=depth,
         children=children,
         loop=loop,

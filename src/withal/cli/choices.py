@@ -61,3 +61,19 @@ class RayResults(StrEnum):
 
     JSONL = "jsonl"
     PARQUET = "parquet"
+
+
+@final
+class Deliveries(StrEnum):
+    """How a cancellation is delivered; as `withal.audit.Delivery`, which takes long to import."""
+
+    EARLY = "early"
+    LATE = "late"
+    ANYIO = "anyio"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+    ORDER = "order"
+
+
+AUDIT_TIMEOUT_SECONDS = 5.0
+"""Seconds for one attempt of an audit; as the audit's own default."""

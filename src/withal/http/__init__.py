@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-try:
-    from withal.http.session import session
-except ModuleNotFoundError as _error:
-    if _error.name != "aiohttp":
-        raise
-    raise ImportError(
-        'withal.http needs aiohttp, which is not installed: pip install "withal[http]"'
-    ) from _error
+from typing import TYPE_CHECKING
 
+from withal._core.facade import deferred, require_installed
 from withal.http.gate import GateStatistics, HostGate
 from withal.http.public import NotPublicError, is_public
 from withal.http.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from withal.http.client_session import session
 
 __all__ = [
     "GateStatistics",
@@ -23,3 +20,9 @@ __all__ = [
     "is_public",
     "session",
 ]
+
+_HOMES = {"session": "withal.http.client_session"}
+
+if not TYPE_CHECKING:  # or type checkers would take any name to be there
+    require_installed(__name__, "aiohttp", extra="http")
+    __getattr__, __dir__ = deferred(__name__, _HOMES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import os
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -18,9 +17,7 @@ from withal.http.gate import HostGate
 from withal.http.middlewares import GateMiddleware, RetryMiddleware
 from withal.http.public import public_socket
 from withal.http.retry import RetryPolicy
-
-# Looked up once, at import: it reads a file.
-USER_AGENT = f"withal/{importlib.metadata.version('withal')}"
+from withal.http.user_agent import USER_AGENT
 
 
 def session(
