@@ -43,12 +43,15 @@ _PEERS = (
     "curl -Z",
     "wget2",
     "aria2",
+    "parfive",
+    "pypdl",
 )
 
 
 @contextmanager
 def nginx(place: Path) -> Generator[None]:
     """Serve the files."""
+    place.chmod(0o755)  # nginx's workers are another user if this is run by root
     (place / "www").mkdir()
     for number in range(SMALL):
         (place / "www" / f"s{number}").write_bytes(os.urandom(4096))
