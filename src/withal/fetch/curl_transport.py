@@ -28,7 +28,7 @@ from withal.http.public import NotPublicError, is_public
 from withal.http.user_agent import USER_AGENT
 
 _READ_BUFFER_BYTES = 512 << 10
-_MAX_CHUNKS = 128  # of 16 KiB, of one response, that are not read yet; then it is paused
+_MAX_CHUNK_COUNT = 128  # of 16 KiB, of one response, that are not read yet; then it is paused
 _PAUSE = int(pycurl.WRITEFUNC_PAUSE)
 _ENDS = (b"\r\n", b"\n")  # of a head
 _MOST_IDLE_HANDLES = 64
@@ -296,7 +296,7 @@ class CurlTransportResponse:
 
     def take(self, data: bytes) -> int | None:
         """Take a piece of the body, or have libcurl keep it and pause."""
-        if len(self.chunks) >= _MAX_CHUNKS:
+        if len(self.chunks) >= _MAX_CHUNK_COUNT:
             self._is_paused = True
             return _PAUSE
         self.chunks.append(data)
