@@ -18,9 +18,9 @@ from typing import Any, final
 
 import pytest
 
+from tests.pools.cutting import CuttingProxy, cutting_proxy
 from tests.pools.world import leaves
 from tests.servers import postgres, redis
-from tests.support.proxy import Proxy, proxy_to
 from withal.pools import Pool, PoolTimeoutError
 
 SECONDS = float(os.environ.get("WITHAL_CHAOS_SECONDS", "60"))
@@ -85,7 +85,9 @@ def note(tally: Tally, error: BaseException, patience: float | None) -> None:
             raise leaf
 
 
-async def disturb(tally: Tally, proxy: Proxy, restart: Callable[[], None], until: float) -> None:
+async def disturb(
+    tally: Tally, proxy: CuttingProxy, restart: Callable[[], None], until: float
+) -> None:
     """Cut connections often, and restart the server now and then."""
     clock = asyncio.get_running_loop().time
     chance = random.Random(tally.name)
@@ -107,7 +109,7 @@ async def disturb(tally: Tally, proxy: Proxy, restart: Callable[[], None], until
 async def postgres_chaos(stack: AsyncExitStack) -> AsyncGenerator[tuple[Any, ...]]:
     asyncpg = pytest.importorskip("asyncpg")
     server = stack.enter_context(postgres.postgres_server())
-    proxy = await stack.enter_async_context(proxy_to(server.port))
+    proxy = await stack.enter_async_context(cutting_proxy(server.port))
 
     @asynccontextmanager
     async def connect() -> AsyncIterator[Any]:
@@ -130,7 +132,7 @@ async def postgres_chaos(stack: AsyncExitStack) -> AsyncGenerator[tuple[Any, ...
 async def redis_chaos(stack: AsyncExitStack) -> AsyncGenerator[tuple[Any, ...]]:
     client = pytest.importorskip("redis.asyncio")
     server = stack.enter_context(redis.redis_server())
-    proxy = await stack.enter_async_context(proxy_to(server.port))
+    proxy = await stack.enter_async_context(cutting_proxy(server.port))
 
     def connect() -> Any:
         return client.Redis(
