@@ -17,6 +17,7 @@ class Service(StrEnum):
     POSTGRESQL = "postgresql"
     NATS = "nats"
     MEMCACHED = "memcached"
+    MARIADB = "mariadb"
 
 
 @final

@@ -20,6 +20,7 @@ _END = "<!-- end -->\n"
 def generated() -> str:
     """Return what stands between the marks."""
     parts = [
+        _counts(),
         "## Findings\n",
         _rows(("library", "what goes wrong", "known"), map(_summary, FINDINGS)),
         *map(_section, FINDINGS),
@@ -36,6 +37,16 @@ def with_generated(page: str) -> str:
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{generated()}\n{_END}{after}"
+
+
+def _counts() -> str:
+    """Return how many libraries there are, and how many of them have a finding."""
+    faulty = {each.library for each in FINDINGS} - {CPYTHON}
+    audited = {each.library for each in (*FINDINGS, *SAFE)} - {CPYTHON}
+    return (
+        f"There are {len(audited)} libraries, and asyncio itself. There are faults in "
+        f"{len(faulty)} of the libraries, and in asyncio.\n"
+    )
 
 
 def _rows(head: tuple[str, ...], rows: map[tuple[str, ...]]) -> str:

@@ -393,6 +393,58 @@ SAFE = (
         version="2.4.0",
         audited="a cached coroutine that is asked again",
     ),
+    Safe(
+        name="aiomysql_pool",
+        library="aiomysql",
+        version="0.3.2",
+        audited="a query on a pool of one connection",
+        service=Service.MARIADB,
+    ),
+    Safe(
+        name="asyncmy_pool",
+        library="asyncmy",
+        version="0.2.18",
+        audited="a query on a pool of one connection",
+        service=Service.MARIADB,
+    ),
+    Safe(
+        name="valkey_command",
+        library="valkey",
+        version="6.2.0",
+        audited="a command of a client with one connection",
+        service=Service.REDIS,
+    ),
+    Safe(
+        name="coredis_command",
+        library="coredis",
+        version="6.9.0",
+        audited="a command of a client of a pool",
+        service=Service.REDIS,
+    ),
+    Safe(
+        name="aiocache_lock",
+        library="aiocache",
+        version="0.12.3",
+        audited="a `RedLock` that another user holds",
+    ),
+    Safe(
+        name="aiojobs_scheduler",
+        library="aiojobs",
+        version="1.4.0",
+        audited="a job of a scheduler that has room for one",
+    ),
+    Safe(
+        name="asyncstdlib_cache",
+        library="asyncstdlib",
+        version="3.14.0",
+        audited="a `cached_property` that another task computes",
+    ),
+    Safe(
+        name="watchfiles_awatch",
+        library="watchfiles",
+        version="1.3.0",
+        audited="`awatch` of a folder until a file in it changes",
+    ),
 )
 """Audited with one cancellation at each suspension, early and late: nothing was found."""
 

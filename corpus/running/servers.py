@@ -84,11 +84,33 @@ async def memcached() -> AsyncIterator[Mapping[str, str]]:
         yield {"MEMCACHED_PORT": port}
 
 
+@resource
+async def mariadb() -> AsyncIterator[Mapping[str, str]]:
+    """A MariaDB without data, that lets every user in, at a socket in a folder of its own."""
+    program = _program("mariadbd", package="mariadb-server")
+    user: tuple[str, ...] = ("--user=mysql",) if os.geteuid() == 0 else ()
+    with TemporaryDirectory(prefix="corpus-") as folder:
+        if user:
+            shutil.chown(folder, "mysql")
+        path = str(Path(folder) / "socket")
+        data = ("--no-defaults", f"--datadir={Path(folder) / 'data'}", *user)
+        made = await run(
+            Command(("mariadb-install-db", *data, "--skip-test-db")), timeout=_START_SECONDS
+        )
+        if made.status != 0:
+            raise PreparationError(f"mariadb-install-db made no database: {made.last_line}")
+        alone = ("--skip-networking", "--skip-grant-tables", f"--socket={path}")
+        ready = Command(("mariadb-admin", "--no-defaults", f"--socket={path}", "ping"))
+        async with _running(Command((program, *data, *alone)), ready, signal.SIGTERM):
+            yield {"MYSQL_SOCKET": path}
+
+
 SERVERS: dict[Service, Declaration[Mapping[str, str]]] = {
     Service.REDIS: redis,
     Service.POSTGRESQL: postgresql,
     Service.NATS: nats,
     Service.MEMCACHED: memcached,
+    Service.MARIADB: mariadb,
 }
 """For each service the resource, whose value is the environment variables that lead to it."""
 
@@ -141,11 +163,11 @@ async def _wait_until_ready(process: Process, ready: Command) -> None:
     raise PreparationError("the server did not start")
 
 
-def _program(name: str) -> str:
-    """Return the path of a program that Debian has in a package of the same name."""
+def _program(name: str, package: str = "") -> str:
+    """Return the path of a program that Debian has in a package of the same or another name."""
     found = shutil.which(name)
     if found is None:
-        raise MissingError(f"{name} is not on this machine; try apt-get install {name}")
+        raise MissingError(f"{name} is not on this machine; try apt-get install {package or name}")
     return found
 
 

@@ -113,6 +113,7 @@ def test_a_task_is_cancelled_that_ends_with_the_scenario_and_is_awaited_or_defin
         await asyncio.create_task(asyncio.sleep(0))
         async with asyncio.TaskGroup() as group:
             group.create_task(asyncio.sleep(0))
+        await asyncio.shield(asyncio.create_task(asyncio.sleep(0)))  # only a shutdown cancels it
         await asyncio.sleep(0)
         assert ours.done()
         stopped.cancel()

@@ -25,9 +25,12 @@ _WAITER_FILES = tuple(
     )
 )
 
+_OF_SHIELD = "_inner_done_callback"
+"""The callback of `asyncio.shield`: a cancellation of its waiter does not reach the task."""
+
 
 def wakes_a_waiter(task: Task[Any]) -> bool:
-    """Return whether a task wakes a waiter when it ends."""
+    """Return whether a task wakes, when it ends, a waiter that would cancel it if cancelled."""
     callbacks: Any = getattr(task, "_callbacks", None)
     return any(_wakes(_function_of(each)) for each in callbacks or ())
 
@@ -44,4 +47,6 @@ def _wakes(callback: Callable[..., object]) -> bool:
         return True
     function: Any = getattr(callback, "func", callback)  # of a partial
     code = getattr(getattr(function, "__func__", function), "__code__", None)
-    return code is not None and code.co_filename.endswith(_WAITER_FILES)
+    if code is None or code.co_name == _OF_SHIELD:
+        return False
+    return bool(code.co_filename.endswith(_WAITER_FILES))
