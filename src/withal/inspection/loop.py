@@ -91,17 +91,17 @@ def has_only_its_own_descriptor(loop: AbstractEventLoop) -> bool | None:
 def is_ready(loop: AbstractEventLoop, apart_from: Collection[object] = ()) -> bool | None:
     """Return whether a callback is ready or a timer is set; None if that is not known.
 
-    Timers that call a method of one of the objects in `apart_from` do not count.
+    Calls of a method of one of the objects in `apart_from` do not count.
     """
     inside: Any = loop
+    left_out = set(map(id, apart_from))
     try:
         owners = [
             getattr(each._callback, "__self__", None)
-            for each in inside._scheduled
+            for each in (*inside._ready, *inside._scheduled)
             if not each.cancelled()
         ]
-        left_out = set(map(id, apart_from))
-        return bool(inside._ready) or any(id(each) not in left_out for each in owners)
+        return any(id(each) not in left_out for each in owners)
     except AttributeError:
         return None
 

@@ -58,3 +58,19 @@ def test_a_look_that_comes_late_costs_less_than_it_took(looks: list[float], cost
     for elapsed in looks:
         limit.charge(elapsed)
     assert limit.left == pytest.approx(1.0 - cost)
+
+
+async def test_a_limited_block_is_cancelled_when_its_time_is_used_up() -> None:
+    with pytest.raises(TimeoutError):
+        async with idle.limited(0.05) as timeout:
+            await asyncio.Event().wait()
+    assert timeout.expired()
+    async with idle.limited(60) as timeout:
+        await asyncio.sleep(0)
+    assert not timeout.expired()
+
+
+async def test_a_limit_that_a_late_look_has_not_used_up_does_not_end_a_block() -> None:
+    async with idle.limited(0.1):
+        time.sleep(0.2)  # as a machine does that has other things to do
+        await asyncio.sleep(0.001)

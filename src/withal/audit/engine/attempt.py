@@ -25,7 +25,7 @@ from withal.audit.engine.outcome import (
     classify_probe,
     failure_of,
 )
-from withal.audit.inspect.idle import wait_or_diagnose
+from withal.audit.inspect.idle import limited, wait_or_diagnose
 from withal.audit.inspect.leftovers import without_repetitions, without_reported
 from withal.audit.inspect.settle import LeftoverCheck
 from withal.audit.inspect.stacks import at_place_of_task, describe_error, stacks_of, traceback_of
@@ -244,10 +244,9 @@ class _Run:
     @asynccontextmanager
     async def _bounded(self, what: str) -> AsyncGenerator[None]:
         """Limit the time of the setup or tear-down, and name it in errors."""
-        limit = asyncio.timeout(self._timeout)
-        self._session.timers.add(limit)
+        limit: asyncio.Timeout | None = None
         try:
-            async with limit:
+            async with limited(self._timeout) as limit:
                 yield
         except (ScenarioError, KeyboardInterrupt, SystemExit):
             raise
@@ -255,11 +254,9 @@ class _Run:
             if _is_cancelled():
                 raise
             words = f"raised {describe_error(error)}"
-            if limit.expired():
+            if limit is not None and limit.expired():
                 words = f"did not end within {self._timeout:g} s"
             raise ScenarioError(f"{what} {words}") from error
-        finally:
-            self._session.timers.discard(limit)
 
     def _report(self, leftover: Leftover | None) -> None:
         """Record a problem. In a run without a cancellation it is a failure of the scenario."""
