@@ -246,3 +246,24 @@ def test_what_fails_at_once_with_no_thread_at_work_is_a_finding() -> None:
     report = audit(run, setup=environment, probe=probe, deliveries="early")
     assert {each.category for each in report.findings} == {Category.WRONG_ANSWER}
     audit(Scenario(run, environment, probe, probe_at_once=False), deliveries="early").check()
+
+
+def test_what_an_error_says_of_the_callbacks_of_a_future_does_not_make_it_new() -> None:
+    """A late cancellation is a callback of the future that is awaited."""
+
+    async def awaits_a_future_of(other: asyncio.AbstractEventLoop) -> None:
+        async def wait_for_it() -> None:
+            await other.create_future()
+
+        asyncio.ensure_future(wait_for_it())  # noqa: RUF006  # nothing waits for it
+        await asyncio.sleep(0.001)
+
+    @asynccontextmanager
+    async def another_loop() -> AsyncGenerator[asyncio.AbstractEventLoop]:
+        other = asyncio.new_event_loop()
+        yield other
+        other.close()
+
+    report = audit(awaits_a_future_of, setup=another_loop, deliveries="late")
+    assert not report.findings, str(report)
+    assert len(report.attempts) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_CALLBACKS = re.compile(r" cb=\[[^\]]*\]")  # of a future or task: also those of an audit
 _VARYING = re.compile(
     r"""
       0x[0-9a-fA-F]+                                          # an address in memory
@@ -29,7 +30,9 @@ def without_varying_parts(text: str) -> str:
         "unclosed file <_io.FileIO name='#' mode='rb'>"
         >>> without_varying_parts("Task-12 at 0x7f3a, peer 127.0.0.1:4567")
         'Task-# at #, peer #.#.#.#:#'
+        >>> without_varying_parts("<Future pending cb=[wake() at /home/me/pool.py:3]> is lost")
+        '<Future pending> is lost'
         >>> without_varying_parts("unclosed session q7Xk2mP9s of worker-3")
         'unclosed session # of worker-#'
     """
-    return _VARYING.sub("#", text)
+    return _VARYING.sub("#", _CALLBACKS.sub("", text))

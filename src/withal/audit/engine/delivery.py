@@ -11,6 +11,7 @@ import asyncio
 from asyncio import Future, Task
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, final
+from weakref import ReferenceType, ref
 
 from withal.audit.injected_error import InjectedError
 from withal.audit.report.record import Delivery
@@ -91,7 +92,15 @@ class _Late(_Plain):
         if awaited is None:
             task.get_loop().call_soon(task.cancel)
         else:
-            awaited.add_done_callback(lambda _: task.cancel())
+            # Weakly: a task that has failed meanwhile is to be collected as without an audit.
+            waiting = ref(task)
+            awaited.add_done_callback(lambda _: _cancel(waiting))
+
+
+def _cancel(waiting: ReferenceType[Task[Any]]) -> None:
+    task = waiting()
+    if task is not None:
+        task.cancel()
 
 
 @final
