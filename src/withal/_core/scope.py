@@ -38,7 +38,12 @@ from withal._core.resources.inline import Inline
 from withal._core.resources.task import Spawned
 from withal._core.scopes.closing import check_closer, close, close_again, close_unowned, waits_for
 from withal._core.scopes.context_variables import changes
-from withal._core.scopes.opening import open_direct, open_together, reject_late_inline
+from withal._core.scopes.opening import (
+    open_at_once,
+    open_direct,
+    open_together,
+    reject_late_inline,
+)
 from withal._core.scopes.release import release
 from withal._core.scopes.snapshot import ScopeSnapshot
 from withal._core.scopes.starting import openable
@@ -297,7 +302,9 @@ class Scope(EmitsEvents):
             name, kind = manager._delegate_events(name)
         if not inline:
             host = Host(state, manager, name, kind)
-            await open_together(state, (host,))
+            rest = open_at_once(state, host)
+            if rest is not None:
+                await rest
             return host.value  # type: ignore[no-any-return]
         resource = Inline(state, manager, name, kind)
         within = state.entered_within

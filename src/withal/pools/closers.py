@@ -71,9 +71,9 @@ class Closers:
     async def _close_alone(self, member: Member, seen: BaseException | None) -> None:
         closing = begin_closing(self._pool.held, seen, current_task())
         if self._pool.users.cut:  # the pool's deadline has passed: only the last call is left
-            closing = Closing(
-                self._silent.loop, LAST_CALL_SECONDS - 2 * ABANDON_AFTER_SECONDS, None, seen
-            )
+            silent = self._silent
+            seconds = LAST_CALL_SECONDS - 2 * ABANDON_AFTER_SECONDS
+            closing = Closing(silent.loop, silent.clock, seconds, None, seen)
         await self.close(member, closing)
         ending = closing.result
         if ending.seen is seen:

@@ -18,7 +18,7 @@ from typing import Any, final
 
 from withal._core.events import Step
 from withal._core.managers import name_of
-from withal._core.resources.base import CLOSING, OPEN, OPENING, Openable
+from withal._core.resources.base import CLOSED, CLOSING, OPEN, OPENING, Openable
 from withal._core.resources.pause import Pause
 from withal._core.waiting.latch import Latch
 
@@ -73,16 +73,18 @@ class Host(Openable):
         elif self._waiting is not None:
             self._waiting.end()
 
-    def close_at_once(self, seen: BaseException | None, latch: Latch, caller: Task[Any]) -> None:
+    def close_at_once(self, seen: BaseException | None, caller: Task[Any]) -> Latch | None:
         """Close it; if its exit does not wait, it is closed when this call returns.
 
         Args:
             seen: the exception passed to its exit, or None.
-            latch: the latch it arrives at when it has closed.
             caller: the task that calls this.
+
+        Returns:
+            None if it is closed, otherwise a latch that opens when it is.
         """
         self._claimed = True
-        self._latch = latch
+        self._latch = None
         self._seen = seen
         self.close_requested = True
         self.phase = CLOSING
@@ -90,6 +92,9 @@ class Host(Openable):
             self._begin_close()
         else:
             self._waiting.end_at_once(caller)
+        if self.phase is not CLOSED:
+            self._latch = Latch(self.keeper.loop, 1)
+        return self._latch
 
     async def _live(self) -> None:
         if self.task is None:

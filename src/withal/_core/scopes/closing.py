@@ -190,7 +190,7 @@ def begin_closing(
         least = around.least
     if program is not None:
         outer = _sooner(outer, program.when)
-    closing = Closing(state.loop, state.close_timeout, outer, body, least)
+    closing = Closing(state.loop, state.clock, state.close_timeout, outer, body, least)
     closing.closer = closer
     closing.floor = requests_seen(state, closer, body)
     if program is not None:
@@ -240,7 +240,7 @@ async def _abort_pending_opens(state: ScopeState, closing: Closing) -> None:
         latch.open()
     # They have the same deadline, plus the time to cancel an opening that is late, and to cancel it
     # again while it closes: resources that are opening close before those that are open.
-    until = max(closing.last_call, state.loop.time()) + 4 * ABANDON_AFTER_SECONDS
+    until = max(closing.last_call, state.clock()) + 4 * ABANDON_AFTER_SECONDS
     await closing.join(state.idle, until)
 
 
@@ -256,6 +256,8 @@ def _has_closed(
     state.phase = CLOSED
     if state.is_observed:
         state.send(Step.CLOSED, closing.result.outcome)
+    if closing.result.is_ok and not state.cancelled_body:
+        return None
     error = _conclude(state, closing, closer)
     if state.cancelled_body and not state.is_owned_by(closer):
         state.error_left = error  # raised by the owner, which has been cancelled for this reason
@@ -266,8 +268,6 @@ def _conclude(
     state: ScopeState, closing: Closing, closer: Task[Any] | None
 ) -> BaseException | None:
     ending = closing.result
-    if ending.is_ok and not state.cancelled_body:
-        return None
     by_owner = state.is_owned_by(closer)
     own = state.cancelled_body and by_owner
     # If another task closes the scope, its requests from before are not known: only a cancellation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError, current_task, get_running_loop
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, NoReturn
 
 from withal._core.errors import ResourceLostError, ScopeClosedError
@@ -43,24 +43,68 @@ async def open_together(
     state: ScopeState, hosts: Sequence[Openable], latch: Latch | None = None
 ) -> None:
     """Open all of these concurrently, or none."""
-    if get_running_loop() is not state.loop:
-        raise state.in_another_loop("open", hosts[0].name)
-    if latch is None:
-        latch = Latch(state.loop, len(hosts))
-    state.in_flight[latch] = hosts
-    floor = requests_seen(state, current_task())
+    latch = Latch(state.loop, len(hosts)) if latch is None else latch
+    floor = _begin(state, hosts, latch)
     failure: BaseException | None = None
     try:
-        if len(hosts) == 1:
-            hosts[0].start(latch)
-            if latch.missing > 0:
-                await wait_until_open(hosts, latch)
-        elif isinstance(latch, Arrivals):
+        if isinstance(latch, Arrivals):
             await start_in_order(hosts, latch)
         else:
             await start(hosts, latch)
     except (CancelledError, Exception) as exc:  # a task factory may raise, too
         failure = exc
+    await _finish(state, hosts, latch, failure, floor)
+
+
+def open_at_once(state: ScopeState, host: Openable) -> Awaitable[None] | None:
+    """Open one resource; if opening it does not wait, it is open on return.
+
+    Returns:
+        None if it is open, otherwise what the caller has to await.
+    """
+    hosts = (host,)
+    latch = Latch(state.loop, 1)
+    floor = _begin(state, hosts, latch)
+    try:
+        host.start(latch)
+    except (CancelledError, Exception) as exc:
+        return _finish(state, hosts, latch, exc, floor)
+    if latch.missing > 0:
+        return _wait_and_finish(state, hosts, latch, floor)
+    if state.adopt(hosts):
+        del state.in_flight[latch]
+        return None
+    return _finish(state, hosts, latch, None, floor)
+
+
+def _begin(state: ScopeState, hosts: Sequence[Openable], latch: Latch) -> int:
+    """Note that these are opening, and return how many requests to cancel the caller has seen."""
+    if get_running_loop() is not state.loop:
+        raise state.in_another_loop("open", hosts[0].name)
+    state.in_flight[latch] = hosts
+    task = current_task()
+    return requests_seen(state, task) if task is None or task.cancelling() else 0
+
+
+async def _wait_and_finish(
+    state: ScopeState, hosts: Sequence[Openable], latch: Latch, floor: int
+) -> None:
+    failure: BaseException | None = None
+    try:
+        await wait_until_open(hosts, latch)
+    except CancelledError as exc:
+        failure = exc
+    await _finish(state, hosts, latch, failure, floor)
+
+
+async def _finish(
+    state: ScopeState,
+    hosts: Sequence[Openable],
+    latch: Latch,
+    failure: BaseException | None,
+    floor: int,
+) -> None:
+    """Take these over if all are open; otherwise close them, and raise the reason."""
     if failure is None and state.adopt(hosts):
         del state.in_flight[latch]
         return

@@ -44,6 +44,7 @@ class Closing:
 
     Args:
         loop: the scope's loop.
+        clock: returns the time of that loop, in seconds.
         timeout: seconds that closing may take.
         outer: the deadline of the parent, in seconds of the loop's clock, if that is closing.
         body: the exception that finalizers see.
@@ -71,12 +72,13 @@ class Closing:
     def __init__(
         self,
         loop: AbstractEventLoop,
+        clock: Callable[[], float],
         timeout: float,
         outer: float | None,
         body: BaseException | None,
         least: float | None = None,
     ) -> None:
-        now = loop.time()
+        now = clock()
         if outer is not None:
             left = max(0.0, outer - now)
             least = left * _LEAST_SHARE if least is None else least
@@ -88,11 +90,12 @@ class Closing:
         self.result: CloseResult = CloseResult(body)
         self._outer = outer
         self._loop = loop
+        self._clock = clock
         self._turn_at = now + STEP_SECONDS
 
     def expire_now(self) -> None:
         """Expire the deadline now."""
-        now = self._loop.time()
+        now = self._clock()
         if now < self.deadline:
             self.timeout -= self.deadline - now
             self.deadline = now
@@ -148,13 +151,12 @@ class Closing:
 
     def _at_once(self, host: Host, closer: Task[Any]) -> Awaitable[None] | None:
         """Close a resource without users; if its exit does not wait, it is closed on return."""
-        latch = Latch(self._loop, 1)
-        host.close_at_once(self.result.seen, latch, closer)
-        if latch.missing > 0:
+        latch = host.close_at_once(self.result.seen, closer)
+        if latch is not None:
             return self._rest(host, latch)
         if host.suppressed or host.error is not None:
             self._collect((host,))
-        now = self._loop.time()
+        now = self._clock()
         if now < self._turn_at:
             return None
         self._turn_at = now + STEP_SECONDS
@@ -280,7 +282,7 @@ class Closing:
             latch = Latch(self._loop, len(late))
             for each in late:
                 each.close_nowait(self.result.seen, latch)
-            await self.join(latch, min(self._loop.time() + grace, self._until()))
+            await self.join(latch, min(self._clock() + grace, self._until()))
             if latch.missing > 0:
                 for each in late:
                     if each.phase is OPENING:
@@ -299,7 +301,7 @@ class Closing:
         self._waiting = None
 
     def _until(self) -> float:
-        now = self._loop.time()
+        now = self._clock()
         if now < self.deadline:
             return self.deadline
         return max(now + ABANDON_AFTER_SECONDS, self.last_call)
@@ -311,7 +313,7 @@ class Closing:
         for each in late:
             each.overdue = True
             each.cancel(latch)
-        await self.join(latch, self._loop.time() + ABANDON_AFTER_SECONDS)
+        await self.join(latch, self._clock() + ABANDON_AFTER_SECONDS)
         for each in late:
             if each.phase is not CLOSED:
                 self._abandon(each)
