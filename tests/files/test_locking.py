@@ -99,7 +99,7 @@ async def test_an_error_names_the_file(path: Path) -> None:
 
 @pytest.mark.parametrize("timeout", [-1, -1e-9, math.nan, -math.inf])
 def test_what_is_no_timeout_is_refused(path: Path, timeout: float) -> None:
-    with pytest.raises(ValueError, match="0 or more"):
+    with pytest.raises(ValueError, match="zero or more"):
         lock(path, timeout=timeout)
 
 

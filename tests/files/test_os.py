@@ -960,7 +960,7 @@ async def test_many_folders_are_listed_in_one_hop(
     assert hops == (2 if topdown else 1)
 
 
-@pytest.mark.parametrize("ahead", ["FOLDERS_AHEAD", "ENTRIES_AHEAD", "BATCH_SECONDS"])
+@pytest.mark.parametrize("ahead", ["BATCH_FOLDERS", "BATCH_ENTRIES", "BATCH_SECONDS"])
 async def test_what_is_read_ahead_is_bounded(
     tmp_path: Path, listed: list[str], ahead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,7 @@ def require_installed(facade: str, package: str, *, extra: str) -> None:
     """Check that a package is installed which a facade needs for what it defers.
 
     Raises:
-        ImportError: it is not. The message says which extra to install.
+        ImportError: if it is not installed. The message names the extra to install.
 
     Example:
         >>> require_installed("json", "nothing", extra="more")

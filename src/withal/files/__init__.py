@@ -1,6 +1,6 @@
 """Files, opened, read and written without blocking the event loop.
 
-What `aiofiles` offers has the same names here, so that a program moves by its import:
+The functions of `aiofiles` have the same names here, so that a program only changes its import:
 ``from withal import files as aiofiles``.
 """
 

@@ -1,4 +1,4 @@
-"""A budget of inline work, so that what never suspends gives the event loop a turn now and then.
+"""A budget of inline work, so that operations that do not suspend yield to the event loop.
 
 A read served from memory never suspends, so a task that does nothing but such reads would starve
 every other task of its loop. So inline work takes its cost off a budget. When the budget is spent,
@@ -28,22 +28,22 @@ Copying out of the page cache takes about a microsecond for each 4 KiB.
 """
 
 OPERATION_COST = 16 * 1024
-"""What an operation costs, in the same measure, besides its bytes: some 4 us of system calls."""
+"""The cost of an operation, in the same unit, besides its bytes: some 4 us of system calls."""
 
 OPENING_COST = 8 * 1024
-"""What it costs to open a file that is then read and closed: some 2 us of system calls.
+"""The cost of opening a file that is then read and closed: some 2 us of system calls.
 
 So as many small files as go on in one turn, `RESUMED_TASKS`, are read in it.
 """
 
 BUFFERED_COST = 1024
-"""What it costs to take a line, or a few bytes, out of what was read ahead: some 0.25 us."""
+"""The cost of taking a line, or a few bytes, from the read-ahead buffer: some 0.25 us."""
 
 READ_COST = 4 * 1024
-"""What a read costs, besides its bytes: one system call and what is around it."""
+"""The cost of a read, besides its bytes: one system call and the code around it."""
 
 CACHE_MISS_COST = 64 * 1024
-"""What it costs to find that something is not in memory: a disk is asked to read it ahead."""
+"""The cost of a miss of the page cache: the kernel starts to read the data from the disk."""
 
 RESUMED_TASKS = 16
 """How many tasks go on in one turn, after having waited for it."""
@@ -116,7 +116,7 @@ class LoopBudget:
         self._since = monotonic()
         self.remaining = CLOCK_CHECK_COST
         if self._line:
-            self._give(loop)  # to whoever comes now, behind those
+            self._give(loop)  # another turn, for tasks that become ready meanwhile
             self._call_up()
 
     def _call_up(self) -> None:

@@ -1,9 +1,9 @@
-"""Many whole files, read ahead side by side, many in one call to a thread.
+"""Many complete files, read ahead concurrently, many in one call in a thread.
 
-A call to a thread costs more than reading a small file, so a thread reads a batch of them and hands
-over what it has. How much that may be is an allowance of bytes, checked before each file is read:
-what would exceed it is left for a later call, and a file larger than all that may be ahead is read
-only when it is the next one wanted. So the memory is bounded, save for that one file.
+A call in a thread costs more than reading a small file, so a thread reads a batch of them. The size
+of a batch is limited by a budget of bytes, checked before each file is read: a file that would
+exceed it is left for a later call, and a file larger than the total budget is read only when it is
+the next one. So the memory is bounded, except for that one file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Outcome: TypeAlias = bytes | OSError | ValueError
 P = TypeVar("P", bound=AnyPath)
 
 AHEAD_BYTES = 16 * 1024 * 1024
-"""How much is in memory that nobody has taken yet, the one file that is next not counted."""
+"""The maximum amount of unused data in memory, without the file that is next."""
 
 HOP_BYTES = 1024 * 1024
 """How much one call to a thread reads before it hands over."""
@@ -91,8 +91,9 @@ def read_many(
             `asyncio.gather` does, in place of raising it, which ends the iteration.
 
     Raises:
-        OSError: a file cannot be opened or read; raised in its turn, its ``filename`` is the path.
-        ValueError: a path has a null character in it; or `workers` is less than 1.
+        OSError: if a file cannot be opened or read; raised in its turn, its ``filename`` is the
+            path.
+        ValueError: if a path has a null character in it; or `workers` is less than 1.
         BaseException: what iterating `paths` raises, after what was given before.
 
     Example:
@@ -174,7 +175,7 @@ class _Pump(Generic[P]):
         try:
             async for path in paths:
                 self._waiting.append(path)
-                self._tell()
+                self._notify()
                 self._room.clear()
                 if len(self._waiting) >= HOP_FILES:
                     await self._room.wait()
@@ -182,14 +183,14 @@ class _Pump(Generic[P]):
             self.error = error
         finally:
             self.ended = True
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if not self._news.done():
             self._news.set_result(None)
 
     def take(self, most: int) -> list[P]:
-        """Return the paths that have come; none if there are none yet."""
+        """Return the paths that have arrived; none if there are none yet."""
         taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
         self._room.set()
         if not self._waiting and not self.ended and self._news.done():
@@ -197,7 +198,7 @@ class _Pump(Generic[P]):
         return taken
 
     def wait_more(self) -> asyncio.Future[None] | None:
-        """Return what is done when a path, or the end, has come."""
+        """Return a future that is done when a path, or the end, has arrived."""
         return self._news
 
     def stop(self) -> asyncio.Task[None] | None:
@@ -229,7 +230,7 @@ class _Batch(Generic[P]):
         return self.flight is not None and not self.flight.done()
 
     def handed_over(self) -> Iterator[tuple[P, Outcome]]:
-        """Return what was read, path by path, and keep none of it."""
+        """Return the data, path by path, and keep none of it."""
         assert self.outcomes is not None
         self.outcomes.reverse()
         for path in self.paths:
@@ -268,7 +269,7 @@ class _Reading(Generic[P]):
                 return None
 
     def release(self, batch: _Batch[P]) -> None:
-        """Take it that nobody has the batch any more."""
+        """Mark the batch as no longer used."""
         self._held -= batch.reserved
 
     async def stop(self) -> None:
@@ -284,7 +285,7 @@ class _Reading(Generic[P]):
         return [each.flight for each in self._batches if each.flight and each.is_flying]
 
     def _waited_for(self) -> set[asyncio.Future[Any]]:
-        """Return what can bring the next batch nearer: a call, or more paths to be called for."""
+        """Return a future that leads to the next batch: a call, or more paths."""
         flights = self._flights()
         first = self._batches[0].flight if self._batches else None
         waited_for: set[asyncio.Future[Any]] = {first} if first else set(flights)
@@ -294,7 +295,7 @@ class _Reading(Generic[P]):
         return waited_for
 
     def _land(self) -> None:
-        """Note what has been read; what a call has left is to be read by another."""
+        """Record the data of a call; the paths that it has left are read by another."""
         for index, batch in reversed(list(enumerate(self._batches))):
             if batch.flight is None or not batch.flight.done() or batch.outcomes is not None:
                 continue
@@ -349,7 +350,7 @@ class _Reading(Generic[P]):
 @final
 @dataclass(frozen=True, slots=True)
 class _Landing:
-    """What a call has read of its paths: so many of the first, and how large the next one is."""
+    """The result of a call: the data of the first paths, and the size of the next file."""
 
     outcomes: list[Outcome]
     needs: int = 0
@@ -358,7 +359,7 @@ class _Landing:
 @final
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A FIFO, a terminal or a device: what may wait for its other end.
+    """A FIFO, a terminal or a device, which may wait for its other end.
 
     Attributes:
         fd: an open descriptor, which `read` closes.

@@ -1,18 +1,18 @@
-"""What `os` and `shutil` do on the disk, without blocking the event loop.
+"""The functions of `os` and `shutil` that use the disk, without blocking the event loop.
 
 The names, signatures, results and errors are those of the standard library: here stands what holds
-for all of them. Each call is one hop to a thread. A cancellation ends the wait at once, and the
-call is made all the same; so a cancelled `rename` may or may not have happened. Those that may take
-long (`copyfile`, `copyfileobj`, `copy`, `copy2`, `copytree`, `move`, `rmtree`, `walk`, `scandir`)
-stop soon after they are cancelled, and say what they leave; `make_archive` and `unpack_archive`
-cannot be stopped.
+for all of them. Each call is one hop to a thread. A cancellation ends the wait at
+once, and the call is made all the same; so a cancelled `rename` may or may not have happened. Those
+that may take long (`copyfile`, `copyfileobj`, `copy`, `copy2`, `copytree`, `move`, `rmtree`,
+`walk`, `scandir`) stop soon after they are cancelled, and say what they leave; `make_archive` and
+`unpack_archive` cannot be stopped.
 
 A call that was cancelled may still be waiting for its thread, so a descriptor that was given to it
 (as the path, or as ``dir_fd``) must not be closed at once: by then its number may be another
 file's. `sendfile` holds its descriptors itself.
 
 `chown`, `fdatasync`, `lchown`, `link`, `mkfifo`, `sendfile`, `statvfs`, `getxattr`, `listxattr`,
-`removexattr`, `setxattr` and, from Python 3.15 on, `statx` are there where `os` has them.
+`removexattr`, `setxattr` and, from Python 3.15 on, `statx` are available where `os` has them.
 """
 
 from __future__ import annotations
@@ -117,10 +117,10 @@ chmod: ChangingMode = threaded(os.chmod)
 """Change the permissions."""
 
 fstat: OfDescriptor[os.stat_result] = threaded(os.fstat)
-"""What `stat` returns, of what a descriptor is open on."""
+"""Return what `stat` returns, for an open descriptor."""
 
 fsync: OfDescriptorOrFile[None] = threaded(os.fsync)
-"""Wait until the disk has what was written by a descriptor. Of a file object, await ``sync()``."""
+"""Wait until the data written by a descriptor is on the disk. For a file object, use ``sync()``."""
 
 getcwd: OfNothing[str] = threaded(os.getcwd)
 """The current folder."""
@@ -129,10 +129,10 @@ getcwdb: OfNothing[bytes] = threaded(os.getcwdb)
 """The current folder, as bytes."""
 
 listdir = threaded(os.listdir)
-"""The names in a folder, all at once."""
+"""Return the names in a folder, as a list."""
 
 lstat: OfEntry[os.stat_result] = threaded(os.lstat)
-"""What `stat` returns, of a link itself."""
+"""Return what `stat` returns, for a link itself."""
 
 makedirs: MakingFolders = threaded(os.makedirs)
 """Make a folder and those above it."""
@@ -162,7 +162,7 @@ rmdir: OfEntry[None] = threaded(os.rmdir)
 """Remove an empty folder."""
 
 stat: OfFollowed[os.stat_result] = threaded(os.stat)
-"""The size, times, permissions and so on of what the path leads to."""
+"""Return the size, times, permissions and so on of the path's target."""
 
 symlink = threaded(os.symlink)
 """Make a symbolic link."""
@@ -231,7 +231,7 @@ if sys.platform == "linux":
 if hasattr(os, "statx"):
     __all__ += ["statx"]
     statx = threaded(vars(os)["statx"])
-    """What `stat` returns and more, such as when the file was made."""
+    """Return what `stat` returns and more, such as the time of creation."""
 
 if hasattr(os, "link"):
     __all__ += ["link"]
@@ -241,7 +241,7 @@ if hasattr(os, "link"):
 if hasattr(os, "statvfs"):
     __all__ += ["statvfs"]
     statvfs = threaded(os.statvfs)
-    """What the file system under a path is like."""
+    """Return the properties of the file system of a path."""
 
 if hasattr(os, "sendfile"):
     __all__ += ["sendfile"]
@@ -335,8 +335,8 @@ async def copyfile(src: AnyPath, dst: D, *, follow_symlinks: bool = True) -> D:
     written. A smaller file is copied whole or not at all.
 
     Raises:
-        shutil.SameFileError: both are the same file.
-        shutil.SpecialFileError: one of them is a named pipe.
+        shutil.SameFileError: if both are the same file.
+        shutil.SpecialFileError: if one of them is a named pipe.
         OSError: as `shutil.copyfile`.
     """
     return await stoppable(tree.copyfile, src, dst, follow_symlinks=follow_symlinks)
@@ -363,7 +363,7 @@ async def copyfileobj(fsrc: Any, fdst: Any, length: int = 0) -> None:
     copying has come to; what was last read may not have been written.
 
     Raises:
-        TypeError: a file object has no such method, or one is of text and the other of bytes.
+        TypeError: if a file object has no such method, or one is of text and the other of bytes.
         OSError: as reading and writing raise.
 
     Example:

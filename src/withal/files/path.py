@@ -119,7 +119,7 @@ class Path(SegmentedPath):
         return await call(partial(pathlib.Path(self).stat, follow_symlinks=follow_symlinks))
 
     async def lstat(self) -> os.stat_result:
-        """Return what `stat` does, of a link itself."""
+        """Return what `stat` returns, for a link itself."""
         return await call(pathlib.Path(self).lstat)
 
     async def exists(self, *, follow_symlinks: bool = True) -> bool:
@@ -193,7 +193,7 @@ class Path(SegmentedPath):
         await call(pathlib.Path(self).rmdir)
 
     async def touch(self, mode: int = 0o666, exist_ok: bool = True) -> None:
-        """Make an empty file, or say that the file that is there was written now."""
+        """Create an empty file, or set the modification time of an existing one to now."""
         await call(pathlib.Path(self).touch, mode, exist_ok)
 
     async def unlink(self, missing_ok: bool = False) -> None:
@@ -210,7 +210,7 @@ class Path(SegmentedPath):
 
     @property
     def info(self) -> PathInfo:
-        """What kind of thing is here, asked once and remembered: ``await path.info.is_dir()``."""
+        """The type of the file, queried once and cached: ``await path.info.is_dir()``."""
         try:
             return self._info
         except AttributeError:
@@ -272,7 +272,7 @@ class Path(SegmentedPath):
         """Copy as `copy` does, under the same name into a folder that is there.
 
         Raises:
-            ValueError: this path has no name.
+            ValueError: if this path has no name.
             OSError: as `copy`.
         """
         target = self._within(target_dir)
@@ -306,7 +306,7 @@ class Path(SegmentedPath):
         """Move as `move` does, under the same name into a folder that is there.
 
         Raises:
-            ValueError: this path has no name.
+            ValueError: if this path has no name.
             OSError: as `move`.
         """
         target = self._within(target_dir)
@@ -387,7 +387,7 @@ class Path(SegmentedPath):
         return await whole.write_text(self, data, encoding, errors, newline)
 
     def iterdir(self) -> ThreadedIterator[Self]:
-        """Iterate over what is in the folder, in no certain order."""
+        """Iterate over the entries of the folder, in no particular order."""
         return ThreadedIterator(self._entries)
 
     def glob(
@@ -397,7 +397,7 @@ class Path(SegmentedPath):
         case_sensitive: bool | None = None,
         recurse_symlinks: bool = False,
     ) -> ThreadedIterator[Self]:
-        """Iterate over what matches the pattern here, in no certain order.
+        """Iterate over the matches of the pattern here, in no particular order.
 
         What matches, and what is not a pattern, is as for the `pathlib` of the running Python:
         before 3.13 a ``**`` at the end matches folders only.
@@ -416,7 +416,7 @@ class Path(SegmentedPath):
         case_sensitive: bool | None = None,
         recurse_symlinks: bool = False,
     ) -> ThreadedIterator[Self]:
-        """Iterate over what matches the pattern here or anywhere below; otherwise as `glob`."""
+        """Iterate over the matches of the pattern here or anywhere below; otherwise as `glob`."""
         matching = Matching(case_sensitive, recurse_symlinks)
         anywhere = os.path.join("**", pattern)
         return ThreadedIterator(partial(self._matches, anywhere, matching))
@@ -453,7 +453,7 @@ class Path(SegmentedPath):
             yield self.with_segments(path)
 
 
-# What follows is called in threads.
+# The following functions are called in threads.
 
 
 def _exists(path: pathlib.Path, follow_symlinks: bool) -> bool:

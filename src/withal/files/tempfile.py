@@ -148,7 +148,7 @@ def TemporaryFile(  # noqa: N802 - the standard library's name
         dir: the folder whose disk it is on; `gettempdir` by default.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: if it cannot be created.
         TypeError: `suffix`, `prefix` and `dir` are str and bytes mixed.
 
     Example:
@@ -243,7 +243,7 @@ def NamedTemporaryFile(  # noqa: N802 - the standard library's name
             and opened again by its name in between. As in Python 3.12, here also on 3.11.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: if it cannot be created.
         TypeError: `suffix`, `prefix` and `dir` are str and bytes mixed.
 
     Example:
@@ -321,9 +321,9 @@ def SpooledTemporaryFile(  # noqa: N802 - the standard library's name
 ) -> Making[SpooledFile[Any]]:
     """Open a file that is in memory until it is large, and then a `TemporaryFile`.
 
-    It moves to the disk when more than `max_size` bytes have been written, or when it is asked to
-    by ``await file.rollover()`` or ``await file.fileno()``. Nobody need know when: a move that is
-    cancelled or fails leaves all in memory and is tried again at the next write.
+    It moves to the disk when more than `max_size` bytes have been written, or by
+    ``await file.rollover()`` or ``await file.fileno()``. A move that is cancelled or fails leaves
+    the content in memory and is repeated at the next write.
 
     Args:
         max_size: how many bytes it may have in memory; 0 for any number.
@@ -372,7 +372,7 @@ class TemporaryDirectory(Generic[AnyStr]):
         delete: remove it when the block ends. With False, only `cleanup` does, and nothing else.
 
     Raises:
-        OSError: it cannot be made, or removed.
+        OSError: if it cannot be created or removed.
         TypeError: `suffix`, `prefix` and `dir` are str and bytes mixed.
 
     Example:
@@ -451,7 +451,7 @@ class TemporaryDirectory(Generic[AnyStr]):
         """The path of the folder.
 
         Raises:
-            ValueError: there is none yet.
+            ValueError: if there is no such path yet.
         """
         if self._folder is None:
             raise ValueError("the temporary folder is not made yet: await it, or enter it")
@@ -494,7 +494,7 @@ async def mkstemp(
     The path is str, or bytes if the parts of it are. A cancelled call leaves neither.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: if it cannot be created.
         TypeError: `suffix`, `prefix` and `dir` are str and bytes mixed.
 
     Example:
@@ -522,7 +522,7 @@ async def mkdtemp(suffix: Part = None, prefix: Part = None, dir: Folder = None) 
     The path is str, or bytes if the parts of it are. A cancelled call leaves no folder.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: if it cannot be created.
         TypeError: `suffix`, `prefix` and `dir` are str and bytes mixed.
 
     Example:
@@ -548,7 +548,7 @@ async def gettempdir() -> str:
 
 
 async def gettempdirb() -> bytes:
-    """Return what `gettempdir` does, as bytes.
+    """Return the result of `gettempdir` as bytes.
 
     Example:
         >>> import asyncio
@@ -569,7 +569,7 @@ def gettempprefix() -> str:
 
 
 def gettempprefixb() -> bytes:
-    """Return what `gettempprefix` does, as bytes.
+    """Return the result of `gettempprefix` as bytes.
 
     Example:
         >>> gettempprefixb()

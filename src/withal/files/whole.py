@@ -54,8 +54,8 @@ async def read_bytes(path: StrPath | BytesPath) -> bytes:
     A cancellation ends the wait; a thread goes on to read, and closes the file.
 
     Raises:
-        OSError: the file cannot be opened or read; its ``filename`` is `path`.
-        ValueError: the path has a null character in it.
+        OSError: if the file cannot be opened or read; its ``filename`` is `path`.
+        ValueError: if the path has a null character in it.
 
     Example:
         >>> import asyncio
@@ -93,10 +93,10 @@ async def read_text(
     `newline` is that of the builtin `open`: by default every kind of line end becomes ``\\n``.
 
     Raises:
-        OSError: the file cannot be opened or read; its ``filename`` is `path`.
-        UnicodeDecodeError: the file is not text in this encoding.
-        LookupError: there is no such encoding, or no such way with errors.
-        ValueError: the path has a null character in it, or `newline` is none.
+        OSError: if the file cannot be opened or read; its ``filename`` is `path`.
+        UnicodeDecodeError: if the file is not text in this encoding.
+        LookupError: if the encoding or the error handler does not exist.
+        ValueError: if the path has a null character in it, or `newline` is invalid.
 
     Example:
         >>> import asyncio
@@ -115,17 +115,17 @@ async def read_text(
 async def write_bytes(path: StrPath | BytesPath, data: BytesLike) -> int:
     """Write a whole file, as `pathlib.Path.write_bytes` does, and return how many bytes it has.
 
-    The file is made, or emptied first if it exists; whoever reads it meanwhile, or after a power
-    cut, may find a part. It takes one call in a thread, which is made all the same when the wait is
-    cancelled: the file is then, a moment later, written, and an error is not heard of. `data` that
-    can be changed is copied first. A FIFO without a reader, or one that is full, is waited for
-    without a thread; what it has yet to take is dropped by a cancellation.
+    The file is created, or truncated first if it exists; a read meanwhile, or after a power
+    failure, may find a part. It is one call in a thread, which is completed even if the wait is
+    cancelled: the file is then written shortly afterwards, and an error is not reported. Mutable
+    `data` is copied first. The wait for a FIFO that has no reader, or is full, needs no thread; a
+    cancellation drops the data that it has not accepted.
 
     Raises:
-        OSError: the file cannot be opened or written; its ``filename`` is `path`. If the disk is
-            full, what did fit is there.
-        TypeError: the data is not bytes.
-        ValueError: the path has a null character in it.
+        OSError: if the file cannot be opened or written; its ``filename`` is `path`. If the disk
+            is full, the file has the part that fitted.
+        TypeError: if the data is not bytes.
+        ValueError: if the path has a null character in it.
 
     Example:
         >>> import asyncio, tempfile
@@ -147,9 +147,9 @@ async def append_bytes(path: StrPath | BytesPath, data: BytesLike) -> int:
     others append at the same time stands before or after it. For all else see `write_bytes`.
 
     Raises:
-        OSError: the file cannot be opened or written; its ``filename`` is `path`.
-        TypeError: the data is not bytes.
-        ValueError: the path has a null character in it.
+        OSError: if the file cannot be opened or written; its ``filename`` is `path`.
+        TypeError: if the data is not bytes.
+        ValueError: if the path has a null character in it.
 
     Example:
         >>> import asyncio, tempfile
@@ -176,11 +176,11 @@ async def write_text(
     leaves the old file as it was. For all else see `write_bytes`.
 
     Raises:
-        OSError: the file cannot be opened or written; its ``filename`` is `path`.
-        UnicodeEncodeError: the text cannot be encoded. Nothing has been touched.
-        LookupError: there is no such encoding, or no such way with errors.
-        TypeError: the data is not a string.
-        ValueError: the path has a null character in it, or `newline` is none.
+        OSError: if the file cannot be opened or written; its ``filename`` is `path`.
+        UnicodeEncodeError: if the text cannot be encoded. The file is then unchanged.
+        LookupError: if the encoding or the error handler does not exist.
+        TypeError: if the data is not a string.
+        ValueError: if the path has a null character in it, or `newline` is invalid.
 
     Example:
         >>> import asyncio, tempfile
@@ -211,11 +211,11 @@ async def append_text(
     empty. For all else see `write_text` and `append_bytes`.
 
     Raises:
-        OSError: the file cannot be opened or written; its ``filename`` is `path`.
-        UnicodeEncodeError: the text cannot be encoded. Nothing has been touched.
-        LookupError: there is no such encoding, or no such way with errors.
-        TypeError: the data is not a string.
-        ValueError: the path has a null character in it, or `newline` is none.
+        OSError: if the file cannot be opened or written; its ``filename`` is `path`.
+        UnicodeEncodeError: if the text cannot be encoded. The file is then unchanged.
+        LookupError: if the encoding or the error handler does not exist.
+        TypeError: if the data is not a string.
+        ValueError: if the path has a null character in it, or `newline` is invalid.
 
     Example:
         >>> import asyncio, tempfile
@@ -235,7 +235,7 @@ async def append_text(
 
 
 def _hop_with(fd: int, name: str) -> asyncio.Future[bytes]:
-    """Have a thread read and close the descriptor; close it if there are no threads any more."""
+    """Read and close the descriptor in a thread; close it here if there are no threads any more."""
     try:
         return call_in_thread(_naming, name, read_opened, fd, is_brief=True)
     except BaseException:
@@ -256,7 +256,7 @@ async def _in_thread(name: str | bytes, write: Callable[[], _Rest | None]) -> _R
 
 
 async def _write_waiting(name: str | bytes, mode: str, rest: _Rest | None) -> None:
-    """Write to what may wait for its other end, as a file that is opened for it."""
+    """Write to a file that may wait for its other end, by an opened file object."""
     if rest is None:
         return
     try:
@@ -273,7 +273,7 @@ async def _write_waiting(name: str | bytes, mode: str, rest: _Rest | None) -> No
 
 
 async def _read_waiting(fd: int, name: str | bytes) -> bytes:
-    """Read what may wait for its other end, to its end, and close it."""
+    """Read a file that may wait for its other end, to its end, and close it."""
     try:
         file = _file_of(fd, name, "rb")
         try:
@@ -294,7 +294,7 @@ def _file_of(fd: int, name: str | bytes, mode: str) -> BinaryFile:
 
 
 def _give_back(result: bytes | int | _Rest | None) -> None:
-    """Close what nothing waits for any more."""
+    """Close a descriptor whose waiter has left."""
     fd = result.fd if isinstance(result, _Rest) else result if isinstance(result, int) else -1
     if fd >= 0:
         os.close(fd)
@@ -303,7 +303,7 @@ def _give_back(result: bytes | int | _Rest | None) -> None:
 @final
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """What a thread leaves to be written, since it might have to wait for ever.
+    """The data that a thread has not written, since it might have to wait without a limit.
 
     Attributes:
         fd: a descriptor, which is the receiver's; -1 of a FIFO without a reader.
@@ -332,7 +332,7 @@ def _naming_error(error: OSError, name: str | bytes) -> OSError:
 
 
 def _read(name: str | bytes) -> bytes | int:
-    """Return the content; or a descriptor of what may wait for its other end."""
+    """Return the content; or a descriptor, if the file may wait for its other end."""
     fd = os.open(name, os.O_RDONLY | _FLAGS)
     try:
         if waits(fd):
@@ -361,7 +361,7 @@ def _write(name: str | bytes, mode: str, data: bytes) -> _Rest | None:
 
 
 def _written_to(fd: int, data: bytes) -> _Rest | None:
-    """Write and close; or return what may have to wait for its other end."""
+    """Write and close; or return the rest, if the file may have to wait for its other end."""
     if fd < 0 or waits(fd):
         return _Rest(fd, data)
     try:

@@ -1,4 +1,4 @@
-"""Copying and removing, by blocking functions that can be told to stop.
+"""Copying and removing, by blocking functions that can be stopped.
 
 All that `shutil` can do it does itself here: what is ours is to look at a `Stop` between the steps.
 So checks, errors and metadata are those of the standard library of the running Python.
@@ -108,10 +108,10 @@ def rmtree(
     elif sys.version_info >= (3, 12):
         shutil.rmtree(path, ignore_errors, onexc=onexc, dir_fd=dir_fd)
     else:
-        told = onexc
+        on_error = onexc
 
         def onerror(function: Callable[..., Any], name: str, info: ExcInfo) -> None:
-            told(function, name, info[1])
+            on_error(function, name, info[1])
 
         shutil.rmtree(path, ignore_errors, onerror, dir_fd=dir_fd)
 
@@ -138,7 +138,7 @@ def _is_plain_target(src: AnyPath, dst: AnyPath) -> bool:
 
 
 def _open_target(dst: AnyPath) -> tuple[BinaryIO, bool]:
-    """Open the target, and say whether that made it."""
+    """Open the target, and return whether it was created."""
     try:
         return open(dst, "xb"), True
     except FileExistsError:
@@ -163,7 +163,7 @@ def _pump(stop: Stop, source: BinaryIO, target: BinaryIO) -> None:
 
 
 def _within(dst: AnyPath, src: AnyPath) -> AnyPath:
-    """Return where a file goes that is copied to `dst`: into it, if that is a folder."""
+    """Return the target of a copy to `dst`: within it, if that is a folder."""
     if not os.path.isdir(dst):
         return dst
     # As shutil: a bytes path does not mix with a str path, and os.path.join says so.
@@ -185,7 +185,7 @@ def _interruptible(stop: Stop, copy_function: CopyFunction) -> CopyFunction:
 
 
 def _clear(stop: Stop, path: AnyPath, dir_fd: int | None, *, persist: bool) -> None:
-    """Remove what is in the folder; on an error go on if `persist`, or raise it.
+    """Remove the contents of the folder; on an error continue if `persist`, or raise it.
 
     Links are not followed, even ones that another task puts in the place of a folder meanwhile:
     `os.fwalk` goes by descriptors.

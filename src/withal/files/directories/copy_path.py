@@ -20,7 +20,7 @@ from withal.files.directories.copy_and_remove import CHUNK_BYTES
 from withal.files.threads.stop import Stop, StoppedError
 
 KERNEL_CHUNK_BYTES = 8 * 1024 * 1024
-"""How many bytes the kernel is asked to copy between two looks at the stop."""
+"""The number of bytes to copy between two checks of the stop."""
 
 _ELSEWHERE = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ETXTBSY, errno.EBADF}
 
@@ -40,7 +40,7 @@ class Copying:
 
 
 def copy(stop: Stop, source: PurePath, target: PurePath, how: Copying) -> None:
-    """Copy a file or a tree; stopped, leave what has been copied but no half of a new file."""
+    """Copy a file or a tree; if stopped, leave complete copies, but no incomplete new file."""
     _ensure_distinct(source, target)
     _copy(stop, os.fspath(source), os.fspath(target), how)
 

@@ -1,10 +1,9 @@
 """Glob patterns, matched by pathlib, with the way through the tree cut into steps.
 
-One ``next`` of `pathlib.Path.rglob` may go through a million folders before it finds anything, and
-nothing stops it. So a pattern is cut at its ``**``: the folders are found here, with a look at a
-`Stop` at each, and what comes after is matched by `pathlib.Path.glob` from each of them. What
-matches is for the running Python to say, and it has changed: before 3.13 a ``**`` at the end
-matches folders only.
+One ``next`` of `pathlib.Path.rglob` may visit a million folders before it finds anything, and it
+cannot be stopped. So a pattern is split at its ``**``: the folders are found here, with a check of
+a `Stop` at each, and `pathlib.Path.glob` matches the rest from each of them. The running Python
+determines the matches, which have changed: before 3.13 a ``**`` at the end matches folders only.
 
 A pattern that cannot be cut without knowing more of pathlib's rules, because it has two of them or
 a ``..``, is left to pathlib, and stops when it next finds something.
@@ -32,7 +31,7 @@ class Matching:
     recurse_symlinks: bool
 
     def glob(self, folder: pathlib.Path, pattern: str) -> Iterator[pathlib.Path]:
-        """Have pathlib match. It knows no argument that it has not got yet, and says so."""
+        """Match by pathlib, which raises an error for arguments that this Python does not have."""
         given: dict[str, bool] = {}
         if self.case_sensitive is not None:
             given["case_sensitive"] = self.case_sensitive
@@ -61,7 +60,7 @@ def find(
 
 
 def _cut(pattern: str) -> tuple[str, str] | None:
-    """Return what stands before and after the only ``**``, if it can be cut there.
+    """Return the parts before and after the only ``**``, if it can be split there.
 
     Example:
         >>> _cut("src/**/*.py")

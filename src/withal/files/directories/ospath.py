@@ -1,4 +1,4 @@
-"""What `os.path` asks the disk, without blocking the event loop: `withal.files.os.path`.
+"""The functions of `os.path` that query the disk, as coroutines: `withal.files.os.path`.
 
 The names and signatures are those of `os.path`, and so are results and errors. The contract of
 `withal.files.os` holds here too: each call is one hop to a thread, and a cancellation ends the wait
@@ -81,13 +81,13 @@ sameopenfile: OfTwoDescriptors[bool] = threaded(path.sameopenfile)
 """Whether two descriptors are open on the same file."""
 
 abspath = threaded(path.abspath)
-"""The path made absolute and normal, links not followed; asks for the current folder."""
+"""Return the path made absolute and normal, without following links; reads the current folder."""
 
 realpath = threaded(path.realpath)
 """The path made absolute, links followed; if `strict`, it must exist."""
 
 relpath = threaded(path.relpath)
-"""The path seen from another, by default from the current folder, which is asked for."""
+"""Return the path relative to another, by default to the current folder."""
 
 expanduser = threaded(path.expanduser)
 """The path with a leading ``~`` or ``~user`` replaced by the home folder."""

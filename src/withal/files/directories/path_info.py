@@ -1,4 +1,4 @@
-"""What kind of thing is under a path, asked once and remembered: ``path.info``."""
+"""The type of a file, queried once and cached: ``path.info``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Kind = Literal["missing", "folder", "file", "other"]
 
 @final
 class PathInfo:
-    """What is known of a path; made by `Path.info`.
+    """The cached information of a path; returned by `Path.info`.
 
     Each method is as that of `pathlib.types.PathInfo`, to be awaited. What is not known yet is
     asked in one hop to a thread, and then remembered, whatever becomes of the disk. Of a path that
@@ -62,7 +62,7 @@ class PathInfo:
         return found
 
     def learn(self, entry: os.DirEntry[str]) -> None:
-        """Take over what listing a folder has told, and look where a link leads; in a thread."""
+        """Use the data of a folder's listing, and query the target of a link; in a thread."""
         try:
             self._links = entry.is_symlink()
             self._itself = _kind_of(entry, follow_symlinks=False)
@@ -75,7 +75,7 @@ class PathInfo:
 
 
 def stat_path(path: str, follow_symlinks: bool) -> tuple[Kind, bool]:
-    """Return what is under a path, and whether that is a link; in a thread."""
+    """Return the type of a path, and whether it is a link; in a thread."""
     try:
         mode = os.stat(path, follow_symlinks=follow_symlinks).st_mode
     except (OSError, ValueError):

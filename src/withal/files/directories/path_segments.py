@@ -30,7 +30,7 @@ class SegmentedPath(PurePathHere):
         """Return a path with another name, but for its suffix.
 
         Raises:
-            ValueError: the stem is not valid, or is empty where there is a suffix.
+            ValueError: if the stem is not valid, or is empty where there is a suffix.
         """
         suffix = self.suffix
         if suffix and not stem:
@@ -73,6 +73,6 @@ class SegmentedPath(PurePathHere):
             """Return the path as seen from another.
 
             Raises:
-                ValueError: it is not below that.
+                ValueError: if it is not below that path.
             """
             return self.with_segments(super().relative_to(*other))

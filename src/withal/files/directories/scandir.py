@@ -1,4 +1,4 @@
-"""Listing a folder by its entries: what `withal.files.os.scandir` returns."""
+"""The entries of a folder: the result of `withal.files.os.scandir`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from withal.files.threads.stop import Stop, stoppable
 
 @final
 class Scandir(ThreadedIterator["os.DirEntry[AnyStr]"]):
-    """What `scandir` returns: an asynchronous iterator and context manager, and awaitable."""
+    """The result of `scandir`: an asynchronous iterator and context manager, and awaitable."""
 
     __slots__ = ("_path",)
 
@@ -38,13 +38,13 @@ def _find_entries(path: Any, stop: Stop) -> Generator[os.DirEntry[Any], None, No
         for entry in entries:
             stop.check()
             with suppress(OSError):
-                entry.is_dir()  # it remembers what it was told
+                entry.is_dir()  # it caches the answer
             yield entry
 
 
 @final
 class Scan(Generic[AnyStr]):
-    """What ``await scandir(path)`` returns: the entries of a folder, all in memory."""
+    """The result of ``await scandir(path)``: the entries of a folder, all in memory."""
 
     __slots__ = ("_entries",)
 

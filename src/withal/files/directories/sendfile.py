@@ -53,7 +53,7 @@ class _Sending:
 
 
 async def _wait_writable(fd: int) -> None:
-    own = os.dup(fd)  # the loop knows one waiter for each number
+    own = os.dup(fd)  # the loop supports one waiter per descriptor
     try:
         await wait_writable(own, asyncio.Event())
     finally:

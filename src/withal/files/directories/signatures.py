@@ -19,7 +19,7 @@ DescriptorOrPath: TypeAlias = "int | AnyPath"
 
 
 class HasFileno(Protocol):
-    """What has a descriptor."""
+    """An object with a descriptor."""
 
     def fileno(self) -> int: ...
 
@@ -100,7 +100,7 @@ class Moving(Protocol):
 
 
 class CopyingMetadata(Protocol):
-    """Give a file what another has."""
+    """Copy the metadata of one file to another."""
 
     def __call__(
         self, src: AnyPath, dst: AnyPath, *, follow_symlinks: bool = True

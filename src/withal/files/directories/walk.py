@@ -1,11 +1,11 @@
-"""Walking a tree of folders: each is listed whole in a thread, and many in one hop.
+"""Walking a tree of folders: each is listed completely in a thread, and many in one call.
 
-Bottom-up nothing that the caller does can change the way, so the whole walk runs ahead by batches.
-Top-down the caller may edit the list of subfolders before the walk goes on, and a folder that was
-struck out is never to be read: it may be huge, or a mount that hangs. So what is read ahead is
-what the caller has let pass: subfolders of folders that he has gone on from, in the order in which
-they come. The alternative, to read subfolders while the caller has their parent, would halve the
-hops of a deep and narrow tree, and read what is then struck out.
+Bottom-up, the caller cannot change the order, so the walk runs ahead by batches. Top-down, the
+caller may edit the list of subfolders before the walk continues, and a removed folder must not be
+read: it may be huge, or a mount that hangs. So only folders that the caller has accepted are read
+ahead: subfolders of folders that it has already passed, in order. The alternative, to read
+subfolders while the caller has their parent, would halve the calls for a deep and narrow tree, but
+would read folders that are then removed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BATCH_ENTRIES = 10_000
 @final
 @dataclass(frozen=True, slots=True)
 class Links:
-    """What a walk does about symbolic links to folders.
+    """How a walk treats symbolic links to folders.
 
     Attributes:
         are_files: they stand among the files.
@@ -50,7 +50,7 @@ class ListedFolder(Generic[AnyStr]):
     files: list[AnyStr]
 
     def paths(self) -> list[AnyStr]:
-        """Return the paths of the subfolders, the last one first: a stack of what is to come."""
+        """Return the paths of the subfolders, the last one first: a stack of the remaining ones."""
         return [_join(self.path, name) for name in reversed(self.folders)]
 
 
@@ -107,7 +107,7 @@ class _Visit(Generic[AnyStr]):
 
 
 async def _read_ahead(ahead: list[_Visit[AnyStr]], links: Links) -> None:
-    """List the next folder, and in the same hop those that come after it."""
+    """List the next folder, and in the same call those after it."""
     visits = [visit for visit in reversed(ahead[-BATCH_FOLDERS:]) if not visit.listed]
     found = await stoppable(_list_folders, [visit.path for visit in visits], links)
     for visit, one in zip(visits, found, strict=False):

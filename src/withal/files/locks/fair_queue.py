@@ -1,4 +1,4 @@
-"""A line of tasks for one name: first come, first served, those that share together."""
+"""A queue of tasks for one name: first come, first served; sharing tasks are served together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Ticket:
 
 @final
 class Line:
-    """Who is served now, and who waits. Every method is called in the thread of one loop.
+    """The served and the waiting tickets. Every method is called in the thread of one loop.
 
     A place that shares does not pass one that waits and does not share, so neither kind starves.
     """
@@ -39,7 +39,7 @@ class Line:
         return bool(self._served or self._waiting)
 
     def join(self, *, shared: bool, at_once: bool = False) -> Ticket:
-        """Take a place; served at once if it need not wait, or is to pass everybody."""
+        """Take a place; it is served immediately if it need not wait, or with `at_once`."""
         place = Ticket(shared, asyncio.get_running_loop().create_future())
         if at_once:
             self._serve(place)
@@ -49,7 +49,7 @@ class Line:
         return place
 
     def leave(self, place: Ticket) -> None:
-        """Give the place up, served or not; whoever can be served then is."""
+        """Leave the queue, served or not, and serve the next ones if possible."""
         if place in self._served:
             self._served.remove(place)
         else:

@@ -1,17 +1,17 @@
-"""Locks by file: between processes, and between the tasks of one, never held by nobody.
+"""Locks by file: between processes, and between the tasks of one; a cancelled waiter holds none.
 
 The lock is ``flock(2)``, which belongs to an open file description: two openings of one file
 exclude each other even within a process, and the kernel frees the lock of a process that dies.
-A thread is never parked in ``flock``, since nothing could call it back: each try is one call that
-opens the file, asks for the lock without waiting, and closes the file again if it is taken. So a
+A thread never blocks in ``flock``, since it could not be cancelled: each attempt is one call that
+opens the file, tries to lock it without waiting, and closes the file again on failure. So a
 cancelled waiter holds nothing, except from a try under way, whose result `call_and_own` gives back.
 
 The tasks of one loop stand in a line for each name, and only those whose turn it is try. Between
 processes there is no order.
 
-**The file is never deleted.** Whoever deletes it takes it from those who have it open: they go on
-to lock a file without a name, beside the next one, who makes a new file and locks that. If somebody
-else deletes it, a try that got the lock of the old file notices, and begins again.
+**The file is never deleted.** After a deletion, processes that have it open would
+lock a file without a name, while the next one creates and locks a new file. If other code
+deletes it, an attempt that got the lock of the old file detects that, and begins again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _FLAGS: int = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NONBLOCK", "
 @final
 @dataclass(frozen=True, slots=True)
 class FileLock:
-    """What `lock` yields: the lock that is held.
+    """The value of `lock`: the lock that is held.
 
     Attributes:
         path: the file, as it was given.
@@ -70,9 +70,10 @@ class FileLock:
 def lock(path: AnyPath, *, shared: bool = False, timeout: float | None = None) -> Lock:
     """Hold a lock on a file: between processes, threads, and tasks, for as long as the block runs.
 
-    It excludes everybody else who uses ``flock(2)`` on the file, and nobody who does not: the file
-    can be read and written meanwhile. It is made if it is missing, and never deleted, since a lock
-    on a deleted file excludes nobody. A symbolic link is followed, and a directory can be locked.
+    It excludes other users of ``flock(2)`` on the file, but not other access: the file
+    can be read and written meanwhile. It is created if it is missing, and never deleted, since a
+    lock on a deleted file excludes no other process. Symbolic links are followed, and a directory
+    can be locked.
 
     What this returns is a `Lock`, which may be kept and entered any number of times: by several
     tasks at once, which exclude each other, and on one event loop after another or on several in
@@ -83,28 +84,28 @@ def lock(path: AnyPath, *, shared: bool = False, timeout: float | None = None) -
     names are excluded too, but are asked again and again: after 1 ms, then twice as long each
     time up to 50 ms. So it is got up to 50 ms after they have let go, in no order.
 
-    **A waiter that is cancelled never holds it**, however early or late, and leaves no descriptor.
-    A try that a thread is making at that moment ends first: if it gets the lock, it lets go again.
-    Letting go is handed to a thread before anything is awaited: a cancellation while the block ends
-    only ends the wait for it. A process that dies has let go.
+    **A cancelled waiter never holds it**, however early or late, and leaves no descriptor open.
+    An attempt in progress ends first: if it gets the lock, it releases it again.
+    The release is submitted to a thread before anything is awaited: a cancellation while the block
+    ends only ends the wait for it. The kernel releases the lock of a process that dies.
 
-    A forked process shares the lock, but not the block: it does not let go by ending, and if it
-    lives longer than its parent, which was killed, the lock is held as long as it lives. A process
-    started by ``exec`` (as `subprocess` does) does not have it.
+    A forked process shares the lock, but not the block: its end does not release the lock, and if
+    it lives longer than its parent, which was killed, the lock is held as long as it lives. A
+    process started by ``exec`` (as `subprocess` does) does not have it.
 
     Args:
         path: the file. Its folder must exist.
         shared: have it together with others that share; else alone.
-        timeout: how long to wait, in seconds; None is without end, and 0 tries once. A try that
+        timeout: the maximum wait, in seconds; None is no limit, and 0 tries once. An attempt that
             has begun in time has another second to end, if the disk or the threads are busy.
 
     Raises:
-        TimeoutError: another holder has it; names the path.
-        RuntimeError: this task has it already, and would wait for itself. (A task may share it
+        TimeoutError: if another task or process holds it; the message has the path.
+        RuntimeError: if this task already holds it, and would wait for itself. (A task may share it
             several times.) What a scope enters in a task of its own is not recognised.
-        OSError: the file cannot be opened or locked; its ``filename`` is `path`.
-        ValueError: the timeout is negative or not a number.
-        NotImplementedError: this system has no ``flock``.
+        OSError: if the file cannot be opened or locked; its ``filename`` is `path`.
+        ValueError: if the timeout is negative or not a number.
+        NotImplementedError: if this system has no ``flock``.
 
     Example:
         >>> import asyncio, tempfile
@@ -124,13 +125,13 @@ def lock(path: AnyPath, *, shared: bool = False, timeout: float | None = None) -
     if not HAS_FLOCK:
         raise NotImplementedError("files.lock() needs flock(2), which this system does not have")
     if timeout is not None and not timeout >= 0:
-        raise ValueError(f"timeout is a number of seconds, 0 or more, or None; got {timeout!r}")
+        raise ValueError(f"timeout must be zero or more seconds, or None; got {timeout!r}")
     return Lock(FileLock(path, shared), os.fspath(path), math.inf if timeout is None else timeout)
 
 
 @final
 class Lock(AbstractAsyncContextManager[FileLock]):
-    """A lock by file, made by `lock`: enter it to acquire it, as often as you like."""
+    """A lock by file, returned by `lock`: enter it to acquire it, any number of times."""
 
     __slots__ = ("__name__", "_held", "_name", "_timeout", "_value")
 
@@ -147,7 +148,7 @@ class Lock(AbstractAsyncContextManager[FileLock]):
     async def __aenter__(self) -> FileLock:
         request = _Request(self._name, self._value.shared, self._timeout)
         await request.acquire()
-        # No await in between: who has got it lets go of it.
+        # No await in between, so that an acquired lock is always released.
         self._held.append(request)
         return self._value
 
@@ -183,14 +184,14 @@ class _Taken:
 @final
 @dataclass(frozen=True, slots=True)
 class _Holding:
-    """That a task has a lock, under which name, and whether shared."""
+    """A lock that a task holds: its name, and whether it is shared."""
 
     name: str | bytes
     inode: _Inode
     shared: bool
 
 
-# Of every loop: who stands in line for what, and which task has what. An entry is removed with its
+# The queue of each loop and name, and the locks of each task. An entry is removed with its
 # last user. A loop and its tasks are of one thread, so no two threads touch the same entry.
 _lines: dict[tuple[asyncio.AbstractEventLoop, str | bytes], Line] = {}
 _holdings: dict[asyncio.Task[object], list[_Holding]] = {}
@@ -198,7 +199,7 @@ _holdings: dict[asyncio.Task[object], list[_Holding]] = {}
 
 @final
 class _Request:
-    """One acquisition, from standing in line to letting go."""
+    """One acquisition, from queueing to the release."""
 
     __slots__ = ("_at_once", "_deadline", "_holding", "_key", "_leave", "_name",
                  "_shared", "_since", "_taken", "_timeout", "loop", "task")  # fmt: skip
@@ -238,7 +239,7 @@ class _Request:
         _holdings.setdefault(self.task, []).append(self._holding)
 
     def start_release(self) -> asyncio.Future[None]:
-        """Have a thread let go. The next in line is served when it has."""
+        """Release in a thread. The next in the queue is served after that."""
         assert self._taken is not None
         assert self._holding is not None
         try:
@@ -257,11 +258,11 @@ class _Request:
         return flight
 
     async def _shares_already(self) -> bool:
-        """Return whether this task has the lock and shares it, in which case it must not stand in
-        line behind one that waits for it to let go.
+        """Return whether this task already shares the lock, in which case it must not queue
+        behind a task that waits for its release.
 
         Raises:
-            RuntimeError: it would wait for itself.
+            RuntimeError: if it would wait for itself.
         """
         held = _holdings.get(self.task)
         if not held:
@@ -272,7 +273,7 @@ class _Request:
             same = [each for each in held if each.inode == inode]
         if same and not (self._shared and all(each.shared for each in same)):
             raise RuntimeError(
-                f"this task has the lock of {self._name!r} already, and would wait for itself; "
+                f"this task already holds the lock of {self._name!r}, and would wait for itself; "
                 "leave its block first, or share it both times"
             )
         return bool(same)
@@ -290,7 +291,7 @@ class _Request:
             raise self._late()
 
     async def _take(self) -> _Taken:
-        """Try until it is got. The last try is made when the time is up, and not before."""
+        """Try until it succeeds. The last attempt is made when the time is up, not before."""
         delay = FIRST_DELAY_SECONDS
         while True:
             last = self.loop.time() >= self._deadline
@@ -299,7 +300,7 @@ class _Request:
                 return taken
             if last or self._timeout == 0:
                 raise self._late()
-            # In step, many waiters would come upon each other at each try.
+            # Without randomness, many waiters would try at the same time.
             pause = delay * random.uniform(0.5, 1)
             await asyncio.sleep(min(pause, self._deadline - self.loop.time()))
             delay = min(2 * delay, MAX_DELAY_SECONDS)
@@ -331,7 +332,7 @@ class _Request:
 
 @final
 class _Attempt:
-    """One try to take a lock, which comes to nothing if nobody wants it when its time comes."""
+    """One attempt to take a lock, which is skipped if its waiter has left before it begins."""
 
     __slots__ = ("_name", "_shared", "is_wanted")
 
@@ -341,7 +342,7 @@ class _Attempt:
         self.is_wanted = True
 
     def make(self) -> _Taken | None:
-        """Take the lock if it is free now; None if somebody has it."""
+        """Take the lock if it is free now; return None if it is held."""
         while self.is_wanted:
             fd = _open(self._name)
             taken = None

@@ -65,55 +65,55 @@ def atomic_write(
     errors: str | None = None,
     newline: str | None = None,
 ) -> AbstractAsyncContextManager[Any]:  # a text or a binary file, as the overloads say
-    """Write a file that takes the place of the old one when the block has ended well.
+    """Write a file that replaces the old one when the block has ended without an error.
 
-    The block is given a file object as `withal.files.open` makes, open on a temporary file in the
-    target's folder. When the block ends, the file is closed and renamed to the target: whoever
-    opens the target, at whatever instant, reads all of the old file or all of the new one, and who
-    has the old one open goes on reading that. Closing the file inside of the block is allowed and
-    publishes nothing yet. Catching the error of a failed write inside of the block is to say that
-    the file is right without it.
+    The value of the block is a file object like that of `withal.files.open`, for a temporary file
+    in the target's folder. When the block ends, the file is closed and renamed to the target: an
+    open of the target, at any moment, reads either the complete old file or the complete new one,
+    and open file objects of the old one continue to read that. Closing the file within the block is
+    allowed and does not publish it yet. If you catch the error of a failed write within the block,
+    the file is published without that data.
 
-    When the block raises or is cancelled, the temporary file is removed and the target is as it
-    was. A cancellation that arrives while the block ends discards the file while it is being
-    closed; after that the file is on its way to its name, which a cancelled wait does not stop, and
-    it is there a moment later. A killed process (``kill -9``, a power cut) leaves the temporary
-    file behind, hidden, named after the target and ending in ``.part``: ``.notes.txt.<16 hex
-    digits>.part``. Such a file has no owner: `withal.files.sweep` removes it. A write that is
-    dropped, with its block never left, is discarded with a `ResourceWarning`.
+    When the block raises or is cancelled, the temporary file is removed and the target is
+    unchanged. A cancellation at the end of the block discards the file while it is being closed;
+    after that, the rename is in progress, which a cancelled wait does not stop. A killed process
+    (``kill -9``, a power failure) leaves the temporary file behind, hidden, named after the target
+    and ending in ``.part``: ``.notes.txt.<16 hex digits>.part``. `withal.files.sweep` removes such
+    files. A write that is dropped, with its block never left, is discarded with a
+    `ResourceWarning`.
 
-    What else to know of replacing a file:
+    Details of the replacement:
 
-    - Symbolic links are followed, and stay; one that dangles has the file appear where it points.
-    - Kept are the permission bits and the access control list, as they are when the block ends, and
-      the owner, the group and the security label if the process may set them. Where one of these
-      cannot be kept, permissions are cut, so that at no instant anybody may do more than before.
-      Not kept are set-user-ID bits and other extended attributes. A new file has the permissions
-      that ``open`` gives one.
-    - Renaming asks for permission to write to the folder, and not to the file: a read-only file is
+    - Symbolic links are followed, and stay; with a dangling link, the file appears at its target.
+    - The permission bits and the access control list are kept, as they are when the block ends, and
+      the owner, the group and the security label if the process may set them. If one of these
+      cannot be kept, permissions are reduced, so that no user ever gets more rights than before.
+      Set-user-ID bits and other extended attributes are not kept. A new file has the permissions
+      that ``open`` would give it.
+    - Renaming needs write permission for the folder, not for the file: a read-only file is
       replaced. Another hard link to the old file keeps the old content.
-    - Of several that write one file at once, the last to finish wins.
+    - If several write one file at the same time, the last to finish wins.
 
     Args:
         path: the file. Its folder must exist.
         mode: ``"w"``, or ``"x"`` for a file that must be new: a name that is taken, if only by a
             dangling link, is an error when the block begins and, just as surely, when it ends.
             With ``"b"``, ``"t"``, and ``"+"`` to read back what was written.
-        durable: have the file survive a power cut (``fsync`` of the file before it is renamed and
-            of the folder after). A failed ``fsync`` is an error and not tried again. If it is the
-            folder's, the new file is in its place already.
-        sweep: remove first what killed writers have left in the target's folder, as
-            `withal.files.sweep` does; what cannot be removed is left.
+        durable: let the file survive a power failure (``fsync`` of the file before it is renamed
+            and of the folder after). A failed ``fsync`` is an error and is not repeated. If that of
+            the folder fails, the new file is already in its place.
+        sweep: first remove the files that killed writers have left in the target's folder, as
+            `withal.files.sweep` does, if possible.
         encoding: as for ``open``, like `errors` and `newline`.
 
     Raises:
-        AlreadyEnteredError: what this returned was entered before.
-        ValueError: the mode is one of reading or appending, or none at all.
-        FileExistsError: mode ``"x"``, and something has the name.
-        IsADirectoryError: the target is a folder.
-        OSError: the target is a FIFO, a socket or a device (``EINVAL``), or the file cannot be
-            made, written or named; the ``filename`` is `path`. At the beginning or the end of the
-            block, or by a method of the file.
+        AlreadyEnteredError: if the returned object was entered before.
+        ValueError: if the mode is one of reading or appending, or is invalid.
+        FileExistsError: if the mode is ``"x"`` and the name exists.
+        IsADirectoryError: if the target is a folder.
+        OSError: if the target is a FIFO, a socket or a device (``EINVAL``), or the file cannot be
+            created, written or named; the ``filename`` is `path`. At the beginning or the end of
+            the block, or by a method of the file.
 
     Example:
         >>> import asyncio, tempfile
@@ -133,7 +133,7 @@ def atomic_write(
 
 
 def _refuse_mode(path: str | bytes, mode: str) -> None:
-    """Raise for a mode that keeps what is in the file; the rest is for `open` to judge."""
+    """Raise an error for a mode that keeps the file's content; `open` checks the rest."""
     if "r" in mode or "a" in mode:
         raise ValueError(
             f"cannot write {path!r} atomically in mode {mode!r}, which keeps the old content; use"
@@ -166,7 +166,7 @@ async def _writing(
 async def _discard(
     replacement: Replacement, file: TextFile | BinaryFile | None, reason: BaseException
 ) -> None:
-    """Remove the file, in a thread before anything is awaited; say so if that fails."""
+    """Remove the file, in a thread before anything is awaited; report it if that fails."""
     flight = call_in_thread(replacement.discard)
     if file is not None:
         # Closing may fail for the reason that the block has, such as a full disk, or because the

@@ -63,7 +63,7 @@ class Replacement:
 
         Raises:
             FileExistsError: something has the name, and it is to be a new file.
-            IsADirectoryError: there is a folder.
+            IsADirectoryError: if the target is a folder.
             OSError: any other failure; names the path. Nothing is left.
         """
         with self._alone():
@@ -100,7 +100,7 @@ class Replacement:
         """Remove the file, if it was made and not published.
 
         Raises:
-            OSError: it could not be removed; names the private file.
+            OSError: if it could not be removed; the message names the private file.
         """
         with self._lock:
             self._ended = True
@@ -140,7 +140,7 @@ class Replacement:
                 raise failure  # noqa: B904 - the error itself, or made from it
 
     def _old(self, draft: Draft) -> os.stat_result | None:
-        """Return the status of what is to be replaced, or None; refuse what cannot be."""
+        """Return the status of the file to replace, or None; raise if it cannot be replaced."""
         old = draft.status()
         if old is None:
             return None

@@ -69,7 +69,7 @@ def _checksum(head: str) -> str:
 def lock_made(descriptor: int) -> bool:
     """Hold the lock of a part file just made. Returns whether the file is still there.
 
-    Whoever sweeps may have found it before it was locked; that takes some microseconds.
+    A sweep may find it before it is locked; that takes some microseconds.
     """
     if sys.platform != "win32":
         with suppress(OSError):  # a file system without locks; nothing is swept there
@@ -90,7 +90,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 def unlock(descriptor: int) -> None:
-    """Let go, also where a forked process has the file open; and close."""
+    """Release the lock, even if a forked process has the file open; and close."""
     if sys.platform != "win32":
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -15,7 +15,7 @@ from withal.files.replace.part_file_io import PartOnDisk
 from withal.files.threads.calls import call, call_in_thread, result_of
 
 BATCH_BYTES = 512 * 1024
-"""How much is gathered before a thread is asked to write it.
+"""The amount of buffered data that a thread writes in one call.
 
 A hop to a thread costs about as much as writing 64 KiB, so a batch is to be several times that. Up
 to two are in memory: the one being written and the one being gathered.
@@ -43,10 +43,10 @@ def part_file(
         durable: have the file survive a power cut (``fsync`` of the file and of its folder).
 
     Raises:
-        AlreadyEnteredError: what this returned was entered before.
-        ValueError: the path has no file name.
-        OSError: the file cannot be made, written or named; its ``filename`` is `path`. Raised by
-            a `PartFile.write`, or when the block ends. Among them `FileExistsError` if there is
+        AlreadyEnteredError: if the returned object was entered before.
+        ValueError: if the path has no file name.
+        OSError: if the file cannot be created, written or named; its ``filename`` is `path`. Raised
+            by a `PartFile.write`, or when the block ends. Among them `FileExistsError` if there is
             such a file and `overwrite` is false, `FileNotFoundError` and `NotADirectoryError` for
             the folder.
 
@@ -77,7 +77,7 @@ async def _writing(part: PartFile) -> AsyncGenerator[PartFile, None]:
 
 @final
 class PartFile:
-    """What `part_file` yields: takes bytes, and writes them behind the caller's back.
+    """The value of `part_file`: buffers bytes, and writes them in the background.
 
     Attributes:
         path: where the file is to be.
@@ -106,7 +106,7 @@ class PartFile:
         """The hexadecimal SHA-256 digest of the whole file.
 
         Raises:
-            ValueError: the file has not been published, so there is no whole.
+            ValueError: if the file has not been published, so it is not complete.
         """
         if self._sha256 is None:
             raise ValueError(f"{self.path} is not complete, so it has no digest yet")
@@ -118,8 +118,8 @@ class PartFile:
         A cancelled call has added nothing.
 
         Raises:
-            OSError: an earlier batch could not be written; every later call raises it again.
-            ValueError: the file has ended.
+            OSError: if an earlier batch could not be written; every later call raises it again.
+            ValueError: if the file has ended.
         """
         if self._ended:
             raise ValueError(f"cannot write to {self.path}: it has ended; write inside its block")
@@ -131,7 +131,7 @@ class PartFile:
             self._flight = call_in_thread(self._hand_over().write)
 
     async def _wait_room(self) -> None:
-        """Wait until there is room for more, and raise what went wrong with an earlier batch."""
+        """Wait until there is room for more, and raise the error of an earlier batch."""
         while (flight := self._flight) is not None:
             if self._waiting < BATCH_BYTES and not flight.done():
                 return
@@ -141,7 +141,7 @@ class PartFile:
                 self._flight = None
 
     def _hand_over(self) -> PartOnDisk:
-        """Give what was gathered to the disk's half, which writes it at its next call."""
+        """Pass the buffered data to the blocking half, which writes it at its next call."""
         self._disk.put(self._gathered)
         self._gathered = []
         self._waiting = 0

@@ -1,9 +1,9 @@
 """The blocking half of a part file: made, written, then published or discarded, in threads.
 
-The calls of one part file may come in any order: one that discards can overtake a batch that is
-still waiting for its thread. So the calls carry nothing. What is to be written lies in a queue,
-each call takes the lock, and one that comes when all is over finds nothing to do. The descriptors
-belong to the draft and not to a call, so there is no waiter whose cancellation could lose them.
+The calls of one part file may run in any order: one that discards can overtake a batch that is
+still waiting for its thread. So the calls carry no data. The data is in a queue, each call takes
+the lock, and a call after the end has nothing to do. The descriptors belong to the draft, not to a
+call, so the cancellation of a waiter cannot lose them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PartOnDisk:
 
     @property
     def sha256(self) -> str:
-        """The hexadecimal digest of what has been written."""
+        """The hexadecimal digest of the written data."""
         return self._hash.hexdigest()
 
     def put(self, chunks: list[bytes]) -> None:
@@ -47,7 +47,7 @@ class PartOnDisk:
         self._batches.append(chunks)
 
     def write(self) -> None:
-        """Write what has been put; the first time, make the file.
+        """Write the queued data; create the file the first time.
 
         It fails now, rather than when all is written, if the name is taken. What makes that
         certain is how the file is renamed in the end.
@@ -58,10 +58,10 @@ class PartOnDisk:
         self._do(self._make, self._refuse_existing, self._drain)
 
     def publish(self) -> None:
-        """Write what is left and give the file its name; if durable, so that a power cut spares it.
+        """Write the rest and rename the file; if durable, so that it survives a power failure.
 
         Raises:
-            FileExistsError: the name is taken, and is not to be overwritten.
+            FileExistsError: if the name exists, and `overwrite` is not set.
             OSError: names the path. Nothing is left.
         """
         self._do(self._make, self._drain, self._publish)
@@ -70,7 +70,7 @@ class PartOnDisk:
         """Remove the file, if it was made and not published.
 
         Raises:
-            OSError: it could not be removed; names the part file.
+            OSError: if it could not be removed; the message names the part file.
         """
         with self._lock:
             if self._draft.state is not DraftState.ENDED:

@@ -1,4 +1,4 @@
-"""Who may use a file: read from one that is to be replaced, and given to its replacement.
+"""The permissions of a file: read from the old file, and set on its replacement.
 
 The replacement never permits more than the old file did, at no instant. Where an access control
 list (``system.posix_acl_access``) exists, the group bits of the mode are its mask and not what the
@@ -43,7 +43,7 @@ _LABELS = tuple(
 @final
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may use a file.
+    """The permissions of a file.
 
     Attributes:
         uid: the owner.
@@ -61,10 +61,10 @@ class Access:
 
 
 def access_of(status: os.stat_result, path: str) -> Access:
-    """Return who may use the file of this status and path; a link is not followed.
+    """Return the permissions of the file with this status and path; a link is not followed.
 
     Raises:
-        OSError: its access control list cannot be read.
+        OSError: if its access control list cannot be read.
     """
     labels = [(name, _attribute(path, name)) for name in _LABELS]
     return Access(
@@ -77,7 +77,7 @@ def access_of(status: os.stat_result, path: str) -> Access:
 
 
 def give_access(descriptor: int, old: Access) -> None:
-    """Have a file permit what the old one did, or less where that cannot be kept."""
+    """Set the permissions of the old file, or fewer if they cannot be kept."""
     made = os.fstat(descriptor)
     has_acl = _attribute(descriptor, ACL) is not None
     is_same = made.st_uid == old.uid and made.st_gid == old.gid
@@ -106,7 +106,7 @@ def give_access(descriptor: int, old: Access) -> None:
 def mode_without_list(acl: bytes) -> int:
     """Return the bits of the group and of others that permit no more than a list does.
 
-    Whoever is named in it is one of the group or of the others without it.
+    Without the list, a user named in it belongs to the group or to the others.
     """
     entries = _entries(acl)
     mask = next((perm for tag, perm, _ in entries if tag == _MASK), 0o7)

@@ -1,8 +1,7 @@
-"""A file that is written under a private name, and then given its own or removed.
+"""A file that is written under a private name, and then renamed or removed.
 
-This is all that publishing a file in one step takes, for whoever fills it: a part file and an
-atomic write do. Nothing here knows of threads or the event loop, and nothing here waits for its
-turn: a draft's owner calls it from threads, one call at a time.
+This is the common part of a part file and an atomic write. It does not use threads or the event
+loop, and has no lock: the owner of a draft calls it from threads, one call at a time.
 
 The folder is held by a descriptor, so that the file is published where it was written, even if the
 folder has been moved meanwhile. Where a system has no calls relative to a descriptor (Windows),
@@ -37,7 +36,7 @@ _PRIVATE = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "
 
 @final
 class DraftState(enum.Enum):
-    """How far a draft has come."""
+    """The state of a draft."""
 
     NEW = "new"  # nothing on the disk yet
     MADE = "made"
@@ -46,7 +45,7 @@ class DraftState(enum.Enum):
 
 @final
 class Draft:
-    """One file, and the name that it is to have. Every method blocks, and raises what fails.
+    """One file, and its future name. Every method blocks, and raises its errors.
 
     The errors are the system's own, with private and relative names; see `about`.
 
@@ -72,7 +71,7 @@ class Draft:
             self._folder = os.open(self.path.parent, _FOLDER)
 
     def status(self) -> os.stat_result | None:
-        """Return what has the file's name now, itself and not what it links to, or None."""
+        """Return the status of the file with this name, without following links, or None."""
         with suppress(FileNotFoundError):
             return os.stat(self._at(self.path.name), dir_fd=self._folder, follow_symlinks=False)
         return None
@@ -80,7 +79,7 @@ class Draft:
     def create(self, access: int, mode: int) -> None:
         """Make the file, under its private name; `access` is ``O_WRONLY`` or ``O_RDWR``.
 
-        It is locked until it has its name, so that nobody sweeps it away.
+        It is locked until it has its name, so that no sweep removes it.
         """
         for _ in range(_MAX_TRIES):
             with suppress(FileExistsError):
@@ -99,7 +98,7 @@ class Draft:
             give_access(self.descriptor, access_of(old, self._path_of_old()))
 
     def sweep(self) -> None:
-        """Remove what killed writers have left in the folder, as far as that can be done."""
+        """Remove the files that killed writers have left in the folder, if possible."""
         if HAS_FLOCK and self._folder is not None:
             with suppress(OSError):
                 sweep_opened(self._folder, Stop())
@@ -124,7 +123,7 @@ class Draft:
         has its name already.
 
         Raises:
-            FileExistsError: the name is taken, and is not to be overwritten.
+            FileExistsError: if the name exists, and `overwrite` is not set.
         """
         if self._durable:
             os.fsync(self.descriptor)
@@ -142,10 +141,10 @@ class Draft:
         self._close_folder()
 
     def remove(self) -> None:
-        """Unlink the file unless it is published, and close what is open, whatever fails.
+        """Unlink the file unless it is published, and close all descriptors, despite errors.
 
         Raises:
-            OSError: the file is still there; names it.
+            OSError: if the file is still there; the message names it.
         """
         made = self.state is DraftState.MADE
         self.state = DraftState.ENDED
@@ -162,7 +161,7 @@ class Draft:
         return name if _RELATIVE else str(self.path.with_name(name))
 
     def _path_of_old(self) -> str:
-        """Return a path of what has the file's name, in the folder wherever that is by now."""
+        """Return a path of the file with this name, in the folder even if that was renamed."""
         if self._folder is not None and _HAS_PROC:
             return f"/proc/self/fd/{self._folder}/{self.path.name}"
         return str(self.path)
@@ -180,7 +179,7 @@ class Draft:
         try:
             os.unlink(self._at(self._private), dir_fd=self._folder)
         except FileNotFoundError:
-            pass  # somebody tidied up
+            pass  # it was removed by another process
         except OSError as error:
             raise about(self.path.with_name(self._private), error) from error
 

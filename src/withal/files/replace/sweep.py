@@ -28,8 +28,8 @@ async def sweep(folder: AnyStr | os.PathLike[AnyStr]) -> list[AnyStr]:
     left. A cancellation ends the wait; the thread stops after the file that it is at.
 
     Raises:
-        OSError: the folder cannot be listed; its ``filename`` is `folder`.
-        NotImplementedError: this system has no ``flock``.
+        OSError: if the folder cannot be listed; its ``filename`` is `folder`.
+        NotImplementedError: if this system has no ``flock``.
 
     Example:
         >>> import asyncio, tempfile
@@ -58,7 +58,7 @@ def _sweep(stop: Stop, folder: str | bytes) -> list[str]:
 
 
 def sweep_opened(folder: int, stop: Stop) -> list[str]:
-    """Sweep the folder of a descriptor, and return the names of what was removed."""
+    """Sweep the folder of a descriptor, and return the names of the removed files."""
     removed: list[str] = []
     with os.scandir(folder) as entries:  # of a million files, not all names at once
         names = [entry.name for entry in entries if is_part_name(entry.name)]

@@ -1,4 +1,4 @@
-"""What every file object can be used as: a context manager, and an iterator over its lines."""
+"""The base of all file objects: a context manager, and an iterator over its lines."""
 
 from __future__ import annotations
 

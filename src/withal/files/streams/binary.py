@@ -43,11 +43,11 @@ class BinaryFile(Cursor, File[bytes]):
     is written by `flush`, `seek`, `close`, or when there is enough of it.
 
     Attributes:
-        name: what was given to `open`.
+        name: the argument of `open`.
         mode: as the standard library says it, such as ``"rb+"``.
     """
 
-    # What it is
+    # Properties
 
     @property
     def closed(self) -> bool:
@@ -102,7 +102,7 @@ class BinaryFile(Cursor, File[bytes]):
         return not self._channel.is_positional and os.isatty(self._channel.descriptor.number)
 
     def statistics(self) -> Statistics:
-        """Return what its operations have cost so far."""
+        """Return the counts of its operations so far."""
         channel = self._channel
         return channel.counters.frozen(channel.way)
 
@@ -147,11 +147,11 @@ class BinaryFile(Cursor, File[bytes]):
             await self._begin_reading()
             while len(unread) < size and await self._fetch(size - len(unread)):
                 if self._is_raw and not self._channel.is_positional:
-                    break  # what a pipe has is enough
+                    break  # a pipe may return less
             return unread.take(size)
 
     async def read1(self, size: int = -1, /) -> bytes:
-        """Read up to `size` bytes by one call at most: what is at hand, if anything is."""
+        """Read up to `size` bytes by at most one call: buffered data, if there is any."""
         self._check_readable("read1")
         if size == 0:
             return b""
@@ -183,7 +183,7 @@ class BinaryFile(Cursor, File[bytes]):
         return await self.read(-1)
 
     async def peek(self, size: int = 0, /) -> bytes:
-        """Return what is at hand, reading once if that is nothing, without moving on."""
+        """Return the buffered data, reading once if there is none, without moving the position."""
         self._check_readable("peek")
         async with self._lock:
             await self._begin_reading()
@@ -236,7 +236,7 @@ class BinaryFile(Cursor, File[bytes]):
         """Read up to `size` bytes at `offset`, wherever the file's own position is.
 
         Raises:
-            OSError: it has no positions (ESPIPE), or could not be read.
+            OSError: if it has no positions (ESPIPE), or could not be read.
         """
         budget = self._budget
         if budget.remaining < 0:
@@ -267,7 +267,7 @@ class BinaryFile(Cursor, File[bytes]):
         nothing is queued.
 
         Raises:
-            OSError: what was queued earlier could not be written; of `data`, nothing is queued.
+            OSError: if data queued earlier could not be written; `data` is not queued.
         """
         if type(data) is not bytes:
             if self._has_no_write:
@@ -308,10 +308,10 @@ class BinaryFile(Cursor, File[bytes]):
     async def flush(self) -> None:
         """Wait until all that was queued is written: handed to the kernel.
 
-        A cancellation ends the wait; what is queued stays queued.
+        A cancellation ends the wait; queued data stays queued.
 
         Raises:
-            OSError: it could not be written. What was not stays queued, to be tried again.
+            OSError: if it could not be written. Unwritten data stays queued, to be tried again.
         """
         self._check_open()
         if self._writable:
@@ -372,7 +372,7 @@ class BinaryFile(Cursor, File[bytes]):
     async def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Go to a position, counted in bytes from the start, from here or from the end.
 
-        What is queued is written first.
+        Queued data is written first.
         """
         if not whence and type(offset) is int and offset >= 0 and self._can_move_at_once():
             self._go_to(offset)
@@ -386,7 +386,7 @@ class BinaryFile(Cursor, File[bytes]):
             if whence == os.SEEK_CUR:
                 whence, offset = os.SEEK_SET, offset + self._position()
             if whence != os.SEEK_SET or offset < 0 or not self._channel.is_positional:
-                # From the end, or to a hole, or an error: the kernel knows.
+                # From the end, or to a hole, or an error: done by the kernel.
                 offset = os.lseek(self._channel.descriptor.number, offset, whence)
             self._go_to(offset)
             return offset
@@ -406,7 +406,7 @@ class BinaryFile(Cursor, File[bytes]):
         that is full is dropped then.
 
         Raises:
-            OSError: what was queued could not be written; the file is closed all the same.
+            OSError: if queued data could not be written; the file is still closed.
         """
         if self._close_nowait():
             return
@@ -460,7 +460,7 @@ class BinaryFile(Cursor, File[bytes]):
 
 
 def _bytes_of(data: ReadableBuffer) -> bytes:
-    """Return a copy of what may change later."""
+    """Return a copy of data that may change later."""
     try:
         return bytes(memoryview(data))
     except TypeError:
@@ -472,7 +472,7 @@ def size_of(size: object) -> int:
     """Return how much is to be read; -1 is all.
 
     Raises:
-        TypeError: it is not a number.
+        TypeError: if it is not a number.
     """
     try:
         return -1 if size is None else index(size)  # type: ignore[arg-type]  # or it raises

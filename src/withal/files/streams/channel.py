@@ -37,8 +37,8 @@ NAME_VALID_SECONDS = 0.001
 
 _SMALL_BYTES = 64 * 1024  # bytes of a file that is mapped for one question only
 
-_POLL_SECONDS = 0.01  # seconds between two looks at what the loop cannot watch
-_PIPE_BYTES = 64 * 1024  # what is asked of a pipe at once, which holds as much
+_POLL_SECONDS = 0.01  # between two polls of a descriptor that the loop cannot watch
+_PIPE_BYTES = 64 * 1024  # the size of one read from a pipe, which holds as much
 
 
 @final
@@ -49,7 +49,7 @@ class Positional:
         descriptor: what it is read and written by.
         status: of the file, just now.
         way: how it is read, if that is known.
-        has_own_position: the descriptor's position is used by nobody.
+        has_own_position: the descriptor's position is not used by other code.
 
     Attributes:
         is_local: the file system does not ask a server; None if that is not known yet.
@@ -120,7 +120,7 @@ class Positional:
         return self._way != "thread"
 
     def _map(self) -> None:
-        """Have `mincore` asked, if it can be believed here."""
+        """Use `mincore`, if it is reliable here."""
         mapped = MappedFile(self._number)
         if mapped.is_honest:
             self._mapped = mapped
@@ -181,7 +181,7 @@ class Positional:
         return data
 
     def _read_resident(self, size: int, offset: int) -> bytes | None:
-        """Read what is in memory of a range, after asking for that if need be."""
+        """Read the part of a range that is in memory, after a query if necessary."""
         if self._asks:
             size = self._in_memory(size, offset)
             if not size:
@@ -238,7 +238,7 @@ class Positional:
             self._missed_at = 0
 
     def just_missed(self, offset: int) -> bool:
-        """Tell, once, whether it was just found that what begins there is not in memory."""
+        """Return, once, whether the last read found that the data there is not in memory."""
         missed, self._missed_at = self._missed_at, -1
         return missed == offset
 
@@ -288,7 +288,7 @@ class Positional:
 
 @final
 class Sequential:
-    """A pipe, a terminal, a device: what has no positions.
+    """A pipe, a terminal, or a device, which have no positions.
 
     Args:
         descriptor: what it is read and written by.
@@ -330,7 +330,7 @@ class Sequential:
         return False
 
     def read_now(self, _size: int, _offset: int) -> bytes | None:
-        """Return None: it is not known what is there."""
+        """Return None: the size is not known."""
         return None
 
     def rest_now(self, _offset: int) -> bytes | None:
@@ -375,7 +375,7 @@ class Sequential:
         number = self.descriptor.number
         while True:
             if not self._has_begun:
-                # A FIFO that nobody has opened for writing yet looks as if it had ended.
+                # A FIFO without a writer so far looks as if it had ended.
                 await self._wait(wait_readable)
             try:
                 data = os.read(number, size)
@@ -388,7 +388,7 @@ class Sequential:
             return data
 
     async def wait_writable(self) -> bool:
-        """Wait until something can be written without waiting. False: that cannot be told."""
+        """Wait until a write would not wait. Return false if that is not known."""
         await self._wait(wait_writable)
         if not self._can_watch and self.is_nonblocking:
             await asyncio.sleep(_POLL_SECONDS)  # lest who tries again and again does nothing else
@@ -403,7 +403,7 @@ class Sequential:
         """Wait without a thread, which could not be had back, where the loop can do that.
 
         Raises:
-            ValueError: the file has been closed meanwhile.
+            ValueError: if the file has been closed meanwhile.
         """
         if not self._can_watch:
             return

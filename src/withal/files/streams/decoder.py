@@ -1,4 +1,4 @@
-"""Decoding what comes in chunks, and telling where in the file a character is.
+"""Decoding of chunks, and the position of a character in the file.
 
 A text position is what the standard library calls an opaque number: where to begin reading, the
 decoder's state there, and how many characters to skip. It is worked out here by the standard
@@ -23,7 +23,7 @@ _PIECE_BYTES = 1 << 20
 
 @final
 class DecoderPosition(NamedTuple):
-    """What a text position says."""
+    """The contents of a text position."""
 
     start: int
     flags: int
@@ -33,7 +33,7 @@ class DecoderPosition(NamedTuple):
 
 
 def unpack(position: int) -> DecoderPosition:
-    """Return what a text position says."""
+    """Return the contents of a text position."""
     start, rest = position & ((1 << _FIRST_BYTES) - 1), position >> _FIRST_BYTES
     flags, feed, skip = (rest >> n * _FIELD_BYTES & _MASK for n in range(3))
     return DecoderPosition(start, flags, feed, skip, bool(rest >> 3 * _FIELD_BYTES))
@@ -55,7 +55,7 @@ class Decoding:
 
     Args:
         encoding: the name of the encoding.
-        errors: what to do about bytes that cannot be decoded.
+        errors: how to treat bytes that cannot be decoded.
         newline: how lines end, as for the builtin `open`.
     """
 
@@ -115,7 +115,7 @@ class Decoding:
 
     @property
     def has_decoded(self) -> bool:
-        """Whether it knows of anything that was read ahead."""
+        """Whether there are chunks that were read ahead."""
         return bool(self._chunks)
 
     def apart(self) -> Decoding:
@@ -134,7 +134,7 @@ class Decoding:
         return "".join((*pieces, self._decoder.decode(b"", True)))
 
     def forget(self) -> None:
-        """Forget the chunks: what was read ahead is dropped."""
+        """Forget the chunks: read-ahead data is dropped."""
         self._chunks.clear()
         self._decoded = 0
 

@@ -12,11 +12,11 @@ from withal._core.scope import current_names
 
 @final
 class Entry:
-    """What observers are told of one file. Made only where there are any.
+    """The events of one file. Created only if there are observers.
 
     Args:
         name: the file's name.
-        observers: who is told.
+        observers: the observers of the file.
     """
 
     __slots__ = ("_id", "_name", "_names", "_observers")
@@ -29,19 +29,19 @@ class Entry:
         self._tell(Step.OPENING)
 
     def opened(self) -> None:
-        """Tell that it is open."""
+        """Report that it is open."""
         self._tell(Step.OPENED)
 
     def failed(self, error: BaseException) -> None:
-        """Tell that it could not be opened."""
+        """Report that it could not be opened."""
         self._tell(Step.FAILED, outcome_of(error))
 
     def closing(self) -> None:
-        """Tell that it is about to close."""
+        """Report that it is about to close."""
         self._tell(Step.CLOSING)
 
     def closed(self, closing: Future[Any]) -> None:
-        """Tell that it is closed, and how that went."""
+        """Report that it is closed, and with which outcome."""
         self._tell(Step.CLOSED, outcome_of(closing.exception()))
 
     def _tell(self, step: Step, outcome: Outcome | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a thread has read of a file when it opened it, so that the first read finds it at hand.
+"""Data that a thread has read when it opened a file, for the first read.
 
 Between opening and reading, the file may change: the user may take a lock in between. So what was
 read is used only if size and times of the file are still the same. Times are counted in ticks: who
@@ -25,7 +25,7 @@ FIRST_CHUNK_BYTES = 16 * 1024
 
 _TICK_NS = 20_000_000  # nanoseconds: two ticks of the slowest clock that Linux has
 _OTHER_TICK_NS = 4_000_000_000  # of FAT, or of a server
-_KEPT_SECONDS = 1.0  # seconds for which a server is not asked again for the times of a file
+_KEPT_SECONDS = 1.0  # for which a server is not queried again for the times of a file
 
 
 @final

@@ -32,7 +32,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
     Args:
         number: its descriptor.
         status: of the file; a regular one, neither empty nor longer than `MAX_INLINE_BYTES`.
-        name: what was given to `open`.
+        name: the argument of `open`.
         mode: a binary mode that only reads.
         way: how it is read without a thread.
         early: all of the file, if a thread has read that when it opened it.
@@ -91,7 +91,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
         return read_all_cached(self._number, status.st_size, self._opened_way, status.st_uid)
 
     def _read_early(self) -> bytes | None:
-        """Return what a thread has read, unless the file has changed since."""
+        """Return the data that a thread has read, unless the file has changed since."""
         early = self._early
         if early is None or not early.is_current(self._number):
             return None
@@ -125,7 +125,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
 
 
 def _is_untouched(file: BinaryFile) -> bool:
-    """Return whether it still is what it was when it was opened."""
+    """Return whether it has not changed since it was opened."""
     return isinstance(file, JustOpened) and not file._taken and not file._is_closed
 
 

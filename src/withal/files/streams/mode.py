@@ -1,4 +1,4 @@
-"""What the arguments of `open` ask for, checked as the builtin does, before anything is opened."""
+"""The arguments of `open`, checked as the builtin does, before anything is opened."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Mode:
         updates: it has a ``"+"``.
         is_readable: the file can be read.
         is_writable: the file can be written.
-        flags: what ``open(2)`` is given.
+        flags: the flags for ``open(2)``.
         of_binary: the mode of the binary file, as the standard library's objects have it.
     """
 
@@ -45,8 +45,8 @@ def parse(mode: object) -> Mode:
     """Take a mode apart.
 
     Raises:
-        TypeError: it is not a string.
-        ValueError: it is not a mode.
+        TypeError: if it is not a string.
+        ValueError: if it is not a valid mode.
     """
     if not isinstance(mode, str):
         raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
@@ -108,8 +108,8 @@ def check_options(
     """Check that the options are of use in this mode.
 
     Raises:
-        TypeError: one is of the wrong type.
-        ValueError: one is of no use, or no value.
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument has no effect in this mode, or an invalid value.
     """
     if not isinstance(buffering, int):
         name = type(buffering).__name__
@@ -138,7 +138,7 @@ def text_encoding(encoding: str | None) -> str:
     """Return the encoding to use: the locale's, if none is given.
 
     Raises:
-        LookupError: there is none of this name, or it is not of text.
+        LookupError: if the encoding does not exist, or is not a text encoding.
     """
     name = io.text_encoding(encoding, 4)
     if name == "locale":

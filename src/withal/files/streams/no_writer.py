@@ -10,9 +10,9 @@ from typing import Any, NoReturn, final
 
 @final
 class Idle:
-    """What stands in the place of a `Writer` where nothing can be written.
+    """The stand-in for a `Writer` of files that cannot be written.
 
-    There is one, since it knows nothing of the file.
+    There is only one, since it has no state.
     """
 
     __slots__ = ()

@@ -1,8 +1,9 @@
-"""Opening a file: without a thread where no disk is needed, and never for ever in one.
+"""Opening a file: without a thread if no disk is needed, and never without a limit in a thread.
 
-Opening a FIFO waits for its other end, in a thread that nobody could have back. So whatever is
-opened by name is opened not to block. That makes no difference to a regular file. A FIFO opens for
-reading at once, and its first read waits for a writer; for writing it is tried again and again.
+Opening a FIFO waits for its other end, in a thread that could not be cancelled. So files are opened
+by name as non-blocking, which makes no difference for regular files. A FIFO opens for reading
+immediately, and its first read waits for a writer; opening for writing is repeated until there is
+a reader. See https://man7.org/linux/man-pages/man7/fifo.7.html.
 """
 
 from __future__ import annotations
@@ -118,8 +119,8 @@ def open(  # noqa: A001
     A FIFO opens for reading at once, and the first read waits until there is a writer.
 
     Raises:
-        AlreadyEnteredError: what this returned was entered before, and has not been left.
-        OSError: it cannot be opened; the same as the builtin raises. Now or when it is awaited:
+        AlreadyEnteredError: if the returned object is entered twice at the same time.
+        OSError: if it cannot be opened; the same as the builtin raises. Now or when it is awaited:
         TypeError, ValueError, LookupError: an argument is of no use, as for the builtin.
 
     Example:
@@ -178,7 +179,7 @@ class _Text(NamedTuple):
 
 @final
 class _Source(NamedTuple):
-    """What is to be opened, and how. A tuple, since it is quickly made."""
+    """The file to open, and how. A tuple, since it is fast to create."""
 
     file: FileName
     mode: Mode
@@ -233,7 +234,7 @@ class _Source(NamedTuple):
 
 @final
 class Found(NamedTuple):
-    """A descriptor, and what is known of it. A tuple, since it is quickly made.
+    """A descriptor and its properties. A tuple, since it is fast to create.
 
     Attributes:
         number: the descriptor.
@@ -241,7 +242,7 @@ class Found(NamedTuple):
         position: where it is.
         is_nonblocking: its calls never wait.
         is_ours: it was opened for the file, and nothing else has it.
-        early: what was read of it already.
+        early: the data that was already read.
         way: how it is read, if that is known.
     """
 
@@ -341,7 +342,7 @@ class Opening(EmitsEvents, Generic[F_co]):
 
 
 def _entry_of(file: FileName) -> Entry | None:
-    """Tell that a file opens, if there are observers."""
+    """Report that a file opens, if there are observers."""
     if not current_observers():
         return None
     from withal.files.streams.events import Entry
@@ -434,7 +435,7 @@ def _by_opener(opener: Opener, file: FileName, flags: int) -> int:
 
 
 def _looked_at(number: int, source: _Source) -> Found:
-    """Return what is to be known of a descriptor; close it if it cannot be used."""
+    """Return the properties of a descriptor; close it if it cannot be used."""
     file = source.file
     is_ours = source.opener is not None or not isinstance(file, int)
     try:
@@ -455,7 +456,7 @@ def _looked_at(number: int, source: _Source) -> Found:
 
 
 def look_at(number: int, *, is_ours: bool, appends: bool = False, is_new: bool = False) -> Found:
-    """Return what is to be known of a descriptor.
+    """Return the properties of a descriptor.
 
     Args:
         number: the descriptor.

@@ -27,13 +27,13 @@ class Forwarding(File[AnyStr]):
     @property
     @abstractmethod
     def _target(self) -> Any:  # a file object of any kind, ours or the standard library's
-        """What has the attributes that are not methods, and those that do not wait."""
+        """The object with the attributes that are not methods, and the methods that do not wait."""
 
     @abstractmethod
     async def _perform(
         self, method: str, *args: object, **options: object
     ) -> Any:  # what that method returns
-        """Call a method of what does the work, and wait for it."""
+        """Call a method of the target, and wait for it."""
 
     async def read(self, size: int | None = -1, /) -> AnyStr:
         """Read up to `size` characters or bytes, or all that there are."""
@@ -84,7 +84,7 @@ class Forwarding(File[AnyStr]):
         return await self._perform("truncate", size)  # type: ignore[no-any-return]
 
     async def flush(self) -> None:
-        """Hand what is buffered to the system."""
+        """Pass buffered data to the system."""
         await self._perform("flush")
 
     async def sync(self) -> None:
@@ -142,7 +142,7 @@ class Forwarding(File[AnyStr]):
         return file.readable()
 
     def detach(self) -> Any:  # what the target has underneath
-        """Part the file from what it writes to, and return that."""
+        """Detach the underlying object, and return it."""
         return self._target.detach()
 
     @property
@@ -162,7 +162,7 @@ class Forwarding(File[AnyStr]):
 
     @property
     def errors(self) -> str | None:
-        """What a text file does with what it cannot encode or decode."""
+        """How a text file treats data that it cannot encode or decode."""
         return self._target.errors  # type: ignore[no-any-return]
 
     @property
@@ -177,12 +177,12 @@ class Forwarding(File[AnyStr]):
 
     @property
     def write_through(self) -> bool:
-        """Whether a text file hands on at once what is written."""
+        """Whether a text file passes writes on immediately."""
         return self._target.write_through  # type: ignore[no-any-return]
 
     @property
     def buffer(self) -> Any:  # a binary file of the target's kind
-        """What is underneath a text file."""
+        """The binary file of a text file."""
         return self._target.buffer
 
     def __aiter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Reads of one file in threads: longer for a reader that goes on, and one ahead of the reader.
+"""Reads of one file in threads: longer for a sequential reader, and one ahead of the reader.
 
 A call in a thread costs as much as copying some 64 KiB. So a read that goes on where the last one
 has ended takes four times as much as that, up to `MAX_AHEAD_BYTES`; and while that is used, as
@@ -16,7 +16,7 @@ from withal.files.streams.channel import Positional
 from withal.files.threads.calls import result_of
 
 MAX_AHEAD_BYTES = 512 * 1024
-"""How much is read at once at most."""
+"""The maximum size of a read."""
 
 GROWTH_FACTOR = 4
 """How many times as much the next read takes."""
@@ -29,14 +29,14 @@ _EACH = 2 * MAX_AHEAD_BYTES  # what is used, and what is read meanwhile
 
 @final
 class _Allowance:
-    """What is left of `MAX_SHARED_BYTES`."""
+    """The remaining part of `MAX_SHARED_BYTES`."""
 
     def __init__(self) -> None:
         self._left = MAX_SHARED_BYTES
         self._lock = Lock()  # of loops in several threads
 
     def take(self) -> bool:
-        """Take what one reader needs. Returns whether there was enough."""
+        """Reserve the share of one reader, and return whether there was enough."""
         with self._lock:
             if self._left < _EACH:
                 return False

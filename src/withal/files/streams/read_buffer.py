@@ -1,4 +1,4 @@
-"""What was read ahead: bytes or characters, how far they are used, and their lines.
+"""The read-ahead buffer: bytes or characters, the used part, and their lines.
 
 ``async for`` and ``readline`` take lines from an iterator over a list, which costs nothing a line.
 How far the buffer is used is then worked out only when it is asked for, from how many are left.
@@ -31,7 +31,7 @@ class Buffer(Generic[AnyStr]):
     """A text or bytes, of which the part from `at` is unread.
 
     Attributes:
-        data: what was read ahead.
+        data: the read-ahead data.
         at: how much of it is used. True only while no lines are iterated: see `checkpoint`.
         lines: those that are being iterated, if any are.
         split_bytes: how much is to be cut into lines together. Less than `MIN_SPLIT_BYTES` where
@@ -62,13 +62,13 @@ class Buffer(Generic[AnyStr]):
         self.at = at
 
     def add(self, more: AnyStr) -> None:
-        """Put more behind what is unread."""
+        """Append more data."""
         self.forget_lines()
         self.data = self.data[self.at :] + more if self.at < len(self.data) else more
         self.at = 0
 
     def take(self, size: int) -> AnyStr:
-        """Return so much of what is unread, or all there is."""
+        """Return up to this amount of the unread data."""
         self.forget_lines()
         at = self.at
         part = self.data[at : at + size]
@@ -116,7 +116,7 @@ class Buffer(Generic[AnyStr]):
             self._left = left
 
     def forget_lines(self) -> None:
-        """End the iteration of lines; what is left of them stays unread."""
+        """End the iteration of lines; the remaining ones stay unread."""
         if self.lines is not None:
             self.checkpoint()
             if self._left:

@@ -1,8 +1,8 @@
-"""Where a binary file stands: what was read ahead, what is queued, and what its methods share.
+"""The state of a binary file: its read-ahead buffer, its queued data, and the position.
 
-What is at hand is served without suspending, and what the page cache has without a thread. All
-else goes through one lock, first come first served, so that tasks may share a file. Nothing is
-taken out of the buffer before all that was asked for is in it: a cancelled read has lost nothing.
+Buffered data is served without suspending, and data in the page cache without a thread. All other
+operations use one lock, first come, first served, so that tasks may share a file. Data leaves the
+buffer only when all of the requested data is in it, so a cancelled read loses none.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from withal.files.streams.events import Entry
 
 FIRST_READ_BYTES = 4 * 1024
-"""How much is read ahead after a seek. It doubles with each read that goes on from there."""
+"""The size of read-ahead after a seek. It doubles with each sequential read."""
 
 LONG_BYTES = 128 * 1024
 """From how many bytes on the rest of a file is decoded, or cut into lines, in a thread."""
 
 READ_AHEAD_BYTES = 64 * 1024
-"""How much is read ahead at most: what a reader holds, besides the lines that it is cut into."""
+"""The maximum size of read-ahead: a reader holds this, and the lines made of it."""
 
 
 class Cursor:
@@ -48,7 +48,7 @@ class Cursor:
     What waits here, all but `_wait_to_write` and `_read_all`, is for the task that has the lock.
     """
 
-    # What most files have all their lives.
+    # The values that most files never change.
     _appends = False
     _first_ahead = FIRST_READ_BYTES
     _most_ahead = READ_AHEAD_BYTES
@@ -72,7 +72,7 @@ class Cursor:
             self._end_unclosed()
 
     def _end_unclosed(self) -> None:
-        """Close what was not closed, at once, with a `ResourceWarning`."""
+        """Close an unclosed file, in this thread, with a `ResourceWarning`."""
         descriptor = self._channel.descriptor
         if descriptor.is_closing:
             return
@@ -132,14 +132,14 @@ class Cursor:
     # Reading
 
     def expect(self, early: Early) -> None:
-        """Begin with what was read when the file was opened, if it is still true by then."""
+        """Begin with the data that was read at opening, if it is still valid then."""
         self._early = early
         if isinstance(self._channel, Positional):
             self._channel.is_local = early.is_local
         self._is_reading = False  # have the next read see to it first
 
     def _use_early(self) -> None:
-        """Have what was read early at hand, unless the file has changed since."""
+        """Use the data that was read at opening, unless the file has changed since."""
         early, self._early = self._early, None
         self._is_reading = True
         number = self._channel.descriptor.number
@@ -157,7 +157,7 @@ class Cursor:
         return self._end == self._known_end or self._channel.is_known_to_end_at(self._end)
 
     async def _begin_reading(self) -> None:
-        """Write what is queued, and go on where that ends."""
+        """Write queued data, and continue at its end."""
         self._check_open()
         self._known_end = -1
         if self._early is not None:
@@ -247,7 +247,7 @@ class Cursor:
         return self._channel.read_now(min(size, MAX_INLINE_BYTES), self._end)
 
     async def _read_in_thread(self, size: int) -> bytes:
-        """Read so much ahead, or more for a reader that goes on."""
+        """Read this much ahead, or more for a sequential reader."""
         channel = self._channel
         if (
             self._writable
@@ -375,7 +375,7 @@ class Cursor:
         self._check_open()
 
     def _begin_writing(self) -> None:
-        """Go on where reading has come to."""
+        """Continue at the position of reading."""
         if not self._is_writing:
             position = self._end - len(self._unread)
             self._unread.set(b"")
@@ -391,7 +391,7 @@ class Cursor:
         self._share_position()
 
     def _drop_ahead(self) -> None:
-        """Forget what was read ahead: the file is about to change."""
+        """Forget the read-ahead data: the file is about to change."""
         if not self._is_writing:
             self._end = self._position()
             self._unread.set(b"")
@@ -433,14 +433,14 @@ class Cursor:
             self._share_position()
 
     def _share_position(self) -> None:
-        """Move the descriptor's own position to where the file is, for what uses that."""
+        """Set the descriptor's own position to that of the file, for code that uses it."""
         if self._is_shared and self._channel.is_positional and not self._appends:
             os.lseek(self._channel.descriptor.number, self._position(), os.SEEK_SET)
 
     # Closing
 
     def _close_nowait(self) -> bool:
-        """Close what was only read, if that has nothing to wait for. Returns whether it did."""
+        """Close a file that was only read, if that does not wait; return whether it did."""
         if not self._readable or self._writable or self._is_shared or self._entry is not None:
             return False
         channel = self._channel
@@ -451,7 +451,7 @@ class Cursor:
         return True
 
     def _mark_closed(self) -> None:
-        """Refuse everything from now on: what was only read is closed."""
+        """Reject all operations from now on: a file that was only read is closed."""
         self._is_closed = True
         self._readable = self._is_reading = False
         self._early = self._stride = None
@@ -460,13 +460,13 @@ class Cursor:
             self._unread.set(b"")
 
     def _start_closing(self) -> Future[None]:
-        """Have it closed, and return what tells of the end of that."""
+        """Start to close it, and return a future of the end."""
         self._is_closed = True
         self._early = self._stride = None
         channel, writer = self._channel, self._writer
         closes_at_once = not self._writable and _closes_at_once(channel)
         channel.wake()
-        with suppress(OSError):  # it was closed by another task, which closing will tell
+        with suppress(OSError):  # another task has closed it; closing raises the error
             self._share_position()
         self._unread.set(b"")
         closing: Future[None] = get_running_loop().create_future()
@@ -486,7 +486,7 @@ class Cursor:
         return call_in_thread(self._channel.descriptor.close)
 
     async def _send_the_rest(self, closing: Future[None]) -> None:
-        """Write to a pipe that does not block what it has yet to take; drop it if cancelled."""
+        """Write the rest to a non-blocking pipe; drop it if cancelled."""
         try:
             await self._writer.drain()
         except BaseException as error:
@@ -501,13 +501,13 @@ class Cursor:
         _close_now(self._channel, closing)
 
     def _report(self, closing: Future[None]) -> None:
-        """Tell the loop of an error that nothing waits for any more."""
+        """Report an error without a waiter to the loop's exception handler."""
         error = closing.exception()
         if error is not None:
             message = f"{self!r} was closed by a task that was cancelled, and could not be written"
             closing.get_loop().call_exception_handler({"message": message, "exception": error})
 
-    # What is refused
+    # Unsupported operations
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -1,9 +1,9 @@
 """The standard streams: `sys.stdin`, `sys.stdout` and `sys.stderr`, without blocking the loop.
 
-A thread that waits in a read of a terminal cannot be had back: it would eat the next line, and
-the program would not end before somebody presses a key. So standard input is read by its
-descriptor, and waited for by the loop. Output goes through the objects of `sys` themselves, which
-keeps the order that it has with `print`.
+A thread that reads from a terminal cannot be cancelled: it would consume the next line, and the
+program would not end before the user presses a key. So standard input is read by its descriptor,
+which the loop watches. Output is written by the objects of `sys` themselves, which keeps it in
+order with `print`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from withal.files.threads.serialized import Serial
 
 @final
 class _Input:
-    """What is read instead of `sys.stdin`, as long as that is the same object."""
+    """The replacement of `sys.stdin`, as long as that is the same object."""
 
     __slots__ = ("_loop", "_stand_for", "_text", "calls")
 
@@ -55,7 +55,7 @@ class _Input:
         return self._text
 
     async def close(self) -> None:
-        """Close what was made here, and `sys.stdin` even if this is cancelled."""
+        """Close the objects of this one, and `sys.stdin` even if this is cancelled."""
         file = self.file()
         try:
             if file is not None:
@@ -112,7 +112,7 @@ class StandardStream(Forwarding[AnyStr]):
     made in a thread, as `WrappedFile` says.
 
     Raises:
-        RuntimeError: the process was started without that stream, so that it is None in `sys`.
+        RuntimeError: if the process was started without that stream, so that it is None in `sys`.
 
     Example:
         >>> import asyncio
@@ -142,7 +142,7 @@ class StandardStream(Forwarding[AnyStr]):
 
     @property
     def name(self) -> Any:  # a str, of the objects that Python itself puts there
-        """What the object in `sys` has for a name, such as ``"<stdin>"``."""
+        """The name of the object in `sys`, such as ``"<stdin>"``."""
         return self._target.name
 
     @property
@@ -184,7 +184,7 @@ class StandardStream(Forwarding[AnyStr]):
 
 
 def _there(stream: Any, name: str) -> Any:  # whatever stands in sys
-    """Return what stands in sys, if anything does."""
+    """Return the object in `sys`, if there is one."""
     if stream is None:
         raise RuntimeError(
             f"lost {name}: it is None, since this process was started without it; start it with"

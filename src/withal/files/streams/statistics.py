@@ -1,4 +1,4 @@
-"""What a file's operations have cost: which were served at once, and which took a thread."""
+"""Counts of a file's operations: those served inline, and those in a thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from withal.files.system.residency import Way
 @final
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What the operations of an open file have cost so far.
+    """Counts of the operations of an open file so far.
 
     Attributes:
         hits: reads that the page cache served, without a thread.
@@ -48,7 +48,7 @@ class Counters:
         self.hits = self.misses = self.hops = self.bytes_read = self.bytes_written = 0
 
     def frozen(self, way: Way) -> Statistics:
-        """Return what they are now."""
+        """Return the present counts."""
         return Statistics(
             self.hits, self.misses, self.hops, self.bytes_read, self.bytes_written, way
         )

@@ -46,9 +46,9 @@ class TextFile(File[str]):
 
     Attributes:
         buffer: the binary file below.
-        mode: what was given to `open`.
+        mode: the argument of `open`.
         encoding: the encoding.
-        errors: what to do about what cannot be decoded or encoded.
+        errors: how to treat data that cannot be decoded or encoded.
         line_buffering: what is written is flushed at each line's end.
         write_through: what `reconfigure` was given; false at first. It makes no difference, since
             text is never held back from the binary file.
@@ -90,11 +90,11 @@ class TextFile(File[str]):
         self.line_buffering = line_buffering
         self._writes_at_once = self._is_stateless and not line_buffering
 
-    # What it is
+    # Properties
 
     @property
     def name(self) -> object:
-        """What was given to `open`."""
+        """The argument of `open`."""
         return self._binary.name
 
     @property
@@ -140,7 +140,7 @@ class TextFile(File[str]):
         return await self._binary.isatty()
 
     def statistics(self) -> Statistics:
-        """Return what its operations have cost so far."""
+        """Return the counts of its operations so far."""
         return self._binary.statistics()
 
     # Reading
@@ -215,7 +215,7 @@ class TextFile(File[str]):
                 return bool(text)
 
     async def _read_all(self, made: Callable[[str], T]) -> T:
-        """Return what is made of the rest of the file; in a thread, if that is long."""
+        """Return the decoded rest of the file; in a thread, if that is long."""
         binary, unread = self._binary, self._unread
         rest = await binary._read_rest()
         decoding = self._decoding.apart()
@@ -296,7 +296,7 @@ class TextFile(File[str]):
     def _split(self, text: str) -> list[str]:
         newline = self._newline
         data = io.BytesIO(text.encode(*_AS_BYTES))
-        # What any newline was translated to is one already.
+        # All newlines are translated already.
         file = io.TextIOWrapper(data, *_AS_BYTES, newline="\n" if newline is None else newline)
         return lines_of(file) if len(text) > LONG_BYTES else file.readlines()
 
@@ -314,7 +314,7 @@ class TextFile(File[str]):
 
         Raises:
             UnicodeEncodeError: nothing is queued.
-            OSError: what was queued earlier could not be written; of `text`, nothing is queued.
+            OSError: if data queued earlier could not be written; `text` is not queued.
         """
         binary = self.buffer
         writer = binary._writer
@@ -331,7 +331,7 @@ class TextFile(File[str]):
         self._encode(text)  # it is an error now, if it is one at all
         self._encoder.setstate(state)
         await binary._wait_to_write()
-        # Nothing is waited for from here on: the encoder's state is that of what is queued.
+        # No await from here on: the encoder's state matches the queued data.
         if len(self._unread) or self._decoding.has_decoded:
             self._stop_reading()
         writer.put(self._encode(text))
@@ -357,7 +357,7 @@ class TextFile(File[str]):
         await self._binary.sync()
 
     async def truncate(self, position: int | None = None, /) -> int:
-        """Make the file so long, in bytes; by default, up to where reading ahead has come."""
+        """Set the size in bytes; by default, to the end of the read-ahead data."""
         await self.flush()
         return await self._binary.truncate(position)
 
@@ -378,9 +378,9 @@ class TextFile(File[str]):
         Raises:
             io.UnsupportedOperation: `encoding`, `errors` or `newline` would change while text that
                 was read ahead is unread. Seek first, or read to the end.
-            LookupError: there is no such encoding.
+            LookupError: if the encoding does not exist.
             ValueError: `newline` is not valid, or the file is closed.
-            OSError: what was queued could not be written.
+            OSError: if queued data could not be written.
 
         Example:
             >>> import asyncio, tempfile
@@ -402,7 +402,7 @@ class TextFile(File[str]):
         if changes_codec:
             self._check_nothing_ahead()
         buffering = {"line_buffering": line_buffering, "write_through": write_through}
-        # The standard library's own checks the arguments, and says what they come to.
+        # The standard library checks the arguments and computes the result.
         model = self._model(**options, **buffering)
         await self._binary.flush()
         if changes_codec:
@@ -448,7 +448,7 @@ class TextFile(File[str]):
         return self._encoder.encode(text)
 
     def _stop_reading(self) -> None:
-        """Drop what was read ahead: writing goes on where the binary file is."""
+        """Drop the read-ahead data: writing continues at the position of the binary file."""
         self._unread.set("")
         self._decoding.reset()
 
@@ -518,7 +518,7 @@ class TextFile(File[str]):
     # Closing
 
     async def close(self) -> None:
-        """Write what is queued, and close the file, as `BinaryFile.close` does."""
+        """Write queued data, and close the file, as `BinaryFile.close` does."""
         await self._binary.close()
 
     def _close_nowait(self) -> bool:
@@ -533,7 +533,7 @@ class TextFile(File[str]):
         self._writes_at_once = False
         return binary
 
-    # What is refused
+    # Unsupported operations
 
     def _check_open(self) -> None:
         if self._binary.closed:

@@ -27,7 +27,7 @@ def wrap(file: object) -> WrappedFile[Any]:
     wrap it twice, while calls are under way.
 
     Raises:
-        TypeError: it is not a file object, or one that is asynchronous already.
+        TypeError: if it is not a file object, or one that is already asynchronous.
 
     Example:
         >>> import asyncio, gzip, tempfile
@@ -63,15 +63,14 @@ class WrappedFile(Forwarding[AnyStr]):
     """A file object whose methods are called in threads; made by `wrap`.
 
     Its methods are those of the object, with the same arguments, results and errors; those that may
-    wait are to be awaited. A method that the object has not got raises `AttributeError`. Several
-    tasks may use it: calls are made one at a time, first come first served.
+    wait are coroutines. A method that the object does not have raises `AttributeError`. Several
+    tasks may use it: calls are made one at a time, first come, first served.
 
-    A call that is cancelled before its turn is not made. One that is being made goes on in its
-    thread, and the next call waits for its end. If it was a read, then the same call with the same
-    arguments returns what it has read, so that nothing is lost by a cancelled ``readline`` that is
-    asked again. After a ``seek``, or a read with other arguments, that is forgotten: reading goes
-    on behind it. If another call fails after it was cancelled, the loop's exception handler is
-    told.
+    A call that is cancelled before its turn is not made. One in progress continues in its thread,
+    and the next call waits for its end. If it was a read, the next call with the same arguments
+    returns its data, so that repeating a cancelled ``readline`` loses no data. A ``seek``, or a
+    read with other arguments, discards that data: reading continues behind it. If another call
+    fails after it was cancelled, the error goes to the loop's exception handler.
     """
 
     __slots__ = ("_calls", "_file")
@@ -90,7 +89,7 @@ class WrappedFile(Forwarding[AnyStr]):
 
     @property
     def name(self) -> Any:  # a path or a descriptor, or what the object has for a name
-        """What the object has for a name, such as the path that was opened."""
+        """The name of the object, such as the path that was opened."""
         return self._file.name
 
     @property
@@ -99,7 +98,7 @@ class WrappedFile(Forwarding[AnyStr]):
         return self._file.raw
 
     def fileno(self) -> int:
-        """Return the descriptor; an object in memory has none, and raises what it does for that."""
+        """Return the descriptor; an object in memory has none, and raises its own error."""
         return self._file.fileno()  # type: ignore[no-any-return]
 
     @property
@@ -127,7 +126,7 @@ async def perform(
     """Call a method of a file object in a thread, in its turn, as `WrappedFile` says.
 
     Raises:
-        AttributeError: it has no such method.
+        AttributeError: if the object has no such method.
     """
     if method == "sync":  # which no file object of others has
         return await calls.make(SerializedCall(file, method, ()), partial(_sync, file))

@@ -1,16 +1,16 @@
-"""Writing behind the caller's back: one batch on its way, and one being gathered.
+"""Writing in the background: one batch that is being written, and one that is being collected.
 
-A call of `put` costs an append to a list. When a batch is full it goes to a thread, in one call;
-until that is done the next one is gathered, and when that is full too the caller waits. So what a
-slow disk has yet to take is bounded.
+A call of `put` costs an append to a list. When a batch is full, one call in a thread writes it;
+until that is done the next one is collected, and when that is full too the caller waits. So the
+amount of unwritten data is bounded.
 
-What could not be written stays gathered, as it does in the standard library's buffers, and the
-error is raised by the next call that waits.
+Data that could not be written stays buffered, as in the standard library, and the next call that
+waits raises the error.
 
-A writer that is dropped without `finish` writes what it has and closes the descriptor, there and
-then, as the standard library's files do. A call in a thread refers to its writer until it has
-ended, so that a dropped writer has no call under way; the loop's future refers to it weakly, since
-a loop that is closed never delivers it.
+A writer that is dropped without `finish` writes its data and closes the descriptor immediately, as
+the standard library's files do. A call in a thread refers to its writer until it has ended, so that
+a dropped writer has no call in progress; the loop's future refers to it weakly, since a closed loop
+never delivers it.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 FLUSH_BYTES = 256 * 1024
-"""How many bytes are gathered before a thread is asked to write them: several times what it could
-write while it is being asked."""
+"""The number of buffered bytes that a thread writes in one call: several times what it could
+write while it is being woken."""
 
 PIPE_BUF: int = getattr(select, "PIPE_BUF", 512)
-"""How many bytes a pipe takes at once when it is ready."""
+"""The number of bytes that a ready pipe accepts in one call."""
 
 PART_OVERHEAD_BYTES = 192
-"""What each part counts besides its bytes: so `MAX_BUFFERED_BYTES` is some 5,000 of the
+"""The cost of each part besides its bytes: so `MAX_BUFFERED_BYTES` is some 5,000 of the
 smallest writes, between which the loop has no turn."""
 
 _POLL_SECONDS = 0.001  # seconds between two looks at a call of a loop that was closed
@@ -54,10 +54,10 @@ MAX_BUFFERED_BYTES = 1024 * 1024
 
 @final
 class _Batch:
-    """A call that a thread makes on the descriptor, and what came of it.
+    """A call that a thread makes on the descriptor, and its result.
 
     Attributes:
-        parts: what it writes; nothing if it is another call.
+        parts: the data to write; none if it is another call.
         outcome: as `_write` returns it, once it has ended.
         ended: set when it has.
     """
@@ -72,17 +72,17 @@ class _Batch:
 
 @final
 class Writer:
-    """What is written to one file.
+    """The writer of one file.
 
     Args:
-        channel: where it goes.
+        channel: the target.
         offset: the position of the first byte.
         appends: each write goes to the end of the file, wherever that is by then.
         batch: bytes that are gathered at most before they go on their way.
-        loop: what is gathered is written when this loop ends, too.
+        loop: the loop at whose end buffered data is written, too.
 
     Attributes:
-        parts: what is gathered. Whoever adds to it takes its size off `room`.
+        parts: the buffered data. Code that adds to it subtracts its size from `room`.
         room: how much may still be added without a call of `put`; too little for any part when
             there is something to see to first.
     """
@@ -117,12 +117,12 @@ class Writer:
         self.parts: list[bytes] = []
         self.room: int = batch
         self._batch = batch
-        self._limit = batch  # what `room` is counted from
+        self._limit = batch  # the initial value of `room`
         self._channel = channel
         self._appends = appends
         self._gathered_from = offset
         self._flight: asyncio.Future[Any] | None = None  # only waited for
-        self._in_thread: _Batch | None = None  # what the flight is of
+        self._in_thread: _Batch | None = None  # the batch of the flight
         self._loop = loop
         self._has_let_go = False
         self._error: OSError | None = None
@@ -141,7 +141,7 @@ class Writer:
 
     @property
     def position(self) -> int:
-        """Where in the file the next byte goes."""
+        """The offset of the next byte."""
         return self._gathered_from + self.buffered
 
     @property
@@ -154,7 +154,7 @@ class Writer:
         self._gathered_from = position
 
     def pause(self) -> None:
-        """Have no room from now on, so that whoever writes sees to something else first."""
+        """Set the room to zero, so that the next write takes the slow path first."""
         self._limit = self.room = -1
 
     def resume(self) -> None:
@@ -172,7 +172,7 @@ class Writer:
         """Wait until more may be put.
 
         Raises:
-            OSError: what was put earlier could not be written. It is kept, to be tried again.
+            OSError: if earlier data could not be written. It is kept, to be tried again.
         """
         while self._load >= MAX_BUFFERED_BYTES or self._error is not None or self._is_slow_and_full:
             await self._advance()
@@ -181,7 +181,7 @@ class Writer:
         """Wait until all that was put is written.
 
         Raises:
-            OSError: it could not be. It is kept, to be tried again.
+            OSError: if it could not be written. It is kept, to be tried again.
         """
         while not self.is_idle:
             await self._advance()
@@ -231,13 +231,13 @@ class Writer:
             self.end_unclosed(0)
 
     def end_unclosed(self, patience: float) -> None:
-        """Write the rest and close, at once, where nobody has done so; with a `ResourceWarning`.
+        """Write the rest and close, in this thread, if it was not closed; with a `ResourceWarning`.
 
         Args:
             patience: seconds to wait for a call that a thread is making.
 
         Raises:
-            OSError: some of it could not be written; names the file.
+            OSError: if some of it could not be written; the message names the file.
         """
         descriptor = self._channel.descriptor
         if self._has_let_go or descriptor.is_closing:
@@ -262,7 +262,7 @@ class Writer:
         return OSError(error.errno, text, self._channel.descriptor.name)
 
     def flush_at_loop_end(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start to write what is gathered, without waiting; the file stays open."""
+        """Start to write the buffered data, without waiting; the file stays open."""
         if not self.parts or self._channel.descriptor.is_closing:
             return
         if self._flight is None and self._belongs_to(loop):
@@ -282,12 +282,12 @@ class Writer:
 
     @property
     def sends_itself(self) -> bool:
-        """Whether the caller has to write, as much as goes: a pipe needs no thread for that."""
+        """Whether the caller writes as much as possible itself: a pipe needs no thread for that."""
         channel = self._channel
         return isinstance(channel, Sequential) and channel.can_be_waited_for
 
     async def _advance(self) -> None:
-        """Get some more written, and raise what prevented that."""
+        """Write some more, and raise the error that prevents it."""
         if self._error is None:
             await self._reclaim_async()
             if self.sends_itself:
@@ -301,12 +301,12 @@ class Writer:
             raise error
 
     def _start(self) -> None:
-        """Start to write what is gathered, unless a batch is on its way, or has failed."""
+        """Start to write the buffered data, unless a batch is in progress or has failed."""
         if self._flight is None and self.parts and self._error is None and not self.sends_itself:
             self._submit()
 
     def _submit(self, most: int | None = None) -> None:
-        """Send what is gathered on its way, or the first bytes of it."""
+        """Submit the buffered data, or the first bytes of it."""
         parts, offset = self.parts, self._offset()
         rest = b""
         if most is not None:
@@ -334,7 +334,7 @@ class Writer:
         return self._gathered_from if self._channel.is_positional and not self._appends else None
 
     def land(self) -> None:
-        """Take over what came of the call in a thread, which has ended."""
+        """Take over the result of the call in a thread, which has ended."""
         self._settle()
         self._go_on()
 
@@ -346,7 +346,7 @@ class Writer:
         if not batch.parts:
             return
         done, error, end = batch.outcome
-        if not batch.ended.is_set():  # no thread has come to it, nor ever will
+        if not batch.ended.is_set():  # no thread has begun it, nor will
             error = OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
         self._channel.counters.bytes_written += done
         if not self._is_over:
@@ -372,7 +372,7 @@ class Writer:
             self._start()
 
     def _keep(self, parts: list[bytes], done: int, error: OSError) -> None:
-        """Put what was not written back in front of what has been gathered since.
+        """Put unwritten data back in front of the data buffered since.
 
         An unbuffered file has nowhere to keep it.
         """
@@ -383,7 +383,7 @@ class Writer:
             self._replace_parts(rest + b"".join(self.parts))
 
     async def _send(self) -> None:
-        """Write to what has no positions, as much as it takes, and wait for it without a thread."""
+        """Write as much as possible to a file without positions, waiting without a thread."""
         channel = self._channel
         assert isinstance(channel, Sequential)
         if channel.is_nonblocking:
@@ -396,7 +396,7 @@ class Writer:
             await asyncio.wait((self._flight,))
 
     def _write_some(self, most: int | None = None) -> bool:
-        """Write what a pipe takes without waiting. Returns whether it took anything."""
+        """Write what a pipe accepts without waiting; return whether it accepted any."""
         data = b"".join(self.parts)
         try:
             done = os.write(self._channel.descriptor.number, data[:most])
@@ -412,12 +412,12 @@ class Writer:
         return True
 
     def _set_limit(self, limit: int) -> None:
-        """Have room for so much, of which what is gathered takes its part."""
+        """Set the room, of which the buffered data uses a part."""
         self.room += limit - self._limit
         self._limit = limit
 
     def _replace_parts(self, rest: bytes) -> None:
-        """Have this gathered in place of what was."""
+        """Replace the buffered data."""
         self.parts = [rest] if rest else []
         if not self._is_over:
             self.room = self._limit - (len(rest) + PART_OVERHEAD_BYTES if rest else 0)
@@ -429,7 +429,7 @@ class Writer:
         last.add_done_callback(self._has_finished)
 
     def _write_and_close(self, patience: float) -> None:
-        """Write all that is left and close. Nobody else uses the writer any more."""
+        """Write the rest and close. No other code uses the writer any more."""
         self._error = None
         try:
             if self._in_thread is not None:  # of a loop that was closed
@@ -475,11 +475,11 @@ class Writer:
             finished.set_result(None)
         else:
             finished.set_exception(error)
-            finished.exception()  # it need not be asked for
+            finished.exception()  # marks it as retrieved
 
 
 def _complete(reference: weakref.ref[Writer], _: object) -> None:
-    """Tell a writer that its call has ended, unless it was dropped and has ended itself."""
+    """Notify a writer that its call has ended, unless it was dropped and has ended itself."""
     writer = reference()
     if writer is not None:
         writer.land()

@@ -1,1 +1,1 @@
-"""Descriptors and the page cache: what can be done without a thread, by system calls."""
+"""Descriptors and the page cache: system calls that need no thread."""

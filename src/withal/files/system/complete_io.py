@@ -1,4 +1,4 @@
-"""All of it: a system call may read or write less than it is asked for. Every function blocks."""
+"""Complete reads and writes: a system call may transfer less. Every function blocks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _CHUNK_BYTES = 1 << 20
 _MAX_PARTS = 1024  # IOV_MAX of Linux, and elsewhere
 _LONG_BYTES = 4 * 1024
 _GATHERS = hasattr(os, "writev") and hasattr(os, "pwritev")
-_MIN_READ_BYTES = 64 * 1024  # what is read at a place, whatever there is said to be
+_MIN_READ_BYTES = 64 * 1024  # the minimum read, whatever size is reported
 
 
 def read_to_end(fd: int, size: int) -> bytes:
     """Read all of a descriptor that is said to have `size` bytes, in as few calls as that takes.
 
-    One byte more is asked for: to get no more is the end of the file.
+    One byte more is requested, to detect the end of the file.
 
     Raises:
-        IsADirectoryError: it is of a directory.
+        IsADirectoryError: if it refers to a directory.
     """
     data = os.read(fd, min(size, _MAX_CALL_BYTES) + 1)
     if 0 < len(data) == size < _MAX_CALL_BYTES:
@@ -78,7 +78,7 @@ def write_all(fd: int, data: bytes) -> None:
     """Write all of this, where the descriptor is.
 
     Raises:
-        OSError: some of it could not be written: what still fitted the disk was.
+        OSError: if some of it could not be written: what still fitted the disk was.
     """
     _, error = write_fully(fd, (data,), None)
     if error is not None:

@@ -1,22 +1,24 @@
-"""What the kernel has in memory, read in the event loop's own thread without ever waiting.
+"""Reads from the page cache, in the event loop's own thread and without waiting.
 
-Three calls make that possible, all Linux's own: ``openat2(2)`` with ``RESOLVE_CACHED`` opens a file
-only if no lookup has to go to the disk, ``preadv2(2)`` with ``RWF_NOWAIT`` reads only what is in
-the page cache, and both fail at once otherwise. A failure is never reported from here: the caller
-does the same in a thread, and what goes wrong there is the error.
+Two Linux system calls make that possible: ``openat2(2)`` with ``RESOLVE_CACHED`` opens a file only
+if its lookup needs no disk, and ``preadv2(2)`` with ``RWF_NOWAIT`` reads only data that is in the
+page cache. Otherwise both fail immediately. A failure is never reported from here: the caller
+repeats the call in a thread, which raises the real error. See
+https://man7.org/linux/man-pages/man2/openat2.2.html and
+https://man7.org/linux/man-pages/man2/readv.2.html.
 
-Which is why this need not be exact about *why* something failed, only about what succeeded:
+So only success has to be exact, not the reason of a failure:
 
 * A partly cached range is a short read, so a short read is the end of the file only if it reaches
   ``st_size``. Before Linux 5.11 not even that held (a miss could be a 0), so older ones are out.
 * ``RESOLVE_CACHED`` covers the lookup of the path only. Opening a FIFO waits for its other end, so
   the descriptor is made with ``O_NONBLOCK``; what is not a regular file is not read here.
 * tmpfs, overlay, and file systems over a network refuse ``RWF_NOWAIT``. On the first two the
-  kernel is asked first and read from plainly then: see `resident`. Another device that has refused
-  is remembered, and so are the folders of the files that were opened without success: opening by
+  kernel is queried first, and a plain read follows: see `resident`. Another device that has refused
+  is remembered, and so are the folders of files that could not be opened in this way: opening
   itself may wait for a server, so that is tried once for each folder.
 
-Set ``WITHAL_FILES_INLINE=0`` in the environment to have everything done in threads.
+Set ``WITHAL_FILES_INLINE=0`` in the environment to use threads for all calls.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 _FLAGS: int = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _NOCTTY: int = getattr(os, "O_NOCTTY", 0)  # reading a file must not take a terminal over
 
-# The file system cannot tell what it has in memory, or a sandbox does not know the flag.
+# The file system cannot report what is in memory, or a sandbox does not support the flag.
 _REFUSALS = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM})
 
 _MAX_FOLDERS = 1024
@@ -74,7 +76,7 @@ def _is_wanted() -> bool:
 
 
 def _reads_cached() -> bool:
-    """Return whether this kernel can be asked for cached pages, and believed."""
+    """Return whether this kernel supports reads of cached pages, reliably."""
     release = os.uname().release.split(".")[:2]
     try:
         version = tuple(int(part) for part in release)
@@ -92,7 +94,7 @@ def _find_syscall() -> Callable[..., int] | None:  # of anything: C's variable a
     except (AttributeError, OSError, TypeError):
         return None
     root: int = syscall(_OPENAT2, _AT_FDCWD_DESCRIPTOR, b"/", _HOW, _HOW_SIZE)
-    if root < 0:  # an older kernel, or a sandbox that does not know the call
+    if root < 0:  # an older kernel, or a sandbox without the call
         return None
     os.close(root)
     return syscall
@@ -113,12 +115,12 @@ _refusing_folders = set[str]()
 _preadv: Callable[..., int] = getattr(os, "preadv", _missing)  # of what the platform has
 
 Room: TypeAlias = tuple[memoryview]
-"""What a read goes through, as the system call wants it."""
+"""The buffers of a read, as the system call needs them."""
 
 
 @final
 class _Memory(threading.local):
-    """What is read inline goes through here, in each thread, and is copied before another read."""
+    """The buffer for inline reads of each thread; its data is copied before another read."""
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(MAX_INLINE_BYTES))
@@ -140,7 +142,7 @@ def open_cached(path: str) -> int | None:
     writes.
 
     Raises:
-        UnicodeEncodeError: no file can have this name, as `open` says too.
+        UnicodeEncodeError: if no file can have this name, as for `open`.
     """
     # ctypes would take a NUL for the end of the path; the builtin raises ValueError.
     if _syscall is None or "\0" in path:
@@ -257,7 +259,7 @@ def read_all_cached(fd: int, size: int, way: Way, owner: int) -> bytes | None:
 
 
 def _has_in_memory(fd: int, size: int, way: Way, owner: int) -> bool:
-    """Return whether a small file is all in memory, where that has to be asked first."""
+    """Return whether a small file is completely in memory, if that has to be queried first."""
     if way == "mincore":
         return is_resident(fd, size, owner)
     return way != "cachestat" or unswapped(fd, size, 0) == size

@@ -1,20 +1,20 @@
-"""Which way a file can be read without waiting, and whether a range of it is in memory.
+"""The way to read a file without waiting, and whether a range of it is in memory.
 
-`RWF_NOWAIT` does both at once, but tmpfs and overlay, on which the files of a container are, refuse
-it. There the kernel is asked first, and a plain ``pread`` follows:
+`RWF_NOWAIT` does both in one call, but tmpfs and overlay, which have the files of containers,
+refuse it. There the kernel is queried first, and a plain ``pread`` follows:
 
-* tmpfs is memory. Where the system has swap space, ``cachestat(2)`` (Linux 6.5) tells whether pages
+* tmpfs is memory. If the system has swap space, ``cachestat(2)`` (Linux 6.5) reports whether pages
   of the range were swapped out.
-* On overlay, ``mincore(2)`` tells what is in the page cache, for a mapping of the file. The mapping
-  has no access rights and is never touched, so that a file that is truncated is no SIGBUS.
+* On overlay, ``mincore(2)`` reports the pages of a mapping that are in the page cache:
+  https://man7.org/linux/man-pages/man2/mincore.2.html. The mapping has no access rights and is
+  never accessed, so that truncating the file causes no SIGBUS.
 
-``mincore`` reports every page as present to a user who is neither the owner of the file nor may
-write to it. So the mapping is longer than the file: its last page is never in memory, and an
-answer that says otherwise is not believed. Since a process may change its user, this is checked
-again when it has.
+``mincore`` reports every page as present to a user who neither owns the file nor may write to it.
+So the mapping is longer than the file: its last page is never in memory, and if the kernel reports
+it as present, the report is not used. This is checked again after the process has changed its user.
 
-Between the question and the read a page may be evicted. The event loop then waits for one read
-from the disk.
+Between the query and the read a page may be evicted. The event loop then waits for one read from
+the disk.
 
 Other file systems that refuse are not read inline: those over a network, and FUSE, may wait for a
 server whatever is in memory.
@@ -112,7 +112,7 @@ _swap = (0.0, True)  # until when that is to be believed, and whether there is a
 
 @final
 class _Memory(threading.local):
-    """What the calls write to, and the files that are mapped, in each thread."""
+    """The buffers of the calls, and the mapped files, of each thread."""
 
     def __init__(self) -> None:
         self.answer = bytearray(256)  # a page each; grows with what is asked for
@@ -187,7 +187,7 @@ def way_of(fd: int, device: int) -> Way:
 
 
 def _has_swap() -> bool:
-    """Return whether the system has swap space; true if that cannot be told."""
+    """Return whether the system has swap space; true if that is not known."""
     global _swap  # noqa: PLW0603 - two values that are replaced together
     until, found = _swap
     now = monotonic()
@@ -205,12 +205,12 @@ def _has_swap() -> bool:
 def _cachestat(fd: int, offset: int, size: int) -> int | None:
     """Return how many pages of a range were evicted; None if the call is refused."""
     memory = _memory
-    asked, told = memory.range, memory.cachestat
+    asked, answer = memory.range, memory.cachestat
     asked.offset, asked.length = offset, size
     if _calls is None:
         return None
-    failed = _calls.cachestat(_CACHESTAT, fd, ctypes.byref(asked), ctypes.byref(told), 0)
-    return None if failed else int(told.evicted)
+    failed = _calls.cachestat(_CACHESTAT, fd, ctypes.byref(asked), ctypes.byref(answer), 0)
+    return None if failed else int(answer.evicted)
 
 
 def unswapped(fd: int, size: int, offset: int) -> int:
@@ -222,10 +222,10 @@ def unswapped(fd: int, size: int, offset: int) -> int:
 
 
 def is_resident(fd: int, size: int, owner: int) -> bool:
-    """Return whether a small file of so many bytes is all in memory, and the answer to be believed.
+    """Return whether a small file of this size is completely in memory, reliably.
 
-    One question, for a file that is then read at once; `MappedFile` is for many. The owner of the
-    file is told the truth, so that is asked on behalf of other users only.
+    This is one query, for a file that is then read immediately; `MappedFile` is for many. The
+    kernel reports the real state to the owner, so the reliability is checked for other users only.
     """
     pages = -(-size // _PAGE)
     memory = _memory
@@ -249,10 +249,10 @@ def is_resident(fd: int, size: int, owner: int) -> bool:
 
 @final
 class MappedFile:
-    """A mapping of a file that is never touched, to ask what of the file is in memory.
+    """A mapping of a file that is never accessed, to query which part of the file is in memory.
 
     Attributes:
-        is_honest: the kernel tells the truth to this process about this file.
+        is_honest: whether the kernel reports the real state of this file to this process.
     """
 
     __slots__ = ("__weakref__", "_address", "_behind", "_fd", "_length", "_user", "is_honest")
@@ -271,7 +271,7 @@ class MappedFile:
             self.release()
 
     def release(self) -> None:
-        """Unmap the file, until it is asked for again."""
+        """Unmap the file, until the next query."""
         address, self._address = self._address, 0
         if address and _calls is not None:
             _calls.munmap(address, self._behind + _PAGE)
@@ -302,7 +302,7 @@ class MappedFile:
         return max(there - offset, 0)
 
     def _map(self) -> None:
-        """Map what the file has now, and as far behind it as is never in memory."""
+        """Map the file at its present size, and a part behind it that is never in memory."""
         self.release()
         self.is_honest = False
         self._user = _geteuid()

@@ -14,7 +14,7 @@ from withal.files.threads.calls import call
 
 @final
 class NamedFile(Forwarding[AnyStr]):
-    """What `NamedTemporaryFile` yields: a file object with a name, and an end.
+    """The value of `NamedTemporaryFile`: a file object with a name, which is removed at the end.
 
     One that is dropped without being closed is removed all the same, by the garbage collector or
     when the interpreter ends.
@@ -69,7 +69,7 @@ class NamedFile(Forwarding[AnyStr]):
         A cancellation ends the wait: the file is closed and removed a moment later.
 
         Raises:
-            OSError: what was buffered could not be written, or the file not be removed.
+            OSError: if buffered data cannot be written, or the file cannot be removed.
         """
         await self._end(remove=self._delete_on_close)
 

@@ -33,7 +33,7 @@ NAMELESS = "<temporary file>"
 @final
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a temporary file is to be: where, and how it is opened."""
+    """The options of a temporary file: its folder, and how it is opened."""
 
     mode: str
     buffering: int
@@ -55,7 +55,7 @@ class Options:
             )
 
     def open(self, opener: Callable[[str, int], int]) -> Any:  # text or binary, as the mode says
-        """Open a file object on what an opener makes; to be awaited or entered."""
+        """Open a file object by an opener; to be awaited or entered."""
         return opening.open(
             NAMELESS,
             self.mode,

@@ -41,14 +41,14 @@ class _Memory(io.BytesIO):
 
 
 def _refuse_negative(offset: int) -> None:
-    """Raise what the system does for an offset before the beginning."""
+    """Raise the system's error for a negative offset."""
     if offset < 0:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
 @final
 class SpooledFile(Forwarding[AnyStr]):
-    """What `SpooledTemporaryFile` yields: a file object that may become a file.
+    """The value of `SpooledTemporaryFile`: a file object that may move to the disk.
 
     Until it does, nothing waits and there is no descriptor. Calls that arrive while the content is
     on its way to the disk wait for that.
@@ -81,7 +81,7 @@ class SpooledFile(Forwarding[AnyStr]):
     ) -> Any:  # what that method returns
         if method == "reconfigure":  # the standard library's has none either
             raise AttributeError("a SpooledTemporaryFile cannot be reconfigured")
-        while self._rolling.locked():  # what came now would be left behind
+        while self._rolling.locked():  # a change now would be lost
             async with self._rolling:
                 pass
         if self._rolled is None:
@@ -153,8 +153,8 @@ class SpooledFile(Forwarding[AnyStr]):
         When it is cancelled or fails, all is in memory as before.
 
         Raises:
-            OSError: the file could not be made or written.
-            ValueError: the file is closed, or was closed meanwhile.
+            OSError: if the file could not be created or written.
+            ValueError: if the file is closed, or was closed meanwhile.
         """
         async with self._rolling:
             if self._rolled is not None:
@@ -174,7 +174,7 @@ class SpooledFile(Forwarding[AnyStr]):
     async def close(self) -> None:
         """Close the file, and with that remove it. Closing twice is harmless.
 
-        A cancellation ends the wait; the file is closed all the same.
+        A cancellation ends the wait; the file is still closed.
         """
         self._memory.close()  # a move to the disk that is under way finds this, and gives up
         if self._rolled is not None:

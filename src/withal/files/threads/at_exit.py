@@ -1,4 +1,4 @@
-"""What nobody has ended: files with unwritten data, and drafts, when the interpreter ends.
+"""Files with unwritten data, and drafts, that are still open when the interpreter ends.
 
 A dropped object ends itself in ``__del__``. One that is still referred to when the interpreter ends
 may never be collected, or only when the modules that it needs are gone. So it is kept here, by a
@@ -21,7 +21,7 @@ EXIT_SECONDS = 5.0
 
 
 class Unended(Protocol):
-    """What can end itself."""
+    """An object that can end itself."""
 
     def end_unclosed(self, patience: float) -> None:
         """Write or remove what is left, with a `ResourceWarning`; do nothing if it has ended.

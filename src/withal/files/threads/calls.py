@@ -1,4 +1,4 @@
-"""Calls in a thread that nothing takes back.
+"""Calls in a thread, which a cancellation does not undo.
 
 Cancelling the future of ``loop.run_in_executor`` also takes a call that has not started out of the
 executor's queue. For a call that closes a file that would be a leak. Here what is cancelled
@@ -36,7 +36,7 @@ def call_in_thread(
 async def result_of(future: asyncio.Future[T]) -> T:
     """Wait for a call in a thread and return its result, or raise its error.
 
-    A cancellation ends the wait at once. The call goes on in its thread.
+    A cancellation ends the wait immediately. The call continues in its thread.
     """
     if not future.done():
         await asyncio.wait((future,))
@@ -44,9 +44,9 @@ async def result_of(future: asyncio.Future[T]) -> T:
 
 
 async def call(function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False) -> T:
-    """Return what ``function(*args)`` returns in a thread; for what needs no undoing.
+    """Return what ``function(*args)`` returns in a thread; if its result needs no clean-up.
 
-    A cancellation ends the wait at once. The call is made all the same.
+    A cancellation ends the wait immediately. The call is still made.
     """
     return await submit(function, args, is_brief=is_brief)
 
@@ -57,7 +57,7 @@ async def call_and_own(
     give_back: Callable[[T], object],
     is_brief: bool = False,
 ) -> T:
-    """Return what ``function(*args)`` returns in a thread; for what must not be lost.
+    """Return what ``function(*args)`` returns in a thread; for results that must not be lost.
 
     When the wait is cancelled, or ends in another way without it, ``give_back(result)`` is called
     in a thread as soon as there is a result, even if the loop is closed by then. An error of
@@ -74,7 +74,7 @@ async def call_and_own(
 
 @final
 class _Handover(Generic[T, *Ts]):
-    """A result on its way from a thread to what waits; the second of the two disposes of it."""
+    """A result that a thread hands over to a waiter; the second of the two disposes of it."""
 
     __slots__ = ("_args", "_function", "_give_back", "_lock", "_refused", "_results")
 
@@ -99,13 +99,13 @@ class _Handover(Generic[T, *Ts]):
         return result
 
     def refuse(self) -> bool:
-        """Note that no task waits any more. Returns whether there is a result to dispose of."""
+        """Record that no task waits, and return whether there is a result to dispose of."""
         with self._lock:
             self._refused = True
             return bool(self._results)
 
     def dispose_soon(self) -> None:
-        """Give the result back in a thread, or at once where no loop runs that this would block."""
+        """Give the result back in a thread, or directly if no loop is running."""
         try:
             call_in_thread(self.dispose)
         except RuntimeError:  # the coroutine was dropped, and its loop has ended

@@ -16,7 +16,7 @@ T = TypeVar("T")
 def threaded(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Return a coroutine function of the same signature that calls `function` in a thread.
 
-    A cancellation ends the wait at once; the call is made all the same.
+    A cancellation ends the wait immediately; the call is still made.
     """
 
     @functools.wraps(function)

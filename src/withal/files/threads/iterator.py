@@ -1,4 +1,4 @@
-"""Asynchronous iterators over what takes a thread to find: items are found many a hop."""
+"""Asynchronous iterators over items that a thread finds, many in one call."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from withal.files.threads.stop import Stop, StoppedError
 T = TypeVar("T")
 
 BATCH_ITEMS = 256
-"""How many items are found in one hop. A hop costs about as much as finding some dozens."""
+"""The number of items of one call. A call costs about as much as finding some dozens."""
 
 BATCH_SECONDS = 0.02
-"""After how long a hop ends with what it has found, so that what is found slowly comes soon."""
+"""The maximum duration of a call, so that items that are found slowly are returned soon."""
 
 
 @final
 class Finder(Generic[T]):
     """The blocking half: a generator that is read, and closed exactly once, in threads.
 
-    A call that closes may come while another reads, or before it has begun. It does not wait: who
-    holds the lock closes when it lets go, so no second thread is parked behind a slow disk.
+    A call that closes may come while another reads, or before it has begun. It does not wait: the
+    holder of the lock closes when it releases it, so no second thread waits for a slow disk.
     """
 
     __slots__ = ("_error", "_items", "_lock", "ended", "stop")
@@ -50,7 +50,7 @@ class Finder(Generic[T]):
         return found
 
     def close(self) -> None:
-        """Have the generator let go of what it holds. Does not wait for a call that reads."""
+        """Make the generator release its resources. Does not wait for a call that reads."""
         self.stop.ask()
         if self._lock.acquire(blocking=False):
             try:
@@ -60,7 +60,7 @@ class Finder(Generic[T]):
                 self._lock.release()
 
     def _find(self, found: list[T]) -> None:
-        """Find up to a batch. An error is kept until what was found before it has been taken."""
+        """Find up to a batch. An error is kept until the items before it have been taken."""
         if self._error is not None:
             error, self._error = self._error, None
             self.ended = True
@@ -83,7 +83,7 @@ class Finder(Generic[T]):
 
 
 class ThreadedIterator(Generic[T]):
-    """Items that are found in a thread, some hundreds a hop.
+    """Items that a thread finds, some hundreds in one call.
 
     Iterate with ``async for``. Leave early inside of ``async with``, or call `aclose`, to have what
     is open closed at once; otherwise it is closed when the iterator is garbage. A cancelled wait
@@ -123,7 +123,7 @@ class ThreadedIterator(Generic[T]):
     async def aclose(self) -> None:
         """End the iteration, and close what is open. Closing twice is harmless.
 
-        A cancellation ends the wait; it is closed all the same.
+        A cancellation ends the wait; it is still closed.
         """
         self._batch.clear()
         flight = self._close()
@@ -144,7 +144,7 @@ class ThreadedIterator(Generic[T]):
             raise
 
     def _close(self) -> asyncio.Future[None] | None:
-        """Send a thread to close it, unless one has been sent or there is nothing open."""
+        """Close it in a thread, unless that has begun or nothing is open."""
         self._finder.stop.ask()
         if self._closed or self._finder.ended:
             return None

@@ -1,22 +1,22 @@
 """The threads in which blocking calls are made: one pool for each event loop.
 
-asyncio's executor takes 45 to 70 microseconds for a call, most of it to make two futures, chain
-them, and wake the loop once for each. Here a call is a future of the loop's own and a place in a
-queue; results gather in a second queue, and one wake-up has the loop take all that have come. A
-timer costs as much as a third of a call (to arm one leaves a virtual machine): so the loop has none
-for a call that is alone, and the last idle thread waits without one.
+asyncio's executor takes 45 to 70 microseconds for a call, mostly to create two futures, chain them,
+and wake the loop for each call. Here a call is one future of the loop and an entry in a queue.
+Results are collected in a second queue, and one wake-up delivers all of them. A timer costs a third
+of a call (setting one leaves a virtual machine). So the loop sets none for a single call, and the
+last idle thread waits without one.
 
-A call that is brief as a rule, such as reading a small file, shares a thread with others that are.
-One thread makes dozens of these while another one is woken; and two that make them at once hand the
-interpreter's lock to and fro, at each system call, and keep the event loop from getting it. So does
-a loop that is woken for each result: it is told of them when no more such calls are queued. Since
-what is brief as a rule may have to wait for a disk, the loop looks after them each millisecond: it
-takes the results there are, and where the calls get on slowly, twice as many threads serve.
+Calls that are usually brief, such as reading a small file, share a thread. One thread makes dozens
+of them while another one is woken; and two threads that make them at the same time contend for the
+interpreter lock at each system call, and keep the event loop from getting it. So does a loop that
+is woken for each result: it is notified when no more such calls are queued. A usually brief call
+may have to wait for a disk, so the loop checks each millisecond: it takes the results so far, and
+if the calls are slow, doubles the number of threads.
 
 The threads are daemons, so that a disk that hangs does not keep the interpreter from ending. They
 end with their loop: each pool leaves an asynchronous generator suspended, which
-``loop.shutdown_asyncgens()``, and so `asyncio.run`, finishes. Where nobody calls that, they end
-when they have been idle for a while, and the last one when another loop has a pool.
+``loop.shutdown_asyncgens()``, and so `asyncio.run`, finishes. If that is not called, they end after
+they have been idle for some time, and the last one when another loop has a pool.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from withal.files.threads.wakeup import Wakeup
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-# What passes through is of any type; `submit` is where it is typed.
+# The pool accepts calls of any type; `submit` is typed.
 _Job: TypeAlias = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...], bool]
 _Result: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 MAX_THREADS = 16
-"""How many calls are made at once, at most: enough to keep a fast disk busy, and few enough that
+"""The maximum number of concurrent calls: enough to keep a fast disk busy, and few enough that
 the threads do not spend their time waiting for the interpreter's lock."""
 
 BRIEF_SECONDS = 0.001
 """Seconds that brief calls may wait for one another before more threads are woken for them."""
 
 BRIEF_CALLS = 8
-"""How many brief calls a thread makes in that time at least if what they wait for is not a disk."""
+"""The minimum number of brief calls of a thread in that time if none waits for a disk."""
 
 RESUMED_FUTURES = 64
-"""How many results the loop takes in one turn: those who waited for them take some 20 us each."""
+"""The maximum number of results taken in one turn: their waiters take some 20 us each."""
 
 _IDLE_SECONDS = 10.0  # seconds that a thread stays without work, unless it is the last one
 
@@ -67,7 +67,7 @@ class ThreadPool:
         self._submitted = 0
         self._taken = 0  # of the jobs submitted, when the loop last looked
         self._watch: asyncio.TimerHandle | None = None
-        self._is_told = False  # the loop is about to take the results
+        self._is_notified = False  # the loop is about to take the results
         self._all_landed: asyncio.Future[None] | None = None
         self._lock = Lock()  # of the threads and their numbers
         self._threads = set[Thread]()
@@ -147,7 +147,7 @@ class ThreadPool:
         self._serving += 1
 
     def _work(self) -> None:
-        """Make calls, in a thread, until told to end or idle for long."""
+        """Make calls, in a thread, until the pool ends or the thread has been idle for long."""
         self._serve()
         while self._wait_woken():
             self._serve()
@@ -185,36 +185,36 @@ class ThreadPool:
             if not is_brief:
                 self._leave_the_rest()
             if not is_brief or not self._jobs:
-                self._tell()  # of those before: this one may take long, and nobody comes after it
+                self._notify()  # of the results so far: this call may take long
             try:
                 result: _Result = future, function(*args), None
             except BaseException as error:
                 result = future, None, error
             if not is_brief:
-                # Before the loop is told: who submits the next call then need wake nobody for it.
+                # Before the loop is notified: the next call then need not wake another thread.
                 with self._lock:
                     self._serving += 1
             self._results.append(result)
             if not is_brief or not self._jobs:
-                self._tell()
+                self._notify()
             del future, function, args, result  # lest an idle thread keep them alive
 
     def _leave_the_rest(self) -> None:
-        """Serve no more for the time of a call; if nothing else does, have another begin to."""
+        """Stop serving for the time of a call; if no other thread serves, start one."""
         with self._lock:
             self._serving -= 1
             if self._jobs and not self._serving:
                 self._wake_one()
 
-    def _tell(self) -> None:
-        """Have the loop take the results, if there are any.
+    def _notify(self) -> None:
+        """Notify the loop that there are results, if there are any.
 
-        Whoever appends one looks for jobs after that, and whoever takes the last job looks for
-        results after that: one of the two finds that the loop is to be told.
+        A thread that appends a result looks for jobs after that, and one that takes the last job
+        looks for results after that: one of the two notices that the loop has to be notified.
         """
-        # Appended first: whoever finds this set knows that the loop has yet to look.
-        if self._results and not self._is_told:
-            self._is_told = True
+        # The result was appended first: if this is set, the loop will still take it.
+        if self._results and not self._is_notified:
+            self._is_notified = True
             if self._bell is not None:
                 self._bell.ring()
                 return
@@ -222,8 +222,8 @@ class ThreadPool:
                 self._loop.call_soon_threadsafe(self._land)
 
     def _land(self) -> None:
-        """Take the results that have come; if they are many, the rest in the loop's next turn."""
-        self._is_told = False
+        """Take the results; if they are many, the rest in the loop's next turn."""
+        self._is_notified = False
         results = self._results
         for _ in range(RESUMED_FUTURES):
             if not results:
@@ -236,7 +236,7 @@ class ThreadPool:
                 future.set_result(value)
             else:
                 future.set_exception(error)
-                future.exception()  # it need not be asked for
+                future.exception()  # marks it as retrieved
         else:
             self._loop.call_soon(self._land)
         if not self._in_flight and self._all_landed is not None:
@@ -272,7 +272,7 @@ _pools: dict[asyncio.AbstractEventLoop, ThreadPool] = {}
 def submit(
     function: Callable[[*Ts], T], args: tuple[*Ts], *, is_brief: bool = False
 ) -> asyncio.Future[T]:
-    """Have a call made in a thread of the running loop's pool, as `ThreadPool.submit` does."""
+    """Make a call in a thread of the running loop's pool, as `ThreadPool.submit` does."""
     loop = asyncio.get_running_loop()
     pool = _pools.get(loop) or _new_pool(loop)
     if pool is None:
@@ -299,8 +299,8 @@ def _new_pool(loop: asyncio.AbstractEventLoop) -> ThreadPool | None:
 def _is_plain(loop: asyncio.AbstractEventLoop) -> bool:
     """Return whether a loop is asyncio's or uvloop's own.
 
-    Another one, of virtual time perhaps, wants to know of calls in threads: it is asked to make
-    them.
+    Another loop, for example of virtual time, has to know of calls in threads: they are made by its
+    own `run_in_executor`.
     """
     cls = type(loop)
     return cls.__module__ == "uvloop" or (

@@ -1,6 +1,6 @@
-"""Calls of what can make but one at a time, in threads, first come first served.
+"""Calls in threads of an object that can make only one at a time, first come, first served.
 
-An object of the standard library that reads cannot be told to stop. So a call whose waiter was
+A read by an object of the standard library cannot be stopped. So a call whose waiter was
 cancelled goes on in its thread; the next one waits until it has ended, without a thread of its
 own. What a read has read that nothing waited for any more is kept, for a call that asks for the
 same.
@@ -25,7 +25,7 @@ _MOVES = _READS | {"seek"}
 @final
 @dataclass(frozen=True, slots=True)
 class SerializedCall:
-    """What is asked of an object.
+    """A call of an object.
 
     Attributes:
         target: the object.
@@ -38,7 +38,7 @@ class SerializedCall:
     args: tuple[object, ...]
 
     def is_same(self, other: SerializedCall) -> bool:
-        """Return whether the same is asked of the same object."""
+        """Return whether it is the same call of the same object."""
         return (
             self.target is other.target and self.method == other.method and self.args == other.args
         )
@@ -47,7 +47,7 @@ class SerializedCall:
 @final
 @dataclass(eq=False, slots=True)
 class _Call:
-    """A request on its way, and what came of it."""
+    """A call in progress, and its result."""
 
     request: SerializedCall
     is_over: bool = False
@@ -64,7 +64,7 @@ class _Call:
 @final
 @dataclass(eq=False, slots=True)
 class _Queue:
-    """The tasks of one loop that wait for their turns, and the calls that are under way."""
+    """The tasks of one loop that wait for their turns, and the calls in progress."""
 
     loop: asyncio.AbstractEventLoop
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -84,12 +84,12 @@ class Serial:
         self._queue: _Queue | None = None
 
     async def make(self, request: SerializedCall, function: Callable[[], T]) -> T:
-        """Call `function` in a thread, when all that came before has ended.
+        """Call `function` in a thread, when all earlier calls have ended.
 
-        A call that is cancelled before its turn is not made. One that is cancelled later is made
-        all the same. If it was a read, its result or error is that of the next call if that is the
-        same request; a seek, or another read, is made as if nobody had been cancelled, and forgets
-        it. Of anything else an error is told to the loop's exception handler.
+        A call that is cancelled before its turn is not made. One that is cancelled later is
+        completed. If it was a read, the next call returns its result or error, if it is the same
+        request; a seek, or another read, is made as usual, and discards it. An error of any other
+        cancelled call goes to the loop's exception handler.
         """
         queue = self._queue_here()
         async with queue.lock:
@@ -98,7 +98,7 @@ class Serial:
             return await self._start(queue, request, function)
 
     async def make_at_once(self, request: SerializedCall, function: Callable[[], T]) -> T:
-        """Do as `make`, before all that wait for their turns, and even if it is cancelled.
+        """Do as `make`, but before all waiting calls, and even if it is cancelled.
 
         While another call is being made, the thread waits for the end of that.
         """
@@ -107,7 +107,8 @@ class Serial:
     def _queue_here(self) -> _Queue:
         loop = asyncio.get_running_loop()
         if self._queue is None or self._queue.loop is not loop:
-            # What the loop before has left in a thread, this one's first call waits for in one.
+            # If a call of an earlier loop is still running, the first call waits for it in a
+            # thread.
             self._queue = _Queue(loop)
         return self._queue
 
@@ -161,7 +162,7 @@ class Serial:
 
 
 def _report(loop: asyncio.AbstractEventLoop, call: _Call) -> None:
-    """Tell the loop of an error that nothing waits for any more."""
+    """Report an error without a waiter to the loop's exception handler."""
     if call.error is not None:
         request = call.request
         message = f"{request.method} of {request.target!r} was cancelled, and then failed"

@@ -24,7 +24,7 @@ class StoppedError(Exception):
 
 @final
 class Stop:
-    """A request to end, made in one thread and looked at in another. Neither waits."""
+    """A request to end, made in one thread and checked in another. Neither waits."""
 
     __slots__ = ("asked",)
 
@@ -36,7 +36,7 @@ class Stop:
         self.asked = True
 
     def check(self) -> None:
-        """Raise `StoppedError` if the work is to end."""
+        """Raise `StoppedError` if the work has to end."""
         if self.asked:
             raise StoppedError
 
