@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.files.test_locking import is_free
+from tests.files.test_file_lock import is_free
 from withal import AlreadyEnteredError, Scope, files
 from withal.http import session
 

@@ -23,9 +23,9 @@ from withal.files.system.residency import MAX_MAPPINGS
 SUITES = [
     "test_cancelled_operations.py",
     "test_differential.py",
-    "test_early.py",
+    "test_first_chunk.py",
     "test_hostile.py",
-    "test_stride.py",
+    "test_read_ahead.py",
     "test_whole.py",
 ]
 SIZE = 300_000

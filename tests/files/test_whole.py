@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.files.test_part import file_size_limit
+from tests.files.test_part_file import file_size_limit
 from tests.support.threads import all_threads_busy
 from withal.files.loop_budget import CLOCK_CHECK_COST, loop_budget
 from withal.files.system import page_cache as cached

@@ -17,12 +17,12 @@ import pytest
 from withal.files.system.page_cache import READS_CACHED
 
 THOSE_THAT_READ = [
-    "test_cached.py",
+    "test_page_cache.py",
     "test_cancelled_operations.py",
     "test_differential.py",
     "test_hostile.py",
     "test_many.py",
-    "test_resident.py",
+    "test_residency.py",
     "test_standard.py",
     "test_whole.py",
 ]

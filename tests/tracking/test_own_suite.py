@@ -11,7 +11,11 @@ import pytest
 
 @pytest.mark.slow
 def test_our_own_tests_pass_with_leaks_looked_for(root: Path) -> None:
-    tests = ["tests/test_ledger.py", "tests/core/test_declared.py", "tests/files/test_draft.py"]
+    tests = [
+        "tests/test_ledger.py",
+        "tests/core/test_declared.py",
+        "tests/files/test_staged_file.py",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--withal-leaks", *tests],
         cwd=root,

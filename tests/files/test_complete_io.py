@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.files.test_part import file_size_limit
+from tests.files.test_part_file import file_size_limit
 from withal.files.system import complete_io as fully
 from withal.files.system.complete_io import read_fully, read_to_end, write_all, write_fully
 

@@ -21,7 +21,7 @@ import pytest
 
 from tests.files.cancelling import cancel_everywhere
 from tests.files.killed_writer import content, is_whole
-from tests.files.test_part import file_size_limit
+from tests.files.test_part_file import file_size_limit
 from tests.support.loop import turns, wait_until
 from tests.support.threads import FullPool
 from withal import Scope
