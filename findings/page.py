@@ -66,8 +66,8 @@ def _reports(finding: Finding) -> str:
     if finding.known:
         return f"[reported]({finding.known})"
     if finding.near:
-        return f"no report found; [something like it]({finding.near})"
-    return "no report found"
+        return f"not known; [something like it]({finding.near})"
+    return "not known"
 
 
 def _section(finding: Finding) -> str:

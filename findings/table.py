@@ -136,6 +136,7 @@ FINDINGS = (
         line="aiosmtplib/protocol.py, `SMTPProtocol.read_response`: its `finally`",
         left="after a command that is cancelled, later commands get the answers of earlier ones",
         suffered="a recipient that the server refuses is reported as accepted",
+        near="https://github.com/cole/aiosmtplib/pull/350",
         mended="a cancelled command closed the connection, as one that times out should",
         finds=(Category.WRONG_ANSWER,),
         may_find=(Category.CLEANUP,),

@@ -45,18 +45,36 @@ from withal.files.threads.stop import stoppable
 
 if TYPE_CHECKING:
     from withal.files.directories.signatures import (
+        Allowed,
         ChangingMode,
+        ChangingOwner,
+        ChangingOwnerOfLink,
         CopyingMetadata,
+        FindingProgram,
+        GettingAttribute,
+        Linking,
+        ListingAttributes,
+        ListingFolder,
         MakingFolder,
         MakingFolders,
+        MakingHardLink,
+        MeasuringDisk,
         Moving,
+        MovingFolders,
         OfDescriptor,
         OfDescriptorOrFile,
         OfEntry,
         OfFollowed,
         OfNothing,
         OfPath,
+        Packing,
+        ReadingLink,
+        RemovingAttribute,
+        RemovingFolders,
+        SettingAttribute,
+        SettingTimes,
         Truncating,
+        Unpacking,
     )
 
 __all__ = [
@@ -107,7 +125,7 @@ D = TypeVar("D", bound=AnyPath)
 S = TypeVar("S", bound=StrPath)
 B = TypeVar("B", bound="bytes | os.PathLike[bytes]")
 
-access = threaded(os.access)
+access: Allowed = threaded(os.access)
 """Whether this process may use the path in that way."""
 
 chdir: OfPath[None] = threaded(os.chdir)
@@ -128,7 +146,7 @@ getcwd: OfNothing[str] = threaded(os.getcwd)
 getcwdb: OfNothing[bytes] = threaded(os.getcwdb)
 """The current folder, as bytes."""
 
-listdir = threaded(os.listdir)
+listdir: ListingFolder = threaded(os.listdir)  # type: ignore[assignment]  # mypy has one overload
 """Return the names in a folder, as a list."""
 
 lstat: OfEntry[os.stat_result] = threaded(os.lstat)
@@ -140,19 +158,19 @@ makedirs: MakingFolders = threaded(os.makedirs)
 mkdir: MakingFolder = threaded(os.mkdir)
 """Make a folder."""
 
-readlink = threaded(os.readlink)
+readlink: ReadingLink = threaded(os.readlink)  # type: ignore[assignment]  # the same
 """Where a symbolic link points."""
 
 remove: OfEntry[None] = threaded(os.remove)
 """Remove a file."""
 
-removedirs = threaded(os.removedirs)
+removedirs: RemovingFolders = threaded(os.removedirs)
 """Remove an empty folder, and then those above it while they are empty."""
 
 rename: Moving = threaded(os.rename)
 """Rename a file or folder. On Unix a file of the new name is replaced."""
 
-renames = threaded(os.renames)
+renames: MovingFolders = threaded(os.renames)
 """Rename, making the folders that are needed and removing those that become empty."""
 
 replace: Moving = threaded(os.replace)
@@ -164,7 +182,7 @@ rmdir: OfEntry[None] = threaded(os.rmdir)
 stat: OfFollowed[os.stat_result] = threaded(os.stat)
 """Return the size, times, permissions and so on of the path's target."""
 
-symlink = threaded(os.symlink)
+symlink: Linking = threaded(os.symlink)
 """Make a symbolic link."""
 
 truncate: Truncating = threaded(os.truncate)
@@ -173,10 +191,10 @@ truncate: Truncating = threaded(os.truncate)
 unlink: OfEntry[None] = threaded(os.unlink)
 """Remove a file."""
 
-utime = threaded(os.utime)
+utime: SettingTimes = threaded(os.utime)
 """Set when a file was last read and written."""
 
-disk_usage = threaded(shutil.disk_usage)
+disk_usage: MeasuringDisk = threaded(shutil.disk_usage)
 """How many bytes the file system has: total, used, free."""
 
 copymode: CopyingMetadata = threaded(shutil.copymode)
@@ -185,62 +203,62 @@ copymode: CopyingMetadata = threaded(shutil.copymode)
 copystat: CopyingMetadata = threaded(shutil.copystat)
 """Give a file the permissions, times, flags and extended attributes of another."""
 
-make_archive = threaded(shutil.make_archive)
+make_archive: Packing = threaded(shutil.make_archive)
 """Pack a folder into an archive, and return the archive's path. Not stopped by a cancellation."""
 
-unpack_archive = threaded(shutil.unpack_archive)
+unpack_archive: Unpacking = threaded(shutil.unpack_archive)
 """Unpack an archive. Not stopped by a cancellation."""
 
-which = threaded(shutil.which)
+which: FindingProgram = threaded(shutil.which)
 """The path of the program that a command would run, or None."""
 
 if hasattr(os, "chown"):
     __all__ += ["chown"]
-    chown = threaded(os.chown)
+    chown: ChangingOwner = threaded(os.chown)
     """Change the owner and the group, by their numbers; -1 leaves one as it is."""
 
 if hasattr(os, "lchown"):
     __all__ += ["lchown"]
-    lchown = threaded(os.lchown)
+    lchown: ChangingOwnerOfLink = threaded(os.lchown)
     """Change the owner and the group as `chown` does, of a link itself."""
 
 if hasattr(os, "fdatasync"):
     __all__ += ["fdatasync"]
-    fdatasync = threaded(os.fdatasync)
+    fdatasync: OfDescriptorOrFile[None] = threaded(os.fdatasync)
     """Do as `fsync`, but for metadata that is not needed to read the file."""
 
 if hasattr(os, "mkfifo"):
     __all__ += ["mkfifo"]
-    mkfifo = threaded(os.mkfifo)
+    mkfifo: MakingFolder = threaded(os.mkfifo)
     """Make a named pipe."""
 
 if sys.platform == "linux":
     __all__ += ["getxattr", "listxattr", "removexattr", "setxattr"]
-    getxattr = threaded(os.getxattr)
+    getxattr: GettingAttribute = threaded(os.getxattr)
     """The value of an extended attribute, as bytes."""
 
-    listxattr = threaded(os.listxattr)
+    listxattr: ListingAttributes = threaded(os.listxattr)
     """The names of the extended attributes."""
 
-    removexattr = threaded(os.removexattr)
+    removexattr: RemovingAttribute = threaded(os.removexattr)
     """Remove an extended attribute."""
 
-    setxattr = threaded(os.setxattr)
+    setxattr: SettingAttribute = threaded(os.setxattr)
     """Set an extended attribute."""
 
 if hasattr(os, "statx"):
     __all__ += ["statx"]
-    statx = threaded(vars(os)["statx"])
+    statx: OfFollowed[Any] = threaded(vars(os)["statx"])
     """Return what `stat` returns and more, such as the time of creation."""
 
 if hasattr(os, "link"):
     __all__ += ["link"]
-    link = threaded(os.link)
+    link: MakingHardLink = threaded(os.link)
     """Make a hard link."""
 
 if hasattr(os, "statvfs"):
     __all__ += ["statvfs"]
-    statvfs = threaded(os.statvfs)
+    statvfs: OfPath[os.statvfs_result] = threaded(os.statvfs)
     """Return the properties of the file system of a path."""
 
 if hasattr(os, "sendfile"):

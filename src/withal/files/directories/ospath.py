@@ -17,11 +17,15 @@ from withal.files.threads.functions import threaded
 
 if TYPE_CHECKING:
     from withal.files.directories.signatures import (
+        Junction,
         OfFilename,
+        OfFilenameAlike,
         OfPath,
+        OfPathAlike,
         OfS,
         OfTwoDescriptors,
         OfTwoFiles,
+        SeenFrom,
     )
 
 __all__ = [
@@ -80,20 +84,20 @@ samefile: OfTwoFiles[bool] = threaded(path.samefile)
 sameopenfile: OfTwoDescriptors[bool] = threaded(path.sameopenfile)
 """Whether two descriptors are open on the same file."""
 
-abspath = threaded(path.abspath)
+abspath: OfPathAlike = threaded(path.abspath)
 """Return the path made absolute and normal, without following links; reads the current folder."""
 
-realpath = threaded(path.realpath)
+realpath: OfFilenameAlike = threaded(path.realpath)
 """The path made absolute, links followed; if `strict`, it must exist."""
 
-relpath = threaded(path.relpath)
+relpath: SeenFrom = threaded(path.relpath)  # type: ignore[assignment]  # mypy has one overload
 """Return the path relative to another, by default to the current folder."""
 
-expanduser = threaded(path.expanduser)
+expanduser: OfPathAlike = threaded(path.expanduser)
 """The path with a leading ``~`` or ``~user`` replaced by the home folder."""
 
 if sys.version_info >= (3, 12):
-    isjunction = threaded(path.isjunction)
+    isjunction: Junction = threaded(path.isjunction)
 else:
 
     def _isjunction(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> bool:
@@ -104,7 +108,7 @@ else:
             return False
         return tag is not None and tag == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)
 
-    isjunction = threaded(_isjunction)
+    isjunction: Junction = threaded(_isjunction)
 """Whether the path is a junction, which only Windows has; here on Python 3.11, too."""
 
 if sys.version_info >= (3, 13):
