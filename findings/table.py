@@ -263,6 +263,18 @@ FINDINGS = (
         may_find=(Category.TRANSPORT,),
     ),
     Finding(
+        name="aiojobs_close",
+        library="aiojobs",
+        version="1.4.0",
+        line="aiojobs/_scheduler.py:190, `Scheduler.close`: `if self._closed: return`",
+        left="a `close` of a scheduler that is cancelled leaves its tasks, and cannot be repeated",
+        suffered="a shutdown that times out leaves a task that waits for ever, and jobs that were "
+        "not cancelled yet; `close` again, as `async with` does, returns at once",
+        mended="`close` went on where a cancelled one has stopped",
+        near="https://github.com/aio-libs/aiojobs/issues/606",
+        finds=(Category.TASK,),
+    ),
+    Finding(
         name="aiofiles_close",
         library="aiofiles",
         version="25.1.0",

@@ -27,7 +27,8 @@ def qualified_name(made: object) -> str:
     return name.replace("<locals>.", "")
 
 
-_NUMBERED = re.compile(r"Task-\d+")
+# CPython 3.13.0 names a task "None" that is made by a task factory without a name.
+_NUMBERED = re.compile(r"Task-\d+|None")
 
 
 def display_name(name: str, function: str) -> str:
