@@ -1,7 +1,7 @@
-"""What a scope does that `contextlib.AsyncExitStack` and `asyncio.gather` do not: five trials.
+"""A scope compared with `contextlib.AsyncExitStack` and `asyncio.gather`: five trials.
 
-Each runs the same managers both ways. They are written as most are, without a thought for being
-cancelled half-way. "Left open" counts those that have taken something and not given it back.
+Each runs the same managers both ways. Like most managers, they do not handle a cancellation
+half-way. "Left open" counts those that have acquired something and not released it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ async def one_that_hangs(enter: Open) -> None:
 
 
 async def run_cancelled_at(main: Awaitable[object], turn: int) -> bool:
-    """Cancel `main` at a turn of the loop, and tell whether it was still running then."""
+    """Cancel `main` at a turn of the loop, and return whether it was still running then."""
     left_open.clear()
     task = asyncio.ensure_future(main)
     await turns(turn)

@@ -1,8 +1,8 @@
 """A counter in a file, which many tasks, or processes, add to under a lock.
 
-To read a number, add one and write it back takes several awaits, and somebody else may come in
-between. `files.lock` keeps others out, those in other processes too. Who is cancelled while waiting
-for it never holds it.
+Reading a number, adding one and writing it back takes several awaits, and another task may run in
+between. `files.lock` excludes other tasks and processes. A task that is cancelled while it waits
+for the lock never holds it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ async def add_one(counter: files.Path) -> None:
 async def add_one_under_the_lock(counter: files.Path) -> None:
     async with files.lock(counter.with_suffix(".lock")):
         count = int(await counter.read_text())
-        # Who reads without the lock finds the old number or the new one, and no empty file.
+        # A read without the lock finds the old number or the new one, never an empty file.
         async with files.atomic_write(counter) as file:
             await file.write(str(count + 1))
 
@@ -44,7 +44,7 @@ async def be_turned_away(lock: files.Path) -> None:
         async with files.lock(lock, timeout=0):
             print("not reached")
     except TimeoutError:
-        print("one who does not wait: somebody else has the counter")
+        print("without waiting: another task has the lock")
 
 
 async def give_up(counter: files.Path) -> None:
@@ -57,7 +57,7 @@ async def give_up(counter: files.Path) -> None:
         await asyncio.wait((waiter,))
     async with files.lock(lock, timeout=1):
         count = await counter.read_text()
-    print("one who is cancelled while waiting has left the lock free:", count == str(VISITORS))
+    print("a waiter that was cancelled has left the lock free:", count == str(VISITORS))
 
 
 async def main() -> None:

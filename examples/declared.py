@@ -1,7 +1,7 @@
-"""Resources declared once, with what they need, and opened by whoever asks for one of them.
+"""Resources declared once, with their dependencies, and opened when one of them is needed.
 
-Two connections need the settings, and the application needs both: they open side by side, and
-close the other way. A test puts a fake in the place of one.
+Two connections need the settings, and the application needs both: they open concurrently, and
+close in reverse order. A test replaces one by a fake.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A log copied line by line, of which some lines are kept, without a thread for each line.
 
-Lines are read ahead many at once, and writes are gathered, so that a loop over lines makes few
-calls to the system; the statistics of a file tell how many. The result appears under its name only
-when it is complete: whoever looks while the log is read, or after that has failed, finds nothing.
+Lines are read ahead in blocks, and writes are buffered, so that a loop over lines makes few system
+calls; the statistics of a file count them. The result appears under its name only when it is
+complete: while the log is read, or after a failure, there is no file.
 """
 
 from __future__ import annotations

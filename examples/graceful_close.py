@@ -1,8 +1,8 @@
-"""A program that is told to stop, and told again while it cleans up.
+"""A program that is cancelled, and cancelled again while it cleans up.
 
-The first cancellation ends the body. The second, of somebody who has no patience, arrives while the
-journal is being flushed: it does not cut the flush short, and what is still to be closed is closed.
-Then the cancellation goes on, once. Only the scope's deadline ends a clean-up that takes too long.
+The first cancellation ends the body. The second arrives while the journal is being flushed: it does
+not interrupt the flush, and the remaining resources are closed. Then the cancellation is raised,
+once. Only the scope's deadline ends a clean-up that takes too long.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ async def program(flush_seconds: float, close_timeout: float) -> None:
     async with Scope("app", close_timeout=close_timeout) as scope:
         await scope.enter(database())
         await scope.enter(journal(flush_seconds))
-        await asyncio.Event().wait()  # until it is told to stop
+        await asyncio.Event().wait()  # until it is cancelled
 
 
 async def stop_twice(task: asyncio.Task[None]) -> None:

@@ -1,9 +1,9 @@
 """A client that holds a scope: connected in one task, closed from another, also while in use.
 
-The client talks to a process of its own, a line of JSON for each request and each answer. `connect`
+The client uses a child process, with a line of JSON for each request and each answer. `connect`
 enters a scope by hand, and `close` closes it: from any task, any number of times. A request that
-waits for its answer then gets an error that says so. The last part leaves a generator with a
-connected client in it half way: the event loop closes that.
+waits for its answer then gets an error. The last part leaves a generator with a connected client
+half-way: the event loop closes it.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ async def closed_by_the_loop() -> None:
     closed = asyncio.Event()
     async for answer in answers(closed, "one", "two"):
         print("  answer:", answer)
-        break  # nobody has the generator any more: the loop closes it, in a task of its own
+        break  # the generator has no references any more: the loop closes it, in a task of its own
     await closed.wait()
     print("  the generator has closed its client")
 

@@ -1,7 +1,6 @@
 """A pool of PostgreSQL connections: of asyncpg, of psycopg, and of an engine of SQLAlchemy.
 
-`POSTGRES_DSN` says where the server is. A query that is cut off in the middle leaves nothing behind
-for the next user.
+`POSTGRES_DSN` is the address of the server. An interrupted query has no effect on the next user.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A pool of Redis connections, each with one client, so that answers cannot be mixed up.
 
-`REDIS_URL` says where the server is. The client's own pool has once given the answer of a command
-that was cancelled to the next one; here the connection of such a command is closed.
+`REDIS_URL` is the address of the server. Older pools of the client returned the answer of a
+cancelled command to the next one; here the connection of such a command is closed.
 """
 
 from __future__ import annotations

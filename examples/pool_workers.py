@@ -1,7 +1,7 @@
-"""Worker processes that speak JSON-RPC over their standard input and output, as MCP servers do.
+"""Worker processes that use JSON-RPC over their standard input and output, as MCP servers do.
 
-A worker answers one request at a time. One whose request was cancelled still has its answer on the
-way, so it is closed and another one started; nobody gets the answer of somebody else.
+A worker answers one request at a time. After a cancelled request its answer is still pending, so
+the worker is closed and another one started; no task gets the answer of another one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Worker:
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         await self._process.stdin.drain()
         answer = json.loads(await self._process.stdout.readline())
-        assert answer["id"] == number, "the answer of somebody else"
+        assert answer["id"] == number, "the answer of another request"
         return str(answer["result"])
 
 

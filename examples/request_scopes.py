@@ -1,8 +1,8 @@
 """A server: a pool that lives as long as the program, and a scope for each request.
 
-Each client is served in a task that the program's scope owns, and whatever a request takes is held
-by a scope of its own: it is given back when the request ends, fails or is cut off. When the program
-ends, the requests that still run are stopped first, the server next, the pool last.
+Each client is served in a task that the program's scope owns. The resources of a request belong to
+a scope of its own: they are released when the request ends, fails or is cancelled. When the program
+ends, running requests are stopped first, then the server, and the pool last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Three connections opened side by side: all of them, or none.
+"""Three connections opened concurrently: all of them, or none.
 
 It takes as long as the slowest. When one fails, those that had opened are closed again before the
-error is raised, so that nobody goes on with half of what is needed.
+error is raised, so that the program never continues with only some of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A ledger: what was opened, by which line, for how long; and at any moment, what is open now.
+"""A ledger: the opened resources, their lines and durations, and those that are open now.
 
-Nothing in the code that is watched says so: the ledger hears of every scope that is entered in
-its block.
+The observed code is not changed: the ledger gets the events of every scope that is entered in its
+block.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Two files written without blocking the loop, one of which appears complete or not at all.
 
-`files.open` gives a file like any other, which is there from the first moment and holds whatever
-was written when something goes wrong. `files.part_file` publishes the file when its block has ended
-well.
+`files.open` opens a usual file, which exists from the beginning and contains the data written so
+far if an error occurs. `files.part_file` publishes the file when its block has ended without an
+error.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ one that does not end closing, which is given 0.02 s
     "count_under_a_lock": r"""
 20 visitors without a lock: counted \d+
 20 visitors under the lock: counted 20
-one who does not wait: somebody else has the counter
-one who is cancelled while waiting has left the lock free: True
+without waiting: another task has the lock
+a waiter that was cancelled has left the lock free: True
 """,
     "declared": r"""
 the plan:

@@ -274,20 +274,21 @@ def scandir(path: AnyStr | os.PathLike[AnyStr]) -> Scandir[AnyStr]: ...
 def scandir(path: int | str | bytes | os.PathLike[Any] | None = None) -> Scandir[Any]:
     """List a folder by its entries, found some hundreds a hop.
 
-    ``async for entry in scandir(path)`` does not block, and holds one batch in memory. Leave early
-    inside of ``async with scandir(path) as entries`` and the folder's descriptor is closed at once;
-    it is also closed at the end, and when a wait is cancelled, which ends the iteration.
+    ``async for entry in scandir(path)`` does not block, and holds one batch in memory. Use
+    ``async with scandir(path) as entries`` to close the folder's descriptor immediately if you
+    leave the loop early. It is also closed at the end, and when a wait is cancelled, which ends the
+    iteration.
 
-    ``await scandir(path)`` returns what aiofiles' does, an iterator for a plain ``for`` and
-    ``with``: it reads the whole folder in one hop, so that neither of them blocks.
+    ``await scandir(path)`` returns, as in aiofiles, an iterator for a plain ``for`` and ``with``:
+    it reads the complete folder in one call, so that neither of them blocks.
 
-    An entry's ``is_dir``, ``is_file`` and ``is_symlink`` do not ask the disk: what they need to
-    know of a link's target, or on a file system that does not say what an entry is, has been asked
-    in the thread. (They do for a link that leads nowhere, or out of reach.) ``entry.stat()`` does
-    block, for one look at the disk; ``await stat(entry)`` does not.
+    An entry's ``is_dir``, ``is_file`` and ``is_symlink`` do not query the disk: information on a
+    link's target, or on file systems that do not report the type of an entry, was queried in the
+    thread. (They do for a link that is dangling or not accessible.) ``entry.stat()`` blocks for one
+    query; ``await stat(entry)`` does not.
 
     Raises:
-        OSError: as `os.scandir`, when the first entry is asked for, or the block is entered.
+        OSError: as `os.scandir`, at the first entry, or when the block is entered.
 
     Example:
         >>> import asyncio, tempfile

@@ -38,20 +38,20 @@ AnyPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 class Path(SegmentedPath):
     """A `pathlib.PurePath` that can use the disk without blocking the event loop.
 
-    What a pure path does, it does too, and gives a `Path` back: ``/``, ``parent``, ``with_name``.
-    It equals a pure path of the standard library that is spelt the same, and goes wherever an
-    `os.PathLike` does. The other methods are those of `pathlib.Path`, with its signatures, results
-    and errors. Each is a coroutine of one hop to a thread, where the `pathlib.Path` is asked. A
-    cancellation ends the wait at once, and what was to be done is done all the same.
+    The operations of a pure path (``/``, ``parent``, ``with_name``) return a `Path`. It equals a
+    pure path of the standard library with the same text, and is an `os.PathLike`. The other methods
+    are those of `pathlib.Path`, with its signatures, results and errors. Each is a coroutine that
+    calls `pathlib.Path` in a thread. A cancellation ends the wait immediately; the call is still
+    completed.
 
     `copy`, `copy_into`, `move`, `move_into`, `info`, `with_segments` and keyword arguments that
     `pathlib.Path` got after Python 3.11 work on 3.11 too, except those of `glob` and `rglob`.
 
-    A subclass keeps its type: what leads from its objects to other paths gives objects of the
-    subclass, made by `with_segments`.
+    A subclass keeps its type: derived paths are objects of the subclass, created by
+    `with_segments`.
 
-    `iterdir`, `glob` and `rglob` return asynchronous iterators, which raise what is wrong when the
-    first path is asked for. To leave one early and have the thread stop at once, use
+    `iterdir`, `glob` and `rglob` return asynchronous iterators, which raise errors at the first
+    path. To stop the thread immediately when you leave the loop early, use
     ``async with path.iterdir() as paths``; a cancelled wait stops it too.
 
     Example:

@@ -1,4 +1,4 @@
-"""Whole files: opened, read or written, and closed, in one step.
+"""Complete files: opened, read or written, and closed, in one call.
 
 Reading a file that the kernel has in memory needs no thread (see `cached`). All else is one call in
 a thread that opens, works and closes, so that no cancellation can come between these.
@@ -113,7 +113,7 @@ async def read_text(
 
 
 async def write_bytes(path: StrPath | BytesPath, data: BytesLike) -> int:
-    """Write a whole file, as `pathlib.Path.write_bytes` does, and return how many bytes it has.
+    """Write a complete file, as `pathlib.Path.write_bytes` does, and return its size in bytes.
 
     The file is created, or truncated first if it exists; a read meanwhile, or after a power
     failure, may find a part. It is one call in a thread, which is completed even if the wait is
@@ -169,7 +169,7 @@ async def write_text(
     errors: str | None = None,
     newline: str | None = None,
 ) -> int:
-    r"""Write a whole file of text, as `pathlib.Path.write_text` does, and return its characters.
+    r"""Write a complete text file, as `pathlib.Path.write_text` does; return its characters.
 
     `newline` is that of the builtin `open`: by default ``\n`` becomes `os.linesep`. Unlike
     pathlib's, the text is encoded before the file is touched: text that has no such encoding

@@ -71,7 +71,7 @@ class PathInfo:
             else:
                 self._followed, _ = stat_path(self._path, True)
         except OSError:
-            self._itself = self._links = self._followed = None  # to be asked then
+            self._itself = self._links = self._followed = None  # to be queried then
 
 
 def stat_path(path: str, follow_symlinks: bool) -> tuple[Kind, bool]:

@@ -1,4 +1,4 @@
-"""Atomic writes: a file's content is the old one or the whole new one, at every instant."""
+"""Atomic writes: at every moment, a file has the old content or the complete new content."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class PartFile:
 
     @property
     def sha256(self) -> str:
-        """The hexadecimal SHA-256 digest of the whole file.
+        """The hexadecimal SHA-256 digest of the complete file.
 
         Raises:
             ValueError: if the file has not been published, so it is not complete.

@@ -35,16 +35,16 @@ class BinaryFile(Cursor, File[bytes]):
     """A file opened in a binary mode; made by `withal.files.open`.
 
     Its methods are those of the standard library's `io.BufferedReader`, `io.BufferedWriter` and
-    `io.BufferedRandom`, with their arguments, results and errors; those that may wait are to be
-    awaited. Several tasks may use one file: each operation is done as a whole, in turn.
+    `io.BufferedRandom`, with their arguments, results and errors; those that may wait are
+    coroutines. Several tasks may use one file: each operation is atomic, in order of arrival.
 
-    A cancelled read has read nothing: the next one returns what it would have returned. A write
-    is queued as a whole or, if it is cancelled while it waits for room, not at all; what is queued
-    is written by `flush`, `seek`, `close`, or when there is enough of it.
+    A cancelled read loses no data: the next one returns it. A write is queued completely or, if it
+    is cancelled while it waits for room, not at all; queued data is written by `flush`, `seek`,
+    `close`, or when there is enough of it.
 
     Attributes:
         name: the argument of `open`.
-        mode: as the standard library says it, such as ``"rb+"``.
+        mode: the mode as in the standard library, such as ``"rb+"``.
     """
 
     # Properties
@@ -295,9 +295,10 @@ class BinaryFile(Cursor, File[bytes]):
         return size
 
     async def writelines(self, lines: Iterable[ReadableBuffer], /) -> None:
-        """Write each of these; nothing is put between them.
+        """Write each of these, without separators.
 
-        A cancelled call has queued some of them, each whole; an unbuffered file writes all at once.
+        A cancelled call has queued some of them, each completely; an unbuffered file writes all in
+        one call.
         """
         self._check_open()
         if self._is_raw:
@@ -306,7 +307,7 @@ class BinaryFile(Cursor, File[bytes]):
             await self.write(line)
 
     async def flush(self) -> None:
-        """Wait until all that was queued is written: handed to the kernel.
+        """Wait until all queued data is written, that is, passed to the kernel.
 
         A cancellation ends the wait; queued data stays queued.
 
@@ -319,14 +320,15 @@ class BinaryFile(Cursor, File[bytes]):
                 await self._flush()
 
     async def sync(self) -> None:
-        """Flush, and wait until the disk has the file (``fsync``).
+        """Flush, and wait until the file is on the disk (``fsync``).
 
-        A cancellation ends the wait: what is queued stays queued, and an ``fsync`` that has begun
-        goes on in its thread.
+        A cancellation ends the wait: queued data stays queued, and an ``fsync`` that has begun
+        continues in its thread.
 
         Raises:
             OSError: as `flush`, or as `os.fsync`: EINVAL for a pipe. Do not rely on a second call
-                after EIO: the kernel may have dropped what it could not write.
+                after EIO: the kernel may have dropped the unwritten data. See
+                https://man7.org/linux/man-pages/man2/fsync.2.html.
         """
         self._check_open()
         async with self._lock:

@@ -1,9 +1,9 @@
 """Reads of one file in threads: longer for a sequential reader, and one ahead of the reader.
 
-A call in a thread costs as much as copying some 64 KiB. So a read that goes on where the last one
-has ended takes four times as much as that, up to `MAX_AHEAD_BYTES`; and while that is used, as
-much is read again. All readers together hold a limited amount in this way: one that finds nothing
-left of it reads what it is asked for.
+A call in a thread costs as much as copying some 64 KiB. So a read that continues where the last one
+has ended is four times as long, up to `MAX_AHEAD_BYTES`; and while that data is used, the same
+amount is read again. All readers share a limited amount of memory for this; if it is used up, a
+reader reads only the requested data.
 """
 
 from __future__ import annotations
