@@ -115,7 +115,7 @@ class _Program:
         self._limit = ProgramDeadline()
         self._opened = _Opened()
         self._error: BaseException | None = None
-        self._awaited: Collection[asyncio.Task[Any]] = ()
+        self._awaited: Collection[asyncio.Task[object]] = ()
         # In a thread, since a finalizer that blocks the loop also delays the loop's timers.
         self._kill_timer = threading.Timer(_EXIT_GRACE_SECONDS, self._exit_at_once)
         self._kill_timer.daemon = True
@@ -155,7 +155,7 @@ class _Program:
                 await self._end_the_rest()
 
     @contextmanager
-    def _handling_signals(self, task: asyncio.Task[Any]) -> Generator[None]:
+    def _handling_signals(self, task: asyncio.Task[object]) -> Generator[None]:
         """Handle the signals in the interpreter, not in the loop, which may be blocked."""
         loop = asyncio.get_running_loop()
 
@@ -188,7 +188,7 @@ class _Program:
                 loop.remove_signal_handler(each)
                 signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
-    def _receive(self, count: int, task: asyncio.Task[Any]) -> None:
+    def _receive(self, count: int, task: asyncio.Task[object]) -> None:
         loop = asyncio.get_running_loop()
         if count == 1:
             self._limit.when = when = loop.time() + self._close_timeout
@@ -214,7 +214,7 @@ class _Program:
             threads = loop.create_task(loop.shutdown_default_executor(), name="threads of the loop")
             await self._join({threads})
 
-    async def _join(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+    async def _join(self, tasks: Collection[asyncio.Task[object]]) -> None:
         """Wait for these. Cancelling main has no effect now, since it has ended."""
         loop = asyncio.get_running_loop()
         self._awaited = tasks
@@ -245,7 +245,7 @@ class _Program:
             print(f"withal: abandoned {'; '.join(described)}", file=sys.stderr)
 
     @property
-    def _running(self) -> list[asyncio.Task[Any]]:
+    def _running(self) -> list[asyncio.Task[object]]:
         """The tasks that are waited for: main, or those that remain when main has ended."""
         return [each for each in self._awaited if not each.done()]
 

@@ -601,7 +601,7 @@ class Scope(EmitsEvents):
 _PARENTS = (Scope, NoneType)
 
 
-def _current_task() -> Task[Any] | None:
+def _current_task() -> Task[object] | None:
     try:
         return current_task()
     except RuntimeError:  # no loop runs

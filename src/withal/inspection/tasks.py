@@ -42,17 +42,17 @@ class TaskState:
         return f"{self.name!r} of {self.coroutine}{where}{origin}"
 
 
-def describe_tasks(tasks: Iterable[Task[Any]]) -> tuple[TaskState, ...]:
+def describe_tasks(tasks: Iterable[Task[object]]) -> tuple[TaskState, ...]:
     """Return the state of each of these tasks, in order of their names."""
     return tuple(sorted(map(_describe, tasks), key=lambda each: (len(each.name), each.name)))
 
 
-def tasks_of(loop: AbstractEventLoop) -> set[Task[Any]]:
+def tasks_of(loop: AbstractEventLoop) -> set[Task[object]]:
     """Return the tasks of a loop that have not ended."""
     return all_tasks(loop)
 
 
-def frames_of(task: Task[Any]) -> list[FrameType]:
+def frames_of(task: Task[object]) -> list[FrameType]:
     """Return the frames of a suspended task, outermost first; empty for the running task."""
     return list(suspended_frames(task.get_coro()))
 
@@ -77,7 +77,7 @@ def creation_of(thing: object) -> str:
     return str(trace[-1]) if trace else ""
 
 
-def place_of(task: Task[Any]) -> str:
+def place_of(task: Task[object]) -> str:
     """Return where a task waits, outside of the standard library and withal.
 
     That is ``file:line in function`` of the innermost such place, or else of the innermost of all;
@@ -96,7 +96,7 @@ def _is_passed_over(frame: FrameType) -> bool:
     return frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED_OVER
 
 
-def _describe(task: Task[Any]) -> TaskState:
+def _describe(task: Task[object]) -> TaskState:
     coroutine = task.get_coro()
     name: str = getattr(coroutine, "__qualname__", type(coroutine).__qualname__)
     stack = listing(frames_of(task))

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, TypeAlias, final
+from typing import TypeAlias, final
 
 from withal._core.errors import AlreadyEnteredError
 from withal._core.managers import EmitsEvents
@@ -37,7 +37,7 @@ class Hold(EmitsEvents, AbstractAsyncContextManager[Lease]):
         self._terms = terms
         self._site = site
         self._clock_of = clock_of
-        self._caller: asyncio.Task[Any] | None = None
+        self._caller: asyncio.Task[object] | None = None
         self._asking: _Asking | None = None
         self._entered: Tenure | Scope | None = None
 
@@ -92,7 +92,7 @@ class Hold(EmitsEvents, AbstractAsyncContextManager[Lease]):
 
 
 # The requests of tasks that hold or wait for a lease: task, server and name, with the owner.
-_Asked: TypeAlias = tuple[asyncio.Task[Any], str, str]
+_Asked: TypeAlias = tuple[asyncio.Task[object], str, str]
 _asked: dict[_Asked, LeaseOwner] = {}
 
 
@@ -102,7 +102,7 @@ class _Asking:
 
     __slots__ = ("_asked", "_owner", "_task")
 
-    def __init__(self, task: asyncio.Task[Any], server: str, owner: LeaseOwner) -> None:
+    def __init__(self, task: asyncio.Task[object], server: str, owner: LeaseOwner) -> None:
         self._task = task
         self._asked = task, server, owner.name
         self._owner = owner

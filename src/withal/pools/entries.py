@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Task, current_task
-from typing import Any, final
+from typing import final
 
 from withal.pools.cell import Cell
 from withal.pools.use import Use
@@ -16,7 +16,7 @@ class Entries:
     __slots__ = ("_by_task",)
 
     def __init__(self) -> None:
-        self._by_task: dict[Task[Any] | None, list[tuple[Cell, Use]]] = {}
+        self._by_task: dict[Task[object] | None, list[tuple[Cell, Use]]] = {}
 
     def add(self, cell: Cell, use: Use) -> None:
         """Record that the task of a use has entered."""

@@ -105,7 +105,7 @@ class Call(Resource):
         result: the return value.
     """
 
-    task: Task[Any] | None
+    task: Task[object] | None
     result: object = None
 
     def __init__(
@@ -177,7 +177,7 @@ class Call(Resource):
             self.result = result
             self.mark_closed(None)
 
-    def _has_ended(self, task: Task[Any]) -> None:
+    def _has_ended(self, task: Task[object]) -> None:
         error = CancelledError() if task.cancelled() else task.exception()
         if error is None:
             self.result = task.result()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from asyncio import Task, current_task
 from types import CodeType
-from typing import Any
 
 from withal._core.errors import ResourceLostError
 from withal._core.scopes.closing import end_closing
@@ -40,7 +39,7 @@ class Use:
     def __init__(self, code: CodeType, offset: int) -> None:
         self.code: CodeType = code
         self.offset: int = offset
-        self.task: Task[Any] | None = None
+        self.task: Task[object] | None = None
         self.since: float = 0.0
         self.was_warned_of: bool = False
         self._baseline = 0
@@ -57,7 +56,7 @@ class Use:
         task = "" if self.task is None else self.task.get_name()
         return Holder(task, self.site, self.since, now - self.since)
 
-    def belongs_to(self, task: Task[Any] | None) -> None:
+    def belongs_to(self, task: Task[object] | None) -> None:
         """Record the task that waits for it: the calling one."""
         self.task = task
         # Most tasks have no pending request to cancel them, and this is a hot path.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import Task, all_tasks
 from collections.abc import Iterable
-from typing import Any, final
+from typing import final
 
 from withal._core.errors import WithalError
 from withal.audit.inspect.relay import stack_of
@@ -42,7 +42,7 @@ def deadlock_at(time: float) -> DeadlockError:
     return DeadlockError(time, describe_waits(all_tasks()))
 
 
-def describe_waits(tasks: Iterable[Task[Any]]) -> tuple[str, ...]:
+def describe_waits(tasks: Iterable[Task[object]]) -> tuple[str, ...]:
     """Return for each of these tasks its name and where it waits, sorted."""
     return tuple(
         sorted(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from asyncio import Task, all_tasks, sleep
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 from withal._core.descriptors import open_descriptors
 from withal.inspection.threads import is_pooled
@@ -25,7 +25,7 @@ class Snapshot:
     not count.
     """
 
-    tasks: frozenset[Task[Any]]
+    tasks: frozenset[Task[object]]
     descriptors: frozenset[tuple[int, str]]
     threads: frozenset[threading.Thread]
 

@@ -79,9 +79,9 @@ class StruckTasks:
 
     def __init__(self, step: Phase) -> None:
         self._step = step
-        self.owner: Task[Any] | None = None
+        self.owner: Task[object] | None = None
 
-    def __call__(self, host: Task[Any]) -> Iterable[Task[Any]]:
+    def __call__(self, host: Task[object]) -> Iterable[Task[object]]:
         """Return the tasks, given the one that enters and exits."""
         if self.owner is not None:
             yield self.owner

@@ -69,7 +69,7 @@ class Held(Life):
     task = ""
     own = True
     ref: ReferenceType[Any] | None = None
-    opener: ReferenceType[Task[Any]] | None = None
+    opener: ReferenceType[Task[object]] | None = None
     holder: Held | None = None
     held: set[Held] | None = None
     thread = 0

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 from withal._core.declared.plan import Node, cycle
 from withal._core.resources.base import Openable
@@ -40,7 +40,7 @@ class Wait:
         return (node,) if node in self.asked else (self.asked[0], node)
 
 
-_waits: dict[Task[Any], Wait] = {}
+_waits: dict[Task[object], Wait] = {}
 
 
 @contextmanager

@@ -93,7 +93,7 @@ class Resource:
     # Class attributes are defaults that most resources never set: creating one is a hot path.
     phase: Phase = OPENING
     value: Any = None  # has the user's type; the signatures of Scope give it
-    task: Task[Any] | None = None
+    task: Task[object] | None = None
     error: BaseException | None = None
     suppressed = False
     lost = False

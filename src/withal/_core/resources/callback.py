@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import Task
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any, final
+from typing import final
 
 from withal._core.events import Step
 from withal._core.resources.base import CLOSED, CLOSING, Resource, ScopeHandle
@@ -46,7 +46,7 @@ class Callback(Resource):
         else:
             self.task.add_done_callback(self._check_started)
 
-    def _check_started(self, task: Task[Any]) -> None:
+    def _check_started(self, task: Task[object]) -> None:
         # asyncio.run() cancels all tasks at the end, also those that have not run yet. The callback
         # still has to be called, so another task is started.
         if self.phase is not CLOSED and task.cancelled():

@@ -73,7 +73,7 @@ class Host(Openable):
         elif self._waiting is not None:
             self._waiting.end()
 
-    def close_at_once(self, seen: BaseException | None, caller: Task[Any]) -> Latch | None:
+    def close_at_once(self, seen: BaseException | None, caller: Task[object]) -> Latch | None:
         """Close it; if its exit does not wait, it is closed when this call returns.
 
         Args:

@@ -26,7 +26,7 @@ class Inline(Managed):
     suppressed: bool
     error: BaseException | None
     overdue: bool
-    task: Task[Any] | None
+    task: Task[object] | None
 
     @property
     def task_name(self) -> str:
@@ -86,7 +86,7 @@ class Inline(Managed):
                 self.task = left  # the abandoned exit continues in this task
                 left.add_done_callback(self._has_ended_late)
 
-    def _has_ended_late(self, task: Task[Any]) -> None:
+    def _has_ended_late(self, task: Task[object]) -> None:
         self.mark_closed(None if task.cancelled() else task.exception())
 
     def _explain(self, error: BaseException) -> BaseException | None:

@@ -49,7 +49,7 @@ class Pause(Future[None]):
             self.set_result(None)
             self._schedule_wakeup()
 
-    def end_at_once(self, caller: Task[Any]) -> None:
+    def end_at_once(self, caller: Task[object]) -> None:
         """End the wait and resume the task now, up to its next wait, if that is possible.
 
         Args:

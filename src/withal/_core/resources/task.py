@@ -37,7 +37,7 @@ class Spawned(Resource):
         self.mark_closing()
         self.task.cancel()
 
-    def _has_ended(self, task: Task[Any]) -> None:
+    def _has_ended(self, task: Task[object]) -> None:
         early = self.phase is OPEN
         error = None if task.cancelled() else task.exception()
         if is_a(error, ScopeClosedError) and error.scope == self.keeper.path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio import CancelledError, Task, current_task, get_running_loop
-from typing import Any
 
 from withal._core.causes import is_a
 from withal._core.errors import CloseTimeoutError, ScopeClosedError
@@ -42,7 +41,7 @@ def check_closer(state: ScopeState) -> None:
                 raise inline_elsewhere(state, each, f", and scope {state.name!r} be closed")
 
 
-def waits_for(state: ScopeState, task: Task[Any] | None) -> bool:
+def waits_for(state: ScopeState, task: Task[object] | None) -> bool:
     """Return whether closing waits, or would wait, for this task."""
     return state.closed_by is task or state.resource_of(task) is not None
 
@@ -171,7 +170,7 @@ async def close_unowned(state: ScopeState) -> None:
 
 
 def begin_closing(
-    state: ScopeState, body: BaseException | None, closer: Task[Any] | None
+    state: ScopeState, body: BaseException | None, closer: Task[object] | None
 ) -> Closing:
     """Return a new closing, bounded by that of the nearest parent that is closing.
 
@@ -225,7 +224,7 @@ def raise_result(state: ScopeState, closing: Closing) -> None:
 
 
 def requests_seen(
-    state: ScopeState, task: Task[Any] | None, delivered: BaseException | None = None
+    state: ScopeState, task: Task[object] | None, delivered: BaseException | None = None
 ) -> int:
     """Return how many requests to cancel were delivered to `task` before `delivered`."""
     if task is None or (state.phase is not OPEN and state.is_owned_by(task)):
@@ -245,7 +244,7 @@ async def _abort_pending_opens(state: ScopeState, closing: Closing) -> None:
 
 
 def _has_closed(
-    state: ScopeState, closing: Closing, closer: Task[Any] | None
+    state: ScopeState, closing: Closing, closer: Task[object] | None
 ) -> BaseException | None:
     """Release all references, and return the exception to raise."""
     state.clear()
@@ -265,7 +264,7 @@ def _has_closed(
 
 
 def _conclude(
-    state: ScopeState, closing: Closing, closer: Task[Any] | None
+    state: ScopeState, closing: Closing, closer: Task[object] | None
 ) -> BaseException | None:
     ending = closing.result
     by_owner = state.is_owned_by(closer)

@@ -25,17 +25,17 @@ from withal._core.resources.base import Resource
 Changes: TypeAlias = Sequence[tuple[ContextVar[Any], Any]]
 
 # Where a value is set: the context of a task that has entered a resource; None for the scope's.
-_Place: TypeAlias = ref[Task[Any]] | None
+_Place: TypeAlias = ref[Task[object]] | None
 
 _MISSING = object()
 
 # Tokens that a task still has to reset, because another task has closed the resource: a token can
 # be reset only in the context in which it was made.
 # https://docs.python.org/3/library/contextvars.html#contextvars.ContextVar.reset
-owed: dict[ref[Task[Any]], list[tuple[ContextVar[Any], Token[Any]]]] = {}
+owed: dict[ref[Task[object]], list[tuple[ContextVar[Any], Token[Any]]]] = {}
 
 
-def changes(before: Context, after: Context, task: Task[Any] | None = None) -> Changes:
+def changes(before: Context, after: Context, task: Task[object] | None = None) -> Changes:
     """Return the variables that differ between two contexts, in constant time if none do.
 
     withal's own variables are excluded: they are meant for tasks in a scope, not for its body.
@@ -118,5 +118,5 @@ def settle_owed() -> None:
                 var.reset(token)
 
 
-def _forget(task: ref[Task[Any]]) -> None:
+def _forget(task: ref[Task[object]]) -> None:
     owed.pop(task, None)

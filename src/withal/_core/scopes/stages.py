@@ -35,7 +35,7 @@ _RESERVED_SHARE = 0.2  # of the outer scope's time, kept at most for the inner l
 _LEAST_SHARE = 0.25  # of the outermost scope's time, for each inner scope at least
 
 # Abandoned tasks still run. The loop keeps only weak references to tasks, so they are kept here.
-_abandoned: set[Task[Any]] = set()
+_abandoned: set[Task[object]] = set()
 
 
 @final
@@ -61,7 +61,7 @@ class Closing:
         abandoned: those of them that did not end when they were cancelled.
     """
 
-    closer: Task[Any] | None = None
+    closer: Task[object] | None = None
     floor = 0
     hurried: bool = False
     _waiting: Latch | None = None
@@ -149,7 +149,7 @@ class Closing:
                 self._abandon(resource)
         self._collect((resource,))
 
-    def _at_once(self, host: Host, closer: Task[Any]) -> Awaitable[None] | None:
+    def _at_once(self, host: Host, closer: Task[object]) -> Awaitable[None] | None:
         """Close a resource without users; if its exit does not wait, it is closed on return."""
         latch = host.close_at_once(self.result.seen, closer)
         if latch is not None:

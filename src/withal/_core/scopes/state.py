@@ -91,7 +91,7 @@ class ScopeState:
     deadline: float | None = None
     least: float | None = None
     closings = 0
-    closed_by: Task[Any] | None = None
+    closed_by: Task[object] | None = None
     watchers: Sequence[Latch] = ()
     bound: float | None = None
     idle: Latch | None = None
@@ -124,7 +124,7 @@ class ScopeState:
         self.open_grace = open_grace
         self.parent = parent
         self.outermost: ScopeState | None = parent and (parent.outermost or parent)
-        self.owner: ReferenceType[Task[Any]] = ref(owner)
+        self.owner: ReferenceType[Task[object]] = ref(owner)
         self.observers: Observers = current_observers()
         self.baseline: int = requests_delivered(owner)
         self.program_deadline: ProgramDeadline | None = program_deadline_in_force.get()
@@ -183,7 +183,7 @@ class ScopeState:
             f"{what} it in the loop that entered the scope"
         )
 
-    def is_owned_by(self, task: Task[Any] | None) -> bool:
+    def is_owned_by(self, task: Task[object] | None) -> bool:
         """Return whether this task has entered the scope."""
         return task is not None and self.owner() is task
 
@@ -297,7 +297,7 @@ class ScopeState:
             around = around.parent
         return None
 
-    def resource_of(self, task: Task[Any] | None) -> Resource | None:
+    def resource_of(self, task: Task[object] | None) -> Resource | None:
         """Return the resource of this scope that runs in `task`, directly or in a scope within."""
         todo: list[tuple[ScopeState, Resource | None]] = [(self, None)]
         while todo:

@@ -81,7 +81,7 @@ class _HardTimeout:
     """Ends the waiting for a step that has not ended `moment` seconds after its limit."""
 
     def __init__(
-        self, rest: _StartedCoroutine[Any], task: Task[Any], limit: Timeout, moment: float
+        self, rest: _StartedCoroutine[Any], task: Task[object], limit: Timeout, moment: float
     ) -> None:
         self._rest = rest
         self._task = task
@@ -119,10 +119,10 @@ async def _cancel(step: Coroutine[Any, Any, T]) -> T | None:
 
 # Tasks to which a cancellation has to be delivered again, with the number of requests that each had
 # seen before it. An entry stays until the next turn of the loop.
-_owed: dict[Task[Any], int] = {}
+_owed: dict[Task[object], int] = {}
 
 
-def requests_delivered(task: Task[Any]) -> int:
+def requests_delivered(task: Task[object]) -> int:
     """Return ``task.cancelling()`` without the requests that were not delivered to it yet."""
     requests = task.cancelling()
     if requests and getattr(task, "_must_cancel", False):  # requested while the task was running
@@ -130,7 +130,7 @@ def requests_delivered(task: Task[Any]) -> int:
     return min(requests, _owed[task]) if task in _owed else requests
 
 
-def take_back(task: Task[Any], baseline: int, *, own: bool) -> bool:
+def take_back(task: Task[object], baseline: int, *, own: bool) -> bool:
     """Withdraw the scope's own request to cancel `task`; return whether there are others.
 
     Args:
@@ -141,7 +141,7 @@ def take_back(task: Task[Any], baseline: int, *, own: bool) -> bool:
     return (task.uncancel() if own else task.cancelling()) > baseline
 
 
-def deliver_again(task: Task[Any], cancellation: CancelledError, floor: int) -> None:
+def deliver_again(task: Task[object], cancellation: CancelledError, floor: int) -> None:
     """Deliver a cancellation that an error has replaced at the task's next await (law 6).
 
     The number of requests does not change, nor does the message, by which anyio recognizes its own
@@ -154,7 +154,7 @@ def deliver_again(task: Task[Any], cancellation: CancelledError, floor: int) -> 
     task.get_loop().call_soon(_request_again, task, floor, cancellation.args)
 
 
-def _request_again(task: Task[Any], floor: int, args: tuple[Any, ...]) -> None:
+def _request_again(task: Task[object], floor: int, args: tuple[Any, ...]) -> None:
     _owed.pop(task, None)
     if not task.done() and task.cancelling() > floor:
         task.uncancel()
