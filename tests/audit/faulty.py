@@ -212,3 +212,16 @@ async def leaks_here_only() -> None:
 
 async def is_in_order() -> None:
     await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def connection_to_a_missing_server() -> AsyncGenerator[asyncio.StreamWriter]:
+    _, writer = await asyncio.open_connection("127.0.0.1", 1)
+    yield writer
+
+
+async def ask_it(writer: asyncio.StreamWriter) -> None:
+    await writer.drain()
+
+
+needs_a_server = Scenario(ask_it, setup=connection_to_a_missing_server)

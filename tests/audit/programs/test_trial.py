@@ -137,3 +137,10 @@ def test_a_package_beside_the_code_does_not_hide_the_standard_library(
         (package / hides / "__init__.py").touch()
     own = [] if hides else [str(package)]
     assert list(trial._import_folders(package)) == [*own, str(tmp_path)]
+
+
+def test_a_scenario_whose_server_is_missing_has_no_program_and_names_the_server() -> None:
+    told = written("needs_a_server")
+    assert "# It needs a server: " in told
+    assert "('127.0.0.1', 1)" in told
+    assert "There is no finding to write a program for" in told

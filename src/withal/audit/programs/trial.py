@@ -69,7 +69,7 @@ def _tried(record: AuditRecord, scenario: Scenario, render: Callable[[Program, s
     if record.target is None:
         raise ScenarioError("only `withal audit` can write a program; run it with this scenario")
     if not record.findings:
-        return f"# {words.headline(record)}\n# There is no finding to write a program for.\n"
+        return "".join(f"# {line}\n" for line in _without_finding(record))
     first, *others = _by_key(record)
     if is_order_address(first.address):
         raise ScenarioError(
@@ -82,7 +82,7 @@ def _tried(record: AuditRecord, scenario: Scenario, render: Callable[[Program, s
         late = replace(program, looks_late=True)
         if (again := _trial(late)).shown:
             program, trial = late, again
-    notes = [trial.note, *_servers(trial), *(_other(record, each) for each in others)]
+    notes = [trial.note, *_servers(trial.last), *(_other(record, each) for each in others)]
     return render(program, "\n".join(notes))
 
 
@@ -97,9 +97,20 @@ def _other(record: AuditRecord, finding: Finding) -> str:
     return f"Another finding: {finding.category}; add --at {finding.address} for its program."
 
 
-def _servers(trial: Trial) -> list[str]:
-    """Return the server that the program needs, if it could not be reached."""
-    refused = re.search(r"ConnectionRefusedError.*|Connect call failed.*", trial.last)
+def _without_finding(record: AuditRecord) -> list[str]:
+    """Return why there is no program: a server that is missing has no findings either."""
+    reason = [record.reason.splitlines()[0]] if record.reason else []
+    return [
+        words.headline(record),
+        *reason,
+        *_servers(record.reason),
+        "There is no finding to write a program for.",
+    ]
+
+
+def _servers(problem: str) -> list[str]:
+    """Return the server that is needed, if it could not be reached."""
+    refused = re.search(r"ConnectionRefusedError.*|Connect call failed.*", problem)
     return [f"It needs a server: {refused.group()}"] if refused else []
 
 
