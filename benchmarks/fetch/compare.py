@@ -20,7 +20,8 @@ from tests.fetch.hostile import ALSO, EXPECTED
 
 from benchmarks.fetch.peers import Fetch, found
 
-_SECONDS = 20.0
+_SECONDS = 60.0
+_SIDE_BY_SIDE_COUNT = 4
 _PEERS = ("withal, limits", "withal, split", "curl -Z", "wget2", "aria2", "parfive", "pypdl")
 
 
@@ -43,25 +44,38 @@ async def outcome(fetch: Fetch, server: str, name: str) -> str:
         return "right" if path.read_bytes() in (expected, ALSO.get(name)) else "WRONG"
 
 
+async def served(fetch: Fetch, behaviour: str, turns: asyncio.Semaphore) -> str:
+    """Return what becomes of one behaviour, of a server of its own."""
+    command = (sys.executable, "-P", hostile.__file__)
+    async with turns:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        try:
+            server = f"http://127.0.0.1:{int(await process.stdout.readline())}"
+            return await outcome(fetch, server, behaviour)
+        finally:
+            process.kill()
+            await process.wait()
+
+
 async def main() -> None:
     """Print the table."""
     peers = found(*_PEERS)
+    turns = asyncio.Semaphore(_SIDE_BY_SIDE_COUNT)
+    rows = {
+        behaviour: [
+            asyncio.create_task(served(fetch, behaviour, turns)) for fetch in peers.values()
+        ]
+        for behaviour in EXPECTED
+    }
     print(f"{'':38}", *(f"{name:14}" for name in peers))
     totals = {name: Counter[str]() for name in peers}
-    for behaviour in EXPECTED:
-        row: list[str] = []
-        for name, fetch in peers.items():
-            command = (sys.executable, "-P", hostile.__file__)
-            with subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            ) as process:
-                assert process.stdout is not None
-                try:
-                    server = f"http://127.0.0.1:{int(process.stdout.readline())}"
-                    row.append(await outcome(fetch, server, behaviour))
-                finally:
-                    process.kill()
-            totals[name][row[-1]] += 1
+    for behaviour, tasks in rows.items():
+        row = [await task for task in tasks]
+        for name, each in zip(peers, row, strict=True):
+            totals[name][each] += 1
         print(f"{behaviour.replace('_', ' '):38}", *(f"{each:14}" for each in row), flush=True)
     for kind in ("right", "none", "WRONG", "hangs"):
         print(f"{kind:38}", *(f"{totals[name][kind]:<14}" for name in peers))

@@ -84,12 +84,12 @@ async def withal_command(
 
 
 async def withal_limited(urls: list[str], folder: Path, wide: int) -> None:
-    limits = ("--idle-timeout", "2", "--max-bytes", "20M", "--attempts", "4")
+    limits = ("--idle-timeout", "2", "--max-bytes", "20000000", "--attempts", "4")
     await withal_command(urls, folder, wide, *limits, transport="aiohttp")
 
 
 async def withal_in_segments(urls: list[str], folder: Path, wide: int) -> None:
-    limits = ("--idle-timeout", "2", "--max-bytes", "20M", "--attempts", "4")
+    limits = ("--idle-timeout", "2", "--max-bytes", "20000000", "--attempts", "4")
     await withal_command(urls, folder, 4, *limits, "--segments", "4", transport="curl")
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.fetch.transports import TRANSPORTS
-from withal.fetch import FetchOptions, fetch, fetch_each
+from withal.fetch import FetchOptions, fetch
 from withal.fetch.journal import JOURNAL_NAME
 
 LARGE = bytes(3_000_000)
@@ -112,20 +112,3 @@ def test_48_descriptors_are_enough(tmp_path: Path) -> None:
             timeout=60,
         )
     assert done.stdout.strip() == "40 set()"
-
-
-async def test_a_folder_that_is_removed_meanwhile_is_an_error_for_each_file(
-    tmp_path: Path,
-) -> None:
-    folder = tmp_path / "folder"
-    async with serving() as url:
-        urls = [f"{url}small{n}" for n in range(20)] + [f"{url}large{n}" for n in range(3)]
-        results = fetch_each(urls, folder, options=FetchOptions(jobs=1, attempts=2, backoff=0))
-        outcomes = []
-        async for result in results:
-            outcomes.append(result.error)
-            shutil.rmtree(folder, ignore_errors=True)
-    assert len(outcomes) == 23
-    assert outcomes[-1] is not None
-    assert "No such file" in outcomes[-1].reason
-    assert not folder.exists()

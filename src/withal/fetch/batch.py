@@ -88,7 +88,8 @@ async def fetch_each(
         on_progress: called with each step of each URL. What it raises is logged.
 
     Raises:
-        OSError: the folder cannot be made or written to; nothing was requested.
+        OSError: the folder cannot be made or written to, and nothing was requested; or it was
+            removed meanwhile, and what is left is not fetched.
         BaseException: what iterating `requests` raises; what is being fetched then is stopped.
 
     Example:

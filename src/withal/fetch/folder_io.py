@@ -34,6 +34,11 @@ _RESERVED_SHARE = 100  # a hundredth of a small file system
 
 
 @final
+class FolderRemovedError(FileNotFoundError):
+    """The folder was removed while files were fetched into it."""
+
+
+@final
 class FolderIO:
     """A folder, the files that appear in it, and the space that there is for more.
 
@@ -96,6 +101,17 @@ class FolderIO:
                 descriptor, self.descriptor = self.descriptor, -1
                 os.close(descriptor)
 
+    def check_exists(self) -> None:
+        """Check that the folder has not been removed: what is written into it then is lost.
+
+        Raises:
+            FolderRemovedError: it has.
+        """
+        with self._held() as descriptor:
+            if os.fstat(descriptor).st_nlink == 0:
+                reason = "the folder was removed while files were fetched into it"
+                raise FolderRemovedError(errno.ENOENT, reason, str(self.path))
+
     def sizes(self, names: Iterable[str]) -> list[int | None]:
         """Return the size of each file, None where there is nothing, -1 where there is no file."""
         return [self._size(name) for name in names]
@@ -143,6 +159,7 @@ class FolderIO:
                 if self._durable:
                     os.fsync(folder)
         except OSError as error:
+            self.check_exists()
             raise about(self.path / name, error) from None
 
     def _link(self, folder: int, base: str, body: list[bytes]) -> None:

@@ -22,7 +22,7 @@ from typing import NoReturn, TypeAlias, final
 
 from withal.fetch.byte_ranges import ByteRanges, Span
 from withal.fetch.failures import AttemptError, final_failure
-from withal.fetch.folder_io import FolderIO
+from withal.fetch.folder_io import FolderIO, FolderRemovedError
 from withal.fetch.journal import Journal, PartRecord, gone_line, part_line, received_line
 from withal.fetch.preallocation import preallocate
 from withal.files.replace.owner_mark import lock_made, new_part_name, unlock
@@ -177,7 +177,14 @@ class PartFileIO:
     def _fail(self, error: BaseException) -> NoReturn:
         """Remove the file, and raise the error now and whenever it is asked for."""
         path = self._folder_io.path / self._name
-        self._failure = about(path, error)
+        try:
+            self._folder_io.check_exists()
+        except FolderRemovedError as removed:
+            self._failure = removed
+        except OSError:  # it is closed
+            self._failure = about(path, error)
+        else:
+            self._failure = about(path, error)
         self._ended = True
         self._close(remove=True)
         raise self._failure from None
@@ -192,6 +199,7 @@ class PartFileIO:
                 self._write_run(position, chunks)
 
     def _write_run(self, position: int, chunks: list[bytes]) -> None:
+        self._folder_io.check_exists()
         is_segmented = self._segmented_size is not None
         if not is_segmented:
             check_room(self._folder_io, sum(map(len, chunks)))  # a microsecond or two

@@ -26,6 +26,7 @@ from withal.fetch.failures import (
     wrong_length,
 )
 from withal.fetch.folder import Folder, SmallFile
+from withal.fetch.folder_io import FolderRemovedError
 from withal.fetch.journal import PartRecord, Validator, done_line, failed_line
 from withal.fetch.options import FetchOptions
 from withal.fetch.owner import myself
@@ -130,6 +131,8 @@ class Transfer:
             await self._request(batch)
         except AttemptError as error:
             self._settle(batch, error)
+        except FolderRemovedError as error:
+            batch.crash(error)
         except OSError as error:
             self._settle(batch, of_the_disk(error))
 
@@ -502,7 +505,7 @@ class Transfer:
                 self._finish(batch, size, digest)
             elif isinstance(error, AttemptError):
                 self._settle(batch, error)
-            elif isinstance(error, OSError):
+            elif isinstance(error, OSError) and not isinstance(error, FolderRemovedError):
                 self._settle(batch, of_the_disk(error))
             else:
                 batch.crash(error)
