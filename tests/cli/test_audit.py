@@ -51,7 +51,7 @@ def test_the_status_is_the_verdict(
     [
         ("Carefull", "has no 'Carefull'; did you mean Careful"),
         ("Careless.nothing", "has no 'Careless.nothing'"),
-        ("NUMBER", "must be a callable that returns something to await; got 5"),
+        ("NUMBER", "must be a callable that returns an awaitable; got 5"),
         ("needs", "run needs(database"),
     ],
 )

@@ -347,7 +347,7 @@ def test_the_line_that_holds_the_loop_is_named(tmp_path: Path) -> None:
         """)
     (tmp_path / "program.py").write_text(source)
     done = run(tmp_path, "--stall", "0.1", "program.py")
-    assert "held for more than 0.1 s, at program.py:6 in main" in done.stderr
+    assert "blocked for more than 0.1 s, at program.py:6 in main" in done.stderr
 
 
 @pytest.mark.parametrize(
