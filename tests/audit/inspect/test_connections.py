@@ -67,7 +67,7 @@ async def ask(made: Client) -> None:
 
 def audited(run: Callable[[Client], Coroutine[object, object, None]], **options: bool) -> Report:
     connected = asynccontextmanager(client(reopens=1, **options))
-    return audit(Scenario(run, connected, ask), deliveries="early")
+    return audit(Scenario(run, connected, ask), deliveries="early", timeout=1.0)
 
 
 def test_a_connection_that_replaces_one_of_the_setup_is_no_leftover() -> None:
@@ -88,4 +88,6 @@ def test_one_connection_replaces_one_only() -> None:
 
 def test_a_connection_that_replaces_one_is_a_leftover_once_the_setup_has_ended() -> None:
     report = audited(ask, closes=True, closes_at_end=False)
-    assert Category.TRANSPORT in {each.category for each in report.findings}, str(report)
+    # From CPython 3.12.1 on the end of the server waits for it.
+    found = {each.category for each in report.findings}
+    assert found & {Category.TRANSPORT, Category.CLEANUP}, str(report)

@@ -10,7 +10,7 @@ import gc
 import sys
 import threading
 import warnings
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, base_events
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, final
@@ -86,7 +86,7 @@ class CapturedWarnings:
         error = unraisable.exc_value
         what = unraisable.err_msg or "an unraisable error"
         name = qualified_name(unraisable.object)
-        if not _is_never_awaited(error):
+        if not (_is_never_awaited(error) or _is_by_a_closed_server(error)):
             text = f"{what}: {name}: {error!r}"
             self._add(Category.CLEANUP, text, text, traceback_of(error))
 
@@ -115,6 +115,21 @@ class CapturedWarnings:
     def _add(self, category: Category, kind: str, evidence: str, detail: str = "") -> None:
         evidence = text_without_credentials(" ".join(evidence.split()))
         self.leftovers.append(Leftover(category, without_varying_parts(kind), evidence, detail))
+
+
+def _is_by_a_closed_server(error: BaseException | None) -> bool:
+    """Return whether a transport fails as it is collected, since its server had closed before it.
+
+    asyncio drops a connection that it accepts as the server closes; from CPython 3.12 on its
+    transport then fails in ``Server._wakeup``.
+    """
+    trace = None if error is None else error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    code = trace.tb_frame.f_code
+    return code.co_qualname == "Server._wakeup" and code.co_filename == base_events.__file__
 
 
 def _is_never_awaited(error: BaseException | None) -> bool:
