@@ -25,8 +25,8 @@ _WAITER_FILES = tuple(
     )
 )
 
-_OF_SHIELD = "_inner_done_callback"
-"""The callback of `asyncio.shield`: a cancellation of its waiter does not reach the task."""
+_OF_SHIELD = "shield.<locals>."
+"""The callbacks of `asyncio.shield`: a cancellation of its waiter does not reach the task."""
 
 
 def wakes_a_waiter(task: Task[Any]) -> bool:
@@ -47,6 +47,6 @@ def _wakes(callback: Callable[..., object]) -> bool:
         return True
     function: Any = getattr(callback, "func", callback)  # of a partial
     code = getattr(getattr(function, "__func__", function), "__code__", None)
-    if code is None or code.co_name == _OF_SHIELD:
+    if code is None or code.co_qualname.startswith(_OF_SHIELD):
         return False
     return bool(code.co_filename.endswith(_WAITER_FILES))
