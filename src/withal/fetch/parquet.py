@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -24,13 +25,12 @@ _ROWS = 4096  # of a file that are read at a time
 
 def _import_pyarrow() -> Any:  # it has no types
     try:
-        import pyarrow as arrow  # pyright: ignore[reportMissingTypeStubs]
-        import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs, reportUnusedImport]
+        import_module("pyarrow.parquet")
+        return import_module("pyarrow")
     except ModuleNotFoundError as error:
         raise ImportError(
             'Parquet needs pyarrow, which is not installed: pip install "withal[parquet]"'
         ) from error
-    return arrow
 
 
 def write_parquet(path: Path, rows: list[dict[str, str | int | None]]) -> None:

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, final
 from uuid import uuid4
@@ -137,23 +138,20 @@ class _LimitsOfActor:
         self._actor = actor
         self._shard = shard.number
         self.first: int = shard.first
+        self._ray_error: type[Exception] = import_module("ray.exceptions").RayError
 
     async def exchange(self, demand: Demand) -> Share | None:
         """Return the share for a demand."""
-        from ray.exceptions import RayError
-
         try:
             share: Share = await self._actor.exchange.remote(self._shard, demand)
-        except RayError:
+        except self._ray_error:
             await asyncio.sleep(_PAUSE_SECONDS)
             return None
         return share
 
     async def wait_called(self) -> None:
         """Wait until the share is to be asked for again."""
-        from ray.exceptions import RayError
-
         try:
             await self._actor.wait_called.options(max_task_retries=0).remote(self._shard)
-        except RayError:
+        except self._ray_error:
             await asyncio.sleep(_PAUSE_SECONDS)
