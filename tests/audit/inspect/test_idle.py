@@ -16,10 +16,12 @@ IDLE = "nothing can wake it any more"
 async def test_a_task_that_nothing_can_wake_is_not_waited_for_until_the_limit() -> None:
     task = asyncio.create_task(asyncio.Event().wait())
     begun = time.monotonic()
-    assert await wait_or_diagnose(task, 60) in {IDLE, "60 s have passed"}
-    task.cancel()
     if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+        assert await wait_or_diagnose(task, 60) == IDLE
         assert time.monotonic() - begun < 30
+    else:  # uvloop does not show its timers
+        assert await wait_or_diagnose(task, 1) == "1 s have passed"
+    task.cancel()
 
 
 async def test_tasks_that_are_appended_meanwhile_are_waited_for_too() -> None:
