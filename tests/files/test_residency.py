@@ -241,3 +241,14 @@ async def test_swapped_pages_are_asked_for_where_there_is_swap_space(
     async with files.open(path, "rb") as file:
         assert await file.read() == CONTENT
         assert file.statistics().way != "memory"
+
+
+def test_a_closed_descriptor_says_nothing_about_the_files_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"data")
+    with path.open("rb") as file:
+        fd, device = file.fileno(), os.fstat(file.fileno()).st_dev
+        expected = resident.kind_of(fd, device)
+        resident._kinds.pop(device)
+        assert resident.kind_of(-1, device) == 0
+        assert resident.kind_of(fd, device) == expected != 0

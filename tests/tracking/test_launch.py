@@ -156,7 +156,7 @@ def test_a_class_of_leaks_can_be_left_out(tmp_path: Path) -> None:
         (["."], "use -m"),
         (["-m", "no.module"], "no module named 'no.module'"),
         (["--json", "/nowhere/x.json", "program.py"], "there is no folder /nowhere"),
-        (["--ignore", "other", "program.py"], "the classes are"),
+        (["--ignore", "other", "program.py"], "is not a class of leaks; use"),
         (["--held", "0", "program.py"], "--held"),
         (["--held", "soon", "program.py"], "--held"),
         (["--no-such", "program.py"], "--no-such"),

@@ -145,7 +145,8 @@ def kind_of(fd: int, device: int) -> int:
     if len(_kinds) >= _MAX_DEVICES:
         _kinds.clear()
     kind = _asked_kind_of(fd)
-    _kinds[device] = now + _KNOWN_SECONDS, kind
+    if kind:  # a descriptor that others have closed says nothing about the other files
+        _kinds[device] = now + _KNOWN_SECONDS, kind
     return kind
 
 
