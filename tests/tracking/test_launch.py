@@ -330,7 +330,7 @@ def test_what_is_held_for_long_is_named_while_the_program_runs(tmp_path: Path) -
         "file TextIOWrapper has been open for more than 0.1 s, opened at program.py:2"
         in done.stderr
     )
-    assert done.stderr.count("is open for more") == 1
+    assert done.stderr.count("has been open for more") == 1
 
 
 @pytest.mark.slow
