@@ -13,7 +13,14 @@ from typing import final
 from tests.audit.own.case import Case, case
 from tests.audit.own.grounds import in_tmpfs
 from tests.audit.own.server import BODY, serving
-from withal.fetch import FetchOptions, RequestFile, failed_requests, fetch, fetch_each
+from withal.fetch import (
+    FetchOptions,
+    RequestFile,
+    TransportName,
+    failed_requests,
+    fetch,
+    fetch_each,
+)
 from withal.fetch.journal import JOURNAL_NAME
 from withal.files.threads.pool import wait_idle
 from withal.http import HostGate, RetryPolicy, session
@@ -60,7 +67,9 @@ async def look_at_the_environment(site: Site) -> None:
         assert not client.closed
 
 
-PATIENT = FetchOptions(attempts=1)
+# By aiohttp, whose waits are the same in each run: libcurl reads in a turn what has come by then.
+PATIENT = FetchOptions(attempts=1, transport=TransportName.AIOHTTP)
+ALONE = FetchOptions(attempts=1, jobs=1, transport=TransportName.AIOHTTP)
 
 
 async def fetch_one(site: Site) -> None:
@@ -71,7 +80,7 @@ async def fetch_one(site: Site) -> None:
 async def fetch_several(site: Site) -> None:
     """Fetch one after the other: side by side, they would come in another order each time."""
     urls = [f"{site.url}/{name}" for name in ("slow", "missing", "whole")]
-    report = await fetch(urls, site.folder, options=FetchOptions(attempts=1, jobs=1))
+    report = await fetch(urls, site.folder, options=ALONE)
     assert (report.ok, report.failed) == (2, 1), report
 
 
@@ -107,9 +116,7 @@ async def pass_the_gate(site: Site) -> None:
 
 async def fetch_some(site: Site) -> None:
     """Leave the loop at the first."""
-    results = fetch_each(
-        [f"{site.url}/slow"], site.folder, options=FetchOptions(attempts=1, jobs=1)
-    )
+    results = fetch_each([f"{site.url}/slow"], site.folder, options=ALONE)
     async with aclosing(results):
         async for result in results:
             assert result.error is None, result
@@ -128,7 +135,7 @@ async def read_requests(site: Site) -> None:
 
 
 async def read_what_failed(site: Site) -> None:
-    options = FetchOptions(attempts=1, jobs=1)
+    options = ALONE
     await fetch([f"{site.url}/missing"], site.folder, options=options)
     async with aclosing(failed_requests(site.folder)) as requests:
         assert len([request async for request in requests]) == 1
