@@ -258,6 +258,8 @@ async def test_a_part_file_that_somebody_removed_is_an_error(tmp_path: Path) -> 
         async with part_file(tmp_path / "file") as part:
             await part.write(CONTENT)
             (name,) = await wait_listed(tmp_path)
+            while not (tmp_path / name).stat().st_size:  # before that it would be made again
+                await asyncio.sleep(0)
             os.unlink(tmp_path / name)
     assert caught.value.filename == str(tmp_path / "file")
 
