@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import types
+from collections.abc import Coroutine, Generator
+from typing import Any
 
 import pytest
 
@@ -114,4 +117,25 @@ async def test_the_grace_lets_a_cancelled_opening_finish_and_closes_it() -> None
     with pytest.raises(asyncio.CancelledError):
         await task
     assert sorted(log.names("opened")) == ["a", "b"]
+    log.check_all_closed()
+
+
+async def test_an_error_thrown_into_an_opening_closes_it_again() -> None:
+    """Code that drives a coroutine, such as a test client, may throw any exception into it."""
+    log = Log()
+    thrown = ValueError("thrown in")
+
+    @types.coroutine
+    def driven(opening: Coroutine[Any, Any, object]) -> Generator[Any, Any, None]:
+        opening.send(None)
+        awaited = opening.throw(thrown)
+        while True:
+            answer = yield awaited
+            awaited = opening.send(answer)
+
+    async with Scope() as scope:
+        with pytest.raises(ValueError, match="thrown in") as caught:
+            await driven(scope.enter(Probe(log, "a", turns=3)))
+        assert caught.value is thrown
+        assert not scope.snapshot().resources
     log.check_all_closed()

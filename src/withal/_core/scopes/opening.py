@@ -68,13 +68,13 @@ def open_at_once(state: ScopeState, host: Openable) -> Awaitable[None] | None:
     try:
         host.start(latch)
     except (CancelledError, Exception) as exc:
-        return _finish(state, hosts, latch, exc, floor)
+        return _give_up(state, hosts, latch, exc, floor)
     if latch.missing > 0:
         return _wait_and_finish(state, hosts, latch, floor)
     if state.adopt(hosts):
         del state.in_flight[latch]
         return None
-    return _finish(state, hosts, latch, None, floor)
+    return _give_up(state, hosts, latch, None, floor)
 
 
 def _begin(state: ScopeState, hosts: Sequence[Openable], latch: Latch) -> int:
@@ -92,7 +92,7 @@ async def _wait_and_finish(
     failure: BaseException | None = None
     try:
         await wait_until_open(hosts, latch)
-    except CancelledError as exc:
+    except (CancelledError, Exception) as exc:  # code that drives the task may throw any in
         failure = exc
     await _finish(state, hosts, latch, failure, floor)
 
@@ -107,7 +107,18 @@ async def _finish(
     """Take these over if all are open; otherwise close them, and raise the reason."""
     if failure is None and state.adopt(hosts):
         del state.in_flight[latch]
-        return
+    else:
+        await _give_up(state, hosts, latch, failure, floor)
+
+
+async def _give_up(
+    state: ScopeState,
+    hosts: Sequence[Openable],
+    latch: Latch,
+    failure: BaseException | None,
+    floor: int,
+) -> None:
+    """Close those of these that have opened, and raise the reason why not all are open."""
     try:
         await _abort(state, hosts, failure, floor)
     finally:
