@@ -12,7 +12,7 @@ from typing import final
 
 from tests.audit.own.case import Case, case
 from tests.audit.own.grounds import in_tmpfs
-from tests.audit.own.server import BODY, serving
+from tests.audit.own.server import BODY, Served, serving
 from withal.fetch import (
     FetchOptions,
     RequestFile,
@@ -33,24 +33,25 @@ class Site:
 
     url: str
     folder: Path
+    server: Served
 
 
-_urls = list[str]()
+_servers = list[Served]()
 
 
 @contextmanager
 def served() -> Generator[None]:
-    """Have a server for the audits within; what an attempt starts, it does not outlive."""
-    with serving() as url:
-        _urls.append(url)
+    """Start a server for the audits in the block. It outlives each attempt."""
+    with serving() as server:
+        _servers.append(server)
         yield
-        _urls.clear()
+        _servers.clear()
 
 
 @asynccontextmanager
 async def site() -> AsyncGenerator[Site]:
     with in_tmpfs() as folder:
-        yield Site(_urls[0], folder)
+        yield Site(_servers[0].url, folder, _servers[0])
 
 
 async def get(site: Site, path: str = "/whole") -> None:
@@ -67,7 +68,7 @@ async def look_at_the_environment(site: Site) -> None:
         assert not client.closed
 
 
-# By aiohttp, whose waits are the same in each run: libcurl reads in a turn what has come by then.
+# By aiohttp, whose waits are the same in each run. For libcurl see `tests.audit.own.transfers`.
 PATIENT = FetchOptions(attempts=1, transport=TransportName.AIOHTTP)
 ALONE = FetchOptions(attempts=1, jobs=1, transport=TransportName.AIOHTTP)
 

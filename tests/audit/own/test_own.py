@@ -15,7 +15,17 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_withal.auditing import Auditor
-from tests.audit.own import leases, network, opened, pooled, scopes, streams, system, whole
+from tests.audit.own import (
+    leases,
+    network,
+    opened,
+    pooled,
+    scopes,
+    streams,
+    system,
+    transfers,
+    whole,
+)
 from tests.audit.own.case import Case
 from tests.conftest import LOOPS
 
@@ -26,6 +36,7 @@ CASES = [
     *whole.CASES,
     *streams.CASES,
     *network.CASES,
+    *transfers.CASES,
     *leases.CASES,
 ]
 ON_ONE_LOOP = system.CASES  # a call in a thread each, in the threads that opened files use as well
