@@ -8,8 +8,10 @@ handler was called.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import inspect
+import os
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from itertools import count
@@ -37,6 +39,16 @@ SETTLING_SECONDS = 5.0
 """How long threads may go on after a test: a server closes what the test was connected to, and
 asyncio's thread for a process ends after the process."""
 
+GRACE_SECONDS = 60.0
+"""How long a test may go on after its time limit. Then its process ends and prints all stacks.
+
+The limit raises an exception in the main thread. A task may keep that exception, or a clean-up that
+never ends may follow it. A test run has to end in these cases too.
+"""
+
+EXIT_SECONDS = 120.0
+"""How long the process may take to end after the last test."""
+
 TESTS_A_FREEZE = 50
 """After so many tests what there is by then, imported modules above all, is frozen."""
 
@@ -45,6 +57,41 @@ _tests = count()
 # How long an example takes says nothing on a busy machine.
 hypothesis.settings.register_profile("withal", deadline=None)
 hypothesis.settings.load_profile("withal")
+
+
+_stderr = 2
+"""A copy of standard error, which pytest does not capture."""
+
+
+def pytest_configure() -> None:
+    global _stderr  # noqa: PLW0603
+    _stderr = os.dup(2)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # xdist ends its workers
+        faulthandler.dump_traceback_later(EXIT_SECONDS, exit=True, file=_stderr)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """End the process if a test goes on for long after its time limit."""
+    seconds = _time_limit(item)
+    if seconds and not item.config.getoption("usepdb"):
+        faulthandler.dump_traceback_later(seconds + GRACE_SECONDS, exit=True, file=_stderr)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _time_limit(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    if marker is not None and marker.args:
+        return float(marker.args[0])
+    given = item.config.getoption("timeout", None)
+    return float(given if given is not None else item.config.getini("timeout") or 0)
 
 
 def pytest_sessionstart() -> None:

@@ -6,13 +6,16 @@ A program of its own, since Ray leaves threads and descriptors: ``python ray_pro
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,8 @@ from withal.fetch import FetchOptions, on_ray
 
 SHARD = 50
 SMALL = 80 * 1024 * 1024
+START_SECONDS = 120.0  # until all threads' stacks are printed, and the program ends
+STOP_SECONDS = 60.0
 
 
 def content(number: str) -> bytes:
@@ -50,7 +55,11 @@ async def serve(requested: Counter[str], now: Counter[str], most: list[int]) -> 
 
 def kill_a_worker() -> bool:
     found = subprocess.run(
-        ["pgrep", "-f", "^ray::fetch_shard"], capture_output=True, text=True, check=False
+        ["pgrep", "--session", "0", "-f", "^ray::fetch_shard"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
     for pid in found.stdout.split()[:1]:
         with suppress(ProcessLookupError):
@@ -59,14 +68,34 @@ def kill_a_worker() -> bool:
     return False
 
 
-async def main(folder: Path, count: int) -> None:
-    import ray
+@contextmanager
+def two_nodes() -> Generator[tuple[Any, Any]]:  # Any: Ray has no types
+    """Run a cluster in this block, and yield it and the node that may be killed."""
+    ray: Any = import_module("ray")
     from ray.cluster_utils import Cluster
 
+    faulthandler.dump_traceback_later(START_SECONDS, exit=True)
     head = {"num_cpus": 1, "object_store_memory": SMALL}
-    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
-    node = cluster.add_node(num_cpus=1, object_store_memory=SMALL)
-    ray.init(address=cluster.address, log_to_driver=False)
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        node = cluster.add_node(num_cpus=1, object_store_memory=SMALL)
+        ray.init(address=cluster.address, log_to_driver=False)
+        faulthandler.cancel_dump_traceback_later()
+        yield cluster, node
+    finally:
+        faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
+        ray.shutdown()
+        cluster.shutdown()
+        faulthandler.cancel_dump_traceback_later()
+
+
+async def main(folder: Path, count: int) -> None:
+    with two_nodes() as (cluster, node):
+        await fetch_twice(folder, count, cluster, node)
+
+
+async def fetch_twice(folder: Path, count: int, cluster: Any, node: Any) -> None:
+    """Fetch, with a worker and the node killed meanwhile; then fetch again, which skips all."""
     requested, now, most = Counter[str](), Counter[str](), [0]
     server = await serve(requested, now, most)
     host, port = server.addresses[0][:2]
@@ -107,8 +136,6 @@ async def main(folder: Path, count: int) -> None:
         )
     )
     await server.cleanup()
-    ray.shutdown()
-    cluster.shutdown()
 
 
 if __name__ == "__main__":

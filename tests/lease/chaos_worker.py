@@ -1,7 +1,8 @@
 """One process of the chaos test: ``python -m tests.lease.chaos_worker KIND SERVER FOLDER TTL``.
 
 It holds the lease again and again, writes with its token into a store that checks tokens, and logs
-what it does with the time of the machine's monotonic clock, which all processes share.
+what it does with the time of the machine's monotonic clock, which all processes share. It ends when
+the process that started it has ended.
 """
 
 from __future__ import annotations
@@ -89,9 +90,10 @@ async def body(lease: Lease, log: Log, store: Store) -> None:
 
 async def main(kind: str, server: str, folder: Path, ttl: float) -> None:
     log, store = Log(folder), Store(folder)
+    parent = os.getppid()
     async with leases_of(kind, server) as leases:
         log.write("start")
-        while True:
+        while os.getppid() == parent:
             try:
                 async with leases.hold("chaos", ttl=ttl) as lease:
                     await body(lease, log, store)

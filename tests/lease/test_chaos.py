@@ -15,6 +15,7 @@ import random
 import signal
 import sys
 import time
+from asyncio.subprocess import DEVNULL
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -82,7 +83,9 @@ class Chaos:
         command = [sys.executable, "-m", "tests.lease.chaos_worker"]
         command += [self.kind, self.address, str(self.folder), str(TTL)]
         with (self.folder / "errors").open("ab") as errors:
-            worker = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=errors)
+            worker = await asyncio.create_subprocess_exec(
+                *command, cwd=ROOT, stdin=DEVNULL, stdout=DEVNULL, stderr=errors
+            )
         self.workers.append(worker)
 
     def _victim(self) -> asyncio.subprocess.Process:
@@ -94,17 +97,24 @@ class Chaos:
     async def kill_worker(self) -> None:
         worker = self._victim()
         self.workers.remove(worker)
-        worker.kill()
-        self.kills[worker.pid] = time.monotonic()
-        await worker.wait()
+        await self._kill(worker)
         await self.start_worker()
+
+    async def _kill(self, worker: asyncio.subprocess.Process) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            worker.kill()
+        self.kills[worker.pid] = time.monotonic()
+        async with asyncio.timeout(30):
+            await worker.wait()
 
     async def stop_worker(self) -> None:
         worker = self._victim()
         start = time.monotonic()
         worker.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(random.uniform(0.1, 2 * TTL))
-        worker.send_signal(signal.SIGCONT)
+        try:
+            await asyncio.sleep(random.uniform(0.1, 2 * TTL))
+        finally:
+            worker.send_signal(signal.SIGCONT)
         self.stops.append((worker.pid, start, time.monotonic()))
 
     async def restart_server(self) -> None:
@@ -138,9 +148,18 @@ class Chaos:
 
     async def run(self, seconds: float) -> None:
         watch = asyncio.create_task(self._watch())
-        for _ in range(PROCESSES):
-            await self.start_worker()
-        await self._until_started()
+        try:
+            for _ in range(PROCESSES):
+                await self.start_worker()
+            await self._until_started()
+            await self._cause_troubles(seconds)
+            await asyncio.sleep(TTL + SLACK)
+        finally:
+            watch.cancel()
+            for worker in self.workers:
+                await self._kill(worker)
+
+    async def _cause_troubles(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             for trouble in random.sample(self.troubles(), len(self.troubles())):
@@ -149,12 +168,6 @@ class Chaos:
                 await asyncio.sleep(random.uniform(0.2, 1.5))
                 if time.monotonic() > until:
                     break
-        await asyncio.sleep(TTL + SLACK)
-        watch.cancel()
-        for worker in self.workers:
-            worker.kill()
-            self.kills[worker.pid] = time.monotonic()
-            await worker.wait()
 
     async def _until_started(self) -> None:
         async with asyncio.timeout(60):

@@ -92,7 +92,7 @@ async def test_a_stopped_process_loses_it_and_says_so(tmp_path: Path) -> None:
         async with leases.hold("a", timeout=10) as lease:
             assert lease.token > first
             process.send_signal(signal.SIGCONT)
-            _, errors = await asyncio.to_thread(process.communicate)
+            _, errors = await asyncio.to_thread(process.communicate, timeout=60)
         assert "LeaseLostError" in errors
         assert "the process was stopped" in errors
 

@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
-from tests.servers.process import free_port, wait_until_listening
+from tests.servers.process import end, free_port, is_listening, wait_until_ready
 
 _FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parts[-2])
 _PATH = os.pathsep.join([*map(str, reversed(_FOLDERS)), os.environ.get("PATH", "")])
 PROGRAM = shutil.which("postgres", path=_PATH)
 BOUNCER = shutil.which("pgbouncer", path=f"{_PATH}{os.pathsep}/usr/sbin")
 MISSING = "there is no PostgreSQL: apt-get install postgresql"
+_SECONDS = 60.0  # that one of its commands may take
 NO_BOUNCER = "there is no PgBouncer: apt-get install pgbouncer"
 
 
@@ -57,7 +58,7 @@ class Postgres:
         initdb = str(Path(PROGRAM).with_name("initdb"))
         command = [initdb, "--no-sync", "--auth=trust", "--username=postgres"]
         command += ["--encoding=UTF8", "--locale=C", "-D", str(self._folder / "data")]
-        subprocess.run(command, check=True, capture_output=True, user=_user())
+        subprocess.run(command, check=True, capture_output=True, user=_user(), timeout=_SECONDS)
         access = self._folder / "data" / "pg_hba.conf"
         by_password = "host all locked 127.0.0.1/32 scram-sha-256\n"  # all others are trusted
         access.write_text(by_password + access.read_text())
@@ -66,23 +67,21 @@ class Postgres:
         assert PROGRAM is not None, MISSING
         command = [PROGRAM, "-D", str(self._folder / "data"), "-p", str(self.port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-k", str(self._folder)]
-        with (self._folder / "postgres.log").open("ab") as log:
+        path = self._folder / "postgres.log"
+        with path.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, user=_user())
-        wait_until_listening(self.port)
-        while not self._answers():
-            pass
+        wait_until_ready(self._process, self._answers, path)
 
     def _answers(self) -> bool:
         assert PROGRAM is not None
         ready = str(Path(PROGRAM).with_name("pg_isready"))
         command = [ready, "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "5"]
-        return subprocess.run(command, check=False).returncode == 0
+        return subprocess.run(command, check=False, timeout=_SECONDS).returncode == 0
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it: by SIGINT in good order, by SIGQUIT as a crash does."""
         if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(60)
+            end(self._process, how)
             self._process = None
 
     def restart(self, how: signal.Signals = signal.SIGQUIT) -> None:
@@ -96,7 +95,7 @@ class Postgres:
         assert psql is not None
         command = [psql, "-qAtX", "-v", "ON_ERROR_STOP=1", "-d", self.dsn(database=database)]
         command += ["-c", statements]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
         return done.stdout.strip()
 
 
@@ -107,8 +106,8 @@ def postgres_server() -> Generator[Postgres]:
         _own(Path(folder))
         server = Postgres(Path(folder))
         server.make()
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             server.stop()
@@ -130,13 +129,13 @@ def pgbouncer(server: Postgres) -> Generator[str]:
             f"auth_type = trust\nauth_file = {users}\npool_mode = transaction\n"
             "default_pool_size = 3\n"
         )
-        with (Path(folder) / "log").open("wb") as log:
+        path = Path(folder) / "log"
+        with path.open("wb") as log:
             process = subprocess.Popen(
                 [BOUNCER, str(settings)], stdout=log, stderr=log, user=_user()
             )
         try:
-            wait_until_listening(port)
+            wait_until_ready(process, lambda: is_listening(port), path)
             yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
         finally:
-            process.terminate()
-            process.wait(30)
+            end(process, signal.SIGTERM)

@@ -1,9 +1,16 @@
-"""A free port for a server of the tests, and waiting until it answers."""
+"""The process of a server of the tests: waits for its start and its end, both bounded."""
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
 import time
+from collections.abc import Callable
+from pathlib import Path
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 
 
 def free_port() -> int:
@@ -14,15 +21,46 @@ def free_port() -> int:
         return port
 
 
-def wait_until_listening(port: int, *, seconds: float = 30) -> None:
-    """Wait until something accepts connections on a port of 127.0.0.1."""
+def is_listening(port: int) -> bool:
+    """Return whether something accepts connections on a port of 127.0.0.1."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_until_ready(
+    process: subprocess.Popen[bytes],
+    is_ready: Callable[[], bool],
+    log: Path,
+    *,
+    seconds: float = START_SECONDS,
+) -> None:
+    """Wait until a server that was started is ready.
+
+    Raises:
+        RuntimeError: if the server ends, or is not ready in time; it is killed then. The message
+            has the end of its log.
+    """
     until = time.monotonic() + seconds
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > until:
-                raise
+    while not is_ready():
+        status = process.poll()
+        if status is None and time.monotonic() < until:
             time.sleep(0.02)
-        else:
-            return
+            continue
+        process.kill()
+        process.wait(STOP_SECONDS)
+        problem = f"is not ready after {seconds:g} s" if status is None else f"ended with {status}"
+        written = log.read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"the server {process.args!r} {problem}; its log ends with:\n{written}")
+
+
+def end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    """Send a signal and wait for the end; if it does not end in time, kill it."""
+    process.send_signal(how)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_SECONDS)

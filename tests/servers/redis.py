@@ -7,13 +7,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
-from tests.servers.process import free_port, wait_until_listening
+from tests.servers.process import end, free_port, wait_until_ready
 
 PROGRAM = shutil.which("redis-server")
 MISSING = "there is no redis-server: apt-get install redis-server"
@@ -37,23 +36,23 @@ class Redis:
         assert PROGRAM is not None, MISSING
         command = [PROGRAM, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--dir", str(self._folder), *self._options]
-        with (self._folder / "redis.log").open("ab") as log:
+        path = self._folder / "redis.log"
+        with path.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_until_listening(self.port)
-        self._wait_until_loaded()
+        wait_until_ready(self._process, self._answers, path)
 
-    def _wait_until_loaded(self) -> None:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
-            while True:
+    def _answers(self) -> bool:
+        """Return whether it answers, and has loaded its data."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
                 connection.sendall(b"PING\r\n")
-                if not connection.recv(100).startswith(b"-LOADING"):
-                    return
-                time.sleep(0.02)
+                return connection.recv(100).startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(30)
+            end(self._process, how)
             self._process = None
 
     def restart(self, how: signal.Signals = signal.SIGKILL) -> None:
@@ -66,8 +65,8 @@ def redis_server(*options: str) -> Generator[Redis]:
     """Run a server in this block. It keeps nothing unless the options say so."""
     with tempfile.TemporaryDirectory(prefix="withal-redis-") as folder:
         server = Redis(Path(folder), *options)
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             server.stop(signal.SIGKILL)

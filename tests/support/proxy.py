@@ -81,4 +81,5 @@ async def proxy_to(port: int) -> AsyncGenerator[Proxy]:
         for task in serving:
             task.cancel()
         if serving:
-            await asyncio.wait(serving)
+            _, left = await asyncio.wait(serving, timeout=30)
+            assert not left, f"the proxy still serves: {left}"

@@ -25,7 +25,7 @@ def run(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedP
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         cwd=folder,
         check=False,
     )
@@ -37,7 +37,7 @@ def plain(folder: Path, *arguments: str, stdin: str = "") -> subprocess.Complete
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         cwd=folder,
         check=False,
     )
@@ -289,11 +289,13 @@ def test_what_was_known_before_a_kill_is_in_the_report(tmp_path: Path) -> None:
     command = [*COMMAND, "--json", str(report), "program.py"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        until = time.monotonic() + 20
-        while not report.exists() and time.monotonic() < until:
-            time.sleep(0.05)
-        process.kill()
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            until = time.monotonic() + 50
+            while not report.exists() and time.monotonic() < until:
+                time.sleep(0.05)
+        finally:
+            process.kill()
     data = json.loads(report.read_text())
     assert not data["complete"]
     assert "program.py:5" in [leak["site"] for leak in data["leaks"]]
@@ -316,7 +318,10 @@ def test_a_signal_does_what_it_does_without(number: int, tmp_path: Path) -> None
             assert process.stdout is not None
             process.stdout.readline()
             os.kill(process.pid, number)
-            return process.wait(20)
+            try:
+                return process.wait(60)
+            finally:
+                process.kill()
 
     assert status([*COMMAND, "program.py"]) == status([sys.executable, "program.py"])
 

@@ -60,6 +60,8 @@ def test_without_the_package_one_line_says_so_before_the_program_starts(tmp_path
         "from withal.cli import main; main()"
     )
     command = [sys.executable, "-c", hide]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+    ended = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=100, cwd=tmp_path
+    )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("withal: --otel needs opentelemetry-api")

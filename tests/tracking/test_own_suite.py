@@ -10,6 +10,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_our_own_tests_pass_with_leaks_looked_for(root: Path) -> None:
     tests = [
         "tests/test_ledger.py",
@@ -21,7 +22,7 @@ def test_our_own_tests_pass_with_leaks_looked_for(root: Path) -> None:
         cwd=root,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]

@@ -31,7 +31,7 @@ def track(path: Path, tmp_path: Path, *options: str, **more: Any) -> dict[str, A
     chosen = TrackOptions(str(path), json=str(report), **more)
     command = [sys.executable, *options, "-m", "withal.tracking", chosen.dumped()]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, cwd=path.parent, check=False
+        command, capture_output=True, text=True, timeout=100, cwd=path.parent, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr, done.stderr

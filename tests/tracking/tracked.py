@@ -34,4 +34,6 @@ def track(folder: Path, program: str, *options: str) -> subprocess.CompletedProc
     script = folder / "program.py"
     script.write_text(program)
     command = [sys.executable, "-m", "withal", "track", *options, str(script)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder)
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=100, cwd=folder
+    )

@@ -65,6 +65,7 @@ def test_the_clean_twin_has_no_leak(program: Path, loop: str, tmp_path: Path) ->
     assert track(path, tmp_path)["leaks"] == []
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.usefixtures("_servers")
 @pytest.mark.parametrize(
     "program",
