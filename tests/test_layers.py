@@ -27,6 +27,7 @@ CORE = [
     "causes",
     "managers",
     "once",
+    "lifecycle",
     "scopes.order",
     "scopes.snapshot",
     "scopes.program_deadline",
@@ -42,7 +43,8 @@ CORE = [
     "resources.direct",
     "resources.task",
     "resources.callback",
-    "scopes.close_result",  # 2: what a scope does with them
+    "scopes.value_index",  # 2: what a scope does with them
+    "scopes.close_result",
     "scopes.context_variables",
     "scopes.starting",
     "scopes.stages",

@@ -20,6 +20,7 @@ from withal._core.declared.plan import Plan
 from withal._core.declared.registry import Declared
 from withal._core.errors import AlreadyEnteredError, ScopeClosedError
 from withal._core.events import Step
+from withal._core.lifecycle import CLOSED, CLOSING, OPEN
 from withal._core.managers import (
     AsyncManager,
     EmitsEvents,
@@ -30,7 +31,6 @@ from withal._core.managers import (
     name_of,
 )
 from withal._core.outcome import raise_unchanged
-from withal._core.resources.base import CLOSED, CLOSING, OPEN
 from withal._core.resources.callback import Callback
 from withal._core.resources.direct import Direct, is_direct
 from withal._core.resources.hosted import Host
@@ -321,7 +321,7 @@ class Scope(EmitsEvents):
         resource.mark_open(value)
         if state.phase is not OPEN:
             await reject_late_inline(state, resource)
-        state.add(resource)
+        state.resources.add(resource)
         if state.entered_within > within:
             state.note_inline_scopes(resource, within)
         after = copy_context()
@@ -472,7 +472,7 @@ class Scope(EmitsEvents):
         state = self._holdings(name_of(func))
         state.check_loop("defer", name_of(func))
         check_callable(func)
-        state.add(Callback(state, partial(func, *args, **kwargs), name_of(func)))
+        state.resources.add(Callback(state, partial(func, *args, **kwargs), name_of(func)))
         return func
 
     def spawn(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> Task[T]:
@@ -499,7 +499,7 @@ class Scope(EmitsEvents):
             coro.close()  # so that the interpreter does not warn that it was never awaited
             raise
         spawned = Spawned(state, coro, name)
-        state.add(spawned)
+        state.resources.add(spawned)
         return spawned.value  # type: ignore[no-any-return]
 
     async def release(self, value: object) -> None:

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any, final
 
 from withal._core.errors import CloseTimeoutError, ResourceLostError
+from withal._core.lifecycle import CLOSED as HOST_CLOSED
+from withal._core.lifecycle import OPEN as HOST_OPEN
+from withal._core.lifecycle import OPENING as HOST_OPENING
 from withal._core.outcome import raise_unchanged
-from withal._core.resources.base import CLOSED as HOST_CLOSED
-from withal._core.resources.base import OPEN as HOST_OPEN
-from withal._core.resources.base import OPENING as HOST_OPENING
 from withal._core.resources.base import Openable, Resource
 from withal._core.resources.hosted import Host
 from withal._core.scopes.closing import begin_closing

@@ -6,7 +6,7 @@ from asyncio import current_task
 from functools import partial
 from typing import Protocol, final
 
-from withal._core.resources.base import Phase
+from withal._core.lifecycle import Phase
 from withal._core.resources.callback import Callback
 from withal._core.scopes.closing import begin_closing, end_closing
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, LAST_CALL_SECONDS, Closing

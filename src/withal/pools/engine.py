@@ -8,7 +8,8 @@ from functools import partial
 from typing import final
 
 from withal._core.errors import ResourceLostError
-from withal._core.resources.base import OPEN, Resource
+from withal._core.lifecycle import OPEN
+from withal._core.resources.base import Resource
 from withal._core.resources.hosted import Host
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS
 from withal._core.scopes.starting import openable
@@ -75,8 +76,8 @@ class Engine:
             self.long_uses = LongUses(self.queue, self.loop, options.held_too_long)
         self.resources: Resources = Resources(held, self, options.name)
         self.users: Users = Users(held, self)
-        held.add(self.resources)
-        held.add(self.users)  # added last, so it closes first
+        held.resources.add(self.resources)
+        held.resources.add(self.users)  # added last, so it closes first
         self.closers: Closers = Closers(self.queue, self.silent, self)
 
     # Waiting for a resource

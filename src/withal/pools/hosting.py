@@ -13,7 +13,8 @@ from inspect import isawaitable, iscoroutine
 from typing import Any, final
 
 from withal._core.events import Observers
-from withal._core.resources.base import CLOSED, CLOSING, OPEN, Phase, Resource, ScopeHandle
+from withal._core.lifecycle import CLOSED
+from withal._core.resources.base import Resource, ScopeHandle
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing, leave_behind
 from withal._core.waiting.latch import Latch
 
@@ -114,7 +115,7 @@ class Call(Resource):
         super().__init__(keeper, what)
         self._function = function
         self._argument = argument
-        self.phase: Phase = OPEN
+        self.set_open()
 
     @property
     def kind(self) -> str:
@@ -162,7 +163,7 @@ class Call(Resource):
             closing.result.fail(self.error)
 
     def _begin_close(self) -> None:
-        self.phase = CLOSING
+        self.set_closing()
         try:
             result = self._function(self._argument)
             if isawaitable(result):

@@ -147,8 +147,8 @@ class Sharing:
         self._home = Home(repr(self.name), self.held.loop)
         self._resources = Resources(self.held, self, self.name)
         self._users = Users(self.held, self)
-        self.held.add(self._resources)
-        self.held.add(self._users)
+        self.held.resources.add(self._resources)
+        self.held.resources.add(self._users)
 
     def keep(self, error: BaseException) -> None:
         """Keep an error that no user raises: for the scope, or the loop's exception handler."""

@@ -13,8 +13,9 @@ from typing import Protocol, final
 from withal._core.causes import is_a
 from withal._core.errors import ResourceLostError
 from withal._core.events import Observers
+from withal._core.lifecycle import CLOSED, CLOSING
 from withal._core.outcome import one_of
-from withal._core.resources.base import CLOSED, CLOSING, Resource, ScopeHandle
+from withal._core.resources.base import Resource, ScopeHandle
 from withal._core.waiting.latch import Latch
 from withal.pools.errors import PoolCloseTimeoutError
 from withal.pools.statistics import Holder
@@ -73,7 +74,7 @@ class Users(Resource):
         return False
 
     def _begin_close(self) -> None:
-        self.phase = CLOSING
+        self.set_closing()
         self._began = self.keeper.clock()
         self._tenant.stop()
         self.look()
@@ -128,7 +129,7 @@ class Resources(Resource):
         self._errors.append(error)
 
     def _begin_close(self) -> None:
-        self.phase = CLOSING
+        self.set_closing()
         self._tenant.close_rest()
         self.look()
 

@@ -12,9 +12,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias, final
 
+from withal._core.lifecycle import CLOSING, OPENING, Phase
 from withal._core.managers import Manager, name_of
 from withal._core.outcome import one_of
-from withal._core.resources.base import CLOSING, OPENING, Phase
 from withal._core.scope import Scope
 from withal._core.scopes.close_result import CloseResult
 from withal.audit.engine.injector import Injector

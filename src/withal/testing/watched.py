@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, final
 
+from withal._core.lifecycle import CLOSING, OPENING, Phase
 from withal._core.managers import protocol_of
-from withal._core.resources.base import CLOSING, OPENING, Phase
 from withal.audit.engine.injector import Injector
 
 T = TypeVar("T")

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import enum
 from asyncio import AbstractEventLoop, CancelledError, Task, current_task
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
-from typing import Any, Protocol, final
+from typing import Any, Protocol
 
 from withal._core.causes import is_a, only_wraps, traceback_of
 from withal._core.credentials import text_without_credentials
 from withal._core.errors import ResourceLostError
 from withal._core.events import Event, Observers, Outcome, Step, emit, next_id
+from withal._core.lifecycle import CLOSED, CLOSING, OPEN, OPENING, HasPhase
 from withal._core.managers import name_of, protocol_of
 from withal._core.outcome import outcome_of
 from withal._core.waiting.latch import Latch
-
-
-@final
-class Phase(enum.Enum):
-    """The phase of a resource. It only moves down this list, and may skip members."""
-
-    OPENING = "opening"
-    OPEN = "open"
-    CLOSING = "closing"
-    CLOSED = "closed"
-
-
-# On 3.11, looking up a member on its class takes ten times as long as reading a name (measured).
-OPENING, OPEN, CLOSING, CLOSED = Phase
 
 
 class ScopeHandle(Protocol):
@@ -78,7 +64,7 @@ class ScopeHandle(Protocol):
         """Forget a resource that has ended without an error."""
 
 
-class Resource:
+class Resource(HasPhase):
     """One resource that a scope owns. Subclasses implement how it opens and closes.
 
     Attributes:
@@ -91,7 +77,6 @@ class Resource:
     """
 
     # Class attributes are defaults that most resources never set: creating one is a hot path.
-    phase: Phase = OPENING
     value: Any = None  # has the user's type; the signatures of Scope give it
     task: Task[object] | None = None
     error: BaseException | None = None
@@ -204,16 +189,10 @@ class Resource:
     def mark_open(self, value: object) -> None:
         """Record that it is open, with this value."""
         self.value = value
-        self.phase = OPEN
+        self.set_open()
         self.opened_at = self.keeper.clock()
         if self.observers:
             self.send(Step.OPENED)
-
-    def mark_closing(self) -> None:
-        """Record that its finalizer is about to run."""
-        self.phase = CLOSING
-        if self.observers:
-            self.send(Step.CLOSING)
 
     def mark_closed(self, error: BaseException | None) -> None:
         """Record that it is closed, and wake the task that waits for it."""
@@ -223,7 +202,7 @@ class Resource:
             self.send(Step.FAILED if opening else Step.CLOSED, outcome)
         if error is not None:
             self.error = self._explain(error)
-        self.phase = CLOSED
+        self.set_closed()
         if self.needs:
             self.forget_needs()
         if self._latch is not None:

@@ -8,7 +8,8 @@ from inspect import isawaitable
 from typing import final
 
 from withal._core.events import Step
-from withal._core.resources.base import CLOSED, CLOSING, Resource, ScopeHandle
+from withal._core.lifecycle import CLOSED
+from withal._core.resources.base import Resource, ScopeHandle
 
 
 @final
@@ -34,7 +35,10 @@ class Callback(Resource):
         return False
 
     def _begin_close(self) -> None:
-        self.phase = CLOSING  # a second call only waits
+        self.set_closing()  # a second call only waits
+        self._start()
+
+    def _start(self) -> None:
         keeper = self.keeper
         run = self._run()
         try:
@@ -50,10 +54,11 @@ class Callback(Resource):
         # asyncio.run() cancels all tasks at the end, also those that have not run yet. The callback
         # still has to be called, so another task is started.
         if self.phase is not CLOSED and task.cancelled():
-            self._begin_close()
+            self._start()
 
     async def _run(self) -> None:
-        self.mark_closing()
+        if self.observers:
+            self.send(Step.CLOSING)
         try:
             result = self._call()
             if isawaitable(result):

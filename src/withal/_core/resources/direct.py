@@ -12,14 +12,7 @@ from typing import Any, final
 from withal._core.credentials import text_without_credentials
 from withal._core.events import Step
 from withal._core.managers import GENERATOR_MANAGER
-from withal._core.resources.base import (
-    CLOSED,
-    CLOSING,
-    OPEN,
-    Openable,
-    ScopeHandle,
-    running_task_name,
-)
+from withal._core.resources.base import Openable, ScopeHandle, running_task_name
 from withal._core.waiting.latch import Latch
 
 # Libraries whose synchronous managers affect the task that enters them: cancel scopes, timeouts.
@@ -73,14 +66,14 @@ class Direct(Openable):
             self.mark_closed(exc)
             return
         # The same as mark_open(), without the call.
-        self.phase = OPEN
+        self.set_open()
         self.opened_at = keeper.clock()
         if self.observers:
             self.send(Step.OPENED)
 
     def exit_now(self, seen: BaseException | None) -> None:
         """Close it; `seen` is the exception passed to its exit, or None."""
-        self.phase = CLOSING
+        self.set_closing()
         if self.observers:
             self.send(Step.CLOSING)
         try:
@@ -94,9 +87,10 @@ class Direct(Openable):
         except BaseException as exc:  # raised to the task that closes it
             self.mark_closed(self.failure(exc))
         else:
-            self.phase = CLOSED  # mark_closed() does nothing else unless one of these is set
             if self.observers or self.needs or self._latch is not None:
                 self.mark_closed(None)
+            else:
+                self.set_closed()  # mark_closed() would do nothing else
 
     def _begin_close(self) -> None:
         self.exit_now(self._seen)

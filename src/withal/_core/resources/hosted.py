@@ -17,8 +17,9 @@ from asyncio import CancelledError, Task, current_task
 from typing import Any, final
 
 from withal._core.events import Step
+from withal._core.lifecycle import CLOSED, OPEN, OPENING
 from withal._core.managers import name_of
-from withal._core.resources.base import CLOSED, CLOSING, OPEN, OPENING, Openable
+from withal._core.resources.base import Openable
 from withal._core.resources.pause import Pause
 from withal._core.waiting.latch import Latch
 
@@ -67,7 +68,7 @@ class Host(Openable):
     def _begin_close(self) -> None:
         self.close_requested = True
         if self.phase is OPEN:
-            self.phase = CLOSING  # a second call only waits
+            self.set_closing()  # a second call only waits
         if self._body_left is not None:
             self._body_left.open()
         elif self._waiting is not None:
@@ -87,7 +88,7 @@ class Host(Openable):
         self._latch = None
         self._seen = seen
         self.close_requested = True
-        self.phase = CLOSING
+        self.set_closing()
         if self._body_left is not None or self._waiting is None:
             self._begin_close()
         else:
@@ -116,8 +117,11 @@ class Host(Openable):
             except CancelledError as death:
                 if not self.close_requested:
                     await self._wait_for_body_exit(death)
+        if self.phase is OPEN:
+            self.set_closing()  # it was requested before it had opened
         seen = self._seen
-        self.mark_closing()
+        if self.observers:
+            self.send(Step.CLOSING)
         try:
             done = self._exit(self._manager, None, None, None) if seen is None else self.exit(seen)
             if self.is_async:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, final
 
 from withal._core.causes import is_a
 from withal._core.events import Step
-from withal._core.resources.base import CLOSING, Managed, running_task_name
+from withal._core.resources.base import Managed, running_task_name
 from withal._core.waiting.cancellation import finish_within
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Inline(Managed):
 
         Returns None if it is done, else the suspended coroutine and what it has yielded.
         """
-        self.phase = CLOSING
+        self.set_closing()
         if self.observers:
             self.send(Step.CLOSING)
         try:

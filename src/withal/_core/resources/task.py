@@ -9,8 +9,9 @@ from typing import Any, final
 from withal._core.causes import is_a
 from withal._core.errors import ScopeClosedError
 from withal._core.events import Step
+from withal._core.lifecycle import OPEN
 from withal._core.managers import name_of
-from withal._core.resources.base import OPEN, Resource, ScopeHandle
+from withal._core.resources.base import Resource, ScopeHandle
 
 
 @final
@@ -34,7 +35,9 @@ class Spawned(Resource):
 
     def _begin_close(self) -> None:
         assert self.task is not None
-        self.mark_closing()
+        self.set_closing()
+        if self.observers:
+            self.send(Step.CLOSING)
         self.task.cancel()
 
     def _has_ended(self, task: Task[object]) -> None:

@@ -7,8 +7,9 @@ from asyncio import CancelledError, Task, current_task, get_running_loop
 from withal._core.causes import is_a
 from withal._core.errors import CloseTimeoutError, ScopeClosedError
 from withal._core.events import Step
+from withal._core.lifecycle import CLOSED, CLOSING, OPEN
 from withal._core.outcome import raise_unchanged
-from withal._core.resources.base import CLOSED, CLOSING, OPEN, Resource
+from withal._core.resources.base import Resource
 from withal._core.resources.inline import Inline
 from withal._core.scopes.context_variables import owed, settle_owed
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing
@@ -64,10 +65,10 @@ async def close(
         exc: the exception that its body ended with.
         closing: a closing that another task has begun, to continue it.
     """
-    state.phase = CLOSING
     state.closed_by = closer = current_task()
     outermost = state.outermost or state
     if closing is None:
+        state.set_closing()
         closing = begin_closing(state, exc, closer)
         outermost.closings += 1
         state.deadline = closing.deadline
@@ -96,7 +97,8 @@ async def close(
         if is_over:
             outermost.closings -= 1
             state.closed_by = None
-            state.phase = CLOSED
+            if state.phase is not CLOSED:  # something unexpected was raised
+                state.set_closed()
             for latch in state.watchers:
                 latch.arrive()
 
@@ -227,7 +229,7 @@ def requests_seen(
     state: ScopeState, task: Task[object] | None, delivered: BaseException | None = None
 ) -> int:
     """Return how many requests to cancel were delivered to `task` before `delivered`."""
-    if task is None or (state.phase is not OPEN and state.is_owned_by(task)):
+    if task is None or (state.phase is not OPEN and state.owner() is task):
         return state.baseline
     return requests_delivered(task) - is_a(delivered, CancelledError)
 
@@ -252,7 +254,7 @@ def _has_closed(
         closing.result.fail(state.lost_need)
     if closing.overdue:
         _report(state, closing)
-    state.phase = CLOSED
+    state.set_closed()
     if state.is_observed:
         state.send(Step.CLOSED, closing.result.outcome)
     if closing.result.is_ok and not state.cancelled_body:

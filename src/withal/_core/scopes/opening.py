@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, NoReturn
 
 from withal._core.errors import ResourceLostError, ScopeClosedError
+from withal._core.lifecycle import OPEN, OPENING
 from withal._core.outcome import raise_unchanged
-from withal._core.resources.base import OPEN, OPENING, Openable
+from withal._core.resources.base import Openable
 from withal._core.resources.direct import Direct
 from withal._core.resources.inline import Inline
 from withal._core.scopes.closing import begin_closing, raise_result, requests_seen
@@ -25,7 +26,7 @@ def open_direct(state: ScopeState, direct: Direct) -> Any:
     direct.open()
     if direct.error is not None:
         raise_unchanged(direct.error)
-    state.add(direct)
+    state.resources.add(direct)
     if direct.after != direct.before:
         state.carry(direct, changes(direct.before, direct.after), to_caller=True)
     return direct.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from itertools import takewhile
 from typing import Generic, TypeVar, final
 
 T = TypeVar("T", bound=Hashable)
@@ -31,6 +32,16 @@ class Order(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """Yield each item, in order of opening."""
         return iter(self._stages)
+
+    @property
+    def last_stage(self) -> int:
+        """The number of the stage that was added last; 0 if there was none."""
+        return self._next
+
+    def added_after(self, stage: int) -> list[T]:
+        """Return the items that were added after the stage of this number, in order of opening."""
+        newest = takewhile(lambda entry: entry[1] > stage, reversed(self._stages.items()))
+        return [item for item, _ in newest][::-1]
 
     def add(self, item: T) -> None:
         """Add an item that has just opened."""

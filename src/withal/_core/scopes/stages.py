@@ -21,7 +21,8 @@ from typing import Any, ClassVar, cast, final
 from withal._core.causes import is_a
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
-from withal._core.resources.base import CLOSED, CLOSING, OPEN, OPENING, Resource
+from withal._core.lifecycle import CLOSED, CLOSING, OPEN, OPENING
+from withal._core.resources.base import Resource
 from withal._core.resources.direct import Direct
 from withal._core.resources.hosted import Host
 from withal._core.resources.inline import Inline

@@ -16,21 +16,14 @@ from weakref import ReferenceType, ref
 
 from withal._core.errors import ScopeClosedError
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
-from withal._core.resources.base import (
-    CLOSED,
-    CLOSING,
-    OPEN,
-    OPENING,
-    Openable,
-    Phase,
-    Resource,
-    ScopeHandle,
-)
+from withal._core.lifecycle import CLOSED, CLOSING, OPEN, OPENING, HasPhase, Phase
+from withal._core.resources.base import Openable, Resource, ScopeHandle
 from withal._core.resources.inline import Inline
 from withal._core.scopes.context_variables import Carried, Changes, changes, settle_owed
 from withal._core.scopes.order import Order
 from withal._core.scopes.program_deadline import ProgramDeadline, program_deadline_in_force
 from withal._core.scopes.snapshot import ResourceSnapshot, ScopeSnapshot
+from withal._core.scopes.value_index import ValueIndex
 from withal._core.waiting.cancellation import requests_delivered
 from withal._core.waiting.latch import Latch
 
@@ -42,7 +35,7 @@ NOTHING: Order[Resource] = Order()
 
 
 @final
-class ScopeState:
+class ScopeState(HasPhase):
     """The resources of an open scope, from the entry of its body to the end of closing.
 
     Args:
@@ -100,7 +93,7 @@ class ScopeState:
     _unowned_closing: Task[None] | None = None
     _names: tuple[str, ...] | None = None
     carried: Carried | None = None  # created when a resource first sets a context variable
-    _by_value: dict[int, Resource] | None = None  # created by the first early release
+    _by_value: ValueIndex | None = None  # created by the first early release
     _id = 0  # 0 if there is no observer, or the parent sends the events of this scope
 
     def __init__(
@@ -189,12 +182,6 @@ class ScopeState:
 
     # What is open
 
-    def add(self, resource: Resource) -> None:
-        """Add a resource that has just opened."""
-        self.resources.add(resource)
-        if self._by_value is not None:
-            self._by_value[id(resource.value)] = resource
-
     def adopt(self, hosts: Sequence[Openable]) -> bool:
         """Add resources that have opened together.
 
@@ -207,8 +194,6 @@ class ScopeState:
                 return False
         self.resources.add_together(hosts)
         for host in hosts:
-            if self._by_value is not None:
-                self._by_value[id(host.value)] = host
             if host.after != host.before:
                 self.carry(host, changes(host.before, host.after, host.task), to_caller=True)
         return True
@@ -216,22 +201,14 @@ class ScopeState:
     def find(self, value: object) -> Resource | None:
         """Return the newest open resource whose value is `value`, or None."""
         if self._by_value is None:
-            self._by_value = {id(each.value): each for each in self.resources}
-        found = self._by_value.get(id(value))
-        if found is not None and found.phase is OPEN and found.matches(value):
-            return found
-        # Rare: `value` is the manager, or several resources have the same value, such as None.
-        for each in reversed(list(self.resources)):
-            if each.phase is OPEN and each.matches(value):
-                return each
-        return None
+            self._by_value = ValueIndex()
+        return self._by_value.find(self.resources, value)
 
     def ended(self, resource: Resource) -> None:
         """Remove a resource that has closed."""
         self.resources.remove(resource)
-        by_value = self._by_value
-        if by_value is not None and by_value.get(id(resource.value)) is resource:
-            del by_value[id(resource.value)]
+        if self._by_value is not None:
+            self._by_value.forget(resource)
 
     def is_releasing(self, resource: Resource) -> bool:
         """Return whether it is being closed while the scope stays open."""
