@@ -27,7 +27,7 @@ def without(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     assert done("--version") == Done(0, [f"withal {withal.__version__}"], [])
 
 

@@ -55,7 +55,7 @@ def test_the_status_is_the_verdict(
         ("needs", "run needs(database"),
     ],
 )
-def test_what_cannot_be_audited_is_told_in_a_line(
+def test_an_error_of_the_target_is_one_line(
     name: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audited(name) == 2
@@ -112,7 +112,7 @@ def test_a_report_is_written_into_a_file(
     assert report["target"] == f"{HERE}:Careless"
 
 
-def test_a_file_that_cannot_be_written_is_told(
+def test_a_report_file_that_cannot_be_written_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audited("scenario", output=tmp_path / "none" / "report") == 2
@@ -161,7 +161,7 @@ def test_it_ends_although_an_attempt_has_left_a_thread_that_does_not() -> None:
 
 
 @pytest.mark.slow
-def test_an_interrupt_is_told_in_a_line() -> None:
+def test_an_interrupt_is_reported_in_one_line() -> None:
     ended = done("audit", f"{HERE}:be_interrupted")
     assert (ended.status, ended.out) == (130, [])
     assert ended.err == ["withal: stopped by SIGINT; all open resources were closed"]

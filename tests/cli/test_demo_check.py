@@ -28,7 +28,7 @@ async def test_files_that_are_as_they_must_be_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["flip", "cut", "grow", "swap"])
-async def test_a_file_that_is_not_is_told(change: str, tmp_path: Path) -> None:
+async def test_a_changed_file_is_reported(change: str, tmp_path: Path) -> None:
     results = put(tmp_path)
     path = tmp_path / FILES[3].name
     data = path.read_bytes()
@@ -44,7 +44,7 @@ async def test_a_file_that_is_not_is_told(change: str, tmp_path: Path) -> None:
     assert problem.endswith(f"expected {FILES[3].sha256()}")
 
 
-async def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:
+async def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     results = put(tmp_path)
     path = tmp_path / FILES[0].name
     path.unlink()

@@ -81,7 +81,7 @@ def test_a_signal_that_comes_too_late_changes_nothing() -> None:
     assert run_until_signal(command()) == 5
 
 
-def test_what_did_not_close_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_resources_that_did_not_close_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     async def command() -> int:
         try:
             send(signal.SIGTERM)

@@ -52,6 +52,6 @@ def test_a_file_that_is_there_stays(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert new_command(tmp_path / "none" / "pool.py") == 2
 
 
-def test_what_is_bare_is_told_what_is_missing() -> None:
+def test_a_scenario_without_a_probe_gets_advice() -> None:
     assert advice_on(Scenario(rest)).startswith("Tried: rest, called without arguments")
     assert advice_on(Scenario(rest, probe=rest)) == ""

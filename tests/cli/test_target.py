@@ -73,6 +73,6 @@ def test_a_file_that_fails_tells_where(tmp_path: Path, source: str, words: str) 
         load(f"{tmp_path}/broken.py:x")
 
 
-def test_a_name_that_is_not_there_is_told_with_those_like_it() -> None:
+def test_the_error_for_an_unknown_name_suggests_similar_names() -> None:
     with pytest.raises(TargetError, match=r"pathlib has no 'Pth'; did you mean Path\?"):
         load("pathlib:Pth")

@@ -81,7 +81,7 @@ def top(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_tells_what_is_open_who_holds_it_and_what_waits(served: int) -> None:
+def test_it_shows_open_resources_their_holders_and_waiting_tasks(served: int) -> None:
     data = request_snapshot(served)
     assert data["tracked"]
     rows = {row["kind"]: row for row in data["open"]}
@@ -94,7 +94,7 @@ def test_it_tells_what_is_open_who_holds_it_and_what_waits(served: int) -> None:
     assert tasks["second"]["site"] == "program.py:6 in worker"
 
 
-def test_the_command_prints_it_once_where_there_is_no_terminal(served: int) -> None:
+def test_without_a_terminal_the_command_prints_once(served: int) -> None:
     done = top(served)
     assert done.returncode == 0, done.stderr
     assert re.search(r"file +TextIOWrapper +program.py:10 in main +Task-1", done.stdout)

@@ -13,7 +13,12 @@ import pytest
 
 from tests.laws.probes import Log, Probe
 from tests.support.loop import turns
-from withal import AlreadyEnteredError, DeclarationError, NotOpenError, Scope
+from withal import (
+    AlreadyEnteredError,
+    DeclarationError,
+    NotOpenError,
+    Scope,
+)
 
 
 @asynccontextmanager
@@ -53,7 +58,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
 
 @pytest.mark.parametrize(("make", "message"), WRONG)
 @pytest.mark.parametrize("how", ["enter", "inline", "enter_all"])
-async def test_what_is_no_manager_is_named_with_the_remedy(
+async def test_the_error_for_a_wrong_manager_names_it_and_the_remedy(
     make: Callable[[], Any], message: str, how: str
 ) -> None:
     log = Log()
@@ -190,7 +195,7 @@ def test_negative_times() -> None:
             Scope("app", **times)  # type: ignore[arg-type]
 
 
-def test_a_parent_that_is_no_scope() -> None:
+def test_a_parent_that_is_not_a_scope() -> None:
     with pytest.raises(TypeError, match="parent must be a Scope or None, got 'app'"):
         Scope("request", parent="app")  # type: ignore[arg-type]
 
@@ -218,7 +223,7 @@ async def test_a_task_that_releases_itself() -> None:
             await asyncio.sleep(60)
 
 
-async def test_what_is_no_declared_resource_is_named_where_it_is_used() -> None:
+async def test_the_error_for_an_undeclared_resource_names_it() -> None:
     @asynccontextmanager
     async def plain() -> AsyncGenerator[None]:
         yield
@@ -239,3 +244,8 @@ async def test_entering_from_another_loop() -> None:
 
         with pytest.raises(RuntimeError, match=r"'db': scope 'app' belongs to another event loop"):
             await asyncio.to_thread(elsewhere)
+
+
+def test_a_close_timeout_that_is_not_a_number() -> None:
+    with pytest.raises(ValueError, match="zero or more seconds"):
+        Scope(close_timeout=float("nan"))

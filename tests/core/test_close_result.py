@@ -39,7 +39,7 @@ def test_an_error_wins_over_a_cancellation_which_is_delivered_later() -> None:
     assert conclude(ending, requested=True) == (error, body)
 
 
-def test_a_cancellation_that_nobody_requested_is_not_delivered_later() -> None:
+def test_a_cancellation_without_a_request_is_not_delivered_later() -> None:
     ending = CloseResult(CancelledError())
     error = ValueError()
     ending.fail(error)
@@ -97,7 +97,7 @@ def test_one_error_reported_twice_counts_once() -> None:
     assert conclude(ending) == (error, None)
 
 
-def test_a_group_around_nothing_but_what_is_told_adds_nothing() -> None:
+def test_a_group_of_reported_errors_adds_nothing() -> None:
     body = ExceptionGroup("body", [ValueError(), OSError()])
     ending = CloseResult(body)
     ending.fail(ExceptionGroup("outer", [ExceptionGroup("inner", [body])]))
@@ -106,7 +106,7 @@ def test_a_group_around_nothing_but_what_is_told_adds_nothing() -> None:
     assert conclude(ending) == (body, None)
 
 
-def test_what_is_left_of_a_group_is_told_and_keeps_its_structure() -> None:
+def test_the_rest_of_a_group_is_reported_and_keeps_its_structure() -> None:
     body, more = ValueError("body"), OSError("more")
     group = ExceptionGroup("group", [ExceptionGroup("inner", [more, body]), body])
     group.add_note("a note")
@@ -123,7 +123,7 @@ def test_what_is_left_of_a_group_is_told_and_keeps_its_structure() -> None:
     assert inner.exceptions == (more,)
 
 
-def test_a_member_that_two_groups_share_is_told_once() -> None:
+def test_a_member_that_two_groups_share_is_reported_once() -> None:
     shared, one, other = OSError("shared"), OSError("one"), OSError("other")
     ending = CloseResult(None)
     ending.fail(ExceptionGroup("first", [shared, one, shared]))
@@ -141,7 +141,7 @@ def test_what_wraps_an_exception_that_one_beside_it_has_suppressed_adds_nothing(
     assert leaves(conclude(ending)[0]) == [more]
 
 
-def test_what_raises_a_suppressed_exception_without_having_seen_it_is_told() -> None:
+def test_a_suppressed_exception_raised_by_a_finalizer_that_did_not_see_it_is_reported() -> None:
     body = ValueError("body")
     ending = CloseResult(body)
     ending.suppress()
@@ -165,7 +165,7 @@ class HostileGroup(ExceptionGroup[Exception]):
         raise RuntimeError("divided")
 
 
-def test_errors_are_told_apart_though_they_answer_no_question() -> None:
+def test_errors_with_hostile_comparisons_are_distinguished() -> None:
     body, one = Hostile(), Hostile()
     ending = CloseResult(body)
     ending.fail(ExceptionGroup("group", [body]))
@@ -176,7 +176,7 @@ def test_errors_are_told_apart_though_they_answer_no_question() -> None:
     assert [id(each) for each in raised.exceptions] == [id(body), id(one)]
 
 
-def test_a_group_that_cannot_be_divided_is_told_whole() -> None:
+def test_a_group_that_cannot_be_split_is_reported_whole() -> None:
     body = ValueError("body")
     group = HostileGroup("group", [body, OSError("more")])
     ending = CloseResult(body)

@@ -533,7 +533,7 @@ async def test_a_closed_scope_of_declared_resources_leaves_nothing_for_the_colle
         assert gc.collect() == 0
 
 
-async def test_a_resource_that_opens_what_opens_beside_it_is_told_to_need_it() -> None:
+async def test_the_error_for_opening_a_resource_that_opens_beside_it_suggests_needs() -> None:
     log = Log()
     a = declare(log, "a", turns=4)
 

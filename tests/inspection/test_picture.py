@@ -57,7 +57,7 @@ async def test_the_place_where_a_task_was_created_is_shown_if_it_was_noted() -> 
     task.cancel()
 
 
-async def test_a_file_a_pipe_and_a_socket_are_told_apart(tmp_path: Path) -> None:
+async def test_a_file_a_pipe_and_a_socket_are_distinguished(tmp_path: Path) -> None:
     before = inspection.take()
     reading, writing = os.pipe()
     path = tmp_path / "notes.txt"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
 from tests.laws.probes import Log, Probe, failing, forever
 from tests.support.loop import turns
-from withal import CloseTimeoutError, Scope
+from withal import (
+    CloseTimeoutError,
+    Scope,
+)
 
 
 @pytest.mark.parametrize("error", [None, ValueError("body"), SystemExit(3), KeyboardInterrupt()])
@@ -148,3 +153,68 @@ async def test_the_scope_waits_for_a_release_that_is_under_way() -> None:
         asyncio.get_running_loop().call_later(0.01, gate.set)
     assert log.names("closed") == ["b", "a"]
     await release
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        """
+async def rows():
+    async with Scope() as scope:
+        await scope.enter(held("a"))
+        await scope.enter(held("b"))
+        yield 1
+
+async def main():
+    global generator
+    generator = rows()
+    await anext(generator)
+""",
+        """
+async def main():
+    global scope
+    scope = Scope()
+    await scope.__aenter__()
+    await scope.enter(held("a"))
+    await scope.enter(held("b"))
+""",
+    ],
+    ids=["a suspended generator", "entered by hand"],
+)
+def test_a_scope_whose_owner_has_ended_closes_when_the_loop_shuts_down(body: str) -> None:
+    code = f"""
+import asyncio, contextlib
+from withal import Scope
+
+@contextlib.asynccontextmanager
+async def held(name):
+    try:
+        yield
+    finally:
+        await asyncio.sleep(0)
+        print("closed", name)
+{body}
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stdout.split("\n")[:2] == ["closed b", "closed a"], done.stderr
+
+
+async def test_a_task_factory_that_fails_while_closing_fails_one_callback_only() -> None:
+    log = Log()
+    loop = asyncio.get_running_loop()
+
+    def broken(*args: object, **options: object) -> asyncio.Task[None]:
+        raise RuntimeError("no more tasks")
+
+    try:
+        with pytest.raises(RuntimeError, match="no more tasks"):
+            async with Scope() as scope:
+                await scope.enter(Probe(log, "a"))
+                scope.defer(print)
+                loop.set_task_factory(broken)  # type: ignore[arg-type]
+    finally:
+        loop.set_task_factory(None)
+    assert log.names("closed") == ["a"]

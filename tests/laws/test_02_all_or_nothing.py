@@ -7,11 +7,16 @@ import types
 from collections.abc import Coroutine, Generator
 from typing import Any
 
+import anyio
 import pytest
 
+from tests.core.test_declared import declare
 from tests.laws.probes import Log, Probe, failing, forever
 from tests.support.loop import turns
-from withal import ResourceLostError, Scope
+from withal import (
+    ResourceLostError,
+    Scope,
+)
 
 
 async def test_values_come_in_the_order_of_the_managers() -> None:
@@ -139,3 +144,81 @@ async def test_an_error_thrown_into_an_opening_closes_it_again() -> None:
         assert caught.value is thrown
         assert not scope.snapshot().resources
     log.check_all_closed()
+
+
+async def test_a_suppressing_finalizer_does_not_make_a_cancelled_enter_return() -> None:
+    returned: list[object] = []
+
+    async def main() -> None:
+        async with Scope() as scope:
+            returned.append(await scope.enter(Probe(Log(), "a", turns=8, suppress=True)))
+
+    task = asyncio.create_task(main())
+    await turns(4)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert returned == []
+
+
+async def test_a_quiet_death_while_opening_fails_the_resources_that_open_with_it() -> None:
+    log = Log()
+    async with Scope() as scope:
+        with pytest.raises(ResourceLostError, match="CancelScope"):
+            await scope.enter_all(
+                anyio.move_on_after(0.01), Probe(log, "a", opening=lambda: asyncio.sleep(0.03))
+            )
+    log.check_all_closed()
+
+
+async def test_a_task_factory_that_fails_for_the_second_resource_closes_the_first() -> None:
+    log = Log()
+    loop = asyncio.get_running_loop()
+
+    def every_other(_: object, coro: object, **options: object) -> asyncio.Task[None]:
+        if log.names("opening") or len(made) == 1:
+            raise RuntimeError("no more tasks")
+        made.append(asyncio.Task(coro, loop=loop, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    made: list[asyncio.Task[None]] = []
+    async with Scope() as scope:
+        loop.set_task_factory(every_other)  # type: ignore[arg-type]
+        try:
+            with pytest.raises(RuntimeError, match="no more tasks"):
+                await scope.enter_all(Probe(log, "a"), Probe(log, "b"))
+        finally:
+            loop.set_task_factory(None)
+    log.check_all_closed()
+
+
+async def test_a_reused_resource_that_is_released_while_the_rest_opens_is_opened_again() -> None:
+    log = Log()
+    a, b = declare(log, "a"), declare(log, "b", turns=4)
+    async with Scope() as scope:
+        value = await scope.open(a)
+        opening = asyncio.create_task(scope.open(a, b))
+        await turns(2)
+        await scope.release(value)
+        assert await opening == ("a()", "b()")
+        assert log.names("opened") == ["a", "b", "a"]
+    assert sorted(log.names("closed")) == ["a", "a", "b"]
+
+
+async def test_a_failed_second_attempt_of_an_open_closes_what_the_first_opened() -> None:
+    log = Log()
+    attempts = iter([None, ConnectionError("second")])
+
+    async def fail_again() -> None:
+        if (error := next(attempts)) is not None:
+            raise error
+
+    a, b = declare(log, "a", opening=fail_again), declare(log, "b", turns=4)
+    async with Scope() as scope:
+        value = await scope.open(a)
+        opening = asyncio.create_task(scope.open(a, b))
+        await turns(2)
+        await scope.release(value)
+        with pytest.raises(ConnectionError, match="second"):
+            await opening
+        assert log.names("closed") == ["a", "b"]

@@ -36,7 +36,7 @@ async def test_entered_and_exited_in_one_task_of_its_own() -> None:
     assert inline.tasks == [asyncio.current_task()] * 2
 
 
-async def test_of_several_that_set_a_variable_together_the_last_has_the_say() -> None:
+async def test_of_several_that_set_a_variable_together_the_last_wins() -> None:
     async with Scope() as scope:
         assert await scope.enter_all(setting("a"), setting("b")) == ("a", "b")
         assert variable.get() == "b"

@@ -8,9 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.laws.probes import Log, Probe, forever
+from tests.laws.probes import Log, Probe, failing, forever, stubborn_until
 from tests.support.loop import turns
-from withal import CloseTimeoutError, Scope
+from withal import (
+    CloseTimeoutError,
+    Scope,
+)
 
 
 async def stubborn() -> None:
@@ -151,3 +154,80 @@ async def test_the_own_timeout_error_of_a_finalizer_is_not_mistaken_for_the_dead
     with pytest.raises(TimeoutError):
         async with Scope() as scope:
             await scope.enter(manager(), inline=True)
+
+
+async def test_two_releases_at_once_do_not_wait_for_the_deadline() -> None:
+    log = Log()
+    async with Scope() as scope:
+        a = await scope.enter(Probe(log, "a"))
+        results = await asyncio.wait_for(
+            asyncio.gather(scope.release(a), scope.release(a), return_exceptions=True), 5
+        )
+    assert sorted(type(result).__name__ for result in results) == ["NoneType", "NotOpenError"]
+    assert log.names("closed") == ["a"]
+
+
+async def test_a_release_in_the_last_turn_of_the_body_does_not_wait_for_the_deadline() -> None:
+    log = Log()
+    async with Scope(close_timeout=5) as scope:
+        go = asyncio.Event()
+
+        async def releasing() -> None:
+            await go.wait()
+            await scope.release(a)
+
+        scope.spawn(releasing())
+        a = await scope.enter(Probe(log, "a"))
+        go.set()
+        await turns(1)
+    assert log.names("closed") == ["a"]
+
+
+async def test_a_generator_exit_in_an_opening_does_not_block_it() -> None:
+    async with Scope() as scope, asyncio.timeout(5):
+        with pytest.raises(GeneratorExit):
+            await scope.enter(Probe(Log(), "a", opening=failing(GeneratorExit())))
+
+
+async def test_a_resource_being_released_is_cancelled_and_named_at_the_deadline() -> None:
+    log = Log()
+    with pytest.raises((CloseTimeoutError, ExceptionGroup)) as caught:
+        async with Scope("outer", close_timeout=0.05) as outer:
+            inner = await outer.enter(Scope("inner", close_timeout=60))
+            await inner.enter(Probe(log, "base"))
+            slow = await inner.enter(Probe(log, "slow", closing=forever), name="slow")
+            release = asyncio.create_task(inner.release(slow))
+            await turns(4)
+    log.check_closed_before("slow", "base")
+    assert "'slow'" in str(caught.value) + str(getattr(caught.value, "exceptions", ""))
+    await asyncio.gather(release, return_exceptions=True)
+
+
+async def test_an_inline_exit_abandoned_while_its_owner_is_cancelled_is_reported() -> None:
+    released = asyncio.Event()
+
+    async def main() -> None:
+        async with Scope(close_timeout=0.05) as scope:
+            await scope.enter(
+                Probe(Log(), "a", closing=stubborn_until(released)), name="stuck", inline=True
+            )
+
+    task = asyncio.create_task(main())
+    await turns(8)
+    task.cancel()
+    with pytest.raises(CloseTimeoutError) as caught:
+        await task
+    assert caught.value.abandoned == ("stuck",)
+    released.set()
+    await turns(3)
+
+
+async def test_a_released_scope_closes_within_the_deadline_of_the_release() -> None:
+    log = Log()
+    async with Scope("outer", close_timeout=0.01) as outer:
+        inner = await outer.enter(Scope("inner", close_timeout=60))
+        await inner.enter(Probe(log, "a", closing=lambda: asyncio.sleep(60)), name="slow")
+        with pytest.raises(CloseTimeoutError) as caught:
+            await outer.release(inner)
+        assert caught.value.resources == ("slow",)
+        assert log.names("closed") == ["a"]

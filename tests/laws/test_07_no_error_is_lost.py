@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -13,7 +14,10 @@ import pytest
 
 from tests.laws.probes import Hostile, Log, Probe, fail, failing, forever
 from tests.support.loop import turns
-from withal import Scope
+from withal import (
+    CloseTimeoutError,
+    Scope,
+)
 
 
 async def test_the_error_of_the_body_is_raised_as_it_is() -> None:
@@ -50,7 +54,7 @@ async def test_several_errors_are_raised_together_and_the_first_is_that_of_the_b
     assert sorted(errors[2:]) == ["a", "b"]
 
 
-async def test_errors_that_are_no_exceptions_are_grouped_too() -> None:
+async def test_base_exceptions_are_grouped_too() -> None:
     with pytest.raises(BaseExceptionGroup) as caught:
         async with Scope() as scope:
             scope.defer(failing(OSError("a")))
@@ -153,7 +157,7 @@ async def server(log: list[str], failing: bool = False) -> AsyncGenerator[None]:
             group.cancel_scope.cancel()
 
 
-async def test_a_cause_that_many_wrap_is_told_once() -> None:
+async def test_a_cause_that_many_errors_wrap_is_reported_once() -> None:
     log: list[str] = []
     with pytest.raises(ExceptionGroup) as caught:
         async with Scope() as scope:
@@ -204,7 +208,7 @@ class NoTruth:
 
 @pytest.mark.parametrize("inline", [False, True])
 @pytest.mark.parametrize("turns", [0, 1])
-async def test_an_exit_that_returns_what_has_no_truth_has_failed(inline: bool, turns: int) -> None:
+async def test_an_exit_whose_result_has_no_truth_value_has_failed(inline: bool, turns: int) -> None:
     class Odd:
         async def __aenter__(self) -> None: ...
 
@@ -223,7 +227,7 @@ async def test_an_exit_that_returns_what_has_no_truth_has_failed(inline: bool, t
 
 
 @pytest.mark.parametrize("inline", [False, True])
-async def test_exceptions_that_answer_no_question_stop_nothing(inline: bool) -> None:
+async def test_exceptions_with_hostile_attributes_do_not_stop_the_closing(inline: bool) -> None:
     log, body = Log(), Hostile()
     scope = Scope()
     errors = [Hostile(), Hostile()]
@@ -263,3 +267,55 @@ async def test_a_cancellation_and_an_error_of_a_finalizer_the_error_is_raised() 
     task.cancel()
     with pytest.raises(OSError, match="flush"):
         await task
+
+
+@dataclass(frozen=True)
+class FrozenError(Exception):
+    """An error that takes no note and no context."""
+
+    number: int
+
+
+@pytest.mark.parametrize("where", ["opening", "closing", "in use", "callback"])
+async def test_an_error_that_accepts_no_note_is_raised(where: str) -> None:
+    error = FrozenError(1)
+    with pytest.raises(FrozenError) as caught:
+        async with Scope(close_timeout=5) as scope:
+            if where == "opening":
+                await scope.enter(Probe(Log(), "a", opening=failing(error)))
+            elif where == "closing":
+                await scope.enter(Probe(Log(), "a", closing=failing(error)))
+            elif where == "callback":
+                scope.defer(failing(error))
+            else:
+                scope.spawn(failing(error)())
+                await forever()
+    assert caught.value is error
+
+
+async def test_an_error_after_the_abandonment_goes_to_the_exception_handler_of_the_loop() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    released = asyncio.Event()
+
+    async def release_itself(scope: Scope, task: asyncio.Task[None]) -> None:
+        try:
+            await scope.release(task)
+        finally:
+            released.set()
+
+    async def work(scope: Scope) -> None:
+        me: Any = asyncio.current_task()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(release_itself(scope, me))
+
+    async with Scope("app", close_timeout=0.01) as scope:
+        task = scope.spawn(work(scope), name="work")
+        await released.wait()
+        await asyncio.wait((task,))
+    assert [each["message"] for each in told] == [
+        "'work' in scope 'app' failed after it was abandoned"
+    ]
+    error = told[0]["exception"]
+    assert isinstance(error, ExceptionGroup)
+    assert isinstance(error.exceptions[0], CloseTimeoutError)

@@ -35,7 +35,7 @@ async def test_a_spawned_task_that_raises_ends_the_body_with_its_error() -> None
     await check_nothing_is_pending()
 
 
-async def test_a_host_cancelled_by_somebody_is_lost_and_closes_after_the_body_has_left() -> None:
+async def test_a_host_cancelled_from_outside_is_lost_and_closes_after_the_body_has_left() -> None:
     log = Log()
     a, b = Probe(log, "a"), Probe(log, "b")
     with pytest.raises(ResourceLostError, match="'db' in scope 'app' was cancelled while in use"):
@@ -174,7 +174,7 @@ async def test_a_host_cancelled_while_opening_fails_the_opening() -> None:
     assert log.names("opened") == []
 
 
-async def test_a_task_that_ends_or_is_cancelled_by_its_user_is_no_death() -> None:
+async def test_a_task_that_ends_or_is_cancelled_by_its_user_is_not_a_death() -> None:
     async with Scope() as scope:
         done = scope.spawn(turns(1))
         stopped = scope.spawn(forever())
@@ -213,7 +213,7 @@ def test_a_loop_that_shuts_down_cancels_the_body_once(turned: bool) -> None:
     assert left == ["cleaned up"]
 
 
-async def test_a_body_that_swallowed_a_cancellation_hears_of_a_death_all_the_same() -> None:
+async def test_a_body_that_swallowed_a_cancellation_is_cancelled_by_a_death() -> None:
     swallowed = asyncio.Event()
 
     async def work() -> None:

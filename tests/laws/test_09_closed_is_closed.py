@@ -6,9 +6,14 @@ import asyncio
 
 import pytest
 
+from tests.core.test_declared import declare
 from tests.laws.probes import Log, Probe, forever
 from tests.support.loop import turns
-from withal import AlreadyEnteredError, Scope, ScopeClosedError
+from withal import (
+    AlreadyEnteredError,
+    Scope,
+    ScopeClosedError,
+)
 
 
 async def try_everything(scope: Scope, state: str) -> None:
@@ -28,7 +33,7 @@ async def try_everything(scope: Scope, state: str) -> None:
     assert log.steps == []
 
 
-async def test_a_scope_that_is_not_open_takes_nothing() -> None:
+async def test_a_scope_that_is_not_open_accepts_nothing() -> None:
     scope = Scope("app")
     await try_everything(scope, "new")
     with pytest.raises(ScopeClosedError):
@@ -55,7 +60,7 @@ async def test_closing_while_it_closes_is_harmless() -> None:
     assert log.names("closed") == ["a"]
 
 
-async def test_an_opening_in_flight_when_the_scope_closes_is_closed_and_told_so() -> None:
+async def test_an_opening_in_flight_when_the_scope_closes_is_closed_and_raises() -> None:
     log = Log()
     async with Scope() as scope:
         await scope.enter(Probe(log, "a"))
@@ -123,3 +128,35 @@ async def test_a_task_that_outlives_its_scope_may_open_one_of_its_own() -> None:
         await turns(2)
     go.set()
     assert await task == "<Scope 'late' open, 0 resources>"
+
+
+async def test_an_inline_opening_that_ends_after_the_scope_has_closed_is_closed() -> None:
+    log = Log()
+    gate = asyncio.Event()
+    scope = Scope()
+
+    async def opening() -> None:
+        await scope.__aenter__()
+        await scope.enter(Probe(log, "a", opening=gate.wait, suppress=True), inline=True)
+
+    task = asyncio.create_task(opening())
+    await turns(5)
+    await scope.__aexit__(None, None, None)
+    gate.set()
+    with pytest.raises(ScopeClosedError):
+        await task
+    log.check_all_closed()
+    assert log.names("opened") == ["a"]
+
+
+async def test_an_open_that_waited_for_another_opens_nothing_in_a_closing_scope() -> None:
+    log = Log()
+    a = declare(log, "a")
+
+    async def opening() -> None:
+        await scope.open(a)  # waits for the body to open it, which then leaves
+
+    async with Scope() as scope:
+        scope.spawn(opening())
+        await scope.open(a)
+    assert log.names("opening") == ["a"]

@@ -9,14 +9,21 @@ import pytest
 
 from tests.laws.probes import Log, Probe, failing, forever, stubborn_until
 from tests.support.loop import turns
-from withal import CloseTimeoutError, Event, Outcome, Scope, Step, observing
+from withal import (
+    CloseTimeoutError,
+    Event,
+    Outcome,
+    Scope,
+    Step,
+    observing,
+)
 
 
 def steps(events: list[Event], name: str) -> list[str]:
     return [event.step.value for event in events if event.name == name]
 
 
-async def test_each_step_of_each_kind_is_told_in_order() -> None:
+async def test_each_step_of_each_kind_sends_an_event_in_order() -> None:
     events: list[Event] = []
     log = Log()
     with observing(events.append):
@@ -43,7 +50,7 @@ async def test_each_step_of_each_kind_is_told_in_order() -> None:
     assert len({event.id for event in events}) == 6
 
 
-async def test_failures_losses_and_abandonments_are_told() -> None:
+async def test_failures_losses_and_abandonments_send_events() -> None:
     events: list[Event] = []
     log = Log()
     lost = Probe(log, "lost")
@@ -73,7 +80,7 @@ async def test_failures_losses_and_abandonments_are_told() -> None:
         (asyncio.CancelledError(), Outcome.CANCELLED),
     ],
 )
-async def test_the_outcome_of_the_scope_is_told(
+async def test_the_closing_event_of_a_scope_has_its_outcome(
     error: BaseException | None, outcome: Outcome
 ) -> None:
     events: list[Event] = []
@@ -105,7 +112,7 @@ async def test_an_observer_that_raises_breaks_neither_the_scope_nor_the_other_ob
     assert "the scope goes on" in caplog.text
 
 
-async def test_tasks_started_in_the_block_are_observed_and_the_rest_is_not() -> None:
+async def test_only_tasks_started_in_the_block_are_observed() -> None:
     events: list[Event] = []
 
     async def use(name: str) -> None:
@@ -146,3 +153,38 @@ async def test_a_snapshot_shows_what_is_open_as_a_tree() -> None:
             await asyncio.wait_for(opening, 5)
     assert app.snapshot().state == "closed"
     assert repr(app) == "<Scope 'app' closed, 0 resources>"
+
+
+async def test_an_observer_that_raises_a_cancellation_does_not_break_the_scope(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def observer(event: Event) -> None:
+        if event.step is Step.OPENED:
+            raise asyncio.CancelledError
+
+    log = Log()
+    with observing(observer):
+        async with Scope() as scope:
+            await scope.enter(Probe(log, "a"))
+            await scope.enter(Probe(log, "b"), inline=True)
+    log.check_all_closed()
+    assert len(log.names("closed")) == 2
+    assert "observer" in caplog.text
+
+
+async def test_a_scope_entered_inline_sends_each_event_once() -> None:
+    events: list[Event] = []
+    with observing(events.append):
+        async with Scope("outer") as outer:
+            await outer.enter(Scope("inner"), inline=True)
+    inner = [event for event in events if event.name == "inner"]
+    assert [event.step.value for event in inner] == ["opening", "opened", "closing", "closed"]
+    assert {event.kind for event in inner} == {"scope"}
+
+
+async def test_events_name_the_task_from_the_first_on() -> None:
+    events: list[Event] = []
+    with observing(events.append):
+        async with Scope("outer", parent=None) as scope:
+            await scope.enter(Probe(Log(), "a", turns=0), name="db")
+    assert {event.task for event in events if event.name == "db"} == {"db"}

@@ -79,7 +79,7 @@ async def test_the_body_and_what_opens_later_see_it(kind: type[Setting], inline:
     assert seen() == "unset"
 
 
-async def test_together_the_last_argument_has_the_say_and_all_return() -> None:
+async def test_of_several_together_the_last_argument_wins_and_all_are_restored() -> None:
     async with Scope() as scope:
         await scope.enter(setting("first"))
         await scope.enter_all(setting_late("a"), setting("b"), setting_late("c"))

@@ -1,8 +1,8 @@
 """Random programs of scopes: every law, in every one of them.
 
 ``make test`` runs some hundred. ``WITHAL_PROGRAMS=20000 pytest tests/laws/test_random_programs.py``
-runs that many, each time others. What fails is made as small as can be and shown as Python code;
-it goes into `test_found_by_programs`, under a name that says what was wrong.
+runs that many, each time others. Hypothesis reduces a program that fails, and shows it as Python
+code; make it a test of the law that it broke, in the file of that law.
 """
 
 from __future__ import annotations
@@ -15,8 +15,21 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 
 from tests.conftest import LOOPS
-from tests.laws.programs import Profile, Program, programs, run
+from tests.laws.programs import (
+    Declared,
+    Group,
+    InScope,
+    Manager,
+    MoveOn,
+    Open,
+    Profile,
+    Program,
+    Wait,
+    programs,
+    run,
+)
 from tests.laws.witness import Witness
+from withal import testing
 from withal.testing import VirtualTimeLoop
 
 ASKED = int(os.environ.get("WITHAL_PROGRAMS", "0"))
@@ -72,3 +85,11 @@ def test_with_cancel_scopes_task_groups_and_suppression(program: Program) -> Non
 @some(0.1, 50)
 def test_on_real_loops(loop: str, program: Program) -> None:
     check(LOOPS[loop], program)
+
+
+def test_an_anyio_scope_that_cancels_in_each_turn_does_not_stop_virtual_time() -> None:
+    # asyncio's task group waits for its branch through all that, and the branch for a timer.
+    slow = Declared(Manager("a", opening=Wait(seconds=0.1)), ())
+    group = Group(((Open(("a",)),),), ())
+    program = Program((MoveOn(None, 3, (InScope("app", (group,)),)),), (slow,))
+    assert testing.run(run(program)).violations == []

@@ -91,7 +91,7 @@ def test_one_attempt_is_replayed(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["unsafe: Careless at 1:late*", "*await asyncio.sleep(0)*"])
 
 
-def test_a_wrong_option_is_told(pytester: pytest.Pytester) -> None:
+def test_an_invalid_option_is_reported(pytester: pytest.Pytester) -> None:
     source = CARELESS + "\n    def test_it(audit):\n        audit(Careless)\n"
     result = run(pytester, source, "--audit-deliveries=soon")
     result.stdout.fnmatch_lines(
@@ -106,7 +106,7 @@ def test_the_help_has_the_options(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["audit -- *"])
 
 
-def test_it_costs_nothing_to_those_who_do_not_use_it() -> None:
+def test_it_imports_nothing_in_a_run_without_it() -> None:
     code = "import sys, pytest_withal; print('withal' in sys.modules, 'asyncio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

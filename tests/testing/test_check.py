@@ -432,7 +432,7 @@ def test_closing_that_needs_an_order_is_found() -> None:
     assert "RuntimeError('closed out of order')" in found[0]
 
 
-def test_a_manager_that_cannot_be_used_is_told_in_one_finding_with_its_cause() -> None:
+def test_a_manager_that_always_fails_is_one_finding_with_its_cause() -> None:
     assert problems(CannotBeUsed) == ["used: it raised OSError('refused')"]
     with pytest.raises(ManagerCheckError, match="CannotBeUsed") as caught:
         testing.run(check_manager(CannotBeUsed))
@@ -451,7 +451,7 @@ def test_an_exit_that_takes_too_long_is_found() -> None:
     testing.run(check_manager(lambda: testing.Resource("slow", closing=1), deadline=4))
 
 
-async def test_what_is_no_manager_is_refused() -> None:
+async def test_an_object_that_is_not_a_manager_is_rejected() -> None:
     with pytest.raises(TypeError, match="expected a context manager"):
         await check_manager(lambda: 7)  # type: ignore[arg-type,return-value]
 

@@ -20,7 +20,7 @@ async def use(resource: Resource) -> None:
         pass
 
 
-async def test_by_itself_it_opens_and_closes_at_once() -> None:
+async def test_without_further_calls_it_opens_and_closes_immediately() -> None:
     db = Resource("db")
     assert state_of(db) is ResourceState.NEW
     async with db as value:

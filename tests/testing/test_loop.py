@@ -179,7 +179,7 @@ def test_a_call_in_a_thread_that_waits_for_a_timer_does_not_hang(
     assert testing.run(main()) == 0.001
 
 
-def test_a_call_that_nobody_waits_for_any_more_holds_nothing() -> None:
+def test_an_abandoned_call_in_a_thread_does_not_stop_the_time() -> None:
     gate = threading.Event()
 
     async def main() -> float:
@@ -318,7 +318,7 @@ def test_a_server_and_its_client_share_one_virtual_time() -> None:
 # Deadlocks
 
 
-def test_a_deadlock_is_an_error_that_names_who_waits_and_where() -> None:
+def test_a_deadlock_is_an_error_that_names_the_waiting_tasks_and_places() -> None:
     log: list[str] = []
 
     async def worker() -> None:
@@ -362,7 +362,7 @@ def test_a_deadlock_after_a_call_in_a_thread_is_noticed() -> None:
         testing.run(main())
 
 
-def test_a_wait_inside_of_a_library_is_told_by_the_place_that_called_it() -> None:
+def test_a_wait_inside_of_a_library_is_named_by_its_caller() -> None:
     async def main() -> None:
         async with Scope() as scope:
             await scope.enter(asyncio.timeout(None))
