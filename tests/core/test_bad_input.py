@@ -70,7 +70,7 @@ async def test_the_error_for_a_wrong_manager_names_it_and_the_remedy(
         await scope.enter(Probe(log, "after"))
     assert log.names("closed") == ["after", "before"]
     here, called = (frame.name for frame in traceback.extract_tb(caught.tb)[:2])
-    assert here == "test_what_is_no_manager_is_named_with_the_remedy"
+    assert here == "test_the_error_for_a_wrong_manager_names_it_and_the_remedy"
     assert called in ("enter", "enter_all")
 
 
