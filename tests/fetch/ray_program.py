@@ -76,7 +76,7 @@ def two_nodes() -> Generator[tuple[Any, Any]]:  # Any: Ray has no types
 
     faulthandler.dump_traceback_later(START_SECONDS, exit=True)
     head = {"num_cpus": 1, "object_store_memory": SMALL}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
     try:
         node = cluster.add_node(num_cpus=1, object_store_memory=SMALL)
         ray.init(address=cluster.address, log_to_driver=False)
