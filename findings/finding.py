@@ -1,4 +1,4 @@
-"""What is known of a finding, and of what was audited and found safe."""
+"""The entries of the table: a finding, and a scenario without findings."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Finding:
     Attributes:
         name: the name of its files: `plain/NAME.py`, and `scenarios/NAME.py` if it is audited.
         library: the distribution that has the fault, or `CPYTHON`.
-        version: the release that was tried; of CPython, the newest one that was.
-        line: the file and the function that would have to change.
-        left: what is left, or what goes wrong.
-        suffered: what a user of the library notices.
-        mended: what would mend it.
-        known: a link to a report of it; empty if none was found.
-        near: a link to a report of something like it.
-        more: what pip installs beside the library.
-        pythons: the interpreters that it is tried on.
+        version: the release that was audited; for CPython, the newest one.
+        location: the file and the function to change.
+        fault: what goes wrong, or which resource is left behind.
+        consequence: what a user of the library notices, in sentences.
+        fix: how to fix it, in a sentence.
+        report: a link to a report of it; empty if none was found.
+        related: a link to a report of a similar fault.
+        also_install: what pip installs in addition to the library.
+        pythons: the versions of CPython that it is tried on.
         service: the server that must be running.
         finds: the categories that the audit of the scenario finds; empty if no cancellation is
             needed, and there is no scenario.
@@ -44,13 +44,13 @@ class Finding:
     name: str
     library: str
     version: str
-    line: str
-    left: str
-    suffered: str
-    mended: str
-    known: str = ""
-    near: str = ""
-    more: tuple[str, ...] = ()
+    location: str
+    fault: str
+    consequence: str
+    fix: str
+    report: str = ""
+    related: str = ""
+    also_install: tuple[str, ...] = ()
     pythons: tuple[str, ...] = (_PYTHON,)
     service: Service | None = None
     finds: tuple[Category, ...] = ()
@@ -58,14 +58,14 @@ class Finding:
 
     @property
     def plain(self) -> Path:
-        """The script that shows it without withal."""
+        """The script that shows the fault without withal."""
         return PLAIN / f"{self.name}.py"
 
     def case(self, python: str) -> Case:
         """Return the audit of its scenario on an interpreter."""
         return Case(
             f"{self.name}.py:scenario",
-            (*pinned(self.library, self.version), *self.more),
+            (*pinned(self.library, self.version), *self.also_install),
             finds=self.finds,
             may_find=self.may_find,
             python=python,
@@ -76,14 +76,14 @@ class Finding:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Safe:
-    """Something in the current release of a library that the audit found safe.
+    """A scenario of the current release of a library for which the audit found nothing.
 
     Attributes:
         name: the name of its scenario, `scenarios/NAME.py`.
         library: the distribution, or `CPYTHON`.
         version: the release that was audited.
         audited: what the scenario does.
-        more: what pip installs beside the library.
+        also_install: what pip installs in addition to the library.
         service: the server that must be running.
     """
 
@@ -91,7 +91,7 @@ class Safe:
     library: str
     version: str
     audited: str
-    more: tuple[str, ...] = ()
+    also_install: tuple[str, ...] = ()
     service: Service | None = None
 
     @property
@@ -99,7 +99,7 @@ class Safe:
         """The audit of its scenario."""
         return Case(
             f"{self.name}.py:scenario",
-            (*pinned(self.library, self.version), *self.more),
+            (*pinned(self.library, self.version), *self.also_install),
             python=_PYTHON,
             service=self.service,
         )

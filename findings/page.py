@@ -2,7 +2,7 @@
 
     python -m findings.page
 
-writes it anew, from the table, between the two marks in the page.
+writes the table between the two marks in the page.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ _END = "<!-- end -->\n"
 
 
 def generated() -> str:
-    """Return what stands between the marks."""
+    """Return the text between the marks."""
     parts = [
         _counts(),
         "## Findings\n",
-        _rows(("library", "what goes wrong", "known"), map(_summary, FINDINGS)),
+        _rows(("Library", "Fault", "Upstream"), map(_summary, FINDINGS)),
         *map(_section, FINDINGS),
-        "## Found safe\n",
-        "Nothing was found with one cancellation at each suspension, early and late. This is "
-        "evidence for these scenarios, and not a proof.\n",
-        _rows(("library", "audited"), map(_safe, SAFE)),
+        "## No findings\n",
+        "The audit of these scenarios found nothing, with one cancellation at each suspension, "
+        "early and late. This is evidence for these scenarios, not a proof.\n",
+        _rows(("Library", "Scenario"), map(_safe, SAFE)),
     ]
     return "\n".join(parts)
 
 
 def with_generated(page: str) -> str:
-    """Return the text of the page with its generated part as the table has it."""
+    """Return the text of the page with its generated part written from the table."""
     before, _, rest = page.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{generated()}\n{_END}{after}"
 
 
 def _counts() -> str:
-    """Return how many libraries there are, and how many of them have a finding."""
+    """Return a sentence with the number of libraries, and of those with a finding."""
     faulty = {each.library for each in FINDINGS} - {CPYTHON}
     audited = {each.library for each in (*FINDINGS, *SAFE)} - {CPYTHON}
     return (
-        f"There are {len(audited)} libraries, and asyncio itself. There are faults in "
-        f"{len(faulty)} of the libraries, and in asyncio.\n"
+        f"{len(audited)} libraries were audited, and asyncio itself. "
+        f"{len(faulty)} of the libraries have findings, and so has asyncio.\n"
     )
 
 
@@ -57,41 +57,41 @@ def _rows(head: tuple[str, ...], rows: map[tuple[str, ...]]) -> str:
 def _summary(finding: Finding) -> tuple[str, ...]:
     return (
         f"[{_release(finding)}](#{finding.name})",
-        finding.left,
-        _reports(finding),
+        finding.fault,
+        _upstream(finding),
     )
 
 
-def _reports(finding: Finding) -> str:
-    if finding.known:
-        return f"[reported]({finding.known})"
-    if finding.near:
-        return f"not known; [something like it]({finding.near})"
-    return "not known"
+def _upstream(finding: Finding) -> str:
+    if finding.report:
+        return f"[reported]({finding.report})"
+    if finding.related:
+        return f"no report found; [related]({finding.related})"
+    return "no report found"
 
 
 def _section(finding: Finding) -> str:
     script = f"[`{finding.name}.py`](../findings/plain/{finding.name}.py)"
     lines = [
         f"### {finding.name}\n",
-        f"**{_release(finding)}: {finding.left}**\n",
-        f"- A user sees: {finding.suffered}",
-        f"- Where: {finding.line}",
-        f"- It would be mended if {finding.mended}",
-        f"- Known: {_reports(finding)}",
+        f"**{_release(finding)}: {finding.fault}**\n",
+        f"- Consequence: {finding.consequence}",
+        f"- Location: {finding.location}",
+        f"- Fix: {finding.fix}",
+        f"- Upstream: {_upstream(finding)}",
         f"- Plain script: {script}{_conditions(finding)}",
     ]
     if finding.finds:
         scenario = f"[scenario](../findings/scenarios/{finding.name}.py)"
-        lines.append(f"- The audit of its {scenario} finds: {', '.join(finding.finds)}")
+        lines.append(f"- Audit of its {scenario}: {', '.join(finding.finds)}")
     else:
-        lines.append("- No cancellation is needed, so there is no scenario")
+        lines.append("- Audit: no scenario, because no cancellation is needed")
     return "\n".join(lines) + "\n"
 
 
 def _conditions(finding: Finding) -> str:
     if finding.service is not None:
-        return f", with a server of {finding.service}"
+        return f" (needs {finding.service})"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The findings, and what was found safe: what each script shows, and what each audit must find."""
+"""The findings, and the scenarios without findings, with what each audit must find."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ FINDINGS = (
         name="asyncio_start_server",
         library=CPYTHON,
         version="3.13.0",
-        line="asyncio/base_events.py, `create_server`: the last `await tasks.sleep(0)`",
-        left="`start_server` that is cancelled as it returns leaves a server that listens",
-        suffered="the port still accepts connections, and cannot be bound again; no code has the "
-        "server, so none can close it. aiohttp's `TCPSite`, `websockets.serve` and hypercorn "
-        "start their servers with it. uvloop is not affected",
-        mended="`create_server` closed the server when this `sleep(0)` is cancelled",
+        location="asyncio/base_events.py, `create_server`: the last `await tasks.sleep(0)`",
+        fault="cancelling `start_server` just before it returns leaves a listening server",
+        consequence=(
+            "The port still accepts connections and cannot be bound again. The program has no "
+            "reference to the server, so it cannot close it. aiohttp's `TCPSite`, "
+            "`websockets.serve` and hypercorn start their servers this way. uvloop is not "
+            "affected."
+        ),
+        fix="Close the server in `create_server` if this `sleep(0)` is cancelled.",
         pythons=_EACH_PYTHON,
         finds=(Category.TRANSPORT,),
     ),
@@ -27,12 +30,16 @@ FINDINGS = (
         name="asyncio_start_tls",
         library=CPYTHON,
         version="3.13.0",
-        line="asyncio/streams.py, `StreamWriter.start_tls`",
-        left="after `start_tls` is cancelled, `close()` and `wait_closed()` never end",
-        suffered="a connection whose handshake times out cannot be closed: "
-        "`await writer.wait_closed()` waits for ever",
-        mended="`loop.start_tls` reported the lost connection to the stream's protocol when its "
-        "handshake is cancelled",
+        location="asyncio/streams.py, `StreamWriter.start_tls`",
+        fault="after a cancelled `start_tls`, `wait_closed()` never returns",
+        consequence=(
+            "A connection whose TLS handshake times out cannot be closed: `await "
+            "writer.wait_closed()` waits forever."
+        ),
+        fix=(
+            "Report the lost connection to the stream's protocol if the handshake in "
+            "`loop.start_tls` is cancelled."
+        ),
         pythons=_EACH_PYTHON,
         finds=(Category.HANG,),
     ),
@@ -40,24 +47,35 @@ FINDINGS = (
         name="asyncpg_copy",
         library="asyncpg",
         version="0.32.0",
-        line="asyncpg/protocol/protocol.pyx, `copy_out`: `except (Exception, CancelledError)`",
-        left="`copy_from_query` whose output fails on the last part never comes back to its pool",
-        suffered="an export to a full disk does not raise: it waits for ever in the pool's "
-        "`release`, and the pool has one connection less",
-        mended="`copy_out` requested the server's cancellation only while the copy is not done",
+        location="asyncpg/protocol/protocol.pyx, `copy_out`: `except (Exception, CancelledError)`",
+        fault=(
+            "`copy_from_query` never returns its connection to the pool if its output fails on "
+            "the last part"
+        ),
+        consequence=(
+            "An export to a full disk does not raise an error. It waits forever in the pool's "
+            "`release`, and the pool has one connection less."
+        ),
+        fix="Request a cancellation at the server only while the copy is in progress.",
         service=Service.POSTGRESQL,
     ),
     Finding(
         name="psycopg_commit",
         library="psycopg",
         version="3.3.9",
-        line="psycopg/connection_async.py:199, `AsyncConnection.__aexit__`: `await self.commit()`",
-        left="a commit that fails or is cancelled at the end of `async with` leaves the "
-        "connection open",
-        suffered="a deferred constraint that fails, or a timeout during the commit, leaves "
-        "an open session at the server until garbage is collected",
-        mended="`close()` stood in a `finally` around the commit",
-        more=("psycopg[binary]==3.3.9",),
+        location=(
+            "psycopg/connection_async.py:199, `AsyncConnection.__aexit__`: `await self.commit()`"
+        ),
+        fault=(
+            "a commit that fails or is cancelled at the end of `async with` leaves the connection"
+            " open"
+        ),
+        consequence=(
+            "A deferred constraint that fails, or a timeout during the commit, leaves an open "
+            "session at the server until the connection is garbage-collected."
+        ),
+        fix="Call `close()` in a `finally` around the commit.",
+        also_install=("psycopg[binary]==3.3.9",),
         service=Service.POSTGRESQL,
         finds=(Category.DROPPED,),
     ),
@@ -65,44 +83,56 @@ FINDINGS = (
         name="tornado_lock",
         library="tornado",
         version="6.6.1",
-        line="tornado/locks.py, `Semaphore.release` and `acquire`",
-        left="a waiter that is cancelled as it is woken keeps the `Lock` or `Semaphore` for ever",
-        suffered="no task holds the lock, and none gets it again: all that need it wait for ever",
-        mended="`acquire` were a coroutine that released again when it is cancelled after its "
-        "future is done, as `asyncio.Lock` does",
+        location="tornado/locks.py, `Semaphore.release` and `acquire`",
+        fault=(
+            "a waiter that is cancelled while it is woken holds the `Lock` or `Semaphore` forever"
+        ),
+        consequence=(
+            "No task holds the lock and no task can acquire it: every task that needs it waits "
+            "forever."
+        ),
+        fix=(
+            "Make `acquire` a coroutine that releases the lock if it is cancelled after its "
+            "future is done, as `asyncio.Lock` does."
+        ),
         finds=(Category.SLOT, Category.STARVATION),
     ),
     Finding(
         name="tornado_queue",
         library="tornado",
         version="6.6.1",
-        line="tornado/queues.py, `Queue.put_nowait`: `future_set_result_unless_cancelled`",
-        left="`Queue.get` that is cancelled as an item comes loses the item",
-        suffered="work that was queued is never done, and `join()` waits for ever",
-        mended="`put_nowait` woke the getter and left the item in the queue, as `asyncio.Queue` "
-        "does",
+        location="tornado/queues.py, `Queue.put_nowait`: `future_set_result_unless_cancelled`",
+        fault="`Queue.get` loses the item if it is cancelled when the item arrives",
+        consequence="Queued work is never done, and `join()` waits forever.",
+        fix=(
+            "Wake the getter in `put_nowait` and leave the item in the queue, as `asyncio.Queue` "
+            "does."
+        ),
         finds=(Category.SLOT,),
     ),
     Finding(
         name="tornado_condition",
         library="tornado",
         version="6.6.1",
-        line="tornado/locks.py, `Condition.notify`",
-        left="a notification of `Condition` is lost with the waiter that it woke",
-        suffered="the other waiters sleep on, although there is something for one of them to do",
-        mended="a waiter that is cancelled after its wake-up notified the next one",
+        location="tornado/locks.py, `Condition.notify`",
+        fault="`Condition` loses a notification if the waiter that it wakes is cancelled",
+        consequence="The other waiters keep waiting, although there is work for one of them.",
+        fix="Notify the next waiter if a waiter is cancelled after it was woken.",
         finds=(Category.STARVATION,),
     ),
     Finding(
         name="redis_lock",
         library="redis",
         version="8.1.0",
-        line="redis/asyncio/lock.py:224, `Lock.acquire`: `await self.do_acquire(token)`",
-        left="`Lock.acquire` that is cancelled while it waits for the answer leaves the lock held",
-        suffered="`async with client.lock(...)` was never entered, and its key stays: by default "
-        "for ever, else until its timeout. Each process that wants the lock waits for it",
-        mended="`acquire` kept its token when it is cancelled, and deleted the key if it has it",
-        near="https://github.com/redis/redis-py/issues/3847",
+        location="redis/asyncio/lock.py:224, `Lock.acquire`: `await self.do_acquire(token)`",
+        fault="`Lock.acquire` leaves the lock held if it is cancelled while it waits for the reply",
+        consequence=(
+            "The body of `async with client.lock(...)` never runs and its key remains: without a "
+            "limit by default, or until its timeout. Every process that wants the lock waits for "
+            "it."
+        ),
+        fix="Keep the token if `acquire` is cancelled, and delete the key if it has this token.",
+        related="https://github.com/redis/redis-py/issues/3847",
         service=Service.REDIS,
         finds=(Category.WRONG_ANSWER,),
         may_find=(Category.TRANSPORT,),
@@ -111,10 +141,10 @@ FINDINGS = (
         name="redis_exit",
         library="redis",
         version="8.1.0",
-        line="redis/asyncio/client.py, `Redis.__aexit__`: the first `await asyncio.shield`",
-        left="`async with Redis()` that is cancelled at its end leaves its connections open",
-        suffered="connections stay open at the server until garbage is collected",
-        mended="the counter were changed without an `await`, or both steps stood in one shield",
+        location="redis/asyncio/client.py, `Redis.__aexit__`: the first `await asyncio.shield`",
+        fault="`async with Redis()` leaves its connections open if its exit is cancelled",
+        consequence="The connections stay open at the server until they are garbage-collected.",
+        fix="Change the counter without an `await`, or shield both steps together.",
         service=Service.REDIS,
         finds=(Category.COLLECTED,),
     ),
@@ -122,22 +152,24 @@ FINDINGS = (
         name="uvicorn_serve",
         library="uvicorn",
         version="0.54.0",
-        line="uvicorn/server.py, `Server._serve`: `shutdown` is not in a `finally`",
-        left="`Server.serve()` that is cancelled leaves the port open, and skips the shutdown",
-        suffered="a server in a task group or a timeout goes on answering after it has ended; the "
-        "application's lifespan never hears of the shutdown, so that nothing of it is closed",
-        mended="`_serve` called `shutdown` when `main_loop` or `startup` is cancelled, too",
+        location="uvicorn/server.py, `Server._serve`: `shutdown` is not in a `finally`",
+        fault="cancelling `Server.serve()` leaves the port open and skips the shutdown",
+        consequence=(
+            "A server in a task group or a timeout continues to answer after it has ended. The "
+            "application's lifespan gets no shutdown event, so its resources are not closed."
+        ),
+        fix="Call `shutdown` also if `main_loop` or `startup` is cancelled.",
         finds=(Category.TRANSPORT, Category.TASK),
     ),
     Finding(
         name="aiosmtplib_answers",
         library="aiosmtplib",
         version="5.1.3",
-        line="aiosmtplib/protocol.py, `SMTPProtocol.read_response`: its `finally`",
-        left="after a command that is cancelled, later commands get the answers of earlier ones",
-        suffered="a recipient that the server refuses is reported as accepted",
-        near="https://github.com/cole/aiosmtplib/pull/350",
-        mended="a cancelled command closed the connection, as one that times out should",
+        location="aiosmtplib/protocol.py, `SMTPProtocol.read_response`: its `finally`",
+        fault="after a cancelled command, later commands receive the replies to earlier ones",
+        consequence="A recipient that the server refuses is reported as accepted.",
+        related="https://github.com/cole/aiosmtplib/pull/350",
+        fix="Close the connection if a command is cancelled, as for a command that times out.",
         finds=(Category.WRONG_ANSWER,),
         may_find=(Category.CLEANUP,),
     ),
@@ -145,36 +177,42 @@ FINDINGS = (
         name="pyzmq_receive",
         library="pyzmq",
         version="27.3.0",
-        line="zmq/_future.py, `_AsyncSocket._add_recv_event`",
-        left="`recv` that is cancelled as a message comes loses the message",
-        suffered="with `asyncio.timeout` around `recv`, messages are lost now and then",
-        mended="`recv` were a coroutine that puts a message back when it is cancelled after its "
-        "future is done",
-        near="https://github.com/zeromq/pyzmq/issues/1925",
+        location="zmq/_future.py, `_AsyncSocket._add_recv_event`",
+        fault="`recv` loses the message if it is cancelled when the message arrives",
+        consequence="With `asyncio.timeout` around `recv`, messages are sometimes lost.",
+        fix=(
+            "Make `recv` a coroutine that puts the message back if it is cancelled after its "
+            "future is done."
+        ),
+        related="https://github.com/zeromq/pyzmq/issues/1925",
         finds=(Category.SLOT,),
     ),
     Finding(
         name="anyio_receive",
         library="anyio",
         version="4.16.0",
-        line="anyio/streams/memory.py, `MemoryObjectReceiveStream.receive`",
-        left="`receive` whose task is cancelled as an item comes loses the item",
-        suffered="with `asyncio.timeout`, `asyncio.wait_for` or `asyncio.TaskGroup` around "
-        "`receive`, items are lost now and then; with anyio's own scopes they are not",
-        mended="`receive` put an item back that it has when it is cancelled",
-        known="https://github.com/agronholm/anyio/pull/595",
+        location="anyio/streams/memory.py, `MemoryObjectReceiveStream.receive`",
+        fault="`receive` loses the item if its task is cancelled when the item arrives",
+        consequence=(
+            "With `asyncio.timeout`, `asyncio.wait_for` or `asyncio.TaskGroup` around `receive`, "
+            "items are sometimes lost. anyio's own cancel scopes are not affected."
+        ),
+        fix="Put a received item back if `receive` is cancelled.",
+        report="https://github.com/agronholm/anyio/pull/595",
         finds=(Category.SLOT,),
     ),
     Finding(
         name="nats_flush",
         library="nats-py",
         version="2.16.0",
-        line="nats/aio/client.py:1875, `_process_pong`: `future.set_result(True)`",
-        left="after a `flush` that is cancelled, the client receives nothing any more",
-        suffered="the reading task ends with an `InvalidStateError`: "
-        "subscriptions are silent, and `is_connected` is still true",
-        mended="`_process_pong` looked whether the future is done",
-        near="https://github.com/nats-io/nats.py/issues/624",
+        location="nats/aio/client.py:1875, `_process_pong`: `future.set_result(True)`",
+        fault="after a cancelled `flush`, the client receives nothing",
+        consequence=(
+            "The reading task ends with an `InvalidStateError`. Subscriptions receive nothing, "
+            "but `is_connected` is still true."
+        ),
+        fix="Check in `_process_pong` whether the future is done.",
+        related="https://github.com/nats-io/nats.py/issues/624",
         service=Service.NATS,
         finds=(Category.SLOT,),
     ),
@@ -182,11 +220,14 @@ FINDINGS = (
         name="aiomcache_answers",
         library="aiomcache",
         version="0.8.2",
-        line="aiomcache/client.py, `acquire`: `except Exception`",
-        left="after a command that is cancelled, others get its answer",
-        suffered="a key's value is returned for another key. aiocache uses it for memcached",
-        mended="`acquire` closed the connection for each `BaseException`",
-        known="https://github.com/aio-libs/aiomcache/issues/489",
+        location="aiomcache/client.py, `acquire`: `except Exception`",
+        fault="after a cancelled command, other commands receive its reply",
+        consequence=(
+            "The value of one key is returned for another key. aiocache uses aiomcache for "
+            "memcached."
+        ),
+        fix="Close the connection in `acquire` for each `BaseException`.",
+        report="https://github.com/aio-libs/aiomcache/issues/489",
         service=Service.MEMCACHED,
         finds=(Category.WRONG_ANSWER,),
     ),
@@ -194,47 +235,55 @@ FINDINGS = (
         name="httpx_slot",
         library="httpcore",
         version="1.0.9",
-        line="httpcore/_async/connection_pool.py, `handle_async_request`: a connection that is "
+        location="httpcore/_async/connection_pool.py, `handle_async_request`: a connection that is "
         "assigned and not used yet",
-        left="a request of httpx that is cancelled before it uses its connection keeps the "
-        "connection for ever",
-        suffered="each time, the pool has one connection less, until all requests fail with "
-        "`PoolTimeout`. httpcore2, its fork, is safe",
-        mended="the pool dropped connections that no request has and that never connected",
-        known="https://github.com/encode/httpcore/issues/1093",
-        more=("httpx==0.28.1",),
+        fault=(
+            "a request of httpx that is cancelled before it uses its connection keeps the "
+            "connection forever"
+        ),
+        consequence=(
+            "Each time, the pool has one connection less, until all requests fail with "
+            "`PoolTimeout`. httpcore2, a fork, is safe."
+        ),
+        fix="Remove connections from the pool that have no request and never connected.",
+        report="https://github.com/encode/httpcore/issues/1093",
+        also_install=("httpx==0.28.1",),
         finds=(Category.SLOT,),
     ),
     Finding(
         name="aioftp_answers",
         library="aioftp",
         version="0.28.3",
-        line="aioftp/client.py:399, `BaseClient.command`: `await self.parse_response()`",
-        left="after a command that is cancelled, later commands get the answers of earlier ones",
-        suffered="a command that the server refuses is reported as done",
-        mended="a command that is cancelled after it was sent closed the connection",
+        location="aioftp/client.py:399, `BaseClient.command`: `await self.parse_response()`",
+        fault="after a cancelled command, later commands receive the replies to earlier ones",
+        consequence="A command that the server refuses is reported as done.",
+        fix="Close the connection if a command is cancelled after it was sent.",
         finds=(Category.WRONG_ANSWER,),
     ),
     Finding(
         name="asyncssh_sftp",
         library="asyncssh",
         version="2.24.1",
-        line="asyncssh/connection.py:5828, `start_sftp_client`: nothing closes `writer` again",
-        left="`start_sftp_client` that is cancelled leaves its session open at the server",
-        suffered="the sessions of a connection are used up: OpenSSH allows 10, and refuses the "
-        "next one",
-        mended="the channel were closed when the start of the SFTP client fails or is cancelled",
+        location="asyncssh/connection.py:5828, `start_sftp_client`: nothing closes `writer` again",
+        fault="cancelling `start_sftp_client` leaves its session open at the server",
+        consequence=(
+            "The connection runs out of sessions: OpenSSH allows 10 and refuses the next one."
+        ),
+        fix="Close the channel if the start of the SFTP client fails or is cancelled.",
         finds=(Category.WRONG_ANSWER, Category.TASK),
     ),
     Finding(
         name="aiomqtt_connect",
         library="aiomqtt",
         version="2.5.1",
-        line="aiomqtt/client.py:787, `Client.__aenter__`: `except MqttError`",
-        left="`async with Client` that is cancelled as it connects leaves its connection open",
-        suffered="a connect that times out stays connected at the broker, and its loop runs on; "
-        "the client object cannot be entered again, as its lock is held",
-        mended="`__aenter__` disconnected and released its lock for each `BaseException`",
+        location="aiomqtt/client.py:787, `Client.__aenter__`: `except MqttError`",
+        fault="`async with Client` leaves its connection open if it is cancelled while it connects",
+        consequence=(
+            "A connection attempt that times out stays connected at the broker, and its network "
+            "loop continues to run. The client object cannot be entered again, because its lock "
+            "is held."
+        ),
+        fix="Disconnect and release the lock in `__aenter__` for each `BaseException`.",
         finds=(Category.TRANSPORT, Category.TASK),
         may_find=(Category.CLEANUP, Category.COLLECTED, Category.DESCRIPTOR),
     ),
@@ -242,11 +291,13 @@ FINDINGS = (
         name="nats_connect",
         library="nats-py",
         version="2.16.0",
-        line="nats/aio/client.py:629, `Client.connect`: `except (OSError, errors.Error, "
+        location="nats/aio/client.py:629, `Client.connect`: `except (OSError, errors.Error, "
         "asyncio.TimeoutError)`",
-        left="`connect` that is cancelled leaves its connection open",
-        suffered="connects that time out stay open at the server until garbage is collected",
-        mended="`connect` closed its transport for each `BaseException`",
+        fault="cancelling `connect` leaves its connection open",
+        consequence=(
+            "Connections that time out stay open at the server until they are garbage-collected."
+        ),
+        fix="Close the transport in `connect` for each `BaseException`.",
         service=Service.NATS,
         finds=(Category.COLLECTED,),
     ),
@@ -254,11 +305,13 @@ FINDINGS = (
         name="hypercorn_startup",
         library="hypercorn",
         version="0.18.0",
-        line="hypercorn/asyncio/run.py:85, `worker_serve`: `await lifespan.wait_for_startup()`",
-        left="`serve` that is cancelled as the application starts leaves the lifespan running",
-        suffered="the application has opened what it needs, is never told to shut down, and its "
-        "task waits for ever",
-        mended="the startup stood in the same `try` as the rest, whose `finally` cancels the task",
+        location="hypercorn/asyncio/run.py:85, `worker_serve`: `await lifespan.wait_for_startup()`",
+        fault="cancelling `serve` while the application starts leaves the lifespan task running",
+        consequence=(
+            "The application's resources stay open: it gets no shutdown event, and its task waits"
+            " forever."
+        ),
+        fix="Move the startup into the `try` whose `finally` cancels the task.",
         finds=(Category.TASK,),
         may_find=(Category.TRANSPORT,),
     ),
@@ -266,25 +319,28 @@ FINDINGS = (
         name="aiojobs_close",
         library="aiojobs",
         version="1.4.0",
-        line="aiojobs/_scheduler.py:190, `Scheduler.close`: `if self._closed: return`",
-        left="a `close` of a scheduler that is cancelled leaves its tasks, and cannot be repeated",
-        suffered="a shutdown that times out leaves a task that waits for ever, and jobs that were "
-        "not cancelled yet; `close` again, as `async with` does, returns at once",
-        mended="`close` went on where a cancelled one has stopped",
-        near="https://github.com/aio-libs/aiojobs/issues/606",
+        location="aiojobs/_scheduler.py:190, `Scheduler.close`: `if self._closed: return`",
+        fault="cancelling `Scheduler.close` leaves its tasks running, and it cannot be repeated",
+        consequence=(
+            "A shutdown that times out leaves a task that waits forever, and jobs that were not "
+            "cancelled yet. Calling `close` again, as `async with` does, returns immediately."
+        ),
+        fix="Continue a cancelled `close` when it is called again.",
+        related="https://github.com/aio-libs/aiojobs/issues/606",
         finds=(Category.TASK,),
     ),
     Finding(
         name="aiofiles_close",
         library="aiofiles",
         version="25.1.0",
-        line="aiofiles/threadpool/utils.py:43, `_make_delegate_method`: `run_in_executor`",
-        left="a file whose closing is cancelled stays open; one whose opening is cancelled is "
-        "dropped",
-        suffered="what was written is not on the disk, although `async with` has ended, as long as "
-        "something refers to the file",
-        mended="`__aexit__` waited for the thread that closes the file, also when it is cancelled",
-        known="https://github.com/Tinche/aiofiles/issues/165",
+        location="aiofiles/threadpool/utils.py:43, `_make_delegate_method`: `run_in_executor`",
+        fault="a file stays open if its close is cancelled, and is lost if its open is cancelled",
+        consequence=(
+            "Written data is not on the disk after the end of `async with`, as long as a "
+            "reference to the file exists."
+        ),
+        fix="Wait in `__aexit__` for the thread that closes the file, also if it is cancelled.",
+        report="https://github.com/Tinche/aiofiles/issues/165",
         finds=(Category.DROPPED,),
         may_find=(Category.CLEANUP, Category.COLLECTED),
     ),
@@ -292,11 +348,16 @@ FINDINGS = (
         name="anyio_file",
         library="anyio",
         version="4.16.0",
-        line="anyio/_core/_fileio.py, `AsyncFile.aclose`",
-        left="a file whose closing is cancelled by its task stays open",
-        suffered="with `asyncio.timeout` around it, what was written is not on the disk, although "
-        "`async with` has ended, as long as something refers to the file",
-        mended="`aclose` waited for its thread, also when the task is cancelled without a scope",
+        location="anyio/_core/_fileio.py, `AsyncFile.aclose`",
+        fault="a file stays open if the task that closes it is cancelled",
+        consequence=(
+            "With `asyncio.timeout` around it, written data is not on the disk after the end of "
+            "`async with`, as long as a reference to the file exists."
+        ),
+        fix=(
+            "Wait in `aclose` for its thread, also if the task is cancelled outside of an anyio "
+            "cancel scope."
+        ),
         finds=(Category.DROPPED, Category.COLLECTED),
         may_find=(Category.CLEANUP,),
     ),
@@ -304,15 +365,18 @@ FINDINGS = (
         name="aiosqlite_connect",
         library="aiosqlite",
         version="0.22.1",
-        line="aiosqlite/core.py:168, `Connection._connect`: `self._connection = await future`",
-        left="`connect` that is cancelled leaves the database open",
-        suffered="the file stays open until garbage is collected",
-        mended="the thread kept the connection that it has opened, and closed it as it stops",
-        known="https://github.com/omnilib/aiosqlite/issues/259",
+        location="aiosqlite/core.py:168, `Connection._connect`: `self._connection = await future`",
+        fault="cancelling `connect` leaves the database open",
+        consequence="The file stays open until it is garbage-collected.",
+        fix=(
+            "Let the thread keep the connection that it has opened, and close it when the thread "
+            "stops."
+        ),
+        report="https://github.com/omnilib/aiosqlite/issues/259",
         finds=(Category.COLLECTED,),
     ),
 )
-"""In the order of the page: CPython first, those that need no cancellation next."""
+"""In the order of the page: CPython first, then those that need no cancellation."""
 
 SAFE = (
     Safe(
@@ -338,7 +402,7 @@ SAFE = (
         library="httpcore2",
         version="2.16.2",
         audited="two requests of a pool with one connection",
-        more=("anyio==4.16.0",),
+        also_install=("anyio==4.16.0",),
     ),
     Safe(
         name="asyncpg_pool",
@@ -352,7 +416,7 @@ SAFE = (
         library="psycopg-pool",
         version="3.3.3",
         audited="a query on a pool of one connection",
-        more=("psycopg[binary]==3.3.9",),
+        also_install=("psycopg[binary]==3.3.9",),
         service=Service.POSTGRESQL,
     ),
     Safe(
@@ -360,7 +424,7 @@ SAFE = (
         library="SQLAlchemy",
         version="2.1.9",
         audited="a transaction of an engine with one connection of asyncpg",
-        more=("greenlet==3.5.6", "asyncpg==0.32.0"),
+        also_install=("greenlet==3.5.6", "asyncpg==0.32.0"),
         service=Service.POSTGRESQL,
     ),
     Safe(
@@ -459,7 +523,7 @@ SAFE = (
         audited="`awatch` of a folder until a file in it changes",
     ),
 )
-"""Audited with one cancellation at each suspension, early and late: nothing was found."""
+"""Scenarios without findings, with one cancellation at each suspension, early and late."""
 
 
 def chosen(words: tuple[str, ...]) -> tuple[Finding | Safe, ...]:

@@ -15,7 +15,7 @@ from findings import trial
 from withal.audit import Category, Verdict
 
 FINDING = Finding(
-    name="a_fault", library="lib", version="1", line="", left="", suffered="", mended=""
+    name="a_fault", library="lib", version="1", location="", fault="", consequence="", fix=""
 )
 (TRIAL,) = trials_of(FINDING)
 SHOWS = "print('reproduces'); raise SystemExit(1)"
@@ -67,10 +67,10 @@ def test_a_finding_is_tried_on_each_of_its_interpreters() -> None:
         name="a",
         library=CPYTHON,
         version="3",
-        line="",
-        left="",
-        suffered="",
-        mended="",
+        location="",
+        fault="",
+        consequence="",
+        fix="",
         pythons=("3.11", "3.13"),
     )
     assert [each.case.python for each in trials_of(finding)] == ["3.11", "3.13"]
