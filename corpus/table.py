@@ -18,6 +18,7 @@ class Service(StrEnum):
     NATS = "nats"
     MEMCACHED = "memcached"
     MARIADB = "mariadb"
+    RABBITMQ = "rabbitmq"
 
 
 @final

@@ -330,6 +330,66 @@ FINDINGS = (
         finds=(Category.TASK,),
     ),
     Finding(
+        name="mcp_stdio",
+        library="mcp",
+        version="2.3.0",
+        location="mcp/client/stdio.py, `stdio_client`: `with anyio.CancelScope(shield=True)`",
+        fault="cancelling `stdio_client` while it closes leaves its server process running",
+        consequence=(
+            "A timeout around the client does not end before the server does. A server that does "
+            "not end when its input ends is never terminated. A comment in the code says that "
+            "`task.cancel()` has this effect; anyio's own cancel scopes do not."
+        ),
+        fix="Run the shutdown in a task of its own and wait for it, also if the wait is cancelled.",
+        finds=(Category.HANG, Category.PROCESS, Category.DESCRIPTOR, Category.TASK),
+    ),
+    Finding(
+        name="aio_pika_robust",
+        library="aio-pika",
+        version="10.2.1",
+        location="aio_pika/robust_connection.py:238, `connect`: `await self.__fail_fast_future`",
+        fault="cancelling `connect_robust` leaves its connection task running",
+        consequence=(
+            "After a timeout, the task continues to connect and to reconnect, and its connection "
+            "stays open. The program has no reference to it, so it cannot close it. If the task is "
+            "waiting for an answer when `asyncio.run` ends, the program does not end, because the "
+            "task continues after a cancellation."
+        ),
+        fix="Close the connection in `connect_robust` for each `BaseException`.",
+        service=Service.RABBITMQ,
+        finds=(Category.TRANSPORT, Category.TASK),
+    ),
+    Finding(
+        name="aiormq_connect",
+        library="aiormq",
+        version="7.2.4",
+        location="aiormq/abc.py:42, `TaskWrapper.__inner`: `return await self.task`",
+        fault="`connect` leaves its connection open if it is cancelled when the connection is made",
+        consequence=(
+            "A connection that is made when a timeout expires stays open, with three tasks. "
+            "aio-pika connects with it."
+        ),
+        fix="Close the connection in `connect` for each `BaseException`.",
+        also_install=("aio-pika==10.2.1",),
+        service=Service.RABBITMQ,
+        finds=(Category.TRANSPORT, Category.TASK),
+    ),
+    Finding(
+        name="aiokafka_stop",
+        library="aiokafka",
+        version="0.14.0",
+        location="aiokafka/producer/producer.py:369, `stop`: `self._closed = True`",
+        fault="a producer whose `stop` is cancelled keeps running, and cannot be stopped again",
+        consequence=(
+            "Two tasks and the connections of the producer remain. Calling `stop` again returns "
+            "immediately."
+        ),
+        fix="Stop the sender and the client in a `finally`, or let a second `stop` continue.",
+        also_install=("confluent-kafka==2.16.1",),
+        finds=(Category.DROPPED, Category.TASK),
+        may_find=(Category.COLLECTED, Category.TRANSPORT, Category.CLEANUP),
+    ),
+    Finding(
         name="aiofiles_close",
         library="aiofiles",
         version="25.1.0",
@@ -379,6 +439,32 @@ FINDINGS = (
 """In the order of the page: CPython first, then those that need no cancellation."""
 
 SAFE = (
+    Safe(
+        name="mcp_call",
+        library="mcp",
+        version="2.3.0",
+        audited="a tool call to a server in the same process",
+    ),
+    Safe(
+        name="aio_pika_publish",
+        library="aio-pika",
+        version="10.2.1",
+        audited="a message that is published and confirmed",
+        service=Service.RABBITMQ,
+    ),
+    Safe(
+        name="aiokafka_send",
+        library="aiokafka",
+        version="0.14.0",
+        audited="a message that is sent and confirmed",
+        also_install=("confluent-kafka==2.16.1",),
+    ),
+    Safe(
+        name="pymongo_find",
+        library="pymongo",
+        version="4.20.0",
+        audited="a query of a client with one connection, with a server in the scenario",
+    ),
     Safe(
         name="asyncio_subprocess",
         library=CPYTHON,

@@ -20,9 +20,12 @@ from corpus.table import Service
 from withal import Declaration, resource
 
 _NOT_ROOT = "postgres"  # a user that comes with PostgreSQL
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 _STOP_SECONDS = 10.0
-_POSTGRESQL = Path("/usr/lib/postgresql")  # where Debian keeps what is not on the path
+# Where Debian has programs that are not on the path. The `rabbitmq-server` that is on the path
+# changes the user, and then cannot write to a folder of ours.
+_POSTGRESQL = Path("/usr/lib/postgresql")
+_RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 
 @resource
@@ -105,12 +108,45 @@ async def mariadb() -> AsyncIterator[Mapping[str, str]]:
             yield {"MYSQL_SOCKET": path}
 
 
+@resource
+async def rabbitmq() -> AsyncIterator[Mapping[str, str]]:
+    """A RabbitMQ on loopback without plugins, with a port mapper and a folder of its own."""
+    program = _rabbitmq_program()
+    mapper = _program("epmd", package="erlang-base")
+    port, port_of_mapper = str(_free_port()), str(_free_port())
+    map_ports = ("-address", "127.0.0.1", "-port", port_of_mapper)
+    with TemporaryDirectory(prefix="corpus-") as folder:
+        plugins = Path(folder) / "plugins"
+        plugins.write_text("[].", encoding="utf-8")
+        variables = {
+            "HOME": folder,  # for the cookie
+            "ERL_EPMD_PORT": port_of_mapper,
+            "RABBITMQ_NODENAME": "corpus@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": port,
+            "RABBITMQ_DIST_PORT": str(_free_port()),
+            "RABBITMQ_MNESIA_BASE": folder,
+            "RABBITMQ_LOG_BASE": folder,
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_CONF_ENV_FILE": str(Path(folder) / "none"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
+            "RABBITMQ_PID_FILE": str(Path(folder) / "pid"),
+        }
+        maps = Command((mapper, "-port", port_of_mapper, "-names"))
+        async with (
+            _running(Command((mapper, *map_ports)), maps, signal.SIGTERM),
+            _running(Command((program,), variables), _accepts(port), signal.SIGKILL),
+        ):
+            yield {"RABBITMQ_PORT": port}
+
+
 SERVERS: dict[Service, Declaration[Mapping[str, str]]] = {
     Service.REDIS: redis,
     Service.POSTGRESQL: postgresql,
     Service.NATS: nats,
     Service.MEMCACHED: memcached,
     Service.MARIADB: mariadb,
+    Service.RABBITMQ: rabbitmq,
 }
 """For each service the resource, whose value is the environment variables that lead to it."""
 
@@ -180,6 +216,10 @@ def _accepts(port: str) -> Command:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
+
+
+def _rabbitmq_program() -> str | Path:
+    return _RABBITMQ if _RABBITMQ.exists() else _program("rabbitmq-server")
 
 
 def _postgresql_programs() -> Path:

@@ -8,7 +8,7 @@ import types
 from asyncio import AbstractEventLoop, Future
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 import anyio
@@ -19,6 +19,7 @@ from tests.conftest import LOOPS
 from withal.audit import Delivery, InjectedError, Report, Suspension, Verdict, audit, survey
 
 Scenario = Callable[[], Awaitable[object]]
+Request = tuple[Future[int], Context]
 
 LOOP_FACTORIES: dict[str, Callable[[], AbstractEventLoop]] = dict(LOOPS)
 
@@ -197,6 +198,40 @@ def test_tasks_of_the_environment_are_not_watched(loop: str) -> None:
 
     factory = LOOP_FACTORIES[loop]
     report = audit(scenario, setup=environment, loop_factory=factory)
+    assert report.verdict is Verdict.SAFE
+    assert [each.task for each in report.suspensions] == ["scenario"]
+
+
+@every_loop
+def test_tasks_that_a_server_starts_in_the_context_of_a_request_are_not_watched(loop: str) -> None:
+    """As the servers of MCP do, so that a request's handler sees the variables of its sender."""
+
+    @asynccontextmanager
+    async def environment() -> AsyncGenerator[asyncio.Queue[Request]]:
+        queue: asyncio.Queue[Request] = asyncio.Queue()
+
+        async def handle(asked: Future[int]) -> None:
+            await turn()
+            if not asked.done():
+                asked.set_result(1)
+
+        async def serve() -> None:
+            async with asyncio.TaskGroup() as handlers:
+                while True:
+                    asked, context = await queue.get()
+                    handlers.create_task(handle(asked), context=context)
+
+        server = asyncio.create_task(serve())
+        yield queue
+        server.cancel()
+
+    async def scenario(queue: asyncio.Queue[Request]) -> None:
+        asked: Future[int] = asyncio.get_running_loop().create_future()
+        queue.put_nowait((asked, copy_context()))
+        await asked
+
+    factory = LOOP_FACTORIES[loop]
+    report = audit(scenario, setup=environment, probe=scenario, loop_factory=factory)
     assert report.verdict is Verdict.SAFE
     assert [each.task for each in report.suspensions] == ["scenario"]
 

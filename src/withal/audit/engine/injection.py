@@ -185,8 +185,14 @@ class ScenarioWatch:
         return cast("Coroutine[Any, Any, T]", relay)
 
     def _is_watched(self, context: Any) -> bool:
-        if _current_task() in self._traces_by_task:
-            return True
+        """Return whether a new task belongs to the scenario.
+
+        The task that creates it decides. Without one, as in a callback of the loop, the context
+        does: a server of the environment may handle a request in the context of its sender.
+        """
+        creator = _current_task()
+        if creator is not None:
+            return creator in self._traces_by_task
         return _watching.get() is self or (context is not None and context.get(_watching) is self)
 
     def _new_trace(self, coroutine: object) -> Trace:
