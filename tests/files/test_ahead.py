@@ -32,6 +32,6 @@ async def test_lines_that_were_not_wanted_are_cut_no_more(tmp_path: Path) -> Non
         cut = []
         for _ in range(100):
             assert await file.readline() == b"line\n"
-            cut.append(len(file._unread._cut))
+            cut.append(len(file._reader.unread._cut))
             assert await file.read(5) == b"line\n"
     assert sum(each > 0 for each in cut) < 20

@@ -181,7 +181,7 @@ async def test_what_is_written_or_not_buffered_is_not_read_early(
 ) -> None:
     path = made(tmp_path / "file", b"before")
     async with files.open(path, **options) as file:  # type: ignore[call-overload]
-        assert file._early is None
+        assert file._reader._early is None
         assert await file.read() == b"before"
 
 

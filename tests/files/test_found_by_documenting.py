@@ -18,7 +18,7 @@ from withal.ledger import Ledger
 
 async def test_a_cancelled_write_leaves_the_encoder_as_it_was(tmp_path: Path) -> None:
     file = await files.open(tmp_path / "file", "w", encoding="utf-16")
-    async with file.buffer._lock:
+    async with file.buffer._reader.lock:
         writing = asyncio.create_task(file.write("first"))
         await asyncio.sleep(0)
         writing.cancel()

@@ -44,7 +44,7 @@ async def test_a_long_file_takes_few_hops(path: Path) -> None:
         parts: list[bytes] = []
         while part := await file.read(READ_COST):
             parts.append(part)
-            assert len(file._unread.data) <= MAX_AHEAD_BYTES + READ_COST
+            assert len(file._reader.unread.data) <= MAX_AHEAD_BYTES + READ_COST
         assert b"".join(parts) == CONTENT
         hops = file.statistics().hops
     assert SIZE // MAX_AHEAD_BYTES < hops <= SIZE // MAX_AHEAD_BYTES + 8
@@ -69,7 +69,7 @@ async def test_random_reads_take_what_they_ask_for(path: Path) -> None:
 
 async def go_far(file: files.BinaryFile) -> int:
     """Read on until the next read has begun, and return the position."""
-    while file._stride is None or not file._stride.is_ahead:
+    while file._reader._stride is None or not file._reader._stride.is_ahead:
         await file.read(READ_COST)
     return await file.tell()
 
@@ -173,8 +173,8 @@ async def test_all_readers_together_hold_a_limited_amount(
     last = opened[-1]
     for _ in range(40):
         await last.read(READ_COST)
-    assert last._stride is not None
-    assert not last._stride.is_ahead
+    assert last._reader._stride is not None
+    assert not last._reader._stride.is_ahead
     assert last.statistics().hops >= 30
     await opened[0].close()
     await go_far(last)

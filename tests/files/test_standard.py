@@ -183,6 +183,31 @@ def test_what_was_read_ahead_stays_for_the_next_loop() -> None:
     assert told == "['1\\n', '2\\n']\n['3\\n', '']\n"
 
 
+@pytest.mark.slow
+def test_tasks_of_the_next_loop_wait_for_each_other_too() -> None:
+    body = """
+    async def two_at_once():
+        tasks = [asyncio.create_task(files.stdin.readline()) for _ in range(2)]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        print("waiting", flush=True)
+        print(await asyncio.gather(*tasks), flush=True)
+    asyncio.run(two_at_once())
+    asyncio.run(two_at_once())
+    """
+    code = program("pass")[-1].split("async def main")[0] + dedent(body)
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        for first, second in (("1\n", "2\n"), ("3\n", "4\n")):
+            assert child.stdout.readline() == "waiting\n"
+            child.stdin.write(first + second)
+            child.stdin.flush()
+            assert child.stdout.readline() == f"{[first, second]}\n"
+
+
 WITHOUT_STREAMS = """
 lost = []
 for stream in (files.stdin, files.stdin_bytes):

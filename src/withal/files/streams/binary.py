@@ -1,25 +1,23 @@
-"""Binary files: the methods of the standard library's, over a `Cursor`."""
+"""Binary files: the methods of the standard library's, over a `Reader` and a `Writer`."""
 
 from __future__ import annotations
 
 import io
 import os
-from asyncio import CancelledError, wait
 from collections.abc import Iterable
-from io import BytesIO
 from operator import index
 from typing import TYPE_CHECKING, Self, final
 
 from withal.files.loop_budget import BUFFERED_COST, CACHE_MISS_COST, READ_COST
-from withal.files.streams.base import File
 from withal.files.streams.channel import Positional
+from withal.files.streams.lifecycle import Lifecycle
+from withal.files.streams.line_reader import LineFile
 from withal.files.streams.mode import parse
-from withal.files.streams.read_buffer import MIN_SPLIT_BYTES
-from withal.files.streams.reader import Cursor
+from withal.files.streams.reader import Reader
 from withal.files.streams.statistics import Statistics
 from withal.files.streams.writer import PART_OVERHEAD_BYTES
 from withal.files.system.complete_io import write_fully
-from withal.files.threads.calls import call, result_of
+from withal.files.threads.calls import call
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -31,7 +29,7 @@ _WHENCES = {os.SEEK_SET, os.SEEK_CUR, os.SEEK_END} | {
 
 
 @final
-class BinaryFile(Cursor, File[bytes]):
+class BinaryFile(Lifecycle, LineFile[bytes]):
     """A file opened in a binary mode; made by `withal.files.open`.
 
     Its methods are those of the standard library's `io.BufferedReader`, `io.BufferedWriter` and
@@ -46,6 +44,8 @@ class BinaryFile(Cursor, File[bytes]):
         name: the argument of `open`.
         mode: the mode as in the standard library, such as ``"rb+"``.
     """
+
+    _reader: Reader  # pyright: ignore[reportIncompatibleVariableOverride]  # it never changes
 
     # Properties
 
@@ -69,8 +69,7 @@ class BinaryFile(Cursor, File[bytes]):
         `flush`; what they do to it is not seen here.
         """
         self._check_open()
-        self._early = None  # who locks the file now is to read what it is then
-        self._is_reading = self._readable and not self._is_writing
+        self._reader.forget_early()  # after locking the file, the user reads what is in it then
         self._is_shared = True
         if isinstance(self._channel, Positional):
             self._channel.has_own_position = False
@@ -110,11 +109,12 @@ class BinaryFile(Cursor, File[bytes]):
 
     async def read(self, size: int | None = -1, /) -> bytes:
         """Read `size` bytes, or to the end of the file; fewer only at its end."""
-        budget, unread = self._budget, self._unread
+        reader = self._reader
+        budget, unread = reader.budget, reader.unread
         budget.remaining -= BUFFERED_COST
         if budget.remaining < 0:
             await budget.checkpoint()
-        if type(size) is not int or self._lock.locked():
+        if type(size) is not int or reader.lock.locked():
             pass
         elif size > 0:
             if unread.lines is not None:
@@ -124,43 +124,31 @@ class BinaryFile(Cursor, File[bytes]):
             if end <= len(unread.data):
                 unread.at = end
                 return unread.data[at:end]
-            if self._is_reading:
-                data = self._read_now(size)
+            if reader.is_active:
+                data = reader.read_now(size)
                 if data is not None:
                     return data
         elif size == -1 and not self._writable:
-            self._known_end = -1
-            if self._early is not None:
-                self._use_early()
-            data = self._rest_now() if self._is_reading else None
+            data = reader.rest_now()
             if data is not None:
                 return data
         if not self._is_raw:
             self._check_readable("read")
         size = size_of(size)
         self._check_readable("read")
-        if size < 0:
-            if size < -1 and not self._is_raw:
-                raise ValueError("read length must be non-negative or -1")
-            return await self._read_all()
-        async with self._lock:
-            await self._begin_reading()
-            while len(unread) < size and await self._fetch(size - len(unread)):
-                if self._is_raw and not self._channel.is_positional:
-                    break  # a pipe may return less
-            return unread.take(size)
+        if size >= 0:
+            return await reader.read(size)
+        if size < -1 and not self._is_raw:
+            raise ValueError("read length must be non-negative or -1")
+        return await reader.read_all()
 
     async def read1(self, size: int = -1, /) -> bytes:
         """Read up to `size` bytes by at most one call: buffered data, if there is any."""
         self._check_readable("read1")
         if size == 0:
             return b""
-        size = self._most_ahead if size < 0 else size
-        async with self._lock:
-            await self._begin_reading()
-            if not len(self._unread):
-                await self._fetch(size)
-            return self._unread.take(size)
+        reader = self._reader
+        return await reader.read_once(reader.most_ahead if size < 0 else size)
 
     async def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Read into a bytes-like object, and return how many bytes that were."""
@@ -185,52 +173,7 @@ class BinaryFile(Cursor, File[bytes]):
     async def peek(self, size: int = 0, /) -> bytes:
         """Return the buffered data, reading once if there is none, without moving the position."""
         self._check_readable("peek")
-        async with self._lock:
-            await self._begin_reading()
-            unread = self._unread
-            if not len(unread):
-                await self._fetch(max(size, 1))
-            unread.forget_lines()
-            return unread.data[unread.at :]
-
-    async def readline(self, size: int | None = -1, /) -> bytes:
-        """Read to the end of the line, or `size` bytes of it."""
-        budget, unread = self._budget, self._unread
-        budget.remaining -= BUFFERED_COST
-        if budget.remaining < 0:
-            await budget.checkpoint()
-        size = -1 if size is None else size
-        if size < 0 and not self._is_raw and not self._lock.locked():
-            line = None if unread.lines is None else next(unread.lines, None)
-            if line is not None:
-                return line
-            if unread.split_bytes < MIN_SPLIT_BYTES:
-                unread.forget_lines()
-                end = unread.data.find(b"\n", unread.at) + 1
-                if end:
-                    return unread.take_line(end)
-            lines = await self._next_lines()
-            return b"" if lines is None else next(lines)
-        self._check_readable("read")
-        async with self._lock:
-            await self._begin_reading()
-            line = unread.take(await self._find_line(size))
-            if self._is_raw:
-                self._drop_ahead()
-            return line
-
-    async def readlines(self, hint: int | None = -1, /) -> list[bytes]:
-        """Read all lines, or as many as it takes to have `hint` bytes."""
-        self._check_readable("read")
-        if hint is None or hint <= 0:
-            return await self._read_lines()
-        async with self._lock:
-            await self._begin_reading()
-            size = await self._find_line(-1, beyond=hint)
-            lines = BytesIO(self._unread.take(size)).readlines()
-            if self._is_raw:
-                self._drop_ahead()
-            return lines
+        return await self._reader.peek(max(size, 1))
 
     async def pread(self, size: int, offset: int, /) -> bytes:
         """Read up to `size` bytes at `offset`, wherever the file's own position is.
@@ -238,7 +181,7 @@ class BinaryFile(Cursor, File[bytes]):
         Raises:
             OSError: if it has no positions (ESPIPE), or could not be read.
         """
-        budget = self._budget
+        budget = self._reader.budget
         if budget.remaining < 0:
             await budget.checkpoint()
         channel = self._channel
@@ -285,7 +228,7 @@ class BinaryFile(Cursor, File[bytes]):
             await self._wait_to_write()
             writer.put(data)
             return size
-        async with self._lock:
+        async with self._reader.lock:
             self._check_open()
             self._begin_writing()
             await writer.wait_room()
@@ -316,7 +259,7 @@ class BinaryFile(Cursor, File[bytes]):
         """
         self._check_open()
         if self._writable:
-            async with self._lock:
+            async with self._reader.lock:
                 await self._flush()
 
     async def sync(self) -> None:
@@ -331,7 +274,7 @@ class BinaryFile(Cursor, File[bytes]):
                 https://man7.org/linux/man-pages/man2/fsync.2.html.
         """
         self._check_open()
-        async with self._lock:
+        async with self._reader.lock:
             await self._flush()
             if self._writable:
                 await self._writer.call_alone(os.fsync)
@@ -344,10 +287,10 @@ class BinaryFile(Cursor, File[bytes]):
         self._check_open()
         if not self._writable:
             raise io.UnsupportedOperation("truncate")
-        async with self._lock:
+        async with self._reader.lock:
             await self._flush()
             size = self._position() if size is None else size
-            self._drop_ahead()
+            self._reader.drop_ahead()
             await self._writer.call_alone(os.ftruncate, size)
         return size
 
@@ -358,11 +301,11 @@ class BinaryFile(Cursor, File[bytes]):
         """
         self._check_writable("pwrite")
         part = data if type(data) is bytes else _bytes_of(data)
-        async with self._lock:
+        async with self._reader.lock:
             await self._flush()
             if offset < 0 or not self._channel.is_positional:
                 os.pwrite(self._channel.descriptor.number, b"", offset)  # which says why not
-            self._drop_ahead()
+            self._reader.drop_ahead()
             done, error = await self._writer.call_alone(write_fully, [part], offset)
         if error is not None:
             raise error
@@ -376,14 +319,24 @@ class BinaryFile(Cursor, File[bytes]):
 
         Queued data is written first.
         """
-        if not whence and type(offset) is int and offset >= 0 and self._can_move_at_once():
-            self._go_to(offset)
+        reader = self._reader
+        if (
+            not whence
+            and type(offset) is int
+            and offset >= 0
+            and reader.is_active
+            and not reader.lock.locked()
+            and self._channel.is_positional
+        ):
+            reader.move(offset)
+            if self._is_shared:
+                self._share_position()
             return offset
         self._check_open()
         offset = index(offset)
         if whence not in _WHENCES:
             raise ValueError(f"whence value {whence} unsupported")
-        async with self._lock:
+        async with reader.lock:
             await self._flush()
             if whence == os.SEEK_CUR:
                 whence, offset = os.SEEK_SET, offset + self._position()
@@ -398,40 +351,7 @@ class BinaryFile(Cursor, File[bytes]):
         self._check_open()
         return self._position()
 
-    # Closing
-
-    async def close(self) -> None:
-        """Write what is queued, and close the file. Closing again does nothing.
-
-        Writing and closing are on their way to a thread before anything is waited for, so that a
-        cancellation does not stop them: it ends the wait. Only what is still to go into a pipe
-        that is full is dropped then.
-
-        Raises:
-            OSError: if queued data could not be written; the file is still closed.
-        """
-        if self._close_nowait():
-            return
-        if self._is_detached:
-            raise ValueError("raw stream has been detached")
-        if self._is_closed:
-            if self._closing is not None and not self._closing.done():
-                await wait((self._closing,))
-            return
-        self._closing = closing = self._start_closing()
-        if self._entry is not None:
-            self._entry.closing()
-            if closing.done():
-                self._entry.closed(closing)
-            else:
-                closing.add_done_callback(self._entry.closed)
-        if not closing.done() and self._writer.sends_itself:
-            await self._send_the_rest(closing)
-        try:
-            await result_of(closing)
-        except CancelledError:
-            closing.add_done_callback(self._report)
-            raise
+    # Detaching
 
     def detach(self) -> BinaryFile:
         """Return an unbuffered file in the place of this one, which is of no use then.
@@ -443,7 +363,6 @@ class BinaryFile(Cursor, File[bytes]):
         if not self._writer.is_idle:
             raise ValueError(f"{self!r} has something queued; await flush() before detach()")
         position = self._position() if self._channel.is_positional else 0
-        self._early = None
         raw = BinaryFile(
             self._channel,
             self.name,
@@ -453,12 +372,49 @@ class BinaryFile(Cursor, File[bytes]):
             self._is_shared,
             self._entry,
         )
-        self._unread.set(b"")
-        self._writer.let_go()
-        self._is_detached = True
-        self._readable = self._writable = self._is_reading = False
-        self._entry = None
+        self._let_go()
         return raw
+
+    # Between reading and writing
+
+    async def _wait_to_write(self) -> None:
+        """Wait until something may be queued, at the position where the file is."""
+        reader, writer = self._reader, self._writer
+        budget = reader.budget
+        budget.remaining -= BUFFERED_COST * len(writer.parts)
+        if budget.remaining < 0:
+            await budget.checkpoint()
+        if reader.is_paused and not reader.lock.locked():
+            await writer.wait_room()
+        else:
+            async with reader.lock:
+                self._check_open()
+                self._begin_writing()
+                await writer.wait_room()
+        self._check_open()
+
+    def _begin_writing(self) -> None:
+        """Continue at the position of reading."""
+        if not self._reader.is_paused:
+            self._writer.move(self._reader.pause())
+            if not self._is_raw:
+                self._writer.resume()
+
+    async def _flush(self) -> None:
+        self._check_open()
+        await self._writer.drain()
+        self._check_open()  # it may have been closed meanwhile
+        self._share_position()
+
+    def _go_to(self, position: int) -> None:
+        """Go to a position; nothing is queued."""
+        reader = self._reader
+        reader.use_early()
+        if reader.is_paused:
+            self._writer.move(position)
+        else:
+            reader.move(position)
+        self._share_position()
 
 
 def _bytes_of(data: ReadableBuffer) -> bytes:

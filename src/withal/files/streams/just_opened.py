@@ -82,7 +82,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
                 budget.remaining -= len(data) + READ_COST
                 return data
             _complete(self, has_missed=self._early is None)
-            return await self._read_all()
+            return await self._reader.read_all()
         _complete(self)
         return await self.read(size)
 
@@ -144,7 +144,7 @@ def _complete(file: BinaryFile, has_missed: bool = False) -> None:
     if early is not None and not file._is_closed:
         channel.is_local = early.is_local
         if not file._taken:
-            file.expect(early)
+            file._reader.expect(early)
     if file._is_closed:
         file._mark_closed()
         descriptor.close()

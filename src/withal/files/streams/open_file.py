@@ -368,7 +368,7 @@ def binary_file(
         channel = Sequential(descriptor, is_nonblocking=is_nonblocking)
     file = BinaryFile(channel, name, mode, position, buffering, not is_ours, entry)
     if early is not None and buffering < 0:
-        file.expect(early)
+        file._reader.expect(early)
     return file
 
 

@@ -15,7 +15,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any, AnyStr, Final, final
 
-from withal.files.loop_budget import loop_budget
 from withal.files.streams.binary import BinaryFile
 from withal.files.streams.mode import parse
 from withal.files.streams.open_file import binary_file, look_at
@@ -50,8 +49,7 @@ class _Input:
         if self._loop is not loop:
             # What was read ahead stays for the next loop. A lock and its waiters are of one loop.
             self._loop = loop
-            self._text.buffer._lock = asyncio.Lock()
-            self._text.buffer._budget = loop_budget()
+            self._text._reader.rebind()
         return self._text
 
     async def close(self) -> None:

@@ -5,35 +5,21 @@ from __future__ import annotations
 import codecs
 import io
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator
-from operator import length_hint
+from collections.abc import Iterable
 from types import EllipsisType
-from typing import Any, TypeVar, final
+from typing import Any, final
 
-from withal.files.loop_budget import BUFFERED_COST, loop_budget
-from withal.files.streams.base import File
+from withal.files.loop_budget import BUFFERED_COST
 from withal.files.streams.binary import BinaryFile, size_of
-from withal.files.streams.decoder import Decoding, unpack
-from withal.files.streams.read_buffer import MIN_SPLIT_BYTES, Buffer
-from withal.files.streams.reader import LONG_BYTES, lines_of
+from withal.files.streams.decoder import unpack
+from withal.files.streams.line_reader import LineFile
 from withal.files.streams.statistics import Statistics
+from withal.files.streams.text_reader import TextReader
 from withal.files.streams.writer import PART_OVERHEAD_BYTES
-from withal.files.threads.calls import call
-
-T = TypeVar("T")
-
-_ANY_NEWLINE = re.compile("\r\n|\r|\n")
-
-# As the standard library, it decodes so many bytes at once, however small the buffer below.
-_CHUNK_BYTES = 8 * 1024
-
-# A text is cut into lines by the standard library: `str.splitlines` splits at more than newlines.
-_AS_BYTES = ("utf-8", "surrogatepass")
 
 
 @final
-class TextFile(File[str]):
+class TextFile(LineFile[str]):
     """A file opened in a text mode; made by `withal.files.open`.
 
     Its methods are those of the standard library's `io.TextIOWrapper`, with their arguments,
@@ -54,6 +40,8 @@ class TextFile(File[str]):
             text is never held back from the binary file.
     """
 
+    _reader: TextReader  # pyright: ignore[reportIncompatibleVariableOverride]  # it never changes
+
     def __init__(
         self,
         buffer: BinaryFile,
@@ -67,20 +55,16 @@ class TextFile(File[str]):
         self.buffer = buffer
         self.mode = mode
         self.write_through: bool = False
-        self._budget = loop_budget()
-        self._lock = buffer._lock
-        self._unread: Buffer[str] = Buffer("")
+        self._reader = TextReader(buffer._reader, encoding, errors, newline)
         self._is_detached = False
-        self._set_codec(encoding, errors, newline)
+        self._set_encoder(encoding, errors, newline)
         self._set_line_buffering(line_buffering)
         if buffer._writable and buffer._channel.is_positional and buffer._position():
             self._go_on_encoding(buffer._position())
 
-    def _set_codec(self, encoding: str, errors: str, newline: str | None) -> None:
+    def _set_encoder(self, encoding: str, errors: str, newline: str | None) -> None:
         self.encoding = encoding
         self.errors = errors
-        self._newline = newline
-        self._decoding = Decoding(encoding, errors, newline)
         self._encoder = codecs.getincrementalencoder(encoding)(errors)
         self._line_end = os.linesep if newline is None else newline or "\n"
         # An encoding without states can be left to str.encode, which is faster.
@@ -105,7 +89,7 @@ class TextFile(File[str]):
     @property
     def newlines(self) -> str | tuple[str, ...] | None:
         """The line endings met so far, where any will do: one, several, or None yet."""
-        return self._decoding.newlines
+        return self._reader.newlines
 
     @property
     def _binary(self) -> BinaryFile:
@@ -147,11 +131,12 @@ class TextFile(File[str]):
 
     async def read(self, size: int | None = -1, /) -> str:
         """Read `size` characters, or to the end of the file; fewer only at its end."""
-        budget, unread = self._budget, self._unread
+        reader = self._reader
+        budget, unread = reader.budget, reader.unread
         budget.remaining -= BUFFERED_COST
         if budget.remaining < 0:
             await budget.checkpoint()
-        if type(size) is int and size > 0 and not self._lock.locked():
+        if type(size) is int and size > 0 and not reader.lock.locked():
             if unread.lines is not None:
                 unread.forget_lines()
             end = unread.at + size
@@ -160,148 +145,8 @@ class TextFile(File[str]):
                 unread.at = end
                 return part
         size = size_of(size)
-        self._check_readable()
-        async with self._lock:
-            await self._binary._begin_reading()
-            if size < 0:
-                return await self._read_all(str)
-            while len(unread) < size and await self._fetch():
-                pass
-            return unread.take(size)
-
-    async def readline(self, size: int | None = -1, /) -> str:
-        """Read to the end of the line, or `size` characters of it."""
-        budget, unread = self._budget, self._unread
-        budget.remaining -= BUFFERED_COST
-        if budget.remaining < 0:
-            await budget.checkpoint()
-        size = -1 if size is None else size
-        if size < 0 and not self._lock.locked():
-            line = None if unread.lines is None else next(unread.lines, None)
-            if line is not None:
-                return line
-            if unread.split_bytes < MIN_SPLIT_BYTES:
-                unread.forget_lines()
-                end = self._line_end_after(unread.data, unread.at)
-                if end:
-                    return unread.take_line(end)
-            lines = await self._next_lines()
-            return "" if lines is None else next(lines)
-        self._check_readable()
-        async with self._lock:
-            await self._binary._begin_reading()
-            return unread.take(await self._find_line(size))
-
-    async def readlines(self, hint: int | None = -1, /) -> list[str]:
-        """Read all lines, or as many as it takes to have `hint` characters."""
-        self._check_readable()
-        async with self._lock:
-            await self._binary._begin_reading()
-            if hint is None or hint <= 0:
-                return await self._read_all(self._split)
-            return self._split(self._unread.take(await self._find_line(-1, beyond=hint)))
-
-    async def _fetch(self) -> bool:
-        """Read ahead and decode. Returns whether there was anything."""
-        binary, unread = self._binary, self._unread
-        while True:
-            if not len(binary._unread):
-                await binary._fetch(_CHUNK_BYTES)
-            data = binary._unread.data[binary._unread.at :]
-            text = self._decoding.feed(data, binary._end, unread=len(unread), at_end=not data)
-            binary._unread.set(b"")
-            unread.add(text)
-            if text or not data:
-                return bool(text)
-
-    async def _read_all(self, made: Callable[[str], T]) -> T:
-        """Return the decoded rest of the file; in a thread, if that is long."""
-        binary, unread = self._binary, self._unread
-        rest = await binary._read_rest()
-        decoding = self._decoding.apart()
-
-        def make() -> T:
-            return made(unread.data[unread.at :] + decoding.decode_to_end(rest))
-
-        unread.forget_lines()
-        try:
-            result = make() if len(rest) <= LONG_BYTES else await call(make)
-        except BaseException:  # it cannot be decoded, or no task waits any more
-            if not binary.closed:
-                binary._unread.set(rest)
-            raise
-        self._decoding = decoding
-        unread.set("")
-        return result
-
-    def _line_end_after(self, text: str, at: int) -> int:
-        """Return where the line ends that begins at `at`; 0 if it does not end in this text."""
-        newline = self._newline
-        if newline:
-            found = text.find(newline, at)
-            return found + len(newline) if found >= 0 else 0
-        if newline is None:
-            return text.find("\n", at) + 1
-        match = _ANY_NEWLINE.search(text, at)
-        return match.end() if match else 0
-
-    async def _find_line(self, limit: int, beyond: int = 0) -> int:
-        """Have a whole line at hand, or as much of it as there is, and return how long it is.
-
-        Lines that end before so many characters are taken as one with the next.
-        """
-        unread = self._unread
-        unread.forget_lines()
-        # No need to look again at what has no end of a line, but for the last character: a newline
-        # of two may begin there.
-        looked = max(beyond + 1 - len(self._newline or "."), 0)
-        while True:
-            at = unread.at
-            end = self._line_end_after(unread.data, at + looked)
-            if end:
-                size = end - at
-                return size if limit < 0 else min(size, limit)
-            size = len(unread.data) - at
-            if 0 <= limit <= size:
-                return limit
-            looked = max(looked, size - 1)
-            if not await self._fetch():
-                self._decoding.forget()  # at the end the position is the file's own
-                return len(unread)
-
-    async def _next_lines(self) -> Iterator[str] | None:
-        """Return lines that are at hand, after reading some ahead if none are; None at the end."""
-        unread = self._unread
-        if unread.lines is not None and length_hint(unread.lines):
-            return unread.lines
-        self._check_readable()
-        if self._budget.remaining < 0:
-            await self._budget.checkpoint()
-        async with self._lock:
-            await self._binary._begin_reading()
-            size = await self._find_line(-1)
-            if not size:
-                return None
-            end = unread.at + max(unread.split_bytes, size)
-            if unread.data.endswith("\r", end - 1, end):
-                end += 1  # lest "\r\n" be cut in two
-            text = unread.data[unread.at : end]
-            lines = self._split(text)
-            taken = len(text)
-            if len(lines) > 1 and not self._ends_line(lines[-1]):
-                taken -= len(lines.pop())
-            self._budget.remaining -= BUFFERED_COST * len(lines)
-            return unread.iterate(lines, unread.at + taken)
-
-    def _split(self, text: str) -> list[str]:
-        newline = self._newline
-        data = io.BytesIO(text.encode(*_AS_BYTES))
-        # All newlines are translated already.
-        file = io.TextIOWrapper(data, *_AS_BYTES, newline="\n" if newline is None else newline)
-        return lines_of(file) if len(text) > LONG_BYTES else file.readlines()
-
-    def _ends_line(self, line: str) -> bool:
-        return self._line_end_after(line, 0) == len(line)
+        self._check_readable("read")
+        return await reader.read(size)
 
     # Writing
 
@@ -332,8 +177,8 @@ class TextFile(File[str]):
         self._encoder.setstate(state)
         await binary._wait_to_write()
         # No await from here on: the encoder's state matches the queued data.
-        if len(self._unread) or self._decoding.has_decoded:
-            self._stop_reading()
+        if self._reader.is_ahead:
+            self._reader.drop_ahead()
         writer.put(self._encode(text))
         if self.line_buffering and ("\n" in text or "\r" in text):
             await binary.flush()
@@ -407,8 +252,10 @@ class TextFile(File[str]):
         await self._binary.flush()
         if changes_codec:
             self._check_nothing_ahead()  # another task may have read meanwhile
-            kept = self._newline if newline is ... else newline
-            self._set_codec(model.encoding, model.errors or "strict", kept)
+            kept = self._reader.newline if newline is ... else newline
+            codec = model.encoding, model.errors or "strict", kept
+            self._reader.set_codec(*codec)
+            self._set_encoder(*codec)
             if self._binary._writable and self._binary._channel.is_positional:
                 self._go_on_encoding(self._binary._position())
         self._set_line_buffering(model.line_buffering)
@@ -420,7 +267,7 @@ class TextFile(File[str]):
             io.BytesIO(),
             self.encoding,
             self.errors,
-            self._newline,
+            self._reader.newline,
             self.line_buffering,
             self.write_through,
         )
@@ -428,7 +275,7 @@ class TextFile(File[str]):
         return model
 
     def _check_nothing_ahead(self) -> None:
-        if len(self._unread) or self._decoding.has_decoded:
+        if self._reader.is_ahead:
             raise io.UnsupportedOperation(
                 "It is not possible to set the encoding or newline of stream after the first read"
             )
@@ -446,11 +293,6 @@ class TextFile(File[str]):
         if self._is_stateless:
             return text.encode(self.encoding, self.errors)
         return self._encoder.encode(text)
-
-    def _stop_reading(self) -> None:
-        """Drop the read-ahead data: writing continues at the position of the binary file."""
-        self._unread.set("")
-        self._decoding.reset()
 
     # Positions
 
@@ -481,17 +323,16 @@ class TextFile(File[str]):
         binary = self._binary
         if not await self.seekable():
             raise io.UnsupportedOperation("underlying stream is not seekable")
-        if binary._is_writing:
-            async with self._lock:
+        if binary._reader.is_paused:
+            async with self._reader.lock:
                 await binary._flush()
             return binary._position()
-        position = self._decoding.position(len(self._unread))
+        position = self._reader.position()
         return binary._position() if position is None else position
 
     async def _seek_end(self) -> int:
         end = await self._binary.seek(0, os.SEEK_END)
-        self._unread.set("")
-        self._decoding.reset()
+        self._reader.drop_ahead()
         self._go_on_encoding(end)
         return end
 
@@ -499,14 +340,9 @@ class TextFile(File[str]):
         place = unpack(position)
         binary = self._binary
         await binary.seek(place.start)
-        self._unread.set("")
-        self._decoding.restore(place)
+        self._reader.move(place)
         if place.skip:
-            data = await binary.read(place.feed)
-            text = self._decoding.feed(data, place.start + len(data), unread=0, at_end=place.at_end)
-            if len(text) < place.skip:
-                raise OSError("can't restore logical file position")
-            self._unread.set(text, place.skip)
+            self._reader.skip(place, await binary.read(place.feed))
 
     def _go_on_encoding(self, position: int) -> None:
         """Have a byte order mark written at the start of the file only."""
@@ -528,7 +364,7 @@ class TextFile(File[str]):
         """Return the binary file below, and be of no use from then on."""
         self._check_open()
         binary = self._binary
-        self._unread.set("")
+        self._reader.unread.set("")
         self._is_detached = True
         self._writes_at_once = False
         return binary
@@ -539,7 +375,7 @@ class TextFile(File[str]):
         if self._binary.closed:
             raise ValueError("I/O operation on closed file.")
 
-    def _check_readable(self) -> None:
+    def _check_readable(self, operation: str) -> None:
         self._check_open()
         if not self._binary.readable():
             raise io.UnsupportedOperation("not readable")

@@ -1,0 +1,198 @@
+"""Reading of a text file: characters that are decoded ahead, from the bytes of a `Reader`."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import TypeVar, final
+
+from withal.files.streams.decoder import DecoderPosition, Decoding
+from withal.files.streams.line_reader import LineReader
+from withal.files.streams.reader import LONG_BYTES, Reader, lines_of
+from withal.files.threads.calls import call
+
+T = TypeVar("T")
+
+_ANY_NEWLINE = re.compile("\r\n|\r|\n")
+
+# As the standard library, it decodes so many bytes at once, however small the buffer below.
+_CHUNK_BYTES = 8 * 1024
+
+# A text is cut into lines by the standard library: `str.splitlines` splits at more than newlines.
+_AS_BYTES = ("utf-8", "surrogatepass")
+
+
+@final
+class TextReader(LineReader[str]):
+    """The characters of a file, decoded ahead.
+
+    Args:
+        source: the bytes of the file.
+        encoding: the name of the encoding.
+        errors: how to treat bytes that cannot be decoded.
+        newline: how lines end, as for the builtin `open`.
+    """
+
+    __slots__ = ("_decoding", "_newline", "_source")
+
+    def __init__(self, source: Reader, encoding: str, errors: str, newline: str | None) -> None:
+        LineReader.__init__(self, "", source.lock, source.budget)
+        self._source = source
+        self.set_codec(encoding, errors, newline)
+
+    def set_codec(self, encoding: str, errors: str, newline: str | None) -> None:
+        """Decode in another way from here on; nothing may be decoded ahead."""
+        self._newline = newline
+        self._decoding = Decoding(encoding, errors, newline)
+
+    def rebind(self) -> None:
+        """Continue in the running loop; what was read ahead stays."""
+        self._source.rebind()
+        self.lock, self.budget = self._source.lock, self._source.budget
+
+    @property
+    def newline(self) -> str | None:
+        """How lines end, as for the builtin `open`."""
+        return self._newline
+
+    @property
+    def newlines(self) -> str | tuple[str, ...] | None:
+        """The line endings met so far, where any will do: one, several, or None yet."""
+        return self._decoding.newlines
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether text was decoded that is unread, or whose last character may be half read."""
+        return len(self.unread) > 0 or self._decoding.has_decoded
+
+    def drop_ahead(self) -> None:
+        """Drop what was decoded ahead, and decode from a fresh state."""
+        self.unread.set("")
+        self._decoding.reset()
+
+    # Reading, with the lock
+
+    async def read(self, size: int) -> str:
+        """Read `size` characters, or all that are left if that is negative."""
+        unread = self.unread
+        async with self.lock:
+            await self.begin()
+            if size < 0:
+                return await self._read_rest(str)
+            while len(unread) < size and await self._fetch():
+                pass
+            return unread.take(size)
+
+    async def read_lines(self) -> list[str]:
+        """Read all lines to the end of the file."""
+        async with self.lock:
+            await self.begin()
+            return await self._read_rest(self.split)
+
+    # Reading, for the task that has the lock
+
+    async def begin(self) -> None:
+        """Write queued data, and continue at its end."""
+        await self._source.begin()
+
+    async def _fetch(self) -> bool:
+        """Read ahead and decode. Returns whether there was anything."""
+        source, unread = self._source, self.unread
+        while True:
+            if not len(source.unread):
+                await source.fetch(_CHUNK_BYTES)
+            data = source.unread.data[source.unread.at :]
+            text = self._decoding.feed(data, source.end, unread=len(unread), at_end=not data)
+            source.unread.set(b"")
+            unread.add(text)
+            if text or not data:
+                return bool(text)
+
+    async def _read_rest(self, made: Callable[[str], T]) -> T:
+        """Return what is made of the rest of the file; in a thread, if that is long."""
+        unread = self.unread
+        rest = await self._source.read_rest()
+        decoding = self._decoding.apart()
+
+        def make() -> T:
+            return made(unread.data[unread.at :] + decoding.decode_to_end(rest))
+
+        unread.forget_lines()
+        try:
+            result = make() if len(rest) <= LONG_BYTES else await call(make)
+        except BaseException:  # it cannot be decoded, or no task waits any more
+            self._source.restore(rest)
+            raise
+        self._decoding = decoding
+        unread.set("")
+        return result
+
+    # Lines
+
+    async def find_line(self, limit: int, beyond: int = 0) -> int:
+        """Decode ahead to the end of a line, or of the file, and return the length up to there."""
+        unread = self.unread
+        unread.forget_lines()
+        # No need to look again at what has no end of a line, but for the last character: a newline
+        # of two may begin there.
+        looked = max(beyond + 1 - len(self._newline or "."), 0)
+        while True:
+            at = unread.at
+            end = self.line_end_after(unread.data, at + looked)
+            if end:
+                size = end - at
+                return size if limit < 0 else min(size, limit)
+            size = len(unread.data) - at
+            if 0 <= limit <= size:
+                return limit
+            looked = max(looked, size - 1)
+            if not await self._fetch():
+                self._decoding.forget()  # at the end the position is the file's own
+                return len(unread)
+
+    def line_end_after(self, data: str, at: int) -> int:
+        """Return where the line ends that begins at `at`; 0 if it does not end in this text."""
+        newline = self._newline
+        if newline:
+            found = data.find(newline, at)
+            return found + len(newline) if found >= 0 else 0
+        if newline is None:
+            return data.find("\n", at) + 1
+        match = _ANY_NEWLINE.search(data, at)
+        return match.end() if match else 0
+
+    def beyond_newline(self, end: int) -> int:
+        """Return `end`, or one more if it is between a "\\r" and what may be its "\\n"."""
+        return end + 1 if self.unread.data.endswith("\r", end - 1, end) else end
+
+    def split(self, data: str) -> list[str]:
+        """Return the lines of this text; other threads have their turn while it is long."""
+        newline = self._newline
+        encoded = io.BytesIO(data.encode(*_AS_BYTES))
+        # All newlines are translated already.
+        file = io.TextIOWrapper(encoded, *_AS_BYTES, newline="\n" if newline is None else newline)
+        return lines_of(file) if len(data) > LONG_BYTES else file.readlines()
+
+    # Positions
+
+    def position(self) -> int | None:
+        """Return the position as an opaque number; None is the position of the bytes."""
+        return self._decoding.position(len(self.unread))
+
+    def move(self, place: DecoderPosition) -> None:
+        """Continue at a position; the bytes were moved to its start. `skip` comes next."""
+        self.unread.set("")
+        self._decoding.restore(place)
+
+    def skip(self, place: DecoderPosition, data: bytes) -> None:
+        """Decode the bytes between the start of a position and the position itself.
+
+        Raises:
+            OSError: if these are fewer characters than the position has.
+        """
+        end = place.start + len(data)
+        text = self._decoding.feed(data, end, unread=0, at_end=place.at_end)
+        if len(text) < place.skip:
+            raise OSError("can't restore logical file position")
+        self.unread.set(text, place.skip)
