@@ -86,6 +86,7 @@ GRANTS = {
         "withal.files.streams",
     ),
     "withal.files.temporary": (
+        "withal._core",
         "withal.files.threads",
         "withal.files.system",
         "withal.files.streams",

@@ -148,8 +148,8 @@ async def test_a_cancelled_turn_comes_all_the_same(clock: list[float]) -> None:
 def test_a_loop_that_ended_before_its_turn_holds_no_other_up(clock: list[float]) -> None:
     budget = LoopBudget()
     clock[0] += TURN_SECONDS * 2
-    budget._giving = asyncio.new_event_loop()
-    budget._giving.close()
+    budget._yielding_loop = asyncio.new_event_loop()
+    budget._yielding_loop.close()
     budget.remaining = -1
     asyncio.run(budget.checkpoint())
     assert budget.remaining == CLOCK_CHECK_COST

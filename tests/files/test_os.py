@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from tests.support.threads import all_threads_busy
 from withal._core.descriptors import open_descriptors
 from withal.files import os as files_os
-from withal.files.directories import copy_and_remove as tree
+from withal.files.directories import copy_and_remove_io as tree
 from withal.files.directories import ospath
 from withal.files.directories import walk as walking
 from withal.files.threads.iterator import BATCH_ITEMS
@@ -603,7 +603,7 @@ async def test_a_cancelled_rmtree_leaves_the_rest(
         halt()
         unlink(*args, **kwargs)
 
-    monkeypatch.setattr("withal.files.directories.copy_and_remove.os.unlink", halting)
+    monkeypatch.setattr("withal.files.directories.copy_and_remove_io.os.unlink", halting)
     await cancelled_at(halt, files_os.rmtree(tmp_path / "full"))
     monkeypatch.undo()
     assert len(os.listdir(tmp_path / "full" / "deep")) == 2

@@ -14,8 +14,8 @@ from withal import files
 from withal.files.streams import channel
 from withal.files.streams import first_chunk as early
 from withal.files.streams import open_file as opening
-from withal.files.streams import read_ahead as stride
-from withal.files.streams.read_ahead import MAX_AHEAD_BYTES, Stride
+from withal.files.streams import read_ahead as read_ahead
+from withal.files.streams.read_ahead import MAX_AHEAD_BYTES, ReadAhead
 from withal.files.system import page_cache as cached
 from withal.files.system.complete_io import read_fully
 from withal.files.system.descriptor import CountedDescriptor
@@ -69,7 +69,7 @@ async def test_random_reads_take_what_they_ask_for(path: Path) -> None:
 
 async def go_far(file: files.BinaryFile) -> int:
     """Read on until the next read has begun, and return the position."""
-    while file._reader._stride is None or not file._reader._stride.is_ahead:
+    while file._reader._read_ahead is None or not file._reader._read_ahead.is_ahead:
         await file.read(READ_COST)
     return await file.tell()
 
@@ -166,32 +166,32 @@ async def test_closing_does_not_wait_for_what_is_read_ahead(
 async def test_all_readers_together_hold_a_limited_amount(
     path: Path, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
-    monkeypatch.setattr(stride._allowance, "_left", many * 2 * MAX_AHEAD_BYTES)
+    monkeypatch.setattr(read_ahead._allowance, "_left", many * 2 * MAX_AHEAD_BYTES)
     opened = [await files.open(path, "rb") for _ in range(many + 1)]
     for file in opened[:many]:
         await go_far(file)
     last = opened[-1]
     for _ in range(40):
         await last.read(READ_COST)
-    assert last._reader._stride is not None
-    assert not last._reader._stride.is_ahead
+    assert last._reader._read_ahead is not None
+    assert not last._reader._read_ahead.is_ahead
     assert last.statistics().hops >= 30
     await opened[0].close()
     await go_far(last)
     for file in opened[1:]:
         await file.close()
-    assert stride._allowance._left == many * 2 * MAX_AHEAD_BYTES
+    assert read_ahead._allowance._left == many * 2 * MAX_AHEAD_BYTES
 
 
 async def test_a_dropped_reader_gives_its_share_back(path: Path) -> None:
-    before = stride._allowance._left
-    reader = Stride(channel.Positional(files_descriptor(path), os.stat(path)))
+    before = read_ahead._allowance._left
+    reader = ReadAhead(channel.Positional(files_descriptor(path), os.stat(path)))
     await reader.read(MAX_AHEAD_BYTES, 0)
     await reader.read(MAX_AHEAD_BYTES, MAX_AHEAD_BYTES)
-    assert stride._allowance._left < before
+    assert read_ahead._allowance._left < before
     descriptor = reader._channel.descriptor
     del reader
-    assert stride._allowance._left == before
+    assert read_ahead._allowance._left == before
     descriptor.close()
 
 

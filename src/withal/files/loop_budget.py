@@ -72,14 +72,15 @@ class LoopBudget:
         1000
     """
 
-    __slots__ = ("_giving", "_going_on", "_line", "_since", "remaining")
+    __slots__ = ("_last_turn_at", "_queue", "_resumed", "_yielding_loop", "remaining")
 
     def __init__(self) -> None:
         self.remaining: int = CLOCK_CHECK_COST
-        self._since = monotonic()
-        self._giving: asyncio.AbstractEventLoop | None = None  # a turn, which has not come yet
-        self._going_on = 0  # how many tasks do in that turn
-        self._line: deque[asyncio.Future[None]] = deque()  # of those that do later
+        self._last_turn_at = monotonic()
+        # The loop whose next turn renews the budget.
+        self._yielding_loop: asyncio.AbstractEventLoop | None = None
+        self._resumed = 0  # tasks that continue in that turn
+        self._queue: deque[asyncio.Future[None]] = deque()  # of tasks that continue later
 
     async def checkpoint(self) -> None:
         """Renew the budget, after a turn of the loop if one is due.
@@ -88,64 +89,64 @@ class LoopBudget:
         not needed: at most one in `TURN_SECONDS`. A cancellation is raised at once and costs
         nothing.
         """
-        if self._giving is None and monotonic() - self._since < TURN_SECONDS:
+        if self._yielding_loop is None and monotonic() - self._last_turn_at < TURN_SECONDS:
             self.remaining = CLOCK_CHECK_COST
             return
         loop = asyncio.get_running_loop()
-        if self._giving is not loop:  # another one may have stopped before it got its turn
-            self._dissolve()
-            self._give(loop)
-        if self._going_on < RESUMED_TASKS:
-            self._going_on += 1
+        if self._yielding_loop is not loop:  # another one may have stopped before it got its turn
+            self._resume_all()
+            self._begin_turn(loop)
+        if self._resumed < RESUMED_TASKS:
+            self._resumed += 1
             await asyncio.sleep(0)
         else:
-            place = loop.create_future()
-            self._line.append(place)
-            await place
+            waiter = loop.create_future()
+            self._queue.append(waiter)
+            await waiter
 
-    def _give(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Have the loop make its next turn a new one for those that serve."""
-        self._giving = loop
-        self._going_on = 0
+    def _begin_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Renew the budget in the loop's next turn."""
+        self._yielding_loop = loop
+        self._resumed = 0
         loop.call_soon(self._renew, loop)
 
     def _renew(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._giving is not loop:  # it had stopped, and another one has run since
+        if self._yielding_loop is not loop:  # it had stopped, and another one has run since
             return
-        self._giving = None
-        self._since = monotonic()
+        self._yielding_loop = None
+        self._last_turn_at = monotonic()
         self.remaining = CLOCK_CHECK_COST
-        if self._line:
-            self._give(loop)  # another turn, for tasks that become ready meanwhile
-            self._call_up()
+        if self._queue:
+            self._begin_turn(loop)  # another turn, for tasks that become ready meanwhile
+            self._resume_next()
 
-    def _call_up(self) -> None:
-        """Let the first in the line go on in the turn that is being given."""
-        line = self._line
-        while line and self._going_on < RESUMED_TASKS:
-            place = line.popleft()
-            if not place.done():  # else it was cancelled
-                place.set_result(None)
-                self._going_on += 1
+    def _resume_next(self) -> None:
+        """Resume the first tasks of the queue in the next turn."""
+        queue = self._queue
+        while queue and self._resumed < RESUMED_TASKS:
+            waiter = queue.popleft()
+            if not waiter.done():  # else it was cancelled
+                waiter.set_result(None)
+                self._resumed += 1
 
-    def _dissolve(self) -> None:
-        """Let all in the line go on when their loop runs again, if it ever does."""
-        line = self._line
-        while line:
-            place = line.popleft()
-            if not place.done() and not place.get_loop().is_closed():
-                place.set_result(None)
+    def _resume_all(self) -> None:
+        """Resume all tasks of the queue when their loop runs again."""
+        queue = self._queue
+        while queue:
+            waiter = queue.popleft()
+            if not waiter.done() and not waiter.get_loop().is_closed():
+                waiter.set_result(None)
 
 
 @final
-class _Here(threading.local):
+class _ThreadLocal(threading.local):
     def __init__(self) -> None:
         self.budget = LoopBudget()
 
 
-_here = _Here()
+_thread_local = _ThreadLocal()
 
 
 def loop_budget() -> LoopBudget:
     """Return the budget of this thread, and so of the loop that runs in it."""
-    return _here.budget
+    return _thread_local.budget

@@ -48,7 +48,7 @@ CLOSE_SECONDS = 1.0
 
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
 _POLL_SECONDS = 0.02  # seconds between two looks whether a thread that waits for a FIFO is to end
-_YIELD_COST = 4 * 1024  # what handing over one file takes of the loop's turn, see `fairness`
+_YIELD_COST = 4 * 1024  # the cost of handing over one file, for the budget of the loop
 
 
 @overload
@@ -71,19 +71,19 @@ def read_many(
 ) -> AsyncGenerator[tuple[P, Outcome], None]:
     """Read many files whole, in the order given: ``async for path, data in read_many(paths)``.
 
-    It is the quick way to read thousands of small files. While one is being used, the next are
-    read: up to 16 MiB, and `workers` files at the same instant, each with one descriptor, which is
-    closed by the thread that opened it. A file that is larger is read when it is its turn. Nothing
-    is read before the iteration begins, nor faster than it goes on.
+    This is the fast way to read thousands of small files. While one is being used, the next are
+    read: up to 16 MiB, and `workers` files at the same time, each with one descriptor, which is
+    closed by the thread that opened it. A larger file is read when it is the next one. Nothing is
+    read before the iteration begins, and reading waits for the iteration.
 
-    An iteration that is cancelled or closed stops the threads, after the file that each is at, and
+    An iteration that is cancelled or closed stops the threads, each after its current file, and
     waits for them up to a second. One that is left by ``break`` is closed when Python collects it;
-    use `contextlib.aclosing` to have it closed at once. At no time is a descriptor lost. A FIFO
-    holds its thread until a writer has come and gone, or the iteration ends.
+    use `contextlib.aclosing` to close it immediately. No descriptor is ever lost. A FIFO occupies
+    its thread until a writer has opened and closed it, or the iteration ends.
 
     Args:
-        paths: what to read. They are taken as far ahead as files are read; from an asynchronous
-            iterable in a task of its own.
+        paths: the files to read. They are taken as far ahead as files are read; a separate task
+            takes those of an asynchronous iterable.
         workers: how many threads are used at most. More of them read a disk faster, and keep the
             event loop waiting longer for the interpreter's lock: on 2 cores up to 2.5 ms with 4,
             and 3.7 to 12 ms with 6 or 8, which read 1.0 to 1.4 times as fast.
@@ -91,10 +91,10 @@ def read_many(
             `asyncio.gather` does, in place of raising it, which ends the iteration.
 
     Raises:
-        OSError: if a file cannot be opened or read; raised in its turn, its ``filename`` is the
-            path.
+        OSError: if a file cannot be opened or read; raised when it is the next file; its
+            ``filename`` is the path.
         ValueError: if a path has a null character in it; or `workers` is less than 1.
-        BaseException: what iterating `paths` raises, after what was given before.
+        BaseException: what iterating `paths` raises, after the files of the paths before.
 
     Example:
         >>> import asyncio
@@ -133,7 +133,7 @@ async def _read_many(
 
 @final
 class _Given(Generic[P]):
-    """Paths that are to be had without waiting."""
+    """Paths of a synchronous iterable, taken without waiting."""
 
     def __init__(self, paths: Iterable[P]) -> None:
         self._paths = iter(paths)
@@ -151,7 +151,7 @@ class _Given(Generic[P]):
         return taken
 
     def wait_more(self) -> asyncio.Future[None] | None:
-        """Return nothing to wait for: they are all there."""
+        """Return None: there is nothing to wait for."""
         return None
 
     def stop(self) -> asyncio.Task[None] | None:
@@ -216,7 +216,7 @@ class _Batch(Generic[P]):
         needs: the size of the first file, if it is known to exceed what one call may read.
         flight: the call that reads it.
         reserved: how many bytes it may have in memory.
-        outcomes: of each path, once the call has landed.
+        outcomes: of each path, once the call has ended.
     """
 
     paths: list[P]

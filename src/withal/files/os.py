@@ -1,15 +1,15 @@
 """The functions of `os` and `shutil` that use the disk, without blocking the event loop.
 
-The names, signatures, results and errors are those of the standard library: here stands what holds
-for all of them. Each call is one hop to a thread. A cancellation ends the wait at
-once, and the call is made all the same; so a cancelled `rename` may or may not have happened. Those
-that may take long (`copyfile`, `copyfileobj`, `copy`, `copy2`, `copytree`, `move`, `rmtree`,
-`walk`, `scandir`) stop soon after they are cancelled, and say what they leave; `make_archive` and
+The names, signatures, results and errors are those of the standard library; this is what they have
+in common. Each is one call in a thread. A cancellation ends the wait immediately, and the call is
+still made: a cancelled `rename` may or may not have happened. The functions that may take long
+(`copyfile`, `copyfileobj`, `copy`, `copy2`, `copytree`, `move`, `rmtree`, `walk`, `scandir`) stop
+soon after they are cancelled; their docstrings say what they leave. `make_archive` and
 `unpack_archive` cannot be stopped.
 
 A call that was cancelled may still be waiting for its thread, so a descriptor that was given to it
-(as the path, or as ``dir_fd``) must not be closed at once: by then its number may be another
-file's. `sendfile` holds its descriptors itself.
+(as the path, or as ``dir_fd``) must not be closed immediately: its number could then be
+used for another file. `sendfile` holds its descriptors itself.
 
 `chown`, `fdatasync`, `lchown`, `link`, `mkfifo`, `sendfile`, `statvfs`, `getxattr`, `listxattr`,
 `removexattr`, `setxattr` and, from Python 3.15 on, `statx` are available where `os` has them.
@@ -17,31 +17,21 @@ file's. `sendfile` holds its descriptors itself.
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, AnyStr, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, AnyStr, cast, overload
 
-from withal.files.directories import copy_and_remove as tree
 from withal.files.directories import copyfileobj as streams
 from withal.files.directories import ospath as path
-from withal.files.directories.copy_and_remove import (
-    AnyPath,
-    CopyFunction,
-    Ignore,
-    OnError,
-    OnExc,
-    StrPath,
-)
+from withal.files.directories.copy_and_remove import copy, copy2, copyfile, copytree, move, rmtree
 from withal.files.directories.copyfileobj import Readable, Writable
 from withal.files.directories.scandir import Scan, Scandir
 from withal.files.directories.sendfile import sendfile
 from withal.files.directories.walk import Links, walk_down, walk_up
 from withal.files.threads.functions import threaded
-from withal.files.threads.stop import stoppable
 
 if TYPE_CHECKING:
     from withal.files.directories.signatures import (
@@ -120,10 +110,6 @@ __all__ = [
     "walk",
     "which",
 ]
-
-D = TypeVar("D", bound=AnyPath)
-S = TypeVar("S", bound=StrPath)
-B = TypeVar("B", bound="bytes | os.PathLike[bytes]")
 
 access: Allowed = threaded(os.access)
 """Whether this process may use the path in that way."""
@@ -272,7 +258,7 @@ def scandir(path: int) -> Scandir[str]: ...
 @overload
 def scandir(path: AnyStr | os.PathLike[AnyStr]) -> Scandir[AnyStr]: ...
 def scandir(path: int | str | bytes | os.PathLike[Any] | None = None) -> Scandir[Any]:
-    """List a folder by its entries, found some hundreds a hop.
+    """List a folder by its entries, read some hundreds in one call.
 
     ``async for entry in scandir(path)`` does not block, and holds one batch in memory. Use
     ``async with scandir(path) as entries`` to close the folder's descriptor immediately if you
@@ -312,15 +298,15 @@ async def walk(
 ) -> AsyncGenerator[tuple[AnyStr, list[AnyStr], list[AnyStr]], None]:
     """Go through a tree of folders: yields each one's path, subfolders and other names.
 
-    Folders are listed whole, in threads, and no descriptor is open while the caller has the turn.
-    Top-down, `dirnames` may be edited as with `os.walk`, and what was struck out is never read.
-    What is read ahead, up to 64 folders and about 10,000 names a hop, are folders that will be
-    visited: subfolders of those already gone on from. So a change made on the disk in the meantime
-    may go unseen in a folder that has been read ahead. That is about a hop for each folder that
-    has subfolders; bottom-up, where nothing can be edited, it is a hop for up to 256 folders.
+    Each folder is listed completely, in a thread, and no descriptor is open while the caller uses
+    the result. Top-down, `dirnames` may be edited as with `os.walk`, and a removed folder is never
+    read. Folders that will be visited are read ahead: up to 64 folders and about 10,000 names in
+    one call. A later change on the disk may not be seen in these. A walk takes about one call for
+    each folder that has subfolders; bottom-up, where nothing can be edited, one call for up to 256
+    folders.
 
-    `onerror` is called in the event loop's thread, in its turn, and may raise to end the walk. A
-    cancellation ends the wait at once, and the thread at its next entry.
+    `onerror` is called in the event loop's thread, in the order of the walk, and may raise an error
+    to end it. A cancellation ends the wait immediately, and the thread at its next entry.
 
     Example:
         >>> import asyncio, tempfile
@@ -346,21 +332,6 @@ async def walk(
                 onerror(found)
 
 
-async def copyfile(src: AnyPath, dst: D, *, follow_symlinks: bool = True) -> D:
-    """Copy the content of a file, and return `dst`.
-
-    A file of more than 8 MiB is copied by pieces. Cancelled, the thread stops after the piece at
-    hand, and a target that it has made is removed. One that was there before keeps what has been
-    written. A smaller file is copied whole or not at all.
-
-    Raises:
-        shutil.SameFileError: if both are the same file.
-        shutil.SpecialFileError: if one of them is a named pipe.
-        OSError: as `shutil.copyfile`.
-    """
-    return await stoppable(tree.copyfile, src, dst, follow_symlinks=follow_symlinks)
-
-
 @overload
 async def copyfileobj(fsrc: Readable[AnyStr], fdst: Writable[AnyStr], length: int = 0) -> None: ...
 @overload
@@ -378,8 +349,8 @@ async def copyfileobj(fsrc: Any, fdst: Any, length: int = 0) -> None:
         length: how many bytes or characters are copied at a time; 0 for a number that fits, a
             negative one for all at once.
 
-    A cancellation ends the wait at once, and a thread at its next read. Both files are then where
-    copying has come to; what was last read may not have been written.
+    A cancellation ends the wait immediately, and a thread at its next read. Both files are then at
+    the positions that copying has reached; the data that was read last may not have been written.
 
     Raises:
         TypeError: if a file object has no such method, or one is of text and the other of bytes.
@@ -397,117 +368,3 @@ async def copyfileobj(fsrc: Any, fdst: Any, length: int = 0) -> None:
         b'hello'
     """
     await streams.copy(fsrc, fdst, length)
-
-
-@overload
-async def copy(src: StrPath, dst: S, *, follow_symlinks: bool = True) -> S | str: ...
-@overload
-async def copy(
-    src: bytes | os.PathLike[bytes], dst: B, *, follow_symlinks: bool = True
-) -> B | bytes: ...
-async def copy(src: AnyPath, dst: AnyPath, *, follow_symlinks: bool = True) -> AnyPath:
-    """Copy a file's content and permissions, into `dst` if that is a folder; return the new path.
-
-    What a cancellation leaves and what errors there are: as for `copyfile`.
-    """
-    return await stoppable(tree.copy, src, dst, follow_symlinks=follow_symlinks)
-
-
-@overload
-async def copy2(src: StrPath, dst: S, *, follow_symlinks: bool = True) -> S | str: ...
-@overload
-async def copy2(
-    src: bytes | os.PathLike[bytes], dst: B, *, follow_symlinks: bool = True
-) -> B | bytes: ...
-async def copy2(src: AnyPath, dst: AnyPath, *, follow_symlinks: bool = True) -> AnyPath:
-    """Copy a file's content, permissions and times, into `dst` if that is a folder.
-
-    Returns the new path. What a cancellation leaves and what errors there are: as for `copyfile`.
-    """
-    return await stoppable(tree.copy2, src, dst, follow_symlinks=follow_symlinks)
-
-
-async def copytree(
-    src: StrPath,
-    dst: S,
-    symlinks: bool = False,
-    ignore: Ignore | None = None,
-    copy_function: CopyFunction = shutil.copy2,
-    ignore_dangling_symlinks: bool = False,
-    dirs_exist_ok: bool = False,
-) -> S:
-    """Copy a folder and all that is in it, in one hop, and return `dst`.
-
-    `ignore` and `copy_function` are plain functions, and are called in the thread. Cancelled, the
-    thread stops before the next file (within a large one, if `copy_function` is one of `shutil`'s),
-    and what has been copied is left.
-
-    Raises:
-        TypeError: `copy_function` is a coroutine function; name the one of `shutil` instead.
-        shutil.Error: what could not be copied, as ``[(src, dst, why), ...]``; the rest was.
-        OSError: as `shutil.copytree`.
-    """
-    _check_plain(copy_function)
-    return await stoppable(
-        tree.copytree,
-        src,
-        dst,
-        symlinks,
-        ignore,
-        copy_function,
-        ignore_dangling_symlinks=ignore_dangling_symlinks,
-        dirs_exist_ok=dirs_exist_ok,
-    )
-
-
-async def move(src: StrPath, dst: S, copy_function: CopyFunction = shutil.copy2) -> S | str | Any:
-    """Move a file or folder, into `dst` if that is a folder, and return what `shutil.move` does.
-
-    On one file system that is a `rename`; to another it is a copy, in the same hop. Cancelled while
-    copying, the thread stops as for `copytree`: the source is whole, and what has been copied is
-    left. Once all is copied, the source is removed, whatever is cancelled.
-
-    Raises:
-        TypeError: `copy_function` is a coroutine function; name the one of `shutil` instead.
-        OSError: as `shutil.move`.
-    """
-    _check_plain(copy_function)
-    return await stoppable(tree.move, src, dst, copy_function)
-
-
-async def rmtree(
-    path: AnyPath,
-    ignore_errors: bool = False,
-    onerror: OnError | None = None,
-    *,
-    onexc: OnExc | None = None,
-    dir_fd: int | None = None,
-) -> None:
-    """Remove a folder and all that is in it, in one hop.
-
-    `onexc`, or in the older form `onerror`, is called in the thread for each thing that could not
-    be removed. Cancelled, the thread stops before the next entry, and what is left is left.
-    (On Windows it goes on to the end.)
-
-    Raises:
-        OSError: as `shutil.rmtree`; it is not said how much is left.
-    """
-    if onexc is None and onerror is not None:
-        onexc = _onexc_from(onerror)
-    await stoppable(tree.rmtree, path, ignore_errors, onexc, dir_fd)
-
-
-def _onexc_from(onerror: OnError) -> OnExc:
-    def onexc(function: Callable[..., Any], name: str, error: BaseException) -> None:
-        onerror(function, name, (type(error), error, error.__traceback__))
-
-    return onexc
-
-
-def _check_plain(copy_function: CopyFunction) -> None:
-    if inspect.iscoroutinefunction(copy_function):
-        name = getattr(copy_function, "__name__", copy_function)
-        raise TypeError(
-            f"copy_function is called in a thread, and {name} is a coroutine function: pass a plain"
-            " function, such as shutil.copy2"
-        )

@@ -230,8 +230,9 @@ class Path(SegmentedPath):
     ) -> Path:
         """Copy this file, or folder with all that is in it, and return the new path.
 
-        A file at `target` is replaced; there must be no folder. Cancelled, the thread stops at its
-        next step; what has been copied is left, but for a new file of which only a part is there.
+        A file at `target` is replaced; a folder there is an error. When the call is cancelled, the
+        thread stops at its next step. What has been copied stays, except a new file that is
+        incomplete.
 
         Args:
             target: the new path.
@@ -239,8 +240,8 @@ class Path(SegmentedPath):
             preserve_metadata: copy permissions, times, flags and extended attributes.
 
         Raises:
-            OSError: EINVAL if both are the same, or `target` is in this folder; and as opening,
-                reading and writing raise.
+            OSError: EINVAL if both are the same, or if `target` is in this folder; and the errors
+                of opening, reading and writing.
 
         Example:
             >>> import asyncio, tempfile
@@ -256,7 +257,7 @@ class Path(SegmentedPath):
         place = self._path_of(target)
         how = Copying(follow_symlinks, preserve_metadata)
         await stoppable(duplicating.copy, self, place, how)
-        return place.joinpath()  # which knows nothing that may have changed
+        return place.joinpath()  # with no cached information
 
     @overload
     async def copy_into(
@@ -269,7 +270,7 @@ class Path(SegmentedPath):
     async def copy_into(
         self, target_dir: StrPath, *, follow_symlinks: bool = True, preserve_metadata: bool = False
     ) -> Path:
-        """Copy as `copy` does, under the same name into a folder that is there.
+        """Copy as `copy` does, under the same name, into an existing folder.
 
         Raises:
             ValueError: if this path has no name.
@@ -287,12 +288,13 @@ class Path(SegmentedPath):
     async def move(self, target: StrPath) -> Path:
         """Move this file, or folder with all that is in it, and return the new path.
 
-        On one file system that is a `replace`; to another it is a `copy` with links and metadata,
-        and then the source is removed. Cancelled while copying, the thread stops as for `copy`, and
-        the source is whole. Once all is copied, the source is removed, whatever is cancelled.
+        Within one file system this is a `replace`; to another one it is a `copy` with links and
+        metadata, and then the source is removed. When it is cancelled while copying, the thread
+        stops as for `copy`, and the source is complete. Once all is copied, the source is removed
+        despite a cancellation.
 
         Raises:
-            OSError: EINVAL if both are the same; and as `replace` or `copy`.
+            OSError: EINVAL if both are the same; and the errors of `replace` and `copy`.
         """
         place = self._path_of(target)
         await stoppable(duplicating.move, self, place)
@@ -303,7 +305,7 @@ class Path(SegmentedPath):
     @overload
     async def move_into(self, target_dir: StrPath) -> Self: ...
     async def move_into(self, target_dir: StrPath) -> Path:
-        """Move as `move` does, under the same name into a folder that is there.
+        """Move as `move` does, under the same name, into an existing folder.
 
         Raises:
             ValueError: if this path has no name.
@@ -370,9 +372,9 @@ class Path(SegmentedPath):
         return await whole.read_text(self, encoding, errors, newline)
 
     async def write_bytes(self, data: bytes | bytearray | memoryview) -> int:
-        """Write a new file, or over the one that is there. Returns the number of bytes.
+        """Write a complete file, over an existing one. Returns the number of bytes.
 
-        `data` must not change before this returns, or, if it is cancelled, thereafter.
+        Do not change `data` before this returns; if it is cancelled, do not change it at all.
         """
         return await whole.write_bytes(self, data)
 
@@ -383,7 +385,7 @@ class Path(SegmentedPath):
         errors: str | None = None,
         newline: str | None = None,
     ) -> int:
-        """Write a new file, or over the one that is there. Returns the number of characters."""
+        """Write a complete file, over an existing one. Returns the number of characters."""
         return await whole.write_text(self, data, encoding, errors, newline)
 
     def iterdir(self) -> ThreadedIterator[Self]:
@@ -403,8 +405,8 @@ class Path(SegmentedPath):
         before 3.13 a ``**`` at the end matches folders only.
 
         Raises:
-            TypeError: before Python 3.12 there is no `case_sensitive`, before 3.13 no
-                `recurse_symlinks`.
+            TypeError: if `case_sensitive` is given before Python 3.12, or `recurse_symlinks` before
+                3.13.
         """
         matching = Matching(case_sensitive, recurse_symlinks)
         return ThreadedIterator(partial(self._matches, os.fspath(pattern), matching))
@@ -429,8 +431,8 @@ class Path(SegmentedPath):
     ) -> AsyncGenerator[tuple[Self, list[str], list[str]], None]:
         """Go through a tree of folders: yields each one, its subfolders' and other names.
 
-        Links to folders are among the other names, unless they are followed. What is read ahead,
-        and when `on_error` is called, is as for `withal.files.os.walk`.
+        Links to folders are among the other names, unless they are followed. Folders are read ahead
+        and `on_error` is called as by `withal.files.os.walk`.
         """
         links = Links(are_files=not follow_symlinks, are_walked=True)
         async with aclosing((walk_down if top_down else walk_up)(str(self), links)) as folders:

@@ -1,22 +1,19 @@
 """Temporary files and folders, as the standard library's `tempfile` has them, in threads.
 
 The names and signatures are those of ``aiofiles.tempfile`` and of the standard library. Each of the
-four kinds is entered with ``async with`` or awaited; who awaits one closes it. All that has to be
-made is made in one hop to a thread, and a cancelled call leaves nothing behind.
+four kinds is entered with ``async with`` or awaited; if you await one, close it. Each is created by
+one call in a thread, and a cancelled call leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Coroutine, Generator
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, AnyStr, Generic, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from withal._core.errors import AlreadyEnteredError
-from withal.files.streams.proxy import Forwarding
-from withal.files.temporary.directory_io import FolderOnDisk
+from withal.files.temporary.directory import TemporaryDirectory
+from withal.files.temporary.making import Making
 from withal.files.temporary.named import NamedFile, open_named
 from withal.files.temporary.named_io import BinaryMode, Folder, Options, Part, TextMode
 from withal.files.temporary.spooled import SpooledFile, open_spooled
@@ -39,47 +36,6 @@ __all__ = [
     "mkdtemp",
     "mkstemp",
 ]
-
-F = TypeVar("F", bound=Forwarding[Any])
-
-
-@final
-class Making(Generic[F]):
-    """A temporary file that is made when this is awaited or entered, once.
-
-    It has the name of the function that it comes from, for the events of a scope that enters it.
-    """
-
-    __slots__ = ("__name__", "_file", "_is_entered", "_make")
-
-    def __init__(self, name: str, make: Callable[[], Coroutine[Any, Any, F]]) -> None:
-        self.__name__: str = name
-        self._make = make
-        self._file: F | None = None
-        self._is_entered = False
-
-    def __await__(self) -> Generator[Any, Any, F]:
-        return self._get().__await__()
-
-    async def _get(self) -> F:
-        if self._file is None:
-            self._file = await self._make()
-        return self._file
-
-    async def __aenter__(self) -> F:
-        if self._is_entered:
-            raise AlreadyEnteredError(self.__name__)
-        self._is_entered = True
-        return await (await self._get()).__aenter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._file is not None:
-            await self._file.__aexit__(kind, error, trace)
 
 
 @overload
@@ -135,21 +91,21 @@ def TemporaryFile(  # noqa: N802 - the standard library's name
     *,
     errors: str | None = None,
 ) -> Opening[Any]:
-    """Open a file that no folder lists, and that is gone when it is closed.
+    """Open a file that no folder lists, and that ceases to exist when it is closed.
 
-    It is what `withal.files.open` opens, readable and writable by this user only. Its ``name`` is
-    no path and only says what it is; the standard library has the descriptor there.
+    It is opened as by `withal.files.open`, readable and writable by this user only. Its ``name`` is
+    not a path but a description; in the standard library it is the descriptor.
 
     Args:
         mode: as for ``open``, like `buffering`, `encoding`, `newline` and `errors`.
-        suffix: how its name ends, for the instant that it has one, if ever: where ``O_TMPFILE`` is
-            missing.
-        prefix: how its name begins, likewise.
+        suffix: how its name ends. It has a name only for an instant, and only where ``O_TMPFILE``
+            is not supported.
+        prefix: how its name begins.
         dir: the folder whose disk it is on; `gettempdir` by default.
 
     Raises:
         OSError: if it cannot be created.
-        TypeError: `suffix`, `prefix` and `dir` are str and bytes mixed.
+        TypeError: if str and bytes are mixed in `suffix`, `prefix` and `dir`.
 
     Example:
         >>> import asyncio
@@ -229,22 +185,22 @@ def NamedTemporaryFile(  # noqa: N802 - the standard library's name
     """Open a file with a name, and remove it when it is closed.
 
     The file object has the methods of `withal.files.open`'s, and ``name``, ``delete`` and ``file``,
-    which is that of ``open``. A cancelled close, or end of the block, closes and removes it all the
-    same, a moment later. One that is never closed is removed by the garbage collector or when the
-    interpreter ends, and one that another task has removed is none to complain about.
+    which is that of ``open``. A cancelled close, or end of the block, still closes and removes it,
+    shortly afterwards. One that is never closed is removed by the garbage collector or when the
+    interpreter ends. It is not an error if another task has removed it.
 
     Args:
         mode: as for ``open``, like `buffering`, `encoding`, `newline` and `errors`.
         suffix: how its name ends.
         prefix: how its name begins; ``tmp`` by default.
         dir: the folder that it is in; `gettempdir` by default.
-        delete: remove it in the end. With False it stays.
-        delete_on_close: do so when it is closed; else when the block ends, so that it can be closed
-            and opened again by its name in between. As in Python 3.12, here also on 3.11.
+        delete: remove it at the end. With False it stays.
+        delete_on_close: remove it when it is closed; with False when the block ends, so that it can
+            be closed and opened again by its name in between. Works on Python 3.11, too.
 
     Raises:
         OSError: if it cannot be created.
-        TypeError: `suffix`, `prefix` and `dir` are str and bytes mixed.
+        TypeError: if str and bytes are mixed in `suffix`, `prefix` and `dir`.
 
     Example:
         >>> import asyncio
@@ -328,13 +284,13 @@ def SpooledTemporaryFile(  # noqa: N802 - the standard library's name
     Args:
         max_size: how many bytes it may have in memory; 0 for any number.
         mode: as for ``open``, like `buffering`, `encoding`, `newline` and `errors`.
-        suffix: as for `TemporaryFile`, like `prefix` and `dir`.
-        prefix: see there.
-        dir: see there.
+        suffix: as for `TemporaryFile`.
+        prefix: as for `TemporaryFile`.
+        dir: as for `TemporaryFile`.
 
     Raises:
-        TypeError: `suffix`, `prefix` and `dir` are str and bytes mixed.
-        OSError: by the method that has it move, if that fails.
+        TypeError: if str and bytes are mixed in `suffix`, `prefix` and `dir`.
+        OSError: raised by the method that moves it to the disk, if that fails.
 
     Example:
         >>> import asyncio
@@ -352,137 +308,6 @@ def SpooledTemporaryFile(  # noqa: N802 - the standard library's name
     return Making("SpooledTemporaryFile", partial(open_spooled, max_size, options))
 
 
-@final
-class TemporaryDirectory(Generic[AnyStr]):
-    """Make a folder, and remove it with all that is in it.
-
-    ``async with`` yields its path and removes it when the block ends; awaiting it returns this
-    object, with ``name``, ``cleanup`` and ``close``. Removing is one hop to a thread, which is
-    under way before anything is awaited: a cancellation only ends the wait. What a call that was
-    cancelled still puts into the folder meanwhile is removed too.
-
-    A folder that is dropped without being removed is removed, with a `ResourceWarning`, by the
-    garbage collector or when the interpreter ends.
-
-    Args:
-        suffix: how its name ends.
-        prefix: how its name begins; ``tmp`` by default.
-        dir: the folder that it is in; `gettempdir` by default.
-        ignore_cleanup_errors: take it as removed even if some of it could not be.
-        delete: remove it when the block ends. With False, only `cleanup` does, and nothing else.
-
-    Raises:
-        OSError: if it cannot be created or removed.
-        TypeError: `suffix`, `prefix` and `dir` are str and bytes mixed.
-
-    Example:
-        >>> import asyncio
-        >>> async def main() -> None:
-        ...     async with TemporaryDirectory(prefix="build-") as path:
-        ...         print(os.path.isdir(path), os.path.basename(path)[:6])
-        ...     print(os.path.exists(path))
-        >>> asyncio.run(main())
-        True build-
-        False
-    """
-
-    __slots__ = ("_delete", "_folder", "_ignore_errors", "_is_entered", "_place")
-
-    @overload
-    def __init__(
-        self: TemporaryDirectory[str],
-        suffix: str | None = None,
-        prefix: str | None = None,
-        dir: str | os.PathLike[str] | None = None,
-        ignore_cleanup_errors: bool = False,
-        *,
-        delete: bool = True,
-    ) -> None: ...
-
-    @overload
-    def __init__(
-        self: TemporaryDirectory[bytes],
-        suffix: bytes | None = None,
-        prefix: bytes | None = None,
-        dir: bytes | os.PathLike[bytes] | None = None,
-        ignore_cleanup_errors: bool = False,
-        *,
-        delete: bool = True,
-    ) -> None: ...
-
-    def __init__(
-        self,
-        suffix: Part = None,
-        prefix: Part = None,
-        dir: Folder = None,  # noqa: A002
-        ignore_cleanup_errors: bool = False,
-        *,
-        delete: bool = True,
-    ) -> None:
-        self._place: Any = (suffix, prefix, dir)
-        self._ignore_errors = ignore_cleanup_errors
-        self._delete = delete
-        self._folder: FolderOnDisk | None = None
-        self._is_entered = False
-
-    def __repr__(self) -> str:
-        return (
-            f"<TemporaryDirectory {self._folder.name!r}>"
-            if self._folder
-            else "<TemporaryDirectory>"
-        )
-
-    def __await__(self) -> Generator[Any, Any, TemporaryDirectory[AnyStr]]:
-        return self._make().__await__()
-
-    async def _make(self) -> TemporaryDirectory[AnyStr]:
-        if self._folder is None:
-            self._folder = await call_and_own(
-                FolderOnDisk,
-                self._place,
-                self._ignore_errors,
-                self._delete,
-                give_back=FolderOnDisk.remove,
-            )
-        return self
-
-    @property
-    def name(self) -> AnyStr:
-        """The path of the folder.
-
-        Raises:
-            ValueError: if there is no such path yet.
-        """
-        if self._folder is None:
-            raise ValueError("the temporary folder is not made yet: await it, or enter it")
-        return self._folder.name  # type: ignore[no-any-return]
-
-    async def cleanup(self) -> None:
-        """Remove the folder and all that is in it. Doing so twice is harmless."""
-        if self._folder is not None:
-            await call(self._folder.remove)
-
-    async def close(self) -> None:
-        """Do as `cleanup` does."""
-        await self.cleanup()
-
-    async def __aenter__(self) -> AnyStr:
-        if self._is_entered:
-            raise AlreadyEnteredError("TemporaryDirectory")
-        self._is_entered = True
-        await self._make()
-        return self.name
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._delete:
-            await self.cleanup()
-
-
 async def mkstemp(
     suffix: Part = None,
     prefix: Part = None,
@@ -495,7 +320,7 @@ async def mkstemp(
 
     Raises:
         OSError: if it cannot be created.
-        TypeError: `suffix`, `prefix` and `dir` are str and bytes mixed.
+        TypeError: if str and bytes are mixed in `suffix`, `prefix` and `dir`.
 
     Example:
         >>> import asyncio
@@ -523,7 +348,7 @@ async def mkdtemp(suffix: Part = None, prefix: Part = None, dir: Folder = None) 
 
     Raises:
         OSError: if it cannot be created.
-        TypeError: `suffix`, `prefix` and `dir` are str and bytes mixed.
+        TypeError: if str and bytes are mixed in `suffix`, `prefix` and `dir`.
 
     Example:
         >>> import asyncio

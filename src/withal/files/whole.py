@@ -1,7 +1,8 @@
 """Complete files: opened, read or written, and closed, in one call.
 
-Reading a file that the kernel has in memory needs no thread (see `cached`). All else is one call in
-a thread that opens, works and closes, so that no cancellation can come between these.
+Reading a file that the kernel has in memory needs no thread (see
+`system/page_cache.py`). All else is one call in a thread that opens, works and closes, so that no
+cancellation can occur in between.
 """
 
 from __future__ import annotations
@@ -46,12 +47,13 @@ _MARKED = frozenset({"utf-16", "utf-32", "utf-8-sig"})
 async def read_bytes(path: StrPath | BytesPath) -> bytes:
     """Return the content of a file, as `pathlib.Path.read_bytes` does.
 
-    A small regular file (up to 256 KiB) that Linux has in memory is read at once, without a thread
-    and without suspending, save that the event loop gets a turn every half millisecond. Anything
-    else takes one call in a thread. What has no size, such as the files of ``/proc``, and what is
-    no regular file is read until its end. A FIFO without a writer is waited for without a thread.
+    A small regular file (up to 256 KiB) that Linux has in memory is read immediately, without a
+    thread and without suspending, except that the event loop gets a turn every half millisecond.
+    Anything else takes one call in a thread. Files without a size, such as those of ``/proc``, and
+    files that are not regular are read to their end. The wait for a writer of a FIFO needs no
+    thread.
 
-    A cancellation ends the wait; a thread goes on to read, and closes the file.
+    A cancellation ends the wait; the thread continues to read, and closes the file.
 
     Raises:
         OSError: if the file cannot be opened or read; its ``filename`` is `path`.
@@ -77,7 +79,7 @@ async def read_bytes(path: StrPath | BytesPath) -> bytes:
             budget.remaining -= CACHE_MISS_COST
             if waits(found):
                 return await _read_waiting(found, name)
-            return await result_of(_hop_with(found, name))
+            return await result_of(_read_in_thread(found, name))
     read = await call_and_own(_naming, name, _read, name, give_back=_give_back, is_brief=True)
     return read if isinstance(read, bytes) else await _read_waiting(read, name)
 
@@ -141,10 +143,10 @@ async def write_bytes(path: StrPath | BytesPath, data: BytesLike) -> int:
 
 
 async def append_bytes(path: StrPath | BytesPath, data: BytesLike) -> int:
-    """Write at the end of a file, which is made if need be, and return how many bytes were added.
+    """Write at the end of a file, created if necessary, and return how many bytes were added.
 
-    It is one ``write(2)`` with ``O_APPEND`` wherever the system takes all at once, so that what
-    others append at the same time stands before or after it. For all else see `write_bytes`.
+    This is one ``write(2)`` with ``O_APPEND``, if the system accepts all data at once, so that data
+    that others append at the same time is before or after it. For all else see `write_bytes`.
 
     Raises:
         OSError: if the file cannot be opened or written; its ``filename`` is `path`.
@@ -172,8 +174,8 @@ async def write_text(
     r"""Write a complete text file, as `pathlib.Path.write_text` does; return its characters.
 
     `newline` is that of the builtin `open`: by default ``\n`` becomes `os.linesep`. Unlike
-    pathlib's, the text is encoded before the file is touched: text that has no such encoding
-    leaves the old file as it was. For all else see `write_bytes`.
+    pathlib's, the text is encoded before the file is touched: text that cannot be encoded
+    leaves the old file unchanged. For all else see `write_bytes`.
 
     Raises:
         OSError: if the file cannot be opened or written; its ``filename`` is `path`.
@@ -205,7 +207,7 @@ async def append_text(
     errors: str | None = None,
     newline: str | None = None,
 ) -> int:
-    """Write text at the end of a file, which is made if need be, and return its characters.
+    """Write text at the end of a file, which is created if necessary, and return its characters.
 
     A byte order mark (of ``utf-16``, ``utf-32``, ``utf-8-sig``) is written only if the file is
     empty. For all else see `write_text` and `append_bytes`.
@@ -234,8 +236,8 @@ async def append_text(
     return len(data)
 
 
-def _hop_with(fd: int, name: str) -> asyncio.Future[bytes]:
-    """Read and close the descriptor in a thread; close it here if there are no threads any more."""
+def _read_in_thread(fd: int, name: str) -> asyncio.Future[bytes]:
+    """Read and close a descriptor in a thread; close it here if the loop has no threads now."""
     try:
         return call_in_thread(_naming, name, read_opened, fd, is_brief=True)
     except BaseException:

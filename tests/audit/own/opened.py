@@ -184,7 +184,7 @@ async def spent(ground: Ground) -> AsyncGenerator[Desk]:
     async with desk(ground, open_as("rb")) as made:
         await take(READS["readline"][0], made)
         budget = loop_budget()
-        budget.remaining, budget._since = -1, 0.0
+        budget.remaining, budget._last_turn_at = -1, 0.0
         yield made
 
 

@@ -1,210 +1,157 @@
-"""Copying and removing, by blocking functions that can be stopped.
+"""Copying, moving and removing in threads that stop soon after the caller is cancelled.
 
-All that `shutil` can do it does itself here: what is ours is to look at a `Stop` between the steps.
-So checks, errors and metadata are those of the standard library of the running Python.
+These are functions of `withal.files.os`, with the names of those of `shutil`.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
-import stat
-import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from functools import partial
-from types import TracebackType
-from typing import Any, BinaryIO, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
 
-from withal.files.threads.stop import Stop, StoppedError
+from withal.files.directories import copy_and_remove_io as blocking
+from withal.files.directories.copy_and_remove_io import (
+    AnyPath,
+    CopyFunction,
+    Ignore,
+    OnError,
+    OnExc,
+    StrPath,
+)
+from withal.files.threads.stop import stoppable
 
-StrPath: TypeAlias = "str | os.PathLike[str]"
-AnyPath: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 D = TypeVar("D", bound=AnyPath)
 S = TypeVar("S", bound=StrPath)
-
-CopyFunction: TypeAlias = "Callable[[str, str], object]"
-Ignore: TypeAlias = "Callable[[str, list[str]], Iterable[str]]"
-# What fails is any function of os: shutil's callbacks are told which.
-OnExc: TypeAlias = "Callable[[Callable[..., Any], str, BaseException], object]"
-ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | None]"
-OnError: TypeAlias = "Callable[[Callable[..., Any], str, ExcInfo], object]"
-
-LARGE_BYTES = 8 * 1024 * 1024
-"""How many bytes `shutil` is left to copy in one go, which no stop can interrupt."""
-
-CHUNK_BYTES = 1024 * 1024
-"""How many bytes of a larger file are copied between two looks at the stop."""
+B = TypeVar("B", bound="bytes | os.PathLike[bytes]")
 
 
-def copyfile(stop: Stop, src: AnyPath, dst: D, *, follow_symlinks: bool = True) -> D:
-    """Copy as `shutil.copyfile` does; stopped, remove the target if it was made here."""
-    stop.check()
-    if _is_long(src, follow_symlinks=follow_symlinks) and _is_plain_target(src, dst):
-        with open(src, "rb", buffering=0) as source:
-            try:
-                target, made = _open_target(dst)
-            except OSError:  # shutil meets it too, and words it as this Python does
-                return shutil.copyfile(src, dst)
-            _fill(stop, source, target, dst if made else None)
-        return dst
-    return shutil.copyfile(src, dst, follow_symlinks=follow_symlinks)
+async def copyfile(src: AnyPath, dst: D, *, follow_symlinks: bool = True) -> D:
+    """Copy the content of a file, and return `dst`.
+
+    A file of more than 8 MiB is copied in pieces. When the call is cancelled, the thread stops
+    after the current piece. A target that it has created is removed; one that existed before keeps
+    what has been written. A smaller file is copied completely or not at all.
+
+    Raises:
+        shutil.SameFileError: if both are the same file.
+        shutil.SpecialFileError: if one of them is a named pipe.
+        OSError: as `shutil.copyfile`.
+    """
+    return await stoppable(blocking.copyfile, src, dst, follow_symlinks=follow_symlinks)
 
 
-def copy(stop: Stop, src: AnyPath, dst: AnyPath, *, follow_symlinks: bool = True) -> AnyPath:
-    """Copy as `shutil.copy` does: the content and the permissions."""
-    path = _within(dst, src)
-    copyfile(stop, src, path, follow_symlinks=follow_symlinks)
-    shutil.copymode(src, path, follow_symlinks=follow_symlinks)
-    return path
+@overload
+async def copy(src: StrPath, dst: S, *, follow_symlinks: bool = True) -> S | str: ...
+@overload
+async def copy(
+    src: bytes | os.PathLike[bytes], dst: B, *, follow_symlinks: bool = True
+) -> B | bytes: ...
+async def copy(src: AnyPath, dst: AnyPath, *, follow_symlinks: bool = True) -> AnyPath:
+    """Copy a file's content and permissions, into `dst` if that is a folder; return the new path.
+
+    The effects of a cancellation and the errors are those of `copyfile`.
+    """
+    return await stoppable(blocking.copy, src, dst, follow_symlinks=follow_symlinks)
 
 
-def copy2(stop: Stop, src: AnyPath, dst: AnyPath, *, follow_symlinks: bool = True) -> AnyPath:
-    """Copy as `shutil.copy2` does: the content and what metadata can be had."""
-    path = _within(dst, src)
-    copyfile(stop, src, path, follow_symlinks=follow_symlinks)
-    shutil.copystat(src, path, follow_symlinks=follow_symlinks)
-    return path
+@overload
+async def copy2(src: StrPath, dst: S, *, follow_symlinks: bool = True) -> S | str: ...
+@overload
+async def copy2(
+    src: bytes | os.PathLike[bytes], dst: B, *, follow_symlinks: bool = True
+) -> B | bytes: ...
+async def copy2(src: AnyPath, dst: AnyPath, *, follow_symlinks: bool = True) -> AnyPath:
+    """Copy a file's content, permissions and times, into `dst` if that is a folder.
+
+    Returns the new path. The effects of a cancellation and the errors are those of `copyfile`.
+    """
+    return await stoppable(blocking.copy2, src, dst, follow_symlinks=follow_symlinks)
 
 
-def copytree(
-    stop: Stop,
+async def copytree(
     src: StrPath,
     dst: S,
-    symlinks: bool,
-    ignore: Ignore | None,
-    copy_function: CopyFunction,
-    **options: bool,
+    symlinks: bool = False,
+    ignore: Ignore | None = None,
+    copy_function: CopyFunction = shutil.copy2,
+    ignore_dangling_symlinks: bool = False,
+    dirs_exist_ok: bool = False,
 ) -> S:
-    """Copy a folder as `shutil.copytree` does; looks at the stop at each file and folder."""
+    """Copy a folder and all that is in it, in one call, and return `dst`.
 
-    def choose(folder: str, names: list[str]) -> Iterable[str]:
-        stop.check()
-        return () if ignore is None else ignore(folder, names)
+    `ignore` and `copy_function` are plain functions, and are called in the thread. When the call is
+    cancelled, the thread stops before the next file (within a large one, if `copy_function` is one
+    of `shutil`'s), and what has been copied stays.
 
-    each = _interruptible(stop, copy_function)
-    return shutil.copytree(src, dst, symlinks, choose, each, **options)
+    Raises:
+        TypeError: if `copy_function` is a coroutine function; use one of `shutil` instead.
+        shutil.Error: if some files could not be copied: ``[(src, dst, why), ...]``. The others
+            were.
+        OSError: as `shutil.copytree`.
+    """
+    _check_plain(copy_function)
+    return await stoppable(
+        blocking.copytree,
+        src,
+        dst,
+        symlinks,
+        ignore,
+        copy_function,
+        ignore_dangling_symlinks=ignore_dangling_symlinks,
+        dirs_exist_ok=dirs_exist_ok,
+    )
 
 
-def move(stop: Stop, src: StrPath, dst: StrPath, copy_function: CopyFunction) -> Any:
-    """Move as `shutil.move` does; stopped while copying, leave the source whole."""
-    return shutil.move(src, dst, _interruptible(stop, copy_function))
+async def move(src: StrPath, dst: S, copy_function: CopyFunction = shutil.copy2) -> S | str | Any:
+    """Move a file or folder, into `dst` if that is a folder, and return what `shutil.move` does.
+
+    Within one file system this is a `rename`; to another one it is a copy, in the same call. When
+    it is cancelled while copying, the thread stops as for `copytree`: the source is complete, and
+    what has been copied stays. Once all is copied, the source is removed despite a cancellation.
+
+    Raises:
+        TypeError: if `copy_function` is a coroutine function; use one of `shutil` instead.
+        OSError: as `shutil.move`.
+    """
+    _check_plain(copy_function)
+    return await stoppable(blocking.move, src, dst, copy_function)
 
 
-def rmtree(
-    stop: Stop, path: AnyPath, ignore_errors: bool, onexc: OnExc | None, dir_fd: int | None
+async def rmtree(
+    path: AnyPath,
+    ignore_errors: bool = False,
+    onerror: OnError | None = None,
+    *,
+    onexc: OnExc | None = None,
+    dir_fd: int | None = None,
 ) -> None:
-    """Remove a folder as `shutil.rmtree` does; looks at the stop at each entry.
+    """Remove a folder and all that is in it, in one call.
 
-    First all goes that goes without an error. Then `shutil` removes the rest, which is nothing, or
-    else it meets the same error and deals with it as asked. Where there is no `os.fwalk` (Windows)
-    it removes everything, and cannot be stopped.
+    `onexc`, or in the older form `onerror`, is called in the thread for each entry that could not
+    be removed. When the call is cancelled, the thread stops before the next entry, and the rest
+    stays. (On Windows it continues to the end.)
+
+    Raises:
+        OSError: as `shutil.rmtree`; the error does not say how much is left.
     """
-    if hasattr(os, "fwalk"):
-        with suppress(OSError, RecursionError):
-            _clear(stop, path, dir_fd, persist=ignore_errors or onexc is not None)
-    if onexc is None:
-        shutil.rmtree(path, ignore_errors, dir_fd=dir_fd)
-    elif sys.version_info >= (3, 12):
-        shutil.rmtree(path, ignore_errors, onexc=onexc, dir_fd=dir_fd)
-    else:
-        on_error = onexc
-
-        def onerror(function: Callable[..., Any], name: str, info: ExcInfo) -> None:
-            on_error(function, name, info[1])
-
-        shutil.rmtree(path, ignore_errors, onerror, dir_fd=dir_fd)
+    if onexc is None and onerror is not None:
+        onexc = _onexc_from(onerror)
+    await stoppable(blocking.rmtree, path, ignore_errors, onexc, dir_fd)
 
 
-def _is_long(src: AnyPath, *, follow_symlinks: bool) -> bool:
-    """Whether copying may take long: a large file, or a device, which may have no end."""
-    try:
-        found = os.stat(src, follow_symlinks=follow_symlinks)
-    except (OSError, ValueError):
-        return False  # shutil says what is wrong
-    if stat.S_ISREG(found.st_mode):
-        return found.st_size > LARGE_BYTES
-    return stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
+def _onexc_from(onerror: OnError) -> OnExc:
+    def onexc(function: Callable[..., Any], name: str, error: BaseException) -> None:
+        onerror(function, name, (type(error), error, error.__traceback__))
+
+    return onexc
 
 
-def _is_plain_target(src: AnyPath, dst: AnyPath) -> bool:
-    """Whether `shutil` would write there. It refuses a FIFO, a folder and the source itself."""
-    try:
-        there = os.stat(dst)
-    except OSError:
-        return True
-    refused = stat.S_ISFIFO(there.st_mode) or stat.S_ISDIR(there.st_mode)
-    return not refused and not os.path.samestat(there, os.stat(src))
-
-
-def _open_target(dst: AnyPath) -> tuple[BinaryIO, bool]:
-    """Open the target, and return whether it was created."""
-    try:
-        return open(dst, "xb"), True
-    except FileExistsError:
-        return open(dst, "wb"), False
-
-
-def _fill(stop: Stop, source: BinaryIO, target: BinaryIO, made: AnyPath | None) -> None:
-    try:
-        with target:
-            _pump(stop, source, target)
-    except StoppedError:
-        if made is not None:
-            with suppress(OSError):
-                os.unlink(made)
-        raise
-
-
-def _pump(stop: Stop, source: BinaryIO, target: BinaryIO) -> None:
-    while data := source.read(CHUNK_BYTES):
-        stop.check()
-        target.write(data)
-
-
-def _within(dst: AnyPath, src: AnyPath) -> AnyPath:
-    """Return the target of a copy to `dst`: within it, if that is a folder."""
-    if not os.path.isdir(dst):
-        return dst
-    # As shutil: a bytes path does not mix with a str path, and os.path.join says so.
-    return os.path.join(dst, os.path.basename(src))  # type: ignore[arg-type]
-
-
-def _interruptible(stop: Stop, copy_function: CopyFunction) -> CopyFunction:
-    twins: dict[CopyFunction, Callable[[Stop, str, str], object]]
-    twins = {shutil.copy2: copy2, shutil.copy: copy, shutil.copyfile: copyfile}
-    twin = twins.get(copy_function)
-    if twin is not None:
-        return partial(twin, stop)
-
-    def each(src: str, dst: str) -> object:
-        stop.check()
-        return copy_function(src, dst)
-
-    return each
-
-
-def _clear(stop: Stop, path: AnyPath, dir_fd: int | None, *, persist: bool) -> None:
-    """Remove the contents of the folder; on an error continue if `persist`, or raise it.
-
-    Links are not followed, even ones that another task puts in the place of a folder meanwhile:
-    `os.fwalk` goes by descriptors.
-    """
-    for _, folders, files, fd in os.fwalk(
-        os.fspath(path), topdown=False, follow_symlinks=False, dir_fd=dir_fd
-    ):
-        for remove, names in ((os.unlink, files), (_remove_folder_or_link, folders)):
-            for name in names:
-                stop.check()
-                try:
-                    remove(name, dir_fd=fd)
-                except OSError:
-                    if not persist:
-                        raise
-
-
-def _remove_folder_or_link(name: str | bytes, *, dir_fd: int) -> None:
-    try:
-        os.rmdir(name, dir_fd=dir_fd)
-    except NotADirectoryError:  # a link that leads to a folder
-        os.unlink(name, dir_fd=dir_fd)
+def _check_plain(copy_function: CopyFunction) -> None:
+    if inspect.iscoroutinefunction(copy_function):
+        name = getattr(copy_function, "__name__", copy_function)
+        raise TypeError(
+            f"copy_function is called in a thread, and {name} is a coroutine function: pass a plain"
+            " function, such as shutil.copy2"
+        )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO, final
 
-from withal.files.directories.copy_and_remove import CHUNK_BYTES
+from withal.files.directories.copy_and_remove_io import CHUNK_BYTES
 from withal.files.threads.stop import Stop, StoppedError
 
 KERNEL_CHUNK_BYTES = 8 * 1024 * 1024

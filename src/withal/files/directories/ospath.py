@@ -1,8 +1,8 @@
 """The functions of `os.path` that query the disk, as coroutines: `withal.files.os.path`.
 
 The names and signatures are those of `os.path`, and so are results and errors. The contract of
-`withal.files.os` holds here too: each call is one hop to a thread, and a cancellation ends the wait
-at once.
+`withal.files.os` applies here, too: each function is one call in a thread, and a cancellation ends
+the wait immediately.
 """
 
 from __future__ import annotations

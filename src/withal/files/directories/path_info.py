@@ -15,10 +15,10 @@ Kind = Literal["missing", "folder", "file", "other"]
 class PathInfo:
     """The cached information of a path; returned by `Path.info`.
 
-    Each method is as that of `pathlib.types.PathInfo`, to be awaited. What is not known yet is
-    asked in one hop to a thread, and then remembered, whatever becomes of the disk. Of a path that
-    `Path.iterdir` has found it is known from the start. ``Path(path)`` makes a path that knows
-    nothing. An error of the disk counts as nothing there.
+    Each method is the coroutine of the one in `pathlib.types.PathInfo`. Missing information is
+    queried by one call in a thread, and then cached, even if the file changes. The information of a
+    path that `Path.iterdir` has yielded is cached from the start. ``Path(path)`` creates a path
+    without cached information. If the query fails, the path counts as missing.
     """
 
     __slots__ = ("_followed", "_itself", "_links", "_path")

@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Callable, Coroutine
 from typing import Any, AnyStr, Literal, Protocol, TypeAlias, TypeVar, overload
 
-from withal.files.directories.copy_and_remove import AnyPath, StrPath
+from withal.files.directories.copy_and_remove_io import AnyPath, StrPath
 
 T = TypeVar("T", covariant=True)
 Coro: TypeAlias = Coroutine[Any, Any, T]

@@ -20,10 +20,10 @@ from withal.files.threads.iterator import BATCH_SECONDS, ThreadedIterator
 from withal.files.threads.stop import Stop, stoppable
 
 BATCH_FOLDERS = 64
-"""How many folders are listed in one hop, top-down; they are in memory until they are visited."""
+"""How many folders are listed in one call, top-down; they are in memory until they are visited."""
 
 BATCH_ENTRIES = 10_000
-"""After how many entries such a hop ends, whatever is left of its folders."""
+"""After how many entries such a call ends, even if some of its folders are left."""
 
 
 @final
@@ -54,7 +54,7 @@ class ListedFolder(Generic[AnyStr]):
         return [_join(self.path, name) for name in reversed(self.folders)]
 
 
-# Of any, which it returns of an AnyStr as pyright sees it; it finds no overload.
+# With `Any`, since pyright finds no overload of `os.path.join` for an AnyStr.
 _join: Callable[[Any, Any], Any] = os.path.join
 
 # None is a link that is not to be walked into; an error is why a folder could not be listed.
@@ -115,7 +115,7 @@ async def _read_ahead(ahead: list[_Visit[AnyStr]], links: Links) -> None:
 
 
 def _list_folders(stop: Stop, paths: list[AnyStr], links: Links) -> list[Found[AnyStr]]:
-    """List the folders, at least the first, and more until it is enough for one hop."""
+    """List the folders, at least the first, and more until it is enough for one call."""
     found: list[Found[AnyStr]] = []
     entries = 0
     deadline = time.monotonic() + BATCH_SECONDS

@@ -244,7 +244,7 @@ class _Request:
         assert self._holding is not None
         try:
             flight = call_in_thread(_release, self._taken)
-        except RuntimeError:  # there are no threads any more: the loop is being closed
+        except RuntimeError:  # the loop has no threads any more: it is being closed
             _release(self._taken)
             flight = self.loop.create_future()
             flight.set_result(None)

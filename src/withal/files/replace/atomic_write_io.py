@@ -2,7 +2,7 @@
 
 As with a part file, the calls may come in any order: a write that is cancelled while it is being
 opened is discarded by one thread while another may still be about to make its file. So each call
-takes the lock, and one that comes when all is over finds nothing to do.
+takes the lock, and a call after the end has nothing to do.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Replacement:
             if self._sweeps:
                 draft.sweep()
             old = self._old(draft)
-            # What is to become private is private from the start. The mode of a new file is the
-            # kernel's to make: asking for the umask would change it for a moment.
+            # A file that is to be private is private from the start. The kernel computes the mode
+            # of a new file: reading the umask would change it for a moment.
             draft.create(flags & (os.O_WRONLY | os.O_RDWR), 0o666 if old is None else 0o600)
             keep(self)
             draft.resemble(old)
@@ -125,7 +125,7 @@ class Replacement:
 
     @contextmanager
     def _alone(self) -> Generator[None, None, None]:
-        """Take the lock; an error is the end of it all, and names the path."""
+        """Take the lock; an error ends the write, and names the path."""
         with self._lock:
             try:
                 yield
@@ -146,7 +146,7 @@ class Replacement:
             return None
         if self._exclusive:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        if stat.S_ISLNK(old.st_mode):  # it was none a moment ago
+        if stat.S_ISLNK(old.st_mode):  # it was not a folder a moment ago
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         _refuse_special(old.st_mode)
         return old

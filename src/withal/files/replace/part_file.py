@@ -17,8 +17,8 @@ from withal.files.threads.calls import call, call_in_thread, result_of
 BATCH_BYTES = 512 * 1024
 """The amount of buffered data that a thread writes in one call.
 
-A hop to a thread costs about as much as writing 64 KiB, so a batch is to be several times that. Up
-to two are in memory: the one being written and the one being gathered.
+A call in a thread costs about as much as writing 64 KiB, so a batch is several times that. Up to
+two are in memory: the one being written and the one being collected.
 """
 
 
@@ -28,13 +28,13 @@ def part_file(
     """Write a file that appears under its name when the block has ended well, and not before.
 
     Until then the bytes are in a hidden part file in the same folder, named after the file and
-    ending in ``.part``. It is made with the first bytes written to disk, which for a small file is
-    when the block ends: then all of its system calls are made in one hop to a thread.
+    ending in ``.part``. It is created with the first bytes written to disk, which for a small file
+    is when the block ends: then all of its system calls are made in one call in a thread.
 
     When the block raises or is cancelled, the part file is removed, and what was under the name
-    before is as it was. Removing and publishing go to a thread before anything is awaited, so a
-    cancellation that arrives while the block ends does not stop them: it ends the wait for them,
-    and the file is then, a moment later, complete under its name or gone.
+    before is unchanged. Removing and publishing are submitted to a thread before anything is
+    awaited, so a cancellation that arrives while the block ends does not stop them: it ends the
+    wait, and shortly afterwards the file is either complete under its name or removed.
 
     Args:
         path: where the file is to be; its folder must exist.
@@ -66,7 +66,7 @@ def part_file(
 
 @asynccontextmanager
 async def _writing(part: PartFile) -> AsyncGenerator[PartFile, None]:
-    # How a part file ends is for its block alone to say, so both ways are private.
+    # Only the end of the block publishes or discards a part file, so both methods are private.
     try:
         yield part
     except BaseException:

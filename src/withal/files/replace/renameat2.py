@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable
 
 _NOREPLACE_FLAG = 1  # linux/fs.h
-# The kernel has not got the call, or the file system not the flag.
+# The kernel does not have the call, or the file system does not support the flag.
 _REFUSED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
 
 _Renameat2 = Callable[[int, bytes, int, bytes, int], int]

@@ -56,7 +56,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
 
     @property
     def raw(self) -> Self:
-        """The file itself: there is no layer below that could be used by itself."""
+        """The file itself: it has no separate unbuffered layer."""
         return self
 
     def __repr__(self) -> str:
@@ -354,10 +354,10 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
     # Detaching
 
     def detach(self) -> BinaryFile:
-        """Return an unbuffered file in the place of this one, which is of no use then.
+        """Return an unbuffered file in the place of this one, which cannot be used any more.
 
         Raises:
-            ValueError: something is queued, or it has been detached. Call ``flush`` first.
+            ValueError: if data is queued (call ``flush`` first), or if it has been detached.
         """
         self._check_open()
         if not self._writer.is_idle:
@@ -370,7 +370,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
             position,
             0,
             self._is_shared,
-            self._entry,
+            self._events,
         )
         self._let_go()
         return raw

@@ -1,8 +1,9 @@
-"""How bytes get from and to a descriptor: by position where there are positions, else in turn.
+"""How bytes are read from and written to a descriptor: by position if it has any, else in order.
 
-`Positional` is for regular files. Each read names its place, so that a cancelled one has changed
-nothing, and what the page cache has is read without a thread. `Sequential` is for all else: pipes,
-terminals, devices. What a cancelled read has taken out of one of these is kept for the next.
+`Positional` is for regular files. Each read passes its position, so that a cancelled one has
+changed nothing, and data in the page cache is read without a thread. `Sequential` is for all
+else: pipes, terminals, devices. Data that a cancelled read has taken out of one of these is kept
+for the next read.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from withal.files.threads.calls import call_in_thread, result_of
 NAME_VALID_SECONDS = 0.001
 """Seconds for which a small file that had a name is taken to have it still, when it is closed."""
 
-_SMALL_BYTES = 64 * 1024  # bytes of a file that is mapped for one question only
+_SMALL_BYTES = 64 * 1024  # bytes of a file that is mapped for one query only
 
 _POLL_SECONDS = 0.01  # between two polls of a descriptor that the loop cannot watch
 _PIPE_BYTES = 64 * 1024  # the size of one read from a pipe, which holds as much
@@ -96,12 +97,12 @@ class Positional:
         self.looked_at: float = monotonic()
         self._device = device = status.st_dev
         self._number = number = descriptor.number
-        self._mapped: MappedFile | None = None  # made when it is first asked
+        self._mapped: MappedFile | None = None  # created by the first query
         self._last_way: Way | None = None
         self._way: Way = way or inline_way(number, device)
         self._missed_at = -1
         self._asks = self._way == "mincore" or self._way == "cachestat"
-        # Reads of one size are often many: what they go through is cut once.
+        # Reads of one size are often many: the buffers are made once.
         self._size = 0
         self._room: Room | None = None
 
@@ -135,7 +136,7 @@ class Positional:
     def closes_at_once(self) -> bool:
         """Return whether closing it, if it was only read, has nothing to wait for.
 
-        The last descriptor of a deleted file gives its space back, which takes long if it is much.
+        Closing the last descriptor of a deleted file frees its space, which takes long for much.
         """
         if not self.counters.hits and not self._is_local():
             return False
@@ -151,7 +152,7 @@ class Positional:
         return READS_CACHED and self.is_local
 
     def read_now(self, size: int, offset: int) -> bytes | None:
-        """Read up to `size` bytes out of memory; None if that has not even the first.
+        """Read up to `size` bytes out of memory; None if not even the first is there.
 
         Fewer than `size` may be the end of the file, or all that is in memory.
         """
@@ -199,7 +200,7 @@ class Positional:
     def rest_now(self, offset: int) -> bytes | None:
         """Read all from `offset` on out of memory, if it is not much; None if that cannot be done.
 
-        That is so too where the file has changed its size since it was opened.
+        Nor if the file has changed its size since it was opened.
         """
         size, way = self.size_at_first - offset, self._way
         if not 0 < size <= MAX_INLINE_BYTES or way == "thread":
@@ -228,7 +229,7 @@ class Positional:
         return data
 
     def note_read(self, count: int, *, is_hit: bool, has_missed: bool) -> None:
-        """Take over that the first bytes were read, out of memory; or were found missing there."""
+        """Count that the first bytes were read, out of memory, or were found missing there."""
         counters = self.counters
         counters.bytes_read += count
         if count and is_hit:
@@ -251,7 +252,7 @@ class Positional:
     def is_known_to_end_at(self, offset: int) -> bool:
         """Return whether the file ends there, where it takes a thread to read but not to know that.
 
-        A file of /proc is said to have a size of 0, whatever it has.
+        The size of a file of /proc is reported as 0, even if it has content.
         """
         return self._way == "thread" and self.is_local is True and 0 < self.size() <= offset
 
@@ -363,7 +364,7 @@ class Sequential:
         try:
             data = await result_of(self._flight)
         except asyncio.CancelledError:
-            raise  # what it reads is for the next
+            raise  # what the thread reads is for the next read
         except BaseException:
             self._flight = None
             raise
@@ -375,7 +376,7 @@ class Sequential:
         number = self.descriptor.number
         while True:
             if not self._has_begun:
-                # A FIFO without a writer so far looks as if it had ended.
+                # A FIFO that has had no writer yet reads as if it had ended.
                 await self._wait(wait_readable)
             try:
                 data = os.read(number, size)
@@ -391,7 +392,7 @@ class Sequential:
         """Wait until a write would not wait. Return false if that is not known."""
         await self._wait(wait_writable)
         if not self._can_watch and self.is_nonblocking:
-            await asyncio.sleep(_POLL_SECONDS)  # lest who tries again and again does nothing else
+            await asyncio.sleep(_POLL_SECONDS)  # or a loop of attempts would block the event loop
         return self._can_watch
 
     def wake(self) -> None:
@@ -400,14 +401,14 @@ class Sequential:
             each.set()
 
     async def _wait(self, wait: Callable[[int, asyncio.Event], Awaitable[None]]) -> None:
-        """Wait without a thread, which could not be had back, where the loop can do that.
+        """Wait by the loop if it can watch the descriptor: a thread could not be cancelled.
 
         Raises:
             ValueError: if the file has been closed meanwhile.
         """
         if not self._can_watch:
             return
-        # A copy, since the loop keeps one callback a descriptor, and the user may have his own.
+        # A copy: the loop has one callback for each descriptor, and the user may have set it.
         copy = os.dup(self.descriptor.number)
         ready = asyncio.Event()
         self._waits.add(ready)

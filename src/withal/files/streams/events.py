@@ -1,4 +1,4 @@
-"""An open file as the ledger has it: the events of its opening and closing."""
+"""The events of an open file: opening and closing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from withal._core.scope import current_names
 
 
 @final
-class Entry:
+class FileEvents:
     """The events of one file. Created only if there are observers.
 
     Args:
@@ -26,25 +26,25 @@ class Entry:
         self._name = name
         self._names = current_names()
         self._observers = observers
-        self._tell(Step.OPENING)
+        self._emit_step(Step.OPENING)
 
     def opened(self) -> None:
         """Report that it is open."""
-        self._tell(Step.OPENED)
+        self._emit_step(Step.OPENED)
 
     def failed(self, error: BaseException) -> None:
         """Report that it could not be opened."""
-        self._tell(Step.FAILED, outcome_of(error))
+        self._emit_step(Step.FAILED, outcome_of(error))
 
     def closing(self) -> None:
         """Report that it is about to close."""
-        self._tell(Step.CLOSING)
+        self._emit_step(Step.CLOSING)
 
     def closed(self, closing: Future[Any]) -> None:
         """Report that it is closed, and with which outcome."""
-        self._tell(Step.CLOSED, outcome_of(closing.exception()))
+        self._emit_step(Step.CLOSED, outcome_of(closing.exception()))
 
-    def _tell(self, step: Step, outcome: Outcome | None = None) -> None:
+    def _emit_step(self, step: Step, outcome: Outcome | None = None) -> None:
         task = current_task()
         event = Event(
             step,

@@ -1,10 +1,10 @@
 """Data that a thread has read when it opened a file, for the first read.
 
 Between opening and reading, the file may change: the user may take a lock in between. So what was
-read is used only if size and times of the file are still the same. Times are counted in ticks: who
-changes a file twice in one tick changes its time once. So nothing is read early of a file that was
-changed just before it was opened; of any other, each later change is seen. Nor is anything read
-early where the kernel makes the content up, as in ``/sys``, and where that is not known.
+read is used only if size and times of the file are still the same. Times are counted in ticks: two
+changes within one tick set the same time. So nothing is read early of a file that was changed just
+before it was opened; in any other file, each later change is seen. Nothing is read early from file
+systems that generate the content, such as ``/sys``, and from unknown ones.
 """
 
 from __future__ import annotations

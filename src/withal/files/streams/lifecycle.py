@@ -22,7 +22,7 @@ from withal.files.threads.at_exit import keep
 from withal.files.threads.calls import call_in_thread, result_of
 
 if TYPE_CHECKING:
-    from withal.files.streams.events import Entry
+    from withal.files.streams.events import FileEvents
 
 _CLOSED = "I/O operation on closed file"
 _DETACHED = "raw stream has been detached"
@@ -50,7 +50,7 @@ class Lifecycle:
         position: int,
         buffering: int,
         is_shared: bool,
-        entry: Entry | None,
+        events: FileEvents | None,
     ) -> None:
         self.name = name
         self.mode: str = mode.of_binary
@@ -58,7 +58,7 @@ class Lifecycle:
         self._readable = readable = mode.is_readable
         self._writable = writable = mode.is_writable
         self._is_shared = is_shared  # others use the descriptor, and its own position
-        self._entry = entry
+        self._events = events
         if not buffering:
             self._is_raw = True
         if writable:
@@ -132,12 +132,12 @@ class Lifecycle:
                 await wait((self._closing,))
             return
         self._closing = closing = self._start_closing()
-        if self._entry is not None:
-            self._entry.closing()
+        if self._events is not None:
+            self._events.closing()
             if closing.done():
-                self._entry.closed(closing)
+                self._events.closed(closing)
             else:
-                closing.add_done_callback(self._entry.closed)
+                closing.add_done_callback(self._events.closed)
         if not closing.done() and self._writer.sends_itself:
             await self._send_the_rest(closing)
         try:
@@ -148,7 +148,7 @@ class Lifecycle:
 
     def _close_nowait(self) -> bool:
         """Close a file that was only read, if that does not wait; return whether it did."""
-        if not self._readable or self._writable or self._is_shared or self._entry is not None:
+        if not self._readable or self._writable or self._is_shared or self._events is not None:
             return False
         channel = self._channel
         if not _closes_at_once(channel):
@@ -215,7 +215,7 @@ class Lifecycle:
         self._writer.let_go()
         self._is_detached = True
         self._readable = self._writable = False
-        self._entry = None
+        self._events = None
 
     # Unsupported operations
 

@@ -46,7 +46,7 @@ from withal.files.threads.calls import call_and_own
 if TYPE_CHECKING:
     from _typeshed import OpenBinaryMode, OpenTextMode
 
-    from withal.files.streams.events import Entry
+    from withal.files.streams.events import FileEvents
 
 FileName: TypeAlias = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Opener: TypeAlias = Callable[[Any, int], int]  # of what was given: a name or a descriptor
@@ -121,7 +121,7 @@ def open(  # noqa: A001
     Raises:
         AlreadyEnteredError: if the returned object is entered twice at the same time.
         OSError: if it cannot be opened; the same as the builtin raises. Now or when it is awaited:
-        TypeError, ValueError, LookupError: an argument is of no use, as for the builtin.
+        TypeError, ValueError, LookupError: if an argument is not valid, as for the builtin.
 
     Example:
         >>> import asyncio, tempfile
@@ -188,22 +188,22 @@ class _Source(NamedTuple):
     buffering: int
     text: _Text | None
 
-    def made(self, found: Found, entry: Entry | None) -> TextFile | BinaryFile:
+    def made(self, found: Found, events: FileEvents | None) -> TextFile | BinaryFile:
         """Return the file of a descriptor."""
         buffering, early = self.buffering, found.early
-        if early is not None and early.is_whole and self.text is None and entry is None:
+        if early is not None and early.is_whole and self.text is None and events is None:
             assert found.way is not None
             number, status = found.number, found.status
             return JustOpened(number, status, self.file, self.mode, found.way, early)
         size = -1 if buffering == 1 else buffering
-        binary = binary_file(found, self.file, self.mode, self.closefd, size, entry)
+        binary = binary_file(found, self.file, self.mode, self.closefd, size, events)
         if self.text is None:
             return binary
         is_terminal = not found.is_positional and os.isatty(found.number)
         return self._of_text(binary, is_terminal)
 
     def made_of_regular(
-        self, number: int, status: os.stat_result, way: Way, entry: Entry | None
+        self, number: int, status: os.stat_result, way: Way, events: FileEvents | None
     ) -> TextFile | BinaryFile:
         """Return the file of the descriptor of a regular file that has just been opened by name."""
         buffering = self.buffering
@@ -211,12 +211,12 @@ class _Source(NamedTuple):
         if (
             self.text is None
             and buffering < 0
-            and entry is None
+            and events is None
             and 0 < status.st_size <= MAX_INLINE_BYTES
         ):
             return JustOpened(number, status, self.file, self.mode, way)
         channel = Positional(CountedDescriptor(number, self.file, True), status, way, True)
-        binary = BinaryFile(channel, self.file, self.mode, 0, size, False, entry)
+        binary = BinaryFile(channel, self.file, self.mode, 0, size, False, events)
         return binary if self.text is None else self._of_text(binary, False)
 
     def _of_text(self, binary: BinaryFile, is_terminal: bool) -> TextFile:
@@ -276,7 +276,7 @@ class Opening(EmitsEvents, Generic[F_co]):
         return f"<withal.files.Opening {self._source.file!r} mode={self._source.mode.text!r}>"
 
     def _delegate_events(self, name: str | None) -> tuple[str, str]:
-        """Leave telling to the scope that enters it."""
+        """Leave the events to the scope that enters it."""
         self._is_held = True
         return name or str(self._source.file), "file"
 
@@ -326,28 +326,28 @@ class Opening(EmitsEvents, Generic[F_co]):
 
     async def _open(self) -> Any:  # F_co
         """Open it in a thread, or before observers."""
-        entry = None if self._is_held else _entry_of(self._source.file)
+        events = None if self._is_held else _events_of(self._source.file)
         try:
-            file = None if entry is None else _open_cached(self._source, entry)
+            file = None if events is None else _open_cached(self._source, events)
             if file is None:
-                file = self._source.made(await _find(self._source), entry)
+                file = self._source.made(await _find(self._source), events)
             loop_budget().remaining -= OPENING_COST
         except BaseException as error:
-            if entry is not None:
-                entry.failed(error)
+            if events is not None:
+                events.failed(error)
             raise
-        if entry is not None:
-            entry.opened()
+        if events is not None:
+            events.opened()
         return file
 
 
-def _entry_of(file: FileName) -> Entry | None:
+def _events_of(file: FileName) -> FileEvents | None:
     """Report that a file opens, if there are observers."""
     if not current_observers():
         return None
-    from withal.files.streams.events import Entry
+    from withal.files.streams.events import FileEvents
 
-    return Entry(str(file), current_observers())
+    return FileEvents(str(file), current_observers())
 
 
 def binary_file(
@@ -356,7 +356,7 @@ def binary_file(
     mode: Mode,
     closefd: bool,
     buffering: int = -1,
-    entry: Entry | None = None,
+    events: FileEvents | None = None,
 ) -> BinaryFile:
     """Return a file of a descriptor."""
     number, status, position, is_nonblocking, is_ours, early, way = found
@@ -366,13 +366,13 @@ def binary_file(
         channel = Positional(descriptor, status, way)
     else:
         channel = Sequential(descriptor, is_nonblocking=is_nonblocking)
-    file = BinaryFile(channel, name, mode, position, buffering, not is_ours, entry)
+    file = BinaryFile(channel, name, mode, position, buffering, not is_ours, events)
     if early is not None and buffering < 0:
         file._reader.expect(early)
     return file
 
 
-def _open_cached(source: _Source, entry: Entry | None) -> TextFile | BinaryFile | None:
+def _open_cached(source: _Source, events: FileEvents | None) -> TextFile | BinaryFile | None:
     """Open a file that is in memory; None if that cannot be done without waiting."""
     path = source.file
     if source.mode.is_writable or source.opener is not None or type(path) is not str:
@@ -386,11 +386,11 @@ def _open_cached(source: _Source, entry: Entry | None) -> TextFile | BinaryFile 
         os.close(number)
         raise
     if not S_ISREG(status.st_mode):
-        return source.made(_looked_at(number, source), entry)
+        return source.made(_looked_at(number, source), events)
     way = inline_way(number, status.st_dev)
     if way == "thread":
         note_folder(path)
-    return source.made_of_regular(number, status, way, entry)
+    return source.made_of_regular(number, status, way, events)
 
 
 async def _find(source: _Source) -> Found:
@@ -425,7 +425,7 @@ def _find_blocking(source: _Source) -> Found | None:
 
 
 def _by_opener(opener: Opener, file: FileName, flags: int) -> int:
-    number = cast("object", opener(file, flags))  # the user may be mistaken
+    number = cast("object", opener(file, flags))  # it may return anything
     if not isinstance(number, int):
         raise TypeError("expected integer from opener")
     if number < 0:

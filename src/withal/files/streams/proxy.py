@@ -1,4 +1,4 @@
-"""The face of a file object that has others do the work, each call where it belongs just then."""
+"""A file object that forwards each call to another one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_CHARACTERS = 64 * 1024
 class Forwarding(File[AnyStr]):
     """A file object with the methods of `withal.files.open`'s, text or binary.
 
-    A method that the present target has not got raises `AttributeError`, as ``read1`` of a text
+    A method that the current target does not have raises `AttributeError`, as ``read1`` of a text
     file does.
     """
 

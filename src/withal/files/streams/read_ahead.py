@@ -44,7 +44,7 @@ class _Allowance:
             return True
 
     def give_back(self) -> None:
-        """Have another reader take it."""
+        """Return the share, for another reader."""
         with self._lock:
             self._left += _EACH
 
@@ -53,8 +53,8 @@ _allowance = _Allowance()
 
 
 @final
-class Stride:
-    """How far one reader of a file gets with each read. One read at a time.
+class ReadAhead:
+    """The reads of one reader of a file, one at a time, each larger than the last.
 
     Args:
         channel: the file.
@@ -82,13 +82,13 @@ class Stride:
         if offset != self._at:
             self.forget()
         elif self._flight is not None:
-            data = await self._landed(self._flight)
+            data = await self._wait_for(self._flight)
             if data:  # else the file may have grown since
                 return self._go_on(data, MAX_AHEAD_BYTES, offset)
         wanted = max(size, self._size)
         return self._go_on(await self._channel.read(wanted, offset), wanted, offset)
 
-    async def _landed(self, flight: Future[bytes]) -> bytes:
+    async def _wait_for(self, flight: Future[bytes]) -> bytes:
         try:
             return await result_of(flight)
         finally:
@@ -96,7 +96,7 @@ class Stride:
                 self._flight = None
 
     def _go_on(self, data: bytes, wanted: int, offset: int) -> bytes:
-        """Set the next read up, and begin it if it is a long one."""
+        """Plan the next read, and begin it if it is a long one."""
         self._at = offset + len(data)
         if len(data) < wanted:
             self._size = 0  # it has ended
@@ -110,9 +110,9 @@ class Stride:
         return data
 
     def forget(self) -> None:
-        """Begin again: the next read is somewhere else, or there is none."""
+        """Start over: the next read is somewhere else, or there is none."""
         self._size, self._at = 0, -1
-        self._flight = None  # its thread goes on
+        self._flight = None  # its thread continues
         if self._has_allowance:
             self._has_allowance = False
             _allowance.give_back()

@@ -16,7 +16,7 @@ from withal.files.streams.channel import Channel, Positional, Sequential
 from withal.files.streams.first_chunk import Early
 from withal.files.streams.line_reader import LineReader
 from withal.files.streams.no_writer import IDLE, Idle
-from withal.files.streams.read_ahead import Stride
+from withal.files.streams.read_ahead import ReadAhead
 from withal.files.streams.writer import Writer
 from withal.files.system.page_cache import MAX_INLINE_BYTES
 from withal.files.threads.calls import call
@@ -55,7 +55,7 @@ class Reader(LineReader[bytes]):
         "_early",
         "_first_ahead",
         "_known_end",
-        "_stride",
+        "_read_ahead",
         "_why_closed",
         "_writer",
         "end",
@@ -67,7 +67,7 @@ class Reader(LineReader[bytes]):
     def __init__(
         self, channel: Channel, writer: Writer | Idle, position: int, *, is_active: bool
     ) -> None:
-        LineReader.__init__(self, b"", Lock(), loop_budget())
+        super().__init__(b"", Lock(), loop_budget())
         self._channel = channel
         self._writer = writer
         self.end: int = position
@@ -76,7 +76,7 @@ class Reader(LineReader[bytes]):
         self._ahead = self._first_ahead = FIRST_READ_BYTES
         self.most_ahead: int = READ_AHEAD_BYTES
         self._early: Early | None = None  # what was read when it was opened
-        self._stride: Stride | None = None  # of what is read in threads
+        self._read_ahead: ReadAhead | None = None  # of what is read in threads
         self._known_end = -1  # where a look at the file has found its end, in this operation
         self._why_closed = ""  # the message of the error, once it is closed
 
@@ -95,7 +95,7 @@ class Reader(LineReader[bytes]):
         """Drop what was read ahead; each operation raises `ValueError` with this message."""
         self._why_closed = why
         self.is_active = False
-        self._early = self._stride = None
+        self._early = self._read_ahead = None
         if self.unread.data:
             self.unread.set(b"")
 
@@ -142,7 +142,9 @@ class Reader(LineReader[bytes]):
         channel, unread = self._channel, self.unread
         have = len(unread.data) - unread.at
         missing = size - have
-        if missing > MAX_INLINE_BYTES or (self._stride is not None and self._stride.is_ahead):
+        if missing > MAX_INLINE_BYTES or (
+            self._read_ahead is not None and self._read_ahead.is_ahead
+        ):
             return None
         ahead, most = self._ahead, self.most_ahead
         # Calls of `max` and `min` would take a tenth of the time of a read of 4 KiB.
@@ -311,7 +313,7 @@ class Reader(LineReader[bytes]):
 
     def _read_more_now(self, size: int) -> bytes | None:
         """Read ahead out of memory, unless that was just tried, or a thread is about to."""
-        is_begun = self._stride is not None and self._stride.is_ahead
+        is_begun = self._read_ahead is not None and self._read_ahead.is_ahead
         if self._channel.just_missed(self.end) or is_begun:
             return None
         return self._channel.read_now(min(size, MAX_INLINE_BYTES), self.end)
@@ -325,9 +327,9 @@ class Reader(LineReader[bytes]):
             or isinstance(channel, Sequential)
         ):
             return await channel.read(size, self.end)
-        if self._stride is None:
-            self._stride = Stride(channel)
-        return await self._stride.read(size, self.end)
+        if self._read_ahead is None:
+            self._read_ahead = ReadAhead(channel)
+        return await self._read_ahead.read(size, self.end)
 
     def _has_ended(self) -> bool:
         """Return whether the file is known, without reading, to end where it was read to."""
@@ -408,8 +410,8 @@ class Reader(LineReader[bytes]):
             unread.set(b"")
         self.end = position
         self._ahead = self._first_ahead
-        if self._stride is not None:
-            self._stride.forget()
+        if self._read_ahead is not None:
+            self._read_ahead.forget()
 
 
 def lines_of(file: IO[AnyStr]) -> list[AnyStr]:

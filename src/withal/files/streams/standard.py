@@ -93,21 +93,21 @@ class StandardStream(Forwarding[AnyStr]):
     """A standard stream, as `sys` has it when it is used; there are six.
 
     Its methods are those of the object in `sys`, with the same arguments, results and errors; those
-    that may wait are to be awaited. Replacing `sys.stdout` while the program runs, as pytest and
+    that may wait are coroutines. Replacing `sys.stdout` while the program runs, as pytest and
     `contextlib.redirect_stdout` do, replaces what is written to.
 
     **Output** is written in a thread, by the object itself, so that it stays in order with
-    ``print``. Calls are made one at a time. A cancelled write is made all the same, unless it was
-    waiting for its turn. As with ``print``, the program does not end before a pipe has taken what
-    is being written.
+    ``print``. Calls are made one at a time. A cancelled write is still made, unless it was waiting
+    for another call. As with ``print``, the program does not end before a pipe has accepted the
+    data that is being written.
 
-    **Input** is read by the descriptor, and waited for by the event loop: a cancelled read leaves
-    no thread, has read nothing, and does not keep the program from ending. The text stream and the
-    one of bytes share what is read ahead, over one `asyncio.run` after the other, so use them from
-    one loop at a time. They know nothing of what `sys.stdin` itself has read ahead: use these, or
-    ``input()`` and the like, not both. Where there is no such descriptor, since `sys.stdin` was
-    replaced by an object in memory, or where the loop cannot watch it, as on Windows, a read is
-    made in a thread, as `WrappedFile` says.
+    **Input** is read by the descriptor, and the event loop waits for it: a cancelled read leaves no
+    thread, loses no data, and does not keep the program from ending. The text stream and the one of
+    bytes share the read-ahead data, also across several calls of `asyncio.run`, so use them from
+    one loop at a time. They do not see what `sys.stdin` itself has read ahead: use these, or
+    ``input()`` and the like, not both. If `sys.stdin` was replaced by an object in memory, or if
+    the loop cannot watch the descriptor, as on Windows, a read is made in a thread, as
+    `WrappedFile` does.
 
     Raises:
         RuntimeError: if the process was started without that stream, so that it is None in `sys`.

@@ -23,12 +23,12 @@ class TextFile(LineFile[str]):
     """A file opened in a text mode; made by `withal.files.open`.
 
     Its methods are those of the standard library's `io.TextIOWrapper`, with their arguments,
-    results and errors; those that may wait are to be awaited. Several tasks may use one file: each
-    operation is done as a whole, in turn.
+    results and errors; those that may wait are coroutines. Several tasks may use one file: each
+    operation is atomic, in order of arrival.
 
-    A cancelled read has read nothing, and a cancelled write has queued nothing, as it is for
-    `BinaryFile`. Bytes that cannot be decoded are an error of the operation that comes upon them
-    with what it reads ahead, and of each one after that, until a `seek`.
+    As for `BinaryFile`, a cancelled read loses no data, and a cancelled write has queued nothing.
+    Bytes that cannot be decoded raise an error in the operation that reads them ahead, and in each
+    one after that, until a `seek`.
 
     Attributes:
         buffer: the binary file below.
@@ -36,11 +36,9 @@ class TextFile(LineFile[str]):
         encoding: the encoding.
         errors: how to treat data that cannot be decoded or encoded.
         line_buffering: what is written is flushed at each line's end.
-        write_through: what `reconfigure` was given; false at first. It makes no difference, since
-            text is never held back from the binary file.
+        write_through: what `reconfigure` was given; false at first. It has no effect, since
+            text is always passed to the binary file immediately.
     """
-
-    _reader: TextReader  # pyright: ignore[reportIncompatibleVariableOverride]  # it never changes
 
     def __init__(
         self,
@@ -55,7 +53,10 @@ class TextFile(LineFile[str]):
         self.buffer = buffer
         self.mode = mode
         self.write_through: bool = False
-        self._reader = TextReader(buffer._reader, encoding, errors, newline)
+        # It never changes, so that a narrower type than that of `LineFile` is safe.
+        self._reader: TextReader = TextReader(  # pyright: ignore[reportIncompatibleVariableOverride]
+            buffer._reader, encoding, errors, newline
+        )
         self._is_detached = False
         self._set_encoder(encoding, errors, newline)
         self._set_line_buffering(line_buffering)
@@ -154,11 +155,11 @@ class TextFile(LineFile[str]):
         """Queue characters to be written, and return how many they are.
 
         Waits only where much is queued that the disk has not taken yet. If it is cancelled then,
-        nothing is queued. With line buffering it also waits until a line is written; what that is
-        cancelled for stays queued.
+        nothing is queued. With line buffering it also waits until a line is written; if that wait
+        is cancelled, the line stays queued.
 
         Raises:
-            UnicodeEncodeError: nothing is queued.
+            UnicodeEncodeError: if the text cannot be encoded; nothing is queued.
             OSError: if data queued earlier could not be written; `text` is not queued.
         """
         binary = self.buffer
@@ -173,7 +174,7 @@ class TextFile(LineFile[str]):
         self._check_text(text)
         self._check_writable()
         state = self._encoder.getstate()
-        self._encode(text)  # it is an error now, if it is one at all
+        self._encode(text)  # an error is raised before anything changes
         self._encoder.setstate(state)
         await binary._wait_to_write()
         # No await from here on: the encoder's state matches the queued data.
@@ -187,7 +188,7 @@ class TextFile(LineFile[str]):
     async def writelines(self, lines: Iterable[str], /) -> None:
         """Write each of these; no newlines are added.
 
-        A cancelled call has queued some of them, each whole.
+        A cancelled call has queued some of them, each completely.
         """
         self._check_open()
         for line in lines:
@@ -215,16 +216,16 @@ class TextFile(LineFile[str]):
         line_buffering: bool | None = None,
         write_through: bool | None = None,
     ) -> None:
-        """Flush, and go on with other settings; those that are left out stay as they are.
+        """Flush, and continue with other settings; omitted ones are unchanged.
 
         If `encoding` is given and `errors` is not, errors are handled strictly. A cancelled call
         has changed nothing.
 
         Raises:
-            io.UnsupportedOperation: `encoding`, `errors` or `newline` would change while text that
-                was read ahead is unread. Seek first, or read to the end.
+            io.UnsupportedOperation: if `encoding`, `errors` or `newline` would change while text
+                that was read ahead is unread. Seek first, or read to the end.
             LookupError: if the encoding does not exist.
-            ValueError: `newline` is not valid, or the file is closed.
+            ValueError: if `newline` is not valid, or the file is closed.
             OSError: if queued data could not be written.
 
         Example:
@@ -361,7 +362,7 @@ class TextFile(LineFile[str]):
         return self._binary._close_nowait()
 
     def detach(self) -> BinaryFile:
-        """Return the binary file below, and be of no use from then on."""
+        """Return the binary file below; this one cannot be used any more."""
         self._check_open()
         binary = self._binary
         self._reader.unread.set("")

@@ -37,7 +37,7 @@ class TextReader(LineReader[str]):
     __slots__ = ("_decoding", "_newline", "_source")
 
     def __init__(self, source: Reader, encoding: str, errors: str, newline: str | None) -> None:
-        LineReader.__init__(self, "", source.lock, source.budget)
+        super().__init__("", source.lock, source.budget)
         self._source = source
         self.set_codec(encoding, errors, newline)
 

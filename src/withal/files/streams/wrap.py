@@ -1,4 +1,4 @@
-"""File objects of others, used without blocking the event loop."""
+"""File objects from outside withal, used without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def wrap(file: IO[str] | io.TextIOBase) -> WrappedFile[str]: ...
 @overload
 def wrap(file: IO[bytes] | io.BufferedIOBase | io.RawIOBase) -> WrappedFile[bytes]: ...
 def wrap(file: object) -> WrappedFile[Any]:
-    """Return an asynchronous face of a file object that is open already.
+    """Return an asynchronous file object for one that is already open.
 
-    It may be anything that has the methods of a file: what `open`, `gzip.open` or `tempfile` have
-    returned, an `io.StringIO`, an object of your own. Each call that may wait is made in a thread:
-    for a file of the file system `withal.files.open` is much faster. Do not use `file` itself, or
-    wrap it twice, while calls are under way.
+    `file` may be any object with the methods of a file: the result of `open`, `gzip.open` or
+    `tempfile`, an `io.StringIO`, an object of your own. Each call that may wait is made in a
+    thread: for a file of the file system, `withal.files.open` is much faster. Do not use `file`
+    itself, and do not wrap it twice, while calls are in progress.
 
     Raises:
-        TypeError: if it is not a file object, or one that is already asynchronous.
+        TypeError: if it is not a file object, or is already asynchronous.
 
     Example:
         >>> import asyncio, gzip, tempfile
@@ -113,8 +113,8 @@ class WrappedFile(Forwarding[AnyStr]):
     async def close(self) -> None:
         """Close the file. Closing twice is harmless.
 
-        It passes the calls that wait for their turns. A cancellation ends the wait; the file is
-        closed all the same, when the call that is being made has ended.
+        It overtakes the calls that wait. A cancellation ends the wait; the file is still closed,
+        when the call in progress has ended.
         """
         request = SerializedCall(self._file, "close", ())
         await self._calls.make_at_once(request, self._file.close)
@@ -128,7 +128,7 @@ async def perform(
     Raises:
         AttributeError: if the object has no such method.
     """
-    if method == "sync":  # which no file object of others has
+    if method == "sync":  # which no other file object has
         return await calls.make(SerializedCall(file, method, ()), partial(_sync, file))
     function = getattr(file, method)
     if method in ("readinto", "readinto1"):
@@ -142,7 +142,7 @@ def _sync(file: Any) -> None:
 
 
 async def _read_into(calls: Serial, file: Any, method: str, buffer: Any) -> int | None:
-    """Read into a buffer, which is not touched any more when this has been cancelled."""
+    """Read into a buffer, which is not changed any more after a cancellation."""
     view = memoryview(buffer).cast("B")
     if view.readonly:
         raise TypeError(
@@ -150,7 +150,7 @@ async def _read_into(calls: Serial, file: Any, method: str, buffer: Any) -> int 
         )
     request = SerializedCall(file, method, (len(view),))
     data = await calls.make(request, partial(_read_apart, getattr(file, method), len(view)))
-    if data is None:  # it does not block, and there is nothing yet
+    if data is None:  # it is non-blocking, and has no data yet
         return None
     view[: len(data)] = data
     return len(data)

@@ -49,7 +49,7 @@ smallest writes, between which the loop has no turn."""
 _POLL_SECONDS = 0.001  # seconds between two looks at a call of a loop that was closed
 
 MAX_BUFFERED_BYTES = 1024 * 1024
-"""How many are gathered at most, while others are being written, before the caller has to wait."""
+"""How many bytes are collected at most, while others are written, before the caller has to wait."""
 
 
 @final
@@ -78,13 +78,13 @@ class Writer:
         channel: the target.
         offset: the position of the first byte.
         appends: each write goes to the end of the file, wherever that is by then.
-        batch: bytes that are gathered at most before they go on their way.
+        batch: how many bytes are collected at most before they are submitted.
         loop: the loop at whose end buffered data is written, too.
 
     Attributes:
         parts: the buffered data. Code that adds to it subtracts its size from `room`.
-        room: how much may still be added without a call of `put`; too little for any part when
-            there is something to see to first.
+        room: how much may still be added without a call of `put`; too little for any part if
+            `put` has to be called first.
     """
 
     __slots__ = (
@@ -131,12 +131,12 @@ class Writer:
 
     @property
     def buffered(self) -> int:
-        """How many bytes are gathered, by one that has not ended."""
+        """How many bytes are collected, by a writer that has not ended."""
         return self._load - PART_OVERHEAD_BYTES * len(self.parts)
 
     @property
     def _load(self) -> int:
-        """How much is gathered, as `room` counts it."""
+        """How much is collected, as `room` counts it."""
         return self._limit - self.room
 
     @property
@@ -150,7 +150,7 @@ class Writer:
         return self._flight is None and not self.parts and self._error is None
 
     def move(self, position: int) -> None:
-        """Go on at another place; all must have been written."""
+        """Continue at another position; all must have been written."""
         self._gathered_from = position
 
     def pause(self) -> None:
@@ -189,7 +189,7 @@ class Writer:
     async def call_alone(self, function: Callable[[int, *Ts], T], *args: *Ts) -> T:
         """Make another call on the descriptor; all must have been written.
 
-        If it is cancelled the call goes on, and what is put meanwhile waits for it.
+        If it is cancelled, the call continues, and data that is put meanwhile waits for it.
         """
         batch = _Batch([])
         flight = call_in_thread(self._call_alone, batch, function, *args)
@@ -207,7 +207,7 @@ class Writer:
     def finish(self) -> asyncio.Future[None]:
         """Write the rest and close the descriptor.
 
-        The future's error is the one that writing or closing has met.
+        The future's error is that of writing or closing.
         """
         self._finished = asyncio.get_running_loop().create_future()
         if self._flight is None or self._flight.get_loop().is_closed():
@@ -215,12 +215,12 @@ class Writer:
         return self._finished
 
     def end(self) -> None:
-        """Take nothing any more."""
+        """Accept no more data."""
         self.pause()
         self._is_over = True
 
     def let_go(self) -> None:
-        """Take nothing any more, and leave the descriptor to another writer."""
+        """Accept no more data, and leave the descriptor to another writer."""
         self.end()
         self._has_let_go = True
 
@@ -277,7 +277,7 @@ class Writer:
 
     @property
     def _is_slow_and_full(self) -> bool:
-        """Whether the caller has to send by himself: a pipe is written to without a thread."""
+        """Whether the caller has to write first: a pipe is written to without a thread."""
         return bool(self.parts) and self._load >= self._batch and self.sends_itself
 
     @property
@@ -333,12 +333,12 @@ class Writer:
     def _offset(self) -> int | None:
         return self._gathered_from if self._channel.is_positional and not self._appends else None
 
-    def land(self) -> None:
-        """Take over the result of the call in a thread, which has ended."""
-        self._settle()
-        self._go_on()
+    def complete(self) -> None:
+        """Process the result of the call in a thread, which has ended."""
+        self._take_result()
+        self._start_next()
 
-    def _settle(self) -> None:
+    def _take_result(self) -> None:
         batch = self._in_thread
         if batch is None:
             return
@@ -346,7 +346,7 @@ class Writer:
         if not batch.parts:
             return
         done, error, end = batch.outcome
-        if not batch.ended.is_set():  # no thread has begun it, nor will
+        if not batch.ended.is_set():  # no thread has begun it, and none will
             error = OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
         self._channel.counters.bytes_written += done
         if not self._is_over:
@@ -357,15 +357,15 @@ class Writer:
             self._gathered_from = end
 
     async def _reclaim_async(self) -> None:
-        """Take over a call of a loop that was closed, and so never delivers it."""
+        """Process a call of a loop that was closed, and so never delivers the result."""
         while self._flight is not None and self._flight.get_loop().is_closed():
             if self._in_thread is None or self._in_thread.ended.is_set():
-                self._settle()
+                self._take_result()
             else:
                 await asyncio.sleep(_POLL_SECONDS)
 
-    def _go_on(self) -> None:
-        """Start what has waited for the last call to land."""
+    def _start_next(self) -> None:
+        """Start what has waited for the last call to end."""
         if self._finished is not None:
             self._start_last()
         elif self._load >= self._batch:
@@ -435,7 +435,7 @@ class Writer:
             if self._in_thread is not None:  # of a loop that was closed
                 if not self._in_thread.ended.wait(patience) and patience:
                     raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-                self._settle()
+                self._take_result()
             if self.parts:
                 self._write_the_rest()
         finally:
@@ -482,7 +482,7 @@ def _complete(reference: weakref.ref[Writer], _: object) -> None:
     """Notify a writer that its call has ended, unless it was dropped and has ended itself."""
     writer = reference()
     if writer is not None:
-        writer.land()
+        writer.complete()
 
 
 def _write(number: int, parts: list[bytes], offset: int | None) -> tuple[int, OSError | None, int]:

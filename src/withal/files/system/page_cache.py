@@ -41,7 +41,7 @@ MAX_INLINE_BYTES = 256 * 1024
 """How many bytes are read inline at most: some 60 us of copying."""
 
 MUCH_BYTES = 32 * 1024
-"""From how many bytes on to copy them once more costs more than `read_much_cached` does."""
+"""From how many bytes on `read_much_cached` costs less than another copy of them."""
 
 _NEWEST_BAD_KERNEL = (5, 10)
 _OPENAT2 = c_long(437)  # the same on every architecture of Linux but alpha
@@ -203,7 +203,7 @@ def _note_refusal(fd: int, error: OSError) -> None:
 
 
 def read_resident(fd: int, size: int, offset: int) -> bytes | None:
-    """Read what is in memory, as was asked before; it is waited for if it is not. None: it failed.
+    """Read what was found to be in memory; blocks if it was evicted since. None if that failed.
 
     Fewer than `size` bytes are the end of the file.
     """
@@ -270,7 +270,7 @@ def read_whole_cached(path: str) -> bytes | int | None:
 
     Returns:
         The bytes of the file; or a descriptor of the file, with nothing read, for `read_opened` to
-        read and close in a thread if `waits` is false of it; or None if not even that could be had.
+        read and close in a thread if `waits` is false of it; or None if it could not be opened.
     """
     fd = open_cached(path)
     if fd is None:

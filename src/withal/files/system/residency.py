@@ -58,7 +58,7 @@ _MAP_SHARED_FLAG = 1
 _FAILED = c_void_p(-1).value
 _KNOWN_SECONDS = 1.0  # seconds
 _MAX_DEVICES = 256  # that are remembered before all are forgotten
-_UNKNOWN_USER_KEY = 65534  # stands for each user whom a namespace does not know
+_UNKNOWN_USER_KEY = 65534  # stands for each user that is unknown in a namespace
 _geteuid: Callable[[], int] = getattr(os, "geteuid", lambda: 0)
 
 
@@ -131,7 +131,7 @@ _memory = _Memory()
 
 
 def kind_of(fd: int, device: int) -> int:
-    """Return the magic number of a file system; 0 if it cannot be had. May ask a server.
+    """Return the magic number of a file system; 0 if it is not known. May ask a server.
 
     Args:
         fd: a descriptor of a file on it.
@@ -317,7 +317,7 @@ class MappedFile:
             return
         self._address = address
         _make_room(self)
-        # The file may be growing: then this is taken for a lie, and it is read in threads.
+        # A growing file looks the same: then the answer is not used, and it is read in threads.
         answer = _memory.answer
         failed = _calls.mincore(address + self._behind, _PAGE, _memory.answer_at)
         self.is_honest = not failed and not answer[0] & 1

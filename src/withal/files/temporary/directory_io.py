@@ -1,4 +1,4 @@
-"""Temporary folders as they lie on the disk: how they are made, and removed with all in them.
+"""Temporary folders on the disk: how they are created, and removed with all that is in them.
 
 All of it blocks, and is called in threads.
 """
@@ -13,12 +13,12 @@ import time
 from typing import Any, final
 
 PAUSES = (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
-"""Seconds, in a thread, between two removals of a folder that others still put something into."""
+"""Seconds between two attempts, in a thread, to remove a folder while files are created in it."""
 
 
 @final
 class FolderOnDisk:
-    """The blocking half of a temporary folder. Made, it is there."""
+    """The blocking half of a temporary folder, which is created with this object."""
 
     __slots__ = ("_ignore_errors", "_own", "name")
 
@@ -27,16 +27,17 @@ class FolderOnDisk:
         suffix, prefix, folder = place
         self._own: tempfile.TemporaryDirectory[Any] | None = None
         if delete:
-            # It knows how to remove what has no permission to be, and what is left in the end.
+            # It removes also files without permissions, and at the end of the interpreter.
             self._own = tempfile.TemporaryDirectory(suffix, prefix, folder, ignore_errors)
             self.name: Any = self._own.name  # str or bytes, as the place is
         else:
             self.name = tempfile.mkdtemp(suffix, prefix, folder)
 
     def remove(self) -> None:
-        """Remove it, also while calls in other threads, cancelled ones perhaps, put more into it.
+        """Remove it, even while other calls, possibly cancelled ones, create files in it.
 
-        What appears after a folder was listed has its removal fail. Another one finds it.
+        A file that appears after its folder was listed makes the removal fail. The next attempt
+        removes it.
         """
         for pause in PAUSES:
             try:

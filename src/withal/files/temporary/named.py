@@ -16,8 +16,8 @@ from withal.files.threads.calls import call
 class NamedFile(Forwarding[AnyStr]):
     """The value of `NamedTemporaryFile`: a file object with a name, which is removed at the end.
 
-    One that is dropped without being closed is removed all the same, by the garbage collector or
-    when the interpreter ends.
+    One that is dropped without being closed is removed by the garbage collector or when the
+    interpreter ends.
 
     Attributes:
         file: the file object of `withal.files.open` that does the work.
@@ -60,11 +60,11 @@ class NamedFile(Forwarding[AnyStr]):
         return self.file.fileno()  # type: ignore[no-any-return]
 
     def statistics(self) -> Any:  # as that of `file`
-        """Return how the calls of the file went."""
+        """Return the counts of its operations so far."""
         return self.file.statistics()
 
     async def close(self) -> None:
-        """Close the file, and remove it unless that was to wait or not to be.
+        """Close the file, and remove it unless `delete` or `delete_on_close` is false.
 
         A cancellation ends the wait: the file is closed and removed a moment later.
 
@@ -76,11 +76,11 @@ class NamedFile(Forwarding[AnyStr]):
     async def _end(self, *, remove: bool) -> None:
         try:
             await self.file.close()
-        finally:  # also after a cancellation; the call is on its way before this waits again
+        finally:  # also after a cancellation; the call is submitted before this waits again
             if remove:
                 await call(self._on_disk.remove)
 
-    def __aiter__(self) -> Any:  # the file's own iterator, at its own speed
+    def __aiter__(self) -> Any:  # the file's own iterator, which is faster
         return self.file.__aiter__()
 
     def batches(self) -> AsyncGenerator[list[AnyStr]]:
@@ -97,7 +97,7 @@ class NamedFile(Forwarding[AnyStr]):
 
 
 async def open_named(options: Options, *, delete: bool, delete_on_close: bool) -> NamedFile[Any]:
-    """Make a temporary file and open it. A cancelled call leaves none."""
+    """Create a temporary file and open it. A cancelled call leaves no file."""
     on_disk = NamedOnDisk(options)
     try:
         file = await options.open(on_disk.make)

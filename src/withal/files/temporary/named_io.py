@@ -1,4 +1,4 @@
-"""Temporary files as they lie on the disk: how they are made, with a name or without, and removed.
+"""Temporary files on the disk: how they are created, with or without a name, and removed.
 
 All of it blocks, and is called in threads.
 """

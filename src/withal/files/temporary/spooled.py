@@ -17,7 +17,7 @@ from withal.files.temporary.named_io import Options
 
 @final
 class _Memory(io.BytesIO):
-    """Bytes in memory, with the methods of a file object that `io.BytesIO` has not got."""
+    """Bytes in memory, with the methods of a file object that `io.BytesIO` does not have."""
 
     def readall(self) -> bytes:
         return self.read()
@@ -50,8 +50,8 @@ def _refuse_negative(offset: int) -> None:
 class SpooledFile(Forwarding[AnyStr]):
     """The value of `SpooledTemporaryFile`: a file object that may move to the disk.
 
-    Until it does, nothing waits and there is no descriptor. Calls that arrive while the content is
-    on its way to the disk wait for that.
+    Until it does, no method waits and there is no descriptor. Calls that are made while the content
+    is being moved wait for the end of the move.
     """
 
     __slots__ = ("_bytes", "_max_size", "_memory", "_options", "_rolled", "_rolling")
@@ -90,7 +90,7 @@ class SpooledFile(Forwarding[AnyStr]):
 
     @property
     def name(self) -> str | None:
-        """None while it is in memory, and no path afterwards."""
+        """None while it is in memory; afterwards a description, which is not a path."""
         return None if self._rolled is None else self._rolled.name
 
     @property
@@ -99,21 +99,21 @@ class SpooledFile(Forwarding[AnyStr]):
         return self._options.mode if self._rolled is None else self._rolled.mode
 
     async def fileno(self) -> int:
-        """Return the descriptor; have one, on the disk, if there is none."""
+        """Return the descriptor; move to the disk first if it is in memory."""
         await self.rollover()
         return self._rolled.fileno()  # type: ignore[no-any-return]
 
     async def sync(self) -> None:
-        """Move to the disk if it is in memory, flush, and wait until the disk has it."""
+        """Move to the disk if it is in memory, flush, and wait until the data is on the disk."""
         await self.rollover()
         await self._perform("sync")
 
     async def write(self, data: AnyStr, /) -> int:
-        """Write, and move to the disk if that was too much for the memory.
+        """Write, and move to the disk if that exceeds `max_size`.
 
-        When a cancellation ends the wait for that move, or the move fails, the data is written all
-        the same, in memory; the next write tries again. A call that is cancelled while it waits for
-        a move that another task has begun has written nothing.
+        If a cancellation ends the wait for that move, or the move fails, the data has been written
+        in memory, and the next write tries again. A call that is cancelled while it waits for a
+        move that another task has begun has written nothing.
         """
         written: int = await self._perform("write", data)
         await self._leave_memory_if_too_large()
@@ -150,7 +150,7 @@ class SpooledFile(Forwarding[AnyStr]):
     async def rollover(self) -> None:
         """Move the content to a file on the disk, at the same position; once.
 
-        When it is cancelled or fails, all is in memory as before.
+        If it is cancelled or fails, the content is in memory as before.
 
         Raises:
             OSError: if the file could not be created or written.
@@ -159,7 +159,7 @@ class SpooledFile(Forwarding[AnyStr]):
         async with self._rolling:
             if self._rolled is not None:
                 return
-            position = self._memory.tell()  # which has a text file pass on what it holds back
+            position = self._memory.tell()  # this flushes what a text file has buffered
             content = self._bytes.getvalue()
             file = await self._options.open(partial(_make_filled, self._options, content))
             try:
@@ -172,11 +172,11 @@ class SpooledFile(Forwarding[AnyStr]):
             self._memory.close()  # which frees it
 
     async def close(self) -> None:
-        """Close the file, and with that remove it. Closing twice is harmless.
+        """Close the file, which removes it. Closing twice is harmless.
 
         A cancellation ends the wait; the file is still closed.
         """
-        self._memory.close()  # a move to the disk that is under way finds this, and gives up
+        self._memory.close()  # a move in progress checks this, and ends
         if self._rolled is not None:
             await self._rolled.close()
 

@@ -65,15 +65,15 @@ class ThreadPool:
         self._results: deque[_Result] = deque()
         self._in_flight = 0
         self._submitted = 0
-        self._taken = 0  # of the jobs submitted, when the loop last looked
+        self._taken = 0  # of the jobs submitted, at the loop's last check
         self._watch: asyncio.TimerHandle | None = None
         self._is_notified = False  # the loop is about to take the results
-        self._all_landed: asyncio.Future[None] | None = None
+        self._all_delivered: asyncio.Future[None] | None = None
         self._lock = Lock()  # of the threads and their numbers
         self._threads = set[Thread]()
         self._serving = 0  # threads that look for jobs or make a brief one
         self._idle = 0  # threads that wait to be woken
-        self._bell = Wakeup.at(loop, self._land)
+        self._wakeup = Wakeup.at(loop, self._deliver)
         self.wakings: SimpleQueue[bool] = SimpleQueue()  # one for each; False has all end
         self._end = self._end_with_loop()
         with suppress(StopIteration):  # its first value
@@ -97,7 +97,7 @@ class ThreadPool:
         self._in_flight += 1
         self._submitted += 1
         if is_brief and self._watch is None and self._in_flight > 1:
-            self._watch = self._loop.call_later(BRIEF_SECONDS, self._look_after)
+            self._watch = self._loop.call_later(BRIEF_SECONDS, self._check_progress)
         return future
 
     def dismiss(self) -> None:
@@ -110,15 +110,15 @@ class ThreadPool:
         return self._in_flight > 0
 
     async def wait_idle(self) -> None:
-        """Wait until all that was submitted has landed."""
+        """Wait until the results of all calls are delivered."""
         while self._in_flight:
-            if self._all_landed is None:
-                self._all_landed = self._loop.create_future()
-            await asyncio.wait((self._all_landed,))
+            if self._all_delivered is None:
+                self._all_delivered = self._loop.create_future()
+            await asyncio.wait((self._all_delivered,))
 
-    def _look_after(self) -> None:
-        """Take the results there are, and wake as many threads again if they come slowly."""
-        self._land()
+    def _check_progress(self) -> None:
+        """Deliver the results so far, and wake as many threads again if there are few."""
+        self._deliver()
         with self._lock:
             waiting = len(self._jobs)
             taken = self._submitted - waiting
@@ -126,7 +126,9 @@ class ThreadPool:
                 for _ in range(self._serving):
                     self._wake_one()
         self._taken = taken
-        self._watch = self._loop.call_later(BRIEF_SECONDS, self._look_after) if waiting else None
+        self._watch = (
+            self._loop.call_later(BRIEF_SECONDS, self._check_progress) if waiting else None
+        )
 
     def _wake_one(self) -> None:
         """Have one more thread serve, if there may be one more. With the lock."""
@@ -165,7 +167,7 @@ class ThreadPool:
                     return True
                 self.wakings.put(False)  # for the next
             with self._lock:
-                if self._idle:  # else a waking is on its way to this thread
+                if self._idle:  # else this thread is about to be woken
                     self._idle -= 1
                     self._threads.discard(current_thread())
                     return False
@@ -197,7 +199,7 @@ class ThreadPool:
             self._results.append(result)
             if not is_brief or not self._jobs:
                 self._notify()
-            del future, function, args, result  # lest an idle thread keep them alive
+            del future, function, args, result  # or an idle thread would keep them alive
 
     def _leave_the_rest(self) -> None:
         """Stop serving for the time of a call; if no other thread serves, start one."""
@@ -215,14 +217,14 @@ class ThreadPool:
         # The result was appended first: if this is set, the loop will still take it.
         if self._results and not self._is_notified:
             self._is_notified = True
-            if self._bell is not None:
-                self._bell.ring()
+            if self._wakeup is not None:
+                self._wakeup.notify()
                 return
             with suppress(RuntimeError):  # the loop is closed, and no task waits
-                self._loop.call_soon_threadsafe(self._land)
+                self._loop.call_soon_threadsafe(self._deliver)
 
-    def _land(self) -> None:
-        """Take the results; if they are many, the rest in the loop's next turn."""
+    def _deliver(self) -> None:
+        """Deliver the results; if they are many, the rest in the loop's next turn."""
         self._is_notified = False
         results = self._results
         for _ in range(RESUMED_FUTURES):
@@ -238,10 +240,10 @@ class ThreadPool:
                 future.set_exception(error)
                 future.exception()  # marks it as retrieved
         else:
-            self._loop.call_soon(self._land)
-        if not self._in_flight and self._all_landed is not None:
-            self._all_landed.set_result(None)
-            self._all_landed = None
+            self._loop.call_soon(self._deliver)
+        if not self._in_flight and self._all_delivered is not None:
+            self._all_delivered.set_result(None)
+            self._all_delivered = None
 
     async def _end_with_loop(self) -> AsyncGenerator[None]:
         """Wait, when the loop shuts down, until all calls are made, and end the threads."""
@@ -258,9 +260,9 @@ class ThreadPool:
             for each in threads:
                 each.join()
             self.wakings.get_nowait()  # that False
-            if self._bell is not None:  # which no thread rings any more
-                self._bell.close()
-                self._bell = None
+            if self._wakeup is not None:  # no thread writes to it any more
+                self._wakeup.close()
+                self._wakeup = None
 
 
 at_loop_end: list[Callable[[asyncio.AbstractEventLoop], None]] = []
@@ -314,7 +316,7 @@ def _submit_to_executor(
     call = loop.run_in_executor(None, function, *args)
     future: asyncio.Future[T] = loop.create_future()
 
-    def land(done: asyncio.Future[T]) -> None:
+    def deliver(done: asyncio.Future[T]) -> None:
         if future.cancelled() or done.cancelled():
             future.cancel()
         elif (error := done.exception()) is None:
@@ -323,7 +325,7 @@ def _submit_to_executor(
             future.set_exception(error)
             future.exception()
 
-    call.add_done_callback(land)
+    call.add_done_callback(deliver)
     return future
 
 

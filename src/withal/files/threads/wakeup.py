@@ -19,8 +19,9 @@ from withal._core.descriptors import leave_out, take_in
 class Wakeup:
     """An ``eventfd`` that one event loop watches.
 
-    It is closed when no thread can ring it any more: the number of a closed descriptor may be that
-    of another file. Each thread that may ring refers to the bell, so it is not collected before.
+    It is closed when no thread can write to it any more: the number of a closed descriptor may be
+    used for another file. Each thread that may write refers to this object, so it is not collected
+    before.
     """
 
     __slots__ = ("_fd", "_loop", "_woken")
@@ -31,28 +32,28 @@ class Wakeup:
         self._woken = woken
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         leave_out(self._fd)
-        loop.add_reader(self._fd, self._hear)
+        loop.add_reader(self._fd, self._on_readable)
 
     @classmethod
     def at(cls, loop: asyncio.AbstractEventLoop, woken: Callable[[], object]) -> Wakeup | None:
-        """Return a bell by which `woken` is called in the loop; None if that is of no use."""
+        """Return one that calls `woken` in the loop; None if `call_soon_threadsafe` is as good."""
         if sys.platform != "linux" or not isinstance(loop, asyncio.SelectorEventLoop):
             return None
         try:
             return cls(loop, woken)
-        except OSError:  # there are no more descriptors
+        except OSError:  # the process has reached its limit of descriptors
             return None
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake the loop, from a thread."""
         os.eventfd_write(self._fd, 1)
 
-    def _hear(self) -> None:
+    def _on_readable(self) -> None:
         os.eventfd_read(self._fd)
         self._woken()
 
     def close(self) -> None:
-        """Take it down, in the thread of the loop."""
+        """Remove it from the loop, in the thread of the loop."""
         if not self._loop.is_closed():
             self._loop.remove_reader(self._fd)
         self._end()
