@@ -35,8 +35,10 @@ class Server:
         most: the most of them at a time.
         refused: how many requests are answered with 429 at first.
         times: when each came.
+        patience_seconds: how long a request waits for others, up to the limit of its host.
     """
 
+    patience_seconds: float
     port: int = 0
     now: Counter[str] = field(default_factory=Counter[str])
     most: Counter[str] = field(default_factory=Counter[str])
@@ -52,6 +54,9 @@ class Server:
         self.now[host] += 1
         self.most[host] = max(self.most[host], self.now[host])
         await asyncio.sleep(0.02)
+        until = self.times[-1] + self.patience_seconds
+        while self.most[host] < PER_HOST and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.01)
         self.now[host] -= 1
         return web.Response(body=b"file")
 
@@ -60,8 +65,8 @@ class Server:
 
 
 @asynccontextmanager
-async def serving() -> AsyncGenerator[Server]:
-    server = Server()
+async def serving(patience_seconds: float = 5) -> AsyncGenerator[Server]:
+    server = Server(patience_seconds)
     app = web.Application()
     app.router.add_get("/{name}", server.answer)
     runner = web.AppRunner(app)
@@ -158,7 +163,7 @@ async def test_batches_begin_before_the_first_answer_with_their_parts(tmp_path: 
 
 
 async def test_a_pause_that_one_was_asked_for_is_kept_by_the_others(tmp_path: Path) -> None:
-    async with serving() as server:
+    async with serving(patience_seconds=0) as server:
         server.refused = 1
         shared = Shared()
         await asyncio.gather(

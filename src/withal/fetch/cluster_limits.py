@@ -2,10 +2,12 @@
 
 Each shard says now and then what it needs of each host, and is answered what it may use. A host's
 limit goes to the shards that have requests for it, in equal parts where there are several. What a
-shard uses is counted until it says that it does not use it any more, so that together they never
-have more than the limit. A shard that has more than its part while another one has less, or whose
-part has become free, is to be called: it should ask again at once. One that has not asked for some
-seconds, many times longer than those that run take, is dead: what it used is free.
+shard uses is counted until it says that it does not use it any more; and as it may begin requests
+while its question is on its way, what it was granted before is counted until it asks again. So
+together they never have more than the limit. A shard that has more than its part while another one
+has less, or whose part has become free, is to be called: it should ask again at once. One that has
+not asked for some seconds, many times longer than those that run take, is dead: what it used is
+free.
 """
 
 from __future__ import annotations
@@ -57,9 +59,16 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """What one shard uses of one host, at most, and how much it could use."""
+    """What one shard has of one host.
+
+    Attributes:
+        granted: how many requests may run, once it has the answer.
+        most: how many may run until it asks again, at most.
+        wanted: how many it could have running.
+    """
 
     granted: int
+    most: int
     wanted: int
 
     def lacks(self, part: int) -> bool:
@@ -94,7 +103,7 @@ class Numbers:
             self._below += 1
 
 
-_NOTHING = _Use(0, 0)
+_NOTHING = _Use(0, 0, 0)
 
 
 @final
@@ -140,7 +149,10 @@ class ClusterLimits:
         for host, count in demand.waiting.items():
             wanted[host] = wanted.get(host, 0) + count
         for host in self._hosts.get(shard, set()) - wanted.keys():
-            self._forget(host, shard)
+            if self._uses[host][shard].granted:
+                wanted[host] = 0
+            else:
+                self._forget(host, shard)
         self._hosts[shard] = set(wanted)
         self._note_pauses(demand.paused, now)
         count = len(self._hosts)
@@ -152,7 +164,11 @@ class ClusterLimits:
             None if self._jobs is None else max(1, self._jobs // count),
             None if self._rate is None else self._rate / count,
             None if self._limit_bytes is None else self._limit_bytes / count,
-            {host: at - now for host in wanted if (at := self._opens_at.get(host, now)) > now},
+            {
+                host: at - now
+                for host, number in wanted.items()
+                if number and (at := self._opens_at.get(host, now)) > now
+            },
         )
 
     def leave(self, shard: int) -> None:
@@ -168,16 +184,16 @@ class ClusterLimits:
     def _grant(self, host: str, shard: int, running: int, wanted: int, most: float) -> int:
         uses = self._uses.setdefault(host, {})
         before = uses.pop(shard, _NOTHING)
-        free = max(0, self._per_host - sum(use.granted for use in uses.values()))
+        free = max(0, self._per_host - sum(use.most for use in uses.values()))
         part = math.ceil(self._per_host / (len(uses) + 1))
         is_short = any(use.granted < use.wanted for use in uses.values())
         share = min(wanted, free, part) if is_short else min(wanted, free)
         if share > most:
             share = max(int(most), min(share, running))
-        use = _Use(max(running, share), wanted)
+        use = _Use(share, max(running, before.granted, share), wanted)
         if use.lacks(part):
-            self._called |= {other for other, each in uses.items() if each.granted > part}
-        elif use.granted < before.granted:
+            self._called |= {other for other, each in uses.items() if each.most > part}
+        elif use.most < before.most:
             self._call_those_that_lack(uses, part)
         uses[shard] = use
         return share
