@@ -18,6 +18,7 @@ SOURCE = Path(__file__).parent.parent / "src"
 # Within the core, one line a module: what it may import is what stands above it.
 CORE = [
     "facade",
+    "aliases",
     "credentials",  # 0: the standard library, no asyncio
     "errors",
     "events",

@@ -15,6 +15,9 @@ _FRESH = frozenset({"monkeypatch"})
 _LOOPS = frozenset({"event_loop", "event_loop_policy"})
 
 _Definition: TypeAlias = "pytest.FixtureDef[Any]"
+_Values: TypeAlias = dict[str, object]
+_Function: TypeAlias = Callable[..., Any]
+"""A function of a fixture, whose parameters and result are not known here."""
 
 
 class NotAuditedError(Exception):
@@ -50,7 +53,7 @@ class SuiteEnvironment:
             NotAuditedError: if a fixture that several tests share is asynchronous, or the backend
                 is trio.
         """
-        params: dict[str, object] = getattr(getattr(self._item, "callspec", None), "params", {})
+        params: _Values = getattr(getattr(self._item, "callspec", None), "params", {})
         backend = params.get("anyio_backend")
         backend = cast("tuple[object, ...]", backend)[0] if isinstance(backend, tuple) else backend
         if backend not in {None, "asyncio"}:
@@ -94,7 +97,7 @@ class SuiteEnvironment:
 
     async def _value(
         self, name: str, values: dict[str, Any], stack: AsyncExitStack, index: int = -1
-    ) -> Any:
+    ) -> object:
         if name == "request":
             return _Request(self._item, "", values, stack)
         if index == -1 and name in values:
@@ -114,19 +117,19 @@ class SuiteEnvironment:
             values[name] = value
         return value
 
-    def _shared_value(self, name: str) -> Any:
+    def _shared_value(self, name: str) -> object:
         try:
             return self._item.funcargs[name]
         except KeyError:
             inside: Any = self._item
             return inside._request.getfixturevalue(name)
 
-    def _function(self, definition: _Definition) -> Callable[..., Any]:
+    def _function(self, definition: _Definition) -> _Function:
         """Return the function of a fixture; for a method, bound to this attempt's instance."""
         function: Any = inspect.unwrap(definition.func)
         plain: Any = getattr(function, "__func__", function)
         is_method = plain is not function or next(iter(_parameters(plain)), "") == "self"
-        return cast("Callable[..., Any]", plain.__get__(self.instance) if is_method else plain)
+        return cast("_Function", plain.__get__(self.instance) if is_method else plain)
 
 
 @final
@@ -150,7 +153,7 @@ class _Request:
         """Call `finalizer` when the attempt has ended."""
         self._stack.callback(finalizer)
 
-    def getfixturevalue(self, name: str) -> Any:
+    def getfixturevalue(self, name: str) -> object:
         """Return the value of a fixture of this attempt, or else of one that pytest sets up."""
         return self._values[name] if name in self._values else self._request.getfixturevalue(name)
 
@@ -160,7 +163,7 @@ class _Request:
         return getattr(self._request, name)
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
+def _parameters(function: _Function) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
@@ -174,25 +177,25 @@ def _is_direct(definition: _Definition) -> bool:
     return definition.func.__name__ == "get_direct_param_fixture_func"
 
 
-async def _made(function: Callable[..., Any], given: dict[str, Any], stack: AsyncExitStack) -> Any:
+async def _made(function: _Function, given: dict[str, Any], stack: AsyncExitStack) -> object:
     """Call a fixture's function, and finish its generator at the end of the attempt."""
     made = function(**given)
     if inspect.isasyncgen(made):
         value = await anext(made)
-        stack.push_async_callback(_end_async, cast("AsyncGenerator[Any]", made))
+        stack.push_async_callback(_end_async, cast("AsyncGenerator[object]", made))
         return value
     if inspect.isgenerator(made):
         value = next(made)
-        stack.callback(_end, cast("Generator[Any]", made))
+        stack.callback(_end, cast("Generator[object]", made))
         return value
     return await made if inspect.isawaitable(made) else made
 
 
-async def _end_async(fixture: AsyncGenerator[Any]) -> None:
+async def _end_async(fixture: AsyncGenerator[object]) -> None:
     async for _ in fixture:
         raise RuntimeError("a fixture has yielded twice; yield the value once")
 
 
-def _end(fixture: Generator[Any]) -> None:
+def _end(fixture: Generator[object]) -> None:
     for _ in fixture:
         raise RuntimeError("a fixture has yielded twice; yield the value once")

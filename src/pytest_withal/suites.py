@@ -7,7 +7,7 @@ import shlex
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import pytest
 
@@ -15,6 +15,8 @@ from pytest_withal.fixtures import NotAuditedError, SuiteEnvironment
 from withal.audit import Report, Scenario, ScenarioError, Verdict, audit
 from withal.audit.report import text
 from withal.audit.report.accepted import Accepted
+
+_Function: TypeAlias = Callable[..., Any]
 
 _first = pytest.hookimpl(tryfirst=True)
 
@@ -83,7 +85,7 @@ class SuiteAudit:
             pytest.fail(shown, pytrace=False)
 
     def _report(
-        self, item: pytest.Function, function: Callable[..., Any], environment: SuiteEnvironment
+        self, item: pytest.Function, function: _Function, environment: SuiteEnvironment
     ) -> Report:
         config, max_time = self._config, self._config.getoption("--audit-max-time")
         deliveries = config.getoption("--audit-deliveries")
@@ -98,7 +100,7 @@ class SuiteAudit:
         )
 
 
-def _function_of(item: pytest.Item) -> Callable[..., Any] | None:
+def _function_of(item: pytest.Item) -> _Function | None:
     """Return the coroutine function of a test; None if it has none or is a unittest method."""
     if not isinstance(item, pytest.Function) or hasattr(item, "_testcase"):
         return None
@@ -109,14 +111,14 @@ def _function_of(item: pytest.Item) -> Callable[..., Any] | None:
 
 
 def _scenario(
-    item: pytest.Function, function: Callable[..., Any], environment: SuiteEnvironment
+    item: pytest.Function, function: _Function, environment: SuiteEnvironment
 ) -> Scenario:
     @asynccontextmanager
-    async def fixtures() -> AsyncGenerator[dict[str, Any]]:
+    async def fixtures() -> AsyncGenerator[dict[str, object]]:
         async with environment.fresh() as values:
             yield values
 
-    async def run(values: dict[str, Any]) -> None:
+    async def run(values: dict[str, object]) -> None:
         plain = getattr(function, "__func__", function)
         instance = environment.instance
         bound = plain if instance is None else plain.__get__(instance)

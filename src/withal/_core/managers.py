@@ -62,8 +62,8 @@ class EmitsEvents:
 
 # The methods as the type has them. The values have any type of the user's; the signatures of Scope
 # give them their types.
-Enter: TypeAlias = Callable[[Any], Any]
-Exit: TypeAlias = Callable[[Any, Any, Any, Any], Any]
+Enter: TypeAlias = Callable[[object], Any]
+Exit: TypeAlias = Callable[[object, object, object, object], Any]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from inspect import iscoroutine
 from types import FrameType
 from typing import Any, NoReturn, TypeVar, cast, final
 
+from withal._core.aliases import Coro
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Event, Step, observing
 from withal._core.scopes.program_deadline import ProgramDeadline, program_deadline_in_force
@@ -130,7 +131,7 @@ class _Program:
         """Whether a second signal was received."""
         return len(self.received) > 1
 
-    async def run(self, main: Coroutine[Any, Any, T]) -> T:
+    async def run(self, main: Coro[T]) -> T:
         """Run `main` to its end, in the current task.
 
         A second task that supervises it would be in `asyncio.all_tasks`. A `main` that cancels all

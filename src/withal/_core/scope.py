@@ -377,7 +377,7 @@ class Scope(EmitsEvents):
     async def enter_all(self, *managers: SyncManager[T]) -> tuple[T, ...]: ...
     @overload
     async def enter_all(self, *managers: Manager[Any]) -> tuple[Any, ...]: ...
-    async def enter_all(self, *managers: Manager[Any]) -> tuple[Any, ...]:
+    async def enter_all(self, *managers: Manager[object]) -> tuple[object, ...]:
         """Open several resources concurrently, all or nothing, and return their values in order.
 
         They are closed concurrently too. If one fails, those that have opened are closed again,
@@ -412,7 +412,7 @@ class Scope(EmitsEvents):
     ) -> tuple[T1, T2, T3, T4]: ...
     @overload
     async def open(self, *resources: Declaration[T]) -> tuple[T, ...]: ...
-    async def open(self, *resources: Declaration[Any]) -> Any:
+    async def open(self, *resources: Declaration[object]) -> object:
         """Open declared resources and their dependencies; return the value, or a tuple of values.
 
         Each is opened once: a resource that is open in this scope or in a parent is reused. The
@@ -433,7 +433,7 @@ class Scope(EmitsEvents):
         values = await self._declarations().open(resources)
         return values[0] if len(values) == 1 else values
 
-    def plan(self, *resources: Declaration[Any]) -> Plan:
+    def plan(self, *resources: Declaration[object]) -> Plan:
         """Return the order in which `open` would open these, as data; ``str()`` draws the tree.
 
         Raises:

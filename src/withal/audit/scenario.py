@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, cast, final
 
+from withal._core.aliases import AnyFunction
 from withal._core.errors import WithalError
 from withal.audit.names import qualified_name
 
 # Any, since a scenario gets the value that its setup yields, and its result is ignored.
-Run: TypeAlias = Callable[..., Any]
+Run: TypeAlias = AnyFunction
 Setup: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
 
 

@@ -14,6 +14,7 @@ from types import CodeType
 from typing import Any, final
 from weakref import ReferenceType, WeakSet
 
+from withal._core.aliases import AnyFunction
 from withal.audit.leftover import Leftover
 from withal.audit.report.record import Category
 from withal.audit.stopping import StopRequest
@@ -50,12 +51,12 @@ class AuditSession:
         self.timeout = timeout
         self.stop: StopRequest = stop or StopRequest()
         self.timers: set[object] = set[object]()
-        self.tasks: WeakSet[Task[Any]] = WeakSet()
+        self.tasks: WeakSet[Task[object]] = WeakSet()
         self.kept = kept
         self.shared: dict[object, Any] = {}
         self.processes: set[int] = set[int]()
         self.noted: list[Leftover] = []
-        self.task: ReferenceType[Task[Any]] | None = None
+        self.task: ReferenceType[Task[object]] | None = None
         self.unmet: list[str] = []
         self.expected: dict[tuple[Category, str], str] = {}
         self.queues: list[object] = []
@@ -120,7 +121,7 @@ class CountingExecutor(ThreadPoolExecutor):
 
     def __init__(self) -> None:
         super().__init__(thread_name_prefix="audit-executor")
-        self._calls = set[Future[Any]]()
+        self._calls = set[Future[object]]()
         self._lock = threading.Lock()
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -144,18 +145,18 @@ class CountingExecutor(ThreadPoolExecutor):
         return call
 
     @property
-    def calls(self) -> frozenset[Future[Any]]:
+    def calls(self) -> frozenset[Future[object]]:
         """The calls that are running, or waiting for a thread."""
         with self._lock:
             return frozenset(self._calls)
 
-    def _forget(self, call: Future[Any]) -> None:
+    def _forget(self, call: Future[object]) -> None:
         with self._lock:
             self._calls.discard(call)
 
 
 def _call_after(
-    suspended: threading.Event, fn: Callable[..., Any], *args: Any, **kwargs: Any
+    suspended: threading.Event, fn: AnyFunction, *args: object, **kwargs: object
 ) -> Any:
     suspended.wait(_MAX_DELAY_SECONDS)
     return fn(*args, **kwargs)

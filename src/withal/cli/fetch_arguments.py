@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from withal._core.aliases import JsonObject
 from withal.cli.choices import Existing, Layouts, RayResults, Transports
 from withal.cli.interrupt import run_until_signal
 from withal.cli.quantities import bytes_of
@@ -189,7 +190,7 @@ def fetch(
     from withal.fetch import FetchOptions
 
     given = list(urls or ())
-    settings: dict[str, Any] = {
+    settings: JsonObject = {
         "jobs": _number(jobs),
         "per_host": per_host,
         "rate": rate,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Coroutine
-from typing import Any
 
 import withal
+from withal._core.aliases import Coro
 from withal._core.errors import WithalError
 from withal.cli.complaint import complain
 
 
-def run_until_signal(command: Coroutine[Any, Any, int]) -> int:
+def run_until_signal(command: Coro[int]) -> int:
     """Run a command with `withal.run`, on uvloop if it is installed, and return its exit status.
 
     After a signal the status is 128 plus the number of the signal, as in shells. If a scope fails

@@ -19,13 +19,14 @@ import sys
 import termios
 import threading
 from contextlib import suppress
-from typing import Any, final
+from typing import final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.rule import Rule
 from rich.text import Text
 
+from withal._core.aliases import JsonObject
 from withal.cli.complaint import complain
 from withal.cli.top import LONG_HELD_SECONDS, view
 from withal.cli.track import command_of, problem_of
@@ -56,7 +57,7 @@ class _Run:
     def __init__(self, options: TrackOptions) -> None:
         self._options = options
         self._console = Console(stderr=True)
-        self._look: dict[str, Any] | None = None
+        self._look: JsonObject | None = None
         self._line = ""  # the incomplete last line of the program's output
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._ended = threading.Event()

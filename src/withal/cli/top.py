@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from withal._core.aliases import JsonObject
 from withal._core.printable import printable
 from withal.cli.complaint import complain
 from withal.tracking.attaching import AttachingError, request_snapshot
@@ -37,7 +38,11 @@ def top_command(pid: int, *, every: float, once: bool, as_json: bool) -> int:
     return _watch(pid, data, console, every)
 
 
-def _watch(pid: int, data: dict[str, Any], console: Console, every: float) -> int:
+_Rows: TypeAlias = list[JsonObject]
+_Columns: TypeAlias = dict[str, Callable[[JsonObject], str]]
+
+
+def _watch(pid: int, data: JsonObject, console: Console, every: float) -> int:
     try:
         with Live(view(data, rows=_rows(console)), console=console, screen=True) as live:
             while True:
@@ -55,7 +60,7 @@ def _rows(console: Console) -> int:
 
 
 def view(
-    data: dict[str, Any], *, rows: int | None = None, held: float = LONG_HELD_SECONDS
+    data: JsonObject, *, rows: int | None = None, held: float = LONG_HELD_SECONDS
 ) -> RenderableType:
     """Return a snapshot as tables.
 
@@ -70,7 +75,7 @@ def view(
     return Group(_head(data), *tables)
 
 
-def _head(data: dict[str, Any]) -> Text:
+def _head(data: JsonObject) -> Text:
     count = sum(row["count"] for row in data["open"])
     parts = [
         f"pid {data['pid']}",
@@ -85,7 +90,7 @@ def _head(data: dict[str, Any]) -> Text:
     return Text(" · ".join(parts), style="bold", overflow="ellipsis", no_wrap=True)
 
 
-def _table(rows: list[Any], most: int | None, columns: dict[str, Callable[[Any], str]]) -> Table:
+def _table(rows: _Rows, most: int | None, columns: _Columns) -> Table:
     table = Table(*columns, box=None, pad_edge=False, header_style="dim")
     for row in rows[:most]:
         cells = [Text(printable(column(row)), overflow="ellipsis") for column in columns.values()]
@@ -95,11 +100,11 @@ def _table(rows: list[Any], most: int | None, columns: dict[str, Callable[[Any],
     return table
 
 
-def _open(rows: list[dict[str, Any]], most: int | None, held: float) -> RenderableType:
+def _open(rows: _Rows, most: int | None, held: float) -> RenderableType:
     if not rows:
         return Text("nothing is open")
     if rows[0]["age"] is None:
-        columns: dict[str, Callable[[Any], str]] = {
+        columns: _Columns = {
             "open": lambda row: f"{row['count']}",
             "kind": lambda row: row["kind"],
             "type": lambda row: row["name"],
@@ -121,14 +126,14 @@ def _open(rows: list[dict[str, Any]], most: int | None, held: float) -> Renderab
     )
 
 
-def _dead(row: dict[str, Any]) -> str:
+def _dead(row: JsonObject) -> str:
     return "" if row["task_alive"] else " (has ended)"
 
 
-def _tasks(rows: list[dict[str, Any]], most: int | None) -> RenderableType:
+def _tasks(rows: _Rows, most: int | None) -> RenderableType:
     if not rows:
         return Text("no tasks")
-    columns: dict[str, Callable[[Any], str]] = {
+    columns: _Columns = {
         "task": lambda row: row["name"],
         "coroutine": lambda row: row["coroutine"],
         "waits for": lambda row: row["waits_for"] if row["state"] == "waits" else "(runs)",
@@ -140,24 +145,24 @@ def _tasks(rows: list[dict[str, Any]], most: int | None) -> RenderableType:
     return _table(rows, most, columns)
 
 
-def _descriptors(rows: list[list[Any]], most: int | None) -> RenderableType:
+def _descriptors(rows: list[tuple[int, str]], most: int | None) -> RenderableType:
     data = [{"number": number, "text": text} for number, text in rows]
-    columns: dict[str, Callable[[Any], str]] = {
+    columns: _Columns = {
         "descriptor": lambda row: str(row["number"]),
         "what": lambda row: row["text"],
     }
     return _table(data, most, columns)
 
 
-def _threads(rows: list[dict[str, Any]], most: int | None) -> RenderableType:
-    columns: dict[str, Callable[[Any], str]] = {
+def _threads(rows: _Rows, most: int | None) -> RenderableType:
+    columns: _Columns = {
         "thread": lambda row: row["name"],
         "at": lambda row: _place(row["stack"]),
     }
     return _table(rows, most, columns)
 
 
-def _place(stack: list[list[Any]]) -> str:
+def _place(stack: list[tuple[str, int, str]]) -> str:
     """Return the innermost place that is not in the standard library's or a package's folder."""
     if not stack:
         return ""

@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
+from withal._core.aliases import JsonObject
 from withal.cli.complaint import complain
 from withal.ledger.records import Ending
 from withal.tracking.options import TrackOptions
@@ -53,7 +54,7 @@ def track_at_once(arguments: list[str]) -> None:
 
 def options_of(arguments: list[str]) -> TrackOptions | None:
     """Return the options from these arguments, or None if the full parser is needed."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     rest = deque(arguments)
     while rest and rest[0].startswith("-") and rest[0] != "--":
         name, has_value, value = rest.popleft().partition("=")

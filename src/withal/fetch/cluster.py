@@ -248,7 +248,7 @@ class _Shards:
         # The actor takes seconds to start. What is begun before may use an equal part until then.
         self._first = plan.options.per_host // self._slots()
         self._limits = _start_limits(ray, plan.options, self._first)
-        ready: Future[Any] = self._limits.__ray_ready__.remote().future()
+        ready: Future[object] = self._limits.__ray_ready__.remote().future()
         self._ready = ready
         self._source = source
         self._marker = marker

@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import Any, cast, final
+from typing import cast, final
 
+from withal._core.aliases import JsonObject
 from withal.fetch.byte_ranges import ByteRanges, Span
 from withal.fetch.fingerprints import FingerprintSet, fingerprint
 from withal.fetch.owner import Owner
@@ -110,7 +111,7 @@ class History:
         except (KeyError, TypeError, ValueError):
             return  # torn, or of a version to come
 
-    def _take(self, record: dict[str, Any]) -> None:
+    def _take(self, record: JsonObject) -> None:
         if "done" in record:
             name = str(record["done"])
             self._done.add(fingerprint(f"{record['key']} {int(record['size'])} {name}"))
@@ -290,19 +291,19 @@ def gone_line(part: str, name: str) -> bytes:
     return _line({"gone": part, "name": name})
 
 
-def _line(record: dict[str, Any]) -> bytes:
+def _line(record: JsonObject) -> bytes:
     return json.dumps(record, separators=(",", ":")).encode()
 
 
-def _read(line: bytes) -> dict[str, Any] | None:
+def _read(line: bytes) -> JsonObject | None:
     try:
         record = json.loads(line)
     except ValueError:
         return None
-    return cast("dict[str, Any]", record) if isinstance(record, dict) else None
+    return cast("JsonObject", record) if isinstance(record, dict) else None
 
 
-def _part_of(record: dict[str, Any]) -> PartRecord:
+def _part_of(record: JsonObject) -> PartRecord:
     header, value = record["validator"]
     total = record["total"]
     is_segmented = "segmented" in record

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast, final
 
+from withal._core.aliases import JsonObject
 from withal._core.credentials import text_without_credentials
 from withal._core.errors import WithalError
 from withal.fetch.request import Request
@@ -142,7 +143,7 @@ def _of_json(record: object) -> Request:
         return Request(record)
     if not isinstance(record, dict):
         raise TypeError("it is neither an object nor a URL in quotes")
-    return request_of_row(cast("dict[str, Any]", record))
+    return request_of_row(cast("JsonObject", record))
 
 
 def request_of_row(row: Mapping[str, Any]) -> Request:  # Any: as in `_of_fields`
@@ -172,7 +173,7 @@ def _headers(found: object) -> dict[str, str] | None:
     if found is None:
         return None
     if isinstance(found, dict):
-        headers = cast("dict[str, Any]", found)
+        headers = cast("JsonObject", found)
         if all(isinstance(each, str) for each in headers.values()):
             return headers
     raise TypeError("the headers are no object of texts")

@@ -151,7 +151,7 @@ def _constant(value: object) -> str:
     return str(getattr(value, "name", value))
 
 
-def _address_by(method: Callable[[], Any]) -> str:
+def _address_by(method: Callable[[], object]) -> str:
     try:
         address: Any = method()  # its type depends on the family of addresses
     except OSError:  # it is not connected

@@ -169,12 +169,12 @@ def _handles(loop: AbstractEventLoop) -> Iterator[tuple[int, Any]]:
                 yield number, handle
 
 
-def _callbacks(loop: AbstractEventLoop) -> Iterator[tuple[int, Any]]:
+def _callbacks(loop: AbstractEventLoop) -> Iterator[tuple[int, object]]:
     for number, handle in _handles(loop):
         yield number, handle._callback
 
 
-def _arguments(loop: AbstractEventLoop) -> Iterator[tuple[int, Any]]:
+def _arguments(loop: AbstractEventLoop) -> Iterator[tuple[int, object]]:
     for number, handle in _handles(loop):
         for argument in handle._args or ():
             yield number, argument

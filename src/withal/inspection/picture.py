@@ -134,7 +134,7 @@ def _temporary_folders() -> Iterable[str]:
     for finalizer in list(registry):
         found = finalizer.peek()
         if found is not None and isinstance(found[0], TemporaryDirectory):
-            folder: TemporaryDirectory[Any] = found[0]  # of text or bytes
+            folder: TemporaryDirectory[str] | TemporaryDirectory[bytes] = found[0]
             yield os.fsdecode(folder.name)
 
 

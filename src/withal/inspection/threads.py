@@ -112,7 +112,7 @@ def _is_in(frame: FrameType, place: tuple[str, str]) -> bool:
     return frame.f_code.co_name == name and frame.f_code.co_filename.endswith(file)
 
 
-def _pool_of(frame: FrameType) -> Any:
+def _pool_of(frame: FrameType) -> object:
     """Return the executor or the pool of `withal.files` for which a thread waits."""
     if _is_in(frame, _IN_POOL):
         return frame.f_locals["self"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeAlias, final
 
+from withal._core.aliases import Coro
 from withal.lease.protocol import Unreachable
 
 CONNECT_SECONDS = 4.0
@@ -70,7 +71,7 @@ class Connection(Protocol):
         ...
 
 
-Connect: TypeAlias = Callable[[str], Coroutine[Any, Any, Connection]]
+Connect: TypeAlias = Callable[[str], Coro[Connection]]
 
 
 @contextmanager
@@ -247,7 +248,7 @@ class _Psycopg:
         self._connection.pgconn.finish()
 
 
-def _forget(task: asyncio.Future[Any]) -> None:
+def _forget(task: asyncio.Future[object]) -> None:
     """Retrieve the exception of a query that is not awaited any more."""
     if not task.cancelled():
         task.exception()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, final
+from typing import final
 
+from withal._core.aliases import Coro
 from withal._core.credentials import text_without_credentials, url_without_credentials
 from withal.lease import postgres_sql as sql
 from withal.lease import table
@@ -233,7 +234,7 @@ class _Link:
             raise LeaseServerError(self._backend.server, problem) from error.__cause__
 
 
-async def _open(connecting: Coroutine[Any, Any, Connection]) -> Connection:
+async def _open(connecting: Coro[Connection]) -> Connection:
     """Open a connection; when cancelled, wait a moment for the opening, and close the connection.
 
     The clients do not clean up if an opening is cancelled in the middle.

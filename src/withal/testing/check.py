@@ -9,9 +9,10 @@ works in virtual time and in real time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias, final
+from collections.abc import Callable
+from typing import TypeAlias, final
 
+from withal._core.aliases import Coro
 from withal._core.lifecycle import CLOSING, OPENING, Phase
 from withal._core.managers import Manager, name_of
 from withal._core.outcome import one_of
@@ -23,7 +24,7 @@ from withal.testing.findings import Finding, ManagerCheckError, ManagerReport
 from withal.testing.leftovers import Snapshot
 from withal.testing.watched import Injectors, StruckTasks, Watched
 
-Body: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+Body: TypeAlias = Callable[[], Coro[None]]
 
 _MAX_WAITS = 100  # of one enter or exit; enough for any manager that does not poll
 
@@ -212,9 +213,7 @@ class _Check:
 
     # Outcomes
 
-    async def _run(
-        self, main: Coroutine[Any, Any, None], *, count: bool = True
-    ) -> asyncio.Task[None] | None:
+    async def _run(self, main: Coro[None], *, count: bool = True) -> asyncio.Task[None] | None:
         """Run this in a task, and find what it leaves behind; return None if it was overdue."""
         before = Snapshot.take()
         task = asyncio.create_task(main, name="check")

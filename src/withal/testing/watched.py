@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from asyncio import Task
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Iterable
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar, final
+from typing import TypeAlias, TypeVar, final
 
+from withal._core.aliases import Coro
 from withal._core.lifecycle import CLOSING, OPENING, Phase
 from withal._core.managers import protocol_of
 from withal.audit.engine.injector import Injector
@@ -59,7 +60,7 @@ class Watched:
         finally:
             self.closed += 1
 
-    def _run(self, step: Phase, awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    def _run(self, step: Phase, awaitable: Awaitable[T]) -> Coro[T]:
         coroutine = _as_coroutine(awaitable)
         injector = self._injectors.get(step)
         return coroutine if injector is None else injector.run(coroutine)

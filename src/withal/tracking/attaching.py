@@ -19,8 +19,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+from withal._core.aliases import JsonObject
 from withal.tracking import probe
 from withal.tracking.serving import ANSWER_SECONDS, folders, is_private, peer_of
 
@@ -31,7 +32,7 @@ class AttachingError(Exception):
     """A process cannot be inspected; the text has the reason and what to do."""
 
 
-def request_snapshot(pid: int) -> dict[str, Any]:
+def request_snapshot(pid: int) -> JsonObject:
     """Return the open resources of a process, its tasks and its threads.
 
     Raises:
@@ -55,7 +56,7 @@ def _check(pid: int) -> None:
         raise AttachingError(f"process {pid} belongs to {name}; only its owner can look at it")
 
 
-def _asked(pid: int) -> dict[str, Any] | None:
+def _asked(pid: int) -> JsonObject | None:
     """Return the answer of a program that serves, or None if it does not."""
     for folder in folders():
         path = folder / f"{pid}.sock"
@@ -68,7 +69,7 @@ def _asked(pid: int) -> dict[str, Any] | None:
                 if peer_of(connection) != (pid, os.geteuid()):
                     continue  # an earlier process with the same id has left it
                 parts = iter(lambda: connection.recv(1 << 20), b"")
-                return cast("dict[str, Any]", json.loads(b"".join(parts)))
+                return cast("JsonObject", json.loads(b"".join(parts)))
             except TimeoutError:
                 raise AttachingError(
                     f"process {pid} has not answered for {ANSWER_SECONDS:g} s; it may be stopped"
@@ -78,7 +79,7 @@ def _asked(pid: int) -> dict[str, Any] | None:
     return None
 
 
-def _probed(pid: int) -> dict[str, Any]:
+def _probed(pid: int) -> JsonObject:
     """Return the answer of a probe, executed in the process."""
     execute: Callable[[int, str], None] | None = getattr(sys, "remote_exec", None)
     if execute is None:
@@ -162,7 +163,7 @@ def _wake(pid: int) -> None:
     trace(_DETACH, pid, None, None)
 
 
-def _awaited(pid: int, answer: Path) -> dict[str, Any]:
+def _awaited(pid: int, answer: Path) -> JsonObject:
     until = time.monotonic() + ANSWER_SECONDS
     while not answer.exists():
         if not os.path.exists(f"/proc/{pid}"):
@@ -173,4 +174,4 @@ def _awaited(pid: int, answer: Path) -> dict[str, Any]:
                 "Python code, or it is stopped"
             )
         time.sleep(0.01)
-    return cast("dict[str, Any]", json.loads(answer.read_text()))
+    return cast("JsonObject", json.loads(answer.read_text()))

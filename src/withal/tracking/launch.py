@@ -18,6 +18,7 @@ from importlib.machinery import SourceFileLoader
 from types import ModuleType, TracebackType
 from typing import Any, NoReturn, final
 
+from withal._core.aliases import JsonObject
 from withal.ledger import Ledger
 from withal.ledger.records import Ending
 from withal.tracking.formats.json import TrackReport, json_report
@@ -45,7 +46,7 @@ def run_program(options: TrackOptions) -> None:
     ProgramRun(options).run()
 
 
-def look_at_program() -> dict[str, Any] | None:
+def look_at_program() -> JsonObject | None:
     """Return the open resources of the tracked program, or None if this process has none."""
     return _runs[0].look() if _runs else None
 
@@ -156,7 +157,7 @@ class ProgramRun:
             self._server = SnapshotServer(self.look)
             self._server.start()
 
-    def look(self) -> dict[str, Any]:
+    def look(self) -> JsonObject:
         """Return the resources that are open now, for `withal top`."""
         from withal.tracking.snapshot import snapshot
 
@@ -225,7 +226,7 @@ class ProgramRun:
                 pass  # the program has closed it
         return leaks
 
-    def report(self, kinds: dict[str, dict[str, Any]], leaks: tuple[Leak, ...]) -> TrackReport:
+    def report(self, kinds: dict[str, JsonObject], leaks: tuple[Leak, ...]) -> TrackReport:
         """Return the report of a finished program."""
         records = self.session.ledger.records if self.options.keeps_records else ()
         return TrackReport(
@@ -240,7 +241,7 @@ class ProgramRun:
             is_complete=self._finished,
         )
 
-    def write_interim(self, kinds: dict[str, dict[str, Any]], leaks: tuple[Leak, ...]) -> None:
+    def write_interim(self, kinds: dict[str, JsonObject], leaks: tuple[Leak, ...]) -> None:
         """Write a report while the program runs, in case it is killed."""
         if self._interim is not None and os.getpid() == self._process:
             self._interim.write(json_report(self.report(kinds, leaks)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, final
+from typing import final
+
+from withal._core.aliases import JsonObject
 
 
 @final
@@ -55,7 +57,7 @@ class TrackOptions:
     @staticmethod
     def loaded(text: str) -> TrackOptions:
         """Return the options from the text of `dumped`."""
-        values: dict[str, Any] = json.loads(text)
+        values: JsonObject = json.loads(text)
         for name in "arguments", "also", "ignore":
             values[name] = tuple(values[name])
         return TrackOptions(**values)

@@ -15,6 +15,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, final
 
+from withal._core.aliases import JsonObject
 from withal._core.site import Site
 from withal.ledger import Ending
 from withal.ledger.life import Life
@@ -109,7 +110,7 @@ def _send_span(life: ShownLife) -> None:
     from opentelemetry import context, trace
 
     file, _, rest = life.stack[0].rpartition(" in ")[0].rpartition(":")
-    attributes: dict[str, Any] = {
+    attributes: JsonObject = {
         "withal.kind": life.kind,
         "withal.name": life.name,
         "withal.ending": life.ending if life.state is not LifeState.LEAK else _leak_ending(life),

@@ -12,7 +12,9 @@ from functools import wraps
 from types import BuiltinFunctionType, MethodType
 from typing import Any, TypeVar, cast, final
 
-F = TypeVar("F", bound=Callable[..., Any])
+from withal._core.aliases import AnyFunction, JsonObject
+
+F = TypeVar("F", bound=AnyFunction)
 
 _MISSING = object()
 
@@ -45,7 +47,7 @@ class Patches:
         Raises:
             AttributeError: if the owner has no such attribute, or it cannot be replaced.
         """
-        attributes = cast("dict[str, Any]", vars(owner))
+        attributes = cast("JsonObject", vars(owner))
         own = attributes.get(name, _MISSING)
         original = getattr(owner, name)
         replacement = make(original)
@@ -65,7 +67,7 @@ class Patches:
             if inspect.iscoroutinefunction(original):
 
                 @wraps(original)
-                async def later(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
+                async def later(thing: Any, /, *args: object, **kwargs: object) -> Any:
                     try:
                         result = await original(thing, *args, **kwargs)
                     except BaseException as exc:
@@ -80,7 +82,7 @@ class Patches:
                 return later
 
             @wraps(original)
-            def replacement(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
+            def replacement(thing: Any, /, *args: object, **kwargs: object) -> Any:
                 try:
                     result = original(thing, *args, **kwargs)
                 except BaseException as exc:
@@ -103,7 +105,7 @@ class Patches:
             if inspect.iscoroutinefunction(original):
 
                 @wraps(original)
-                async def later(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
+                async def later(thing: Any, /, *args: object, **kwargs: object) -> Any:
                     try:
                         first(thing)
                     except Exception as exc:
@@ -117,7 +119,7 @@ class Patches:
                 return later
 
             @wraps(original)
-            def replacement(thing: Any, /, *args: Any, **kwargs: Any) -> Any:
+            def replacement(thing: Any, /, *args: object, **kwargs: object) -> Any:
                 try:
                     first(thing)
                 except Exception as exc:
@@ -139,7 +141,7 @@ class Patches:
             if inspect.iscoroutinefunction(original):
 
                 @wraps(original)
-                async def later(*args: Any, **kwargs: Any) -> Any:
+                async def later(*args: object, **kwargs: object) -> Any:
                     try:
                         result = await original(*args, **kwargs)
                     except BaseException as exc:
@@ -154,7 +156,7 @@ class Patches:
                 return later
 
             @wraps(original)
-            def replacement(*args: Any, **kwargs: Any) -> Any:
+            def replacement(*args: object, **kwargs: object) -> Any:
                 try:
                     result = original(*args, **kwargs)
                 except BaseException as exc:
@@ -177,7 +179,7 @@ class Patches:
             function = original.__func__
 
             @wraps(function)
-            def replacement(cls: Any, *args: Any, **kwargs: Any) -> Any:
+            def replacement(cls: Any, /, *args: object, **kwargs: object) -> Any:
                 try:
                     result = function(cls, *args, **kwargs)
                 except BaseException as exc:
@@ -218,6 +220,6 @@ class Patches:
         self._complain(str(name).partition(".")[0], error)
 
 
-def bound(method: Callable[..., Any], to: object) -> Callable[..., Any]:
+def bound(method: AnyFunction, to: object) -> AnyFunction:
     """Return a function as a method of an object."""
     return MethodType(method, to)

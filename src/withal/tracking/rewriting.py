@@ -7,9 +7,11 @@ coverage and debuggers show the lines of the source.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import CodeType
 from typing import Any, TypeAlias, TypeVar, cast, final
+
+from withal._core.aliases import AnyFunction
 
 # The functions are constants of the code. So no name of the program can shadow them, and they work
 # at the end of the interpreter, which clears all names. In cached code these strings replace them.
@@ -21,7 +23,7 @@ LEAVE_BY_HAND = "@withal.leave_by_hand"
 ACQUIRE = "@withal.acquire"
 RELEASE = "@withal.release"
 
-Calls: TypeAlias = Mapping[str, Callable[..., Any]]
+Calls: TypeAlias = Mapping[str, AnyFunction]
 
 W = TypeVar("W", ast.With, ast.AsyncWith)
 N = TypeVar("N", bound=ast.AST)

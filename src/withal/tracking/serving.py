@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast, final
 
+from withal._core.aliases import JsonObject
+
 ANSWER_SECONDS = 5.0
 """Seconds that either end waits for the other."""
 
@@ -82,7 +84,7 @@ class SnapshotServer:
         OSError: if the socket cannot be created.
     """
 
-    def __init__(self, answer: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, answer: Callable[[], JsonObject]) -> None:
         folder = folders()[0]
         problem = problem_with(folder)
         if problem:

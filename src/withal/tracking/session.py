@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import entry_points
-from typing import Any, final
+from typing import final
 
+from withal._core.aliases import AnyFunction
 from withal._core.events import observing
 from withal.ledger import Ledger
 from withal.ledger.records import Ending
@@ -107,7 +108,7 @@ class TrackingSession:
         self.book: Book = Book(ledger, TrackedProgram(also))
         self.book.notes_closers = keep_statements
         self.watch: Watch = Watch(self.book, keep=keep_statements)
-        self.calls: dict[str, Callable[..., Any]] = {
+        self.calls: dict[str, AnyFunction] = {
             WATCHED: self.watch.watched,
             ENTERED: self.watch.entered,
             LEFT: self.watch.left,

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+from withal._core.aliases import JsonObject
 from withal._core.site import Site
 from withal.tracking import probe
 from withal.tracking.held import Held
@@ -18,7 +19,7 @@ MAX_ROWS = 1000
 """The maximum number of rows of open resources."""
 
 
-def snapshot(session: TrackingSession, target: str, started: float) -> dict[str, Any]:
+def snapshot(session: TrackingSession, target: str, started: float) -> JsonObject:
     """Return the open resources, the oldest first, with one row per line of the program, as data.
 
     Args:
@@ -62,7 +63,7 @@ def _oldest(group: list[Held]) -> float:
     return min(held.opening_at for held in group)
 
 
-def _row(group: list[Held], session: TrackingSession, now: float) -> dict[str, Any]:
+def _row(group: list[Held], session: TrackingSession, now: float) -> JsonObject:
     first = min(group, key=lambda held: held.opening_at)
     site = Site(*first.stack[0])
     task = None if first.opener is None else first.opener()
@@ -78,7 +79,7 @@ def _row(group: list[Held], session: TrackingSession, now: float) -> dict[str, A
     }
 
 
-def _tasks(session: TrackingSession, now: float) -> list[dict[str, Any]]:
+def _tasks(session: TrackingSession, now: float) -> list[JsonObject]:
     book = session.book
     found: list[Any] = []
     for loop in list(book.loops):
@@ -92,7 +93,7 @@ def _tasks(session: TrackingSession, now: float) -> list[dict[str, Any]]:
         holder = f", held by {held.task}" if held.task else ""
         return f"{held.kind} of {_shown(Site(*held.stack[0]), session)}{holder}"
 
-    rows: list[dict[str, Any]] = []
+    rows: list[JsonObject] = []
     for task, row in zip(found, probe.tasks(found, name_of), strict=True):
         held = book.find(task)
         row["age"] = None if held is None else now - held.opening_at

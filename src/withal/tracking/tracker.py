@@ -109,7 +109,7 @@ class Tracker:
             from functools import wraps
 
             @wraps(original)
-            async def replacement(self: Any, *args: Any, **kwargs: Any) -> Any:
+            async def replacement(self: Any, *args: object, **kwargs: object) -> Any:
                 try:
                     return await original(self, *args, **kwargs)
                 except BaseException as exc:

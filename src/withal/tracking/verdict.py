@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, cast, final
 
+from withal._core.aliases import JsonObject
 from withal._core.site import Site
 from withal.ledger.records import Ending
 from withal.tracking.book import Book, Leaks
@@ -217,9 +218,9 @@ def _holder(holder: Any, thing: object) -> str:
     return f"attribute {name!r} of a {type(holder).__qualname__}" if name else ""
 
 
-def kinds_of(book: Book) -> dict[str, dict[str, Any]]:
+def kinds_of(book: Book) -> dict[str, JsonObject]:
     """Return the totals of each kind, as data."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, JsonObject] = {}
     for kind in book.ledger.summary().kinds:
         if not kind.opened:
             continue

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, Protocol, final
 from weakref import WeakSet
 
+from withal._core.aliases import JsonObject
 from withal._core.site import Site
 from withal.tracking.options import TrackOptions
 from withal.tracking.session import TrackingSession
@@ -28,7 +29,7 @@ class WatchedRun(Protocol):
     options: TrackOptions
     session: TrackingSession
 
-    def write_interim(self, kinds: dict[str, dict[str, Any]], leaks: tuple[Leak, ...]) -> None:
+    def write_interim(self, kinds: dict[str, JsonObject], leaks: tuple[Leak, ...]) -> None:
         """Write an interim report."""
 
 

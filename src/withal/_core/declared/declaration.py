@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any, Generic, TypeVar, cast, final, overload
+from typing import Generic, TypeVar, cast, final, overload
 
+from withal._core.aliases import AnyFunction
 from withal._core.errors import DeclarationError
 from withal._core.managers import AsyncManager, SyncManager, name_of
 from withal._core.site import site_of
@@ -30,16 +31,16 @@ class Declaration(Generic[T_co]):
 
     __slots__ = ("_make", "name", "needs", "site")
 
-    def __init__(self, function: Callable[..., Any], make: Callable[..., Any]) -> None:
+    def __init__(self, function: AnyFunction, make: AnyFunction) -> None:
         self.name: str = function.__name__
         self.site: str = _site_of(function)
-        self.needs: dict[str, Declaration[Any]] = dict(_needs_of(function))
+        self.needs: dict[str, Declaration[object]] = dict(_needs_of(function))
         self._make = make
 
     def __repr__(self) -> str:
         return f"<resource {self.name} at {self.site}>"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> AsyncManager[T_co] | SyncManager[T_co]:
+    def __call__(self, *args: object, **kwargs: object) -> AsyncManager[T_co] | SyncManager[T_co]:
         """Return its context manager, made from dependencies that the caller passes.
 
         No scope is involved.
@@ -53,7 +54,7 @@ def resource(function: Callable[..., AsyncIterator[T]], /) -> Declaration[T]: ..
 def resource(function: Callable[..., AsyncManager[T]], /) -> Declaration[T]: ...
 @overload
 def resource(function: Callable[..., SyncManager[T]], /) -> Declaration[T]: ...
-def resource(function: Callable[..., Any], /) -> Declaration[Any]:
+def resource(function: AnyFunction, /) -> Declaration[object]:
     """Declare a resource: an async generator function, or one that returns a context manager.
 
     A generator yields the value once, and cleans up after that. A parameter whose default is
@@ -133,11 +134,11 @@ def check_declared(things: Sequence[object]) -> None:
 class _Need:
     """The default of a parameter that takes the value of a declared resource."""
 
-    declaration: Declaration[Any]
+    declaration: Declaration[object]
 
 
-def _needs_of(function: Callable[..., Any]) -> list[tuple[str, Declaration[Any]]]:
-    found: list[tuple[str, Declaration[Any]]] = []
+def _needs_of(function: AnyFunction) -> list[tuple[str, Declaration[object]]]:
+    found: list[tuple[str, Declaration[object]]] = []
     for parameter in inspect.signature(function).parameters.values():
         if isinstance(parameter.default, _Need):
             if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -155,11 +156,11 @@ def _needs_of(function: Callable[..., Any]) -> list[tuple[str, Declaration[Any]]
     return found
 
 
-def _refuse(function: Callable[..., Any], problem: str) -> None:
+def _refuse(function: AnyFunction, problem: str) -> None:
     raise DeclarationError(function.__name__, _site_of(function), problem)
 
 
-def _site_of(function: Callable[..., Any]) -> str:
+def _site_of(function: AnyFunction) -> str:
     code = function.__code__
     return f"{code.co_filename}:{code.co_firstlineno}"
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, final
+from typing import TypeAlias, final
 
 from withal._core.declared.declaration import Declaration
 from withal._core.errors import DependencyCycleError
 
-Node: TypeAlias = Declaration[Any]
+Node: TypeAlias = Declaration[object]
 
 
 @final

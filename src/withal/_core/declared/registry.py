@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import current_task, get_running_loop
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, final
+from typing import final
 
 from withal._core.declared.plan import Node, Plan, cycle
 from withal._core.declared.plan import plan as plan_opening
@@ -58,7 +58,7 @@ class Declared:
             wanted, override=self._overriding, is_open=lambda node: self._find(node) is not None
         )
 
-    async def open(self, wanted: Sequence[Node]) -> tuple[Any, ...]:
+    async def open(self, wanted: Sequence[Node]) -> tuple[object, ...]:
         """Open these and all that they need, or nothing, and return their values."""
         opened: list[Openable] = []
         try:
@@ -260,7 +260,7 @@ class _Declared:
         self._sources = sources
         self._has_closed = has_closed
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> object:
         values = {key: host.value for key, host in self._sources.items()}
         self._manager = manager = self._declaration(**values)
         if isinstance(manager, EmitsEvents):
@@ -282,7 +282,7 @@ class _Declared:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> Any:
+    ) -> object:
         try:
             done = self._exit(self._manager, exc_type, exc, traceback)
             return await done if self._is_async else done

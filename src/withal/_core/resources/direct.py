@@ -98,7 +98,7 @@ class Direct(Openable):
 
 def is_direct(manager: object) -> bool:
     """Return whether a manager needs no task: it is synchronous, and does not affect its task."""
-    cls: Any = type(manager)
+    cls: type = type(manager)
     if not _is_synchronous(cls):
         return False
     if cls is not GENERATOR_MANAGER or "anyio" not in sys.modules:
@@ -108,7 +108,7 @@ def is_direct(manager: object) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _is_synchronous(cls: Any) -> bool:
+def _is_synchronous(cls: type) -> bool:
     if hasattr(cls, "__aenter__") or not (hasattr(cls, "__enter__") and hasattr(cls, "__exit__")):
         return False
     return not any(_governs(base.__module__) for base in cls.__mro__)

@@ -7,16 +7,20 @@ they are cancelled at any point: they are not protected from the caller's cancel
 from __future__ import annotations
 
 from asyncio import CancelledError, Task, Timeout
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from types import CoroutineType
-from typing import Any, TypeVar, final
+from typing import TypeAlias, TypeVar, final
 
+from withal._core.aliases import Coro
 from withal._core.causes import is_a
 from withal._core.events import Step
 from withal._core.resources.base import Managed, running_task_name
 from withal._core.waiting.cancellation import finish_within
 
 T = TypeVar("T")
+
+Suspended: TypeAlias = tuple[Coro[object], object]
+"""A coroutine that was started, and what it has yielded."""
 
 
 @final
@@ -33,9 +37,7 @@ class Inline(Managed):
         """The name of the task that is running now: the owner's."""
         return running_task_name()
 
-    def exit_nowait(
-        self, seen: BaseException | None
-    ) -> tuple[Coroutine[Any, Any, object], object] | None:
+    def exit_nowait(self, seen: BaseException | None) -> Suspended | None:
         """Run the exit up to its first wait.
 
         Returns None if it is done, else the suspended coroutine and what it has yielded.
@@ -50,7 +52,7 @@ class Inline(Managed):
                 self._seen = seen
                 done = self.exit(seen)
             if self.is_async:
-                step: Coroutine[Any, Any, object] = done
+                step: Coro[object] = done
                 if type(done) is not CoroutineType:
                     step = _as_coroutine(done)
                 try:
@@ -65,9 +67,7 @@ class Inline(Managed):
             self.mark_closed(None)
         return None
 
-    async def exit_rest(
-        self, rest: tuple[Coroutine[Any, Any, object], object], limit: Timeout, moment: float
-    ) -> None:
+    async def exit_rest(self, rest: Suspended, limit: Timeout, moment: float) -> None:
         """Run the rest of the exit, at most until `moment` seconds after the limit.
 
         `limit` has not been entered yet.

@@ -13,7 +13,7 @@ from asyncio import AbstractEventLoop, Future, Task
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, final
+from typing import final
 
 # The loops in which one task is resuming another. A task that was resumed in this way does not do
 # the same with a third one, since scopes may nest deeper than the recursion limit.
@@ -36,7 +36,7 @@ class Pause(Future[None]):
         else:
             super().add_done_callback(fn, context=context)
 
-    def cancel(self, msg: Any | None = None) -> bool:
+    def cancel(self, msg: object = None) -> bool:
         """Cancel the wait; called when the waiting task is cancelled."""
         is_cancelled = super().cancel(msg)
         if is_cancelled:

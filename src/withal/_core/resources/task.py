@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from asyncio import Task
-from collections.abc import Coroutine
-from typing import Any, final
+from typing import final
 
+from withal._core.aliases import Coro
 from withal._core.causes import is_a
 from withal._core.errors import ScopeClosedError
 from withal._core.events import Step
@@ -18,9 +18,7 @@ from withal._core.resources.base import Resource, ScopeHandle
 class Spawned(Resource):
     """A task, open from its start to its end."""
 
-    def __init__(
-        self, keeper: ScopeHandle, coro: Coroutine[Any, Any, Any], name: str | None
-    ) -> None:
+    def __init__(self, keeper: ScopeHandle, coro: Coro[object], name: str | None) -> None:
         super().__init__(keeper, name or name_of(coro))
         self.task = keeper.loop.create_task(coro, name=self.name, context=keeper.context.copy())
         if self.observers:

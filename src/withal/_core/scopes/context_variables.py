@@ -22,7 +22,11 @@ from weakref import ref
 
 from withal._core.resources.base import Resource
 
-Changes: TypeAlias = Sequence[tuple[ContextVar[Any], Any]]
+# A context variable of the user, and the token of a value: their types are not known here.
+_Variable: TypeAlias = ContextVar[Any]
+_Token: TypeAlias = Token[Any]
+
+Changes: TypeAlias = Sequence[tuple[_Variable, object]]
 
 # Where a value is set: the context of a task that has entered a resource; None for the scope's.
 _Place: TypeAlias = ref[Task[object]] | None
@@ -32,7 +36,7 @@ _MISSING = object()
 # Tokens that a task still has to reset, because another task has closed the resource: a token can
 # be reset only in the context in which it was made.
 # https://docs.python.org/3/library/contextvars.html#contextvars.ContextVar.reset
-owed: dict[ref[Task[object]], list[tuple[ContextVar[Any], Token[Any]]]] = {}
+owed: dict[ref[Task[object]], list[tuple[_Variable, _Token]]] = {}
 
 
 def changes(before: Context, after: Context, task: Task[object] | None = None) -> Changes:
@@ -64,8 +68,8 @@ class Carried:
 
     def __init__(self, context: Context) -> None:
         self._context = context.copy()
-        self._set: dict[tuple[_Place, ContextVar[Any]], dict[Resource, Token[Any]]] = {}
-        self._of: dict[Resource, list[tuple[_Place, ContextVar[Any]]]] = {}
+        self._set: dict[tuple[_Place, _Variable], dict[Resource, _Token]] = {}
+        self._of: dict[Resource, list[tuple[_Place, _Variable]]] = {}
 
     @property
     def context(self) -> Context:
@@ -80,9 +84,7 @@ class Carried:
             if to_caller and task is not None:
                 self._keep(resource, ref(task), var, var.set(value))
 
-    def _keep(
-        self, resource: Resource, place: _Place, var: ContextVar[Any], token: Token[Any]
-    ) -> None:
+    def _keep(self, resource: Resource, place: _Place, var: _Variable, token: _Token) -> None:
         key = place, var
         self._set.setdefault(key, {})[resource] = token
         self._of.setdefault(resource, []).append(key)
@@ -100,7 +102,7 @@ class Carried:
             if not tokens:
                 del self._set[key]
 
-    def _reset(self, place: _Place, var: ContextVar[Any], token: Token[Any]) -> None:
+    def _reset(self, place: _Place, var: _Variable, token: _Token) -> None:
         if place is None:
             self._context.run(var.reset, token)
             return

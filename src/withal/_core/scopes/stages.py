@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import types
 from asyncio import AbstractEventLoop, CancelledError, Task, Timeout, timeout_at
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from typing import Any, ClassVar, cast, final
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import ClassVar, cast, final
 
+from withal._core.aliases import Waiting
 from withal._core.causes import is_a
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
@@ -25,7 +26,7 @@ from withal._core.lifecycle import CLOSED, CLOSING, OPEN, OPENING
 from withal._core.resources.base import Resource
 from withal._core.resources.direct import Direct
 from withal._core.resources.hosted import Host
-from withal._core.resources.inline import Inline
+from withal._core.resources.inline import Inline, Suspended
 from withal._core.scopes.close_result import CloseResult
 from withal._core.waiting.latch import BATCH_SIZE, Arrivals, Latch
 
@@ -138,9 +139,7 @@ class Closing:
             self._collect(resources)
         return None
 
-    async def _inline(
-        self, resource: Inline, rest: tuple[Coroutine[Any, Any, object], object]
-    ) -> None:
+    async def _inline(self, resource: Inline, rest: Suspended) -> None:
         self._inline_limit = timeout_at(self._until())
         await resource.exit_rest(rest, self._inline_limit, ABANDON_AFTER_SECONDS)
         self._inline_limit = None
@@ -169,7 +168,7 @@ class Closing:
         self._collect((resource,))
 
     @types.coroutine
-    def _alone(self, resource: Resource) -> Generator[Any, Any, None]:
+    def _alone(self, resource: Resource) -> Waiting:
         """Close a resource without users, as `_hosted` does."""
         latch = Latch(self._loop, 1)
         is_ours = resource.close_nowait(self.result.seen, latch)

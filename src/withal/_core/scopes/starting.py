@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import types
 from collections import deque
-from collections.abc import Generator, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
+from withal._core.aliases import Waiting
 from withal._core.managers import EmitsEvents
 from withal._core.resources.base import Openable, ScopeHandle
 from withal._core.resources.direct import Direct, is_direct
@@ -29,7 +30,7 @@ def openable(keeper: ScopeHandle, manager: object) -> Host | Direct:
 
 
 @types.coroutine
-def start(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
+def start(hosts: Sequence[Openable], latch: Latch) -> Waiting:
     """Start to open these, and wait until all are open or one has failed."""
     for number, host in enumerate(hosts, 1):
         host.start(latch)
@@ -40,7 +41,7 @@ def start(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
     yield from _until_open(hosts, latch)
 
 
-def _until_open(hosts: Sequence[Openable], latch: Latch) -> Generator[Any, Any, None]:
+def _until_open(hosts: Sequence[Openable], latch: Latch) -> Waiting:
     """Wait until all of these, which have been started, are open or one has failed."""
     yield  # a turn of the loop, after which resources that do not wait are open
     if latch.missing > 0:

@@ -8,12 +8,13 @@ are being closed early. The modules `opening`, `release` and `closing` wait; thi
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, BaseEventLoop, Task, current_task, get_running_loop
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from time import monotonic
-from typing import Any, final
+from typing import final
 from weakref import ReferenceType, ref
 
+from withal._core.aliases import Coro
 from withal._core.errors import ScopeClosedError
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
 from withal._core.lifecycle import CLOSED, CLOSING, OPEN, OPENING, HasPhase, Phase
@@ -102,7 +103,7 @@ class ScopeState(HasPhase):
         close_timeout: float,
         open_grace: float,
         parent: ScopeState | None,
-        close_unowned: Callable[[ScopeState], Coroutine[Any, Any, None]],
+        close_unowned: Callable[[ScopeState], Coro[None]],
     ) -> None:
         self.loop: AbstractEventLoop = get_running_loop()
         self.clock: Callable[[], float] = _clock_of(self.loop)

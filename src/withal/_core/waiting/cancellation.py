@@ -8,14 +8,16 @@ https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.uncancel
 from __future__ import annotations
 
 from asyncio import CancelledError, Task, Timeout, current_task
-from collections.abc import Awaitable, Coroutine, Generator
-from typing import Any, TypeVar, final
+from collections.abc import Awaitable, Generator
+from typing import Generic, TypeVar, final
+
+from withal._core.aliases import Coro
 
 T = TypeVar("T")
 
 
 async def finish_within(
-    step: Coroutine[Any, Any, T], awaited: Any, limit: Timeout, moment: float
+    step: Coro[T], awaited: object, limit: Timeout, moment: float
 ) -> tuple[T | None, Task[T | None] | None, CancelledError | None]:
     """Finish a step of the calling task itself, and cancel it if it is not done by the limit.
 
@@ -56,12 +58,12 @@ class _StartedCoroutine(Awaitable[T]):
             coroutine.
     """
 
-    def __init__(self, step: Coroutine[Any, Any, T], awaited: Any) -> None:
+    def __init__(self, step: Coro[T], awaited: object) -> None:
         self.is_left = False
         self._step = step
         self._awaited = awaited
 
-    def __await__(self) -> Generator[Any, Any, T]:
+    def __await__(self) -> Generator[object, object, T]:
         try:
             while True:
                 try:
@@ -77,11 +79,11 @@ class _StartedCoroutine(Awaitable[T]):
 
 
 @final
-class _HardTimeout:
+class _HardTimeout(Generic[T]):
     """Ends the waiting for a step that has not ended `moment` seconds after its limit."""
 
     def __init__(
-        self, rest: _StartedCoroutine[Any], task: Task[object], limit: Timeout, moment: float
+        self, rest: _StartedCoroutine[T], task: Task[object], limit: Timeout, moment: float
     ) -> None:
         self._rest = rest
         self._task = task
@@ -108,7 +110,7 @@ class _HardTimeout:
             self._task.uncancel()
 
 
-async def _cancel(step: Coroutine[Any, Any, T]) -> T | None:
+async def _cancel(step: Coro[T]) -> T | None:
     """Throw a cancellation into a step, and finish it in the calling task."""
     try:
         awaited = step.throw(CancelledError())
@@ -154,7 +156,7 @@ def deliver_again(task: Task[object], cancellation: CancelledError, floor: int) 
     task.get_loop().call_soon(_request_again, task, floor, cancellation.args)
 
 
-def _request_again(task: Task[object], floor: int, args: tuple[Any, ...]) -> None:
+def _request_again(task: Task[object], floor: int, args: tuple[object, ...]) -> None:
     _owed.pop(task, None)
     if not task.done() and task.cancelling() > floor:
         task.uncancel()

@@ -286,7 +286,7 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def _cancel_repeatedly(task: Task[Any]) -> None:
+async def _cancel_repeatedly(task: Task[object]) -> None:
     for _ in range(_CANCEL_ROUNDS):
         task.cancel()
         await asyncio.wait((task,), timeout=_ROUND_SECONDS)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future, Task
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, final
+from collections.abc import Callable
+from typing import Protocol, final
 from weakref import ReferenceType, ref
 
+from withal._core.aliases import Coro
 from withal.audit.injected_error import InjectedError
 from withal.audit.report.record import Delivery
 from withal.audit.scenario import ScenarioError
@@ -32,11 +33,11 @@ class Deliverer(Protocol):
 
     came_late: bool
 
-    def around(self, scenario: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
+    def around(self, scenario: Coro[object]) -> Coro[object]:
         """Wrap the scenario's own coroutine in the timeout or scope that the delivery needs."""
         ...
 
-    def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> InjectedError | None:
+    def deliver(self, task: Task[object], awaited: Future[object] | None) -> InjectedError | None:
         """Schedule the cancellation, when the task is about to be suspended.
 
         Returns an error if that is to be raised in place of the awaited result.
@@ -49,7 +50,7 @@ class _Plain:
 
     came_late = False
 
-    def around(self, scenario: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
+    def around(self, scenario: Coro[object]) -> Coro[object]:
         return scenario
 
 
@@ -62,7 +63,7 @@ class _WhilePending:
     came_late = False
 
     def _deliver_next_turn(
-        self, task: Task[Any], awaited: Future[Any] | None, cancel: Callable[[], object]
+        self, task: Task[object], awaited: Future[object] | None, cancel: Callable[[], object]
     ) -> None:
         def strike() -> None:
             self.came_late = self.came_late or (awaited is not None and awaited.done())
@@ -73,10 +74,10 @@ class _WhilePending:
 
 @final
 class _Early(_WhilePending):
-    def around(self, scenario: Coroutine[Any, Any, object]) -> Coroutine[Any, Any, object]:
+    def around(self, scenario: Coro[object]) -> Coro[object]:
         return scenario
 
-    def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
+    def deliver(self, task: Task[object], awaited: Future[object] | None) -> None:
         self._deliver_next_turn(task, awaited, task.cancel)
 
 
@@ -88,7 +89,7 @@ class _Late(_Plain):
     a bare yield, as in ``sleep(0)``, there is no result, and late is the same as early.
     """
 
-    def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
+    def deliver(self, task: Task[object], awaited: Future[object] | None) -> None:
         if awaited is None:
             task.get_loop().call_soon(task.cancel)
         else:
@@ -97,7 +98,7 @@ class _Late(_Plain):
             awaited.add_done_callback(lambda _: _cancel(waiting))
 
 
-def _cancel(waiting: ReferenceType[Task[Any]]) -> None:
+def _cancel(waiting: ReferenceType[Task[object]]) -> None:
     task = waiting()
     if task is not None:
         task.cancel()
@@ -105,7 +106,7 @@ def _cancel(waiting: ReferenceType[Task[Any]]) -> None:
 
 @final
 class _Failing(_Plain):
-    def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> InjectedError:
+    def deliver(self, task: Task[object], awaited: Future[object] | None) -> InjectedError:
         return InjectedError()
 
 
@@ -113,7 +114,7 @@ class _Failing(_Plain):
 class _Timeout(_WhilePending):
     """Expires a timeout around the scenario."""
 
-    async def around(self, scenario: Coroutine[Any, Any, object]) -> object:
+    async def around(self, scenario: Coro[object]) -> object:
         self._timeout = asyncio.timeout(None)
         try:
             async with self._timeout:
@@ -124,7 +125,7 @@ class _Timeout(_WhilePending):
             raise
         return None
 
-    def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
+    def deliver(self, task: Task[object], awaited: Future[object] | None) -> None:
         if self._timeout.when() is None:
             # Runs in the same turn, before the timeout; only to record whether the result arrived.
             self._deliver_next_turn(task, awaited, lambda: None)
@@ -150,12 +151,12 @@ class _Anyio(_WhilePending):
         self._new_scope = anyio.CancelScope
         self._scope: anyio.CancelScope | None = None
 
-    async def around(self, scenario: Coroutine[Any, Any, object]) -> object:
+    async def around(self, scenario: Coro[object]) -> object:
         with self._new_scope() as self._scope:
             await scenario
         return CaughtCancellation if self._scope.cancelled_caught else None
 
-    def deliver(self, task: Task[Any], awaited: Future[Any] | None) -> None:
+    def deliver(self, task: Task[object], awaited: Future[object] | None) -> None:
         assert self._scope is not None
         is_first = not self._scope.cancel_called
         self._deliver_next_turn(task, awaited, self._scope.cancel if is_first else task.cancel)

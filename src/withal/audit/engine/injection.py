@@ -11,13 +11,14 @@ import asyncio
 import inspect
 import sys
 from asyncio import AbstractEventLoop, CancelledError, Future, Task
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any, TypeVar, cast, final
 from weakref import WeakKeyDictionary, WeakSet
 
+from withal._core.aliases import Coro
 from withal.audit.engine.delivery import WHILE_PENDING, Deliverer, deliverer_of
 from withal.audit.engine.injector import Injector
 from withal.audit.injected_error import InjectedError
@@ -78,7 +79,7 @@ class ScenarioWatch:
         self.difference: int | None = None
         self.was_notified: bool = False
         self.timers: Timers = Timers(loop, lambda: _watching.get() is self)
-        self.environment_tasks: WeakSet[Task[Any]] = WeakSet()
+        self.environment_tasks: WeakSet[Task[object]] = WeakSet()
         self._target = target
         self._gates = gates
         self._deliverer: Deliverer | None = None
@@ -86,7 +87,7 @@ class ScenarioWatch:
         if target is not None:
             self._deliverer = deliverer_of(target.delivery)
             self._injector = Injector(target.ordinals, self._deliverer)
-        self._traces_by_task: WeakKeyDictionary[Task[Any], Trace] = WeakKeyDictionary()
+        self._traces_by_task: WeakKeyDictionary[Task[object], Trace] = WeakKeyDictionary()
         self._scenario: object = None
         self._inner = loop.get_task_factory()
         self._accepted = None if self._inner is None else _options_of(self._inner)
@@ -96,7 +97,7 @@ class ScenarioWatch:
         loop.set_task_factory(self._factory)
 
     @property
-    def tasks(self) -> set[Task[Any]]:
+    def tasks(self) -> set[Task[object]]:
         """The tasks that it watches and that still exist."""
         return set(self._traces_by_task)
 
@@ -143,9 +144,9 @@ class ScenarioWatch:
         """Whether the scenario has put another task factory in its place."""
         return self._loop.get_task_factory() is not self._factory
 
-    def start(self, scenario: Coroutine[Any, Any, None]) -> Task[object]:
+    def start(self, scenario: Coro[None]) -> Task[object]:
         """Start the scenario's own task. The delivery's wrapper around it is not watched."""
-        relayed: Coroutine[Any, Any, object] = _then_yield_once(self._relayed(scenario))
+        relayed: Coro[object] = _then_yield_once(self._relayed(scenario))
         if self._deliverer is not None:
             relayed = self._deliverer.around(relayed)
         self._scenario = relayed
@@ -153,9 +154,7 @@ class ScenarioWatch:
         context.run(_watching.set, self)
         return self._loop.create_task(relayed, name="scenario", context=context)
 
-    def _new_task(
-        self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T], **options: Any
-    ) -> Task[T]:
+    def _new_task(self, loop: AbstractEventLoop, coroutine: Coro[T], **options: object) -> Task[T]:
         watched = self._watched(coroutine, options.get("context"))
         task = self._create_task(loop, watched, options)
         if watched is coroutine:
@@ -163,7 +162,7 @@ class ScenarioWatch:
         return task
 
     def _create_task(
-        self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T], options: dict[str, Any]
+        self, loop: AbstractEventLoop, coroutine: Coro[T], options: dict[str, Any]
     ) -> Task[T]:
         if self._inner is None:
             return Task(coroutine, loop=loop, **options)
@@ -171,18 +170,18 @@ class ScenarioWatch:
             options = {name: options[name] for name in options.keys() & self._accepted}
         return cast("Task[T]", self._inner(loop, coroutine, **options))
 
-    def _watched(self, coroutine: Coroutine[Any, Any, T], context: Any) -> Coroutine[Any, Any, T]:
+    def _watched(self, coroutine: Coro[T], context: Any) -> Coro[T]:
         """Put a relay around the coroutine of a new task, if the task is one of the scenario's."""
         if coroutine is self._scenario or not self._is_watched(context):
             return coroutine
         return self._relayed(coroutine)
 
-    def _relayed(self, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+    def _relayed(self, coroutine: Coro[T]) -> Coro[T]:
         relay: Any = relayed(coroutine, self, self._new_trace(coroutine))
         # Libraries read the name of a task's coroutine.
         relay.__name__ = getattr(coroutine, "__name__", relay.__name__)
         relay.__qualname__ = qualified_name(coroutine)
-        return cast("Coroutine[Any, Any, T]", relay)
+        return cast("Coro[T]", relay)
 
     def _is_watched(self, context: Any) -> bool:
         """Return whether a new task belongs to the scenario.
@@ -218,7 +217,7 @@ class ScenarioWatch:
                 trace.title = task.get_name()
 
     def suspended(
-        self, trace: Trace, coroutine: object, awaited: Future[Any] | None
+        self, trace: Trace, coroutine: object, awaited: Future[object] | None
     ) -> InjectedError | None:
         """Record a mark, and cancel if this is the target; return an error to raise instead."""
         trace.marks.append(mark_of(coroutine, awaited))
@@ -248,14 +247,14 @@ class ScenarioWatch:
             self.was_notified = self.was_notified or isinstance(error, CancelledError)
 
 
-def _current_task() -> Task[Any] | None:
+def _current_task() -> Task[object] | None:
     try:
         return asyncio.current_task()
     except RuntimeError:
         return None
 
 
-async def _then_yield_once(scenario: Coroutine[Any, Any, None]) -> None:
+async def _then_yield_once(scenario: Coro[None]) -> None:
     """Run the scenario and wait once more, as a program would that continues.
 
     A cancellation that an error has replaced is delivered here: after a task group or a scope it
@@ -278,7 +277,7 @@ def _options_of(factory: Callable[..., object]) -> frozenset[str] | None:
 
 def _eager_factory(
     loop: AbstractEventLoop,
-    watched: Callable[[Coroutine[Any, Any, Any], Any], Coroutine[Any, Any, Any]],
+    watched: Callable[[Coro[Any], Any], Coro[Any]],
 ) -> object:
     """Return an eager task factory of asyncio with relays, if the loop has an eager one.
 
@@ -293,7 +292,7 @@ def _eager_factory(
             (cell,) = factory.__closure__
             constructor = cell.cell_contents
 
-            def construct(coroutine: Coroutine[Any, Any, Any], **options: Any) -> Any:
+            def construct(coroutine: Coro[Any], **options: object) -> Any:
                 return constructor(watched(coroutine, options.get("context")), **options)
 
             return asyncio.create_eager_task_factory(construct)

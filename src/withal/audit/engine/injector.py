@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future, Task
-from collections.abc import Callable, Collection, Coroutine, Iterable
-from typing import Any, TypeVar, final
+from collections.abc import Callable, Collection, Iterable
+from typing import TypeVar, final
 
+from withal._core.aliases import Coro
 from withal.audit.engine.delivery import Deliverer, deliverer_of
 from withal.audit.injected_error import InjectedError
 from withal.audit.inspect.relay import relayed
@@ -22,7 +23,7 @@ from withal.audit.report.record import Delivery
 T = TypeVar("T")
 
 
-def _only(task: Task[Any]) -> Iterable[Task[Any]]:
+def _only(task: Task[object]) -> Iterable[Task[object]]:
     return (task,)
 
 
@@ -44,7 +45,7 @@ class Injector:
         self,
         ordinals: Collection[int],
         deliverer: Deliverer | None = None,
-        struck_by: Callable[[Task[Any]], Iterable[Task[Any]]] = _only,
+        struck_by: Callable[[Task[object]], Iterable[Task[object]]] = _only,
     ) -> None:
         self.suspensions: int = 0
         self.strikes: int = 0
@@ -52,12 +53,12 @@ class Injector:
         self._deliverer = deliverer or deliverer_of(Delivery.EARLY)
         self._struck_by = struck_by
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+    def run(self, coroutine: Coro[T]) -> Coro[T]:
         """Return a coroutine that runs another one and counts its suspensions."""
         return relayed(coroutine, self, Trace((), qualified_name(coroutine)))
 
     def strike_if_due(
-        self, awaited: Future[Any] | None, gate: Callable[[], bool] | None = None
+        self, awaited: Future[object] | None, gate: Callable[[], bool] | None = None
     ) -> InjectedError | None:
         """Count a suspension of the running task, and cancel if it is one of the given ones.
 
@@ -81,14 +82,14 @@ class Injector:
         return None
 
     def _deliver_when_ready(
-        self, gate: Callable[[], bool], task: Task[Any], awaited: Future[Any] | None
+        self, gate: Callable[[], bool], task: Task[object], awaited: Future[object] | None
     ) -> None:
         if task.done() or gate():
             self._deliver(task, awaited)
         else:
             task.get_loop().call_soon(self._deliver_when_ready, gate, task, awaited)
 
-    def _deliver(self, task: Task[Any], awaited: Future[Any] | None) -> InjectedError | None:
+    def _deliver(self, task: Task[object], awaited: Future[object] | None) -> InjectedError | None:
         injected: InjectedError | None = None
         for each in self._struck_by(task):
             injected = self._deliverer.deliver(each, awaited)
@@ -100,7 +101,7 @@ class Injector:
         """Do nothing: there is only one coroutine."""
 
     def suspended(
-        self, trace: Trace, coroutine: object, awaited: Future[Any] | None
+        self, trace: Trace, coroutine: object, awaited: Future[object] | None
     ) -> InjectedError | None:
         """Count a suspension, and cancel if it is one of the given ones."""
         return self.strike_if_due(awaited)

@@ -76,7 +76,7 @@ class Chooser:
     reordered: list[str] = field(default_factory=list[str])
     choices: int = 0
 
-    def choose(self, ready: list[Task[Any]]) -> int:
+    def choose(self, ready: list[Task[object]]) -> int:
         """Return the index of the task that runs next."""
         self.choices += 1
         if self.random is not None:
@@ -113,7 +113,7 @@ class Chooser:
         return new_loop
 
 
-def _name(task: Task[Any]) -> str:
+def _name(task: Task[object]) -> str:
     return display_name(task.get_name(), qualified_name(task.get_coro()))
 
 
@@ -126,7 +126,7 @@ class _Ready(deque[Any]):
         self._spared = excluded
 
     def popleft(self) -> Any:
-        tasks: list[Task[Any]] = []
+        tasks: list[Task[object]] = []
         for handle in self:
             task = self._task_of(handle)
             if task is None:
@@ -139,9 +139,9 @@ class _Ready(deque[Any]):
         del self[index]
         return handle
 
-    def _task_of(self, handle: Any) -> Task[Any] | None:
+    def _task_of(self, handle: Any) -> Task[object] | None:
         task: Any = getattr(handle._callback, "__self__", None)
         if handle._cancelled or not hasattr(task, "get_coro"):
             return None
         code = getattr(task.get_coro(), "cr_code", None)
-        return None if code is self._spared else cast("Task[Any]", task)
+        return None if code is self._spared else cast("Task[object]", task)

@@ -11,7 +11,7 @@ import asyncio
 from asyncio import AbstractEventLoop, Task, Timeout
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, final
+from typing import final
 
 from withal.audit.session import session
 from withal.inspection.loop import has_only_its_own_descriptor, is_ready
@@ -22,7 +22,7 @@ _LATE_FACTOR = 2  # the maximum charge of a late check, in multiples of `_POLL_S
 _STRETCH_FACTOR = 4  # the maximum duration by the clock, in multiples of the limit
 
 
-async def wait_or_diagnose(task: Task[Any], timeout: float) -> str | None:
+async def wait_or_diagnose(task: Task[object], timeout: float) -> str | None:
     """Wait for a task; return why it does not end, or None if it has ended.
 
     Args:
@@ -35,7 +35,9 @@ async def wait_or_diagnose(task: Task[Any], timeout: float) -> str | None:
     return await _wait(task, _Limit(timeout))
 
 
-async def wait_all_or_diagnose(tasks: Sequence[Task[Any]], timeout: float) -> dict[Task[Any], str]:
+async def wait_all_or_diagnose(
+    tasks: Sequence[Task[object]], timeout: float
+) -> dict[Task[object], str]:
     """Wait for tasks, and for those that are appended meanwhile; return why the others do not end.
 
     Args:
@@ -46,7 +48,7 @@ async def wait_all_or_diagnose(tasks: Sequence[Task[Any]], timeout: float) -> di
         Stopped: if the audit has to end.
     """
     limit = _Limit(timeout)
-    problems: dict[Task[Any], str] = {}
+    problems: dict[Task[object], str] = {}
     for task in tasks:
         problem = await _wait(task, limit)
         if problem is not None:
@@ -117,7 +119,7 @@ class _Limit:
         self.left -= max(min(elapsed, _LATE_FACTOR * _POLL_SECONDS), elapsed / _STRETCH_FACTOR)
 
 
-async def _wait(task: Task[Any], limit: _Limit) -> str | None:
+async def _wait(task: Task[object], limit: _Limit) -> str | None:
     current = session.get()
     loop = asyncio.get_running_loop()
     was_idle = False

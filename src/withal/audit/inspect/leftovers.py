@@ -14,7 +14,7 @@ from asyncio import AbstractEventLoop, Task
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 from withal._core.descriptors import open_descriptors
 from withal.audit.inspect.connections import SetupConnections
@@ -53,7 +53,7 @@ def find_leftovers(
     before: ProcessState,
     allowed: ProcessState,
     loop: AbstractEventLoop,
-    own: Iterable[Task[Any] | None],
+    own: Iterable[Task[object] | None],
     connections: SetupConnections,
 ) -> Iterator[Leftover]:
     """Yield the resources of the process and of the running loop that did not exist before.
@@ -183,7 +183,7 @@ def _thread_leftover(thread: threading.Thread) -> Leftover:
 # Tasks and watched descriptors of the loop
 
 
-def _task_leftover(task: Task[Any]) -> Leftover:
+def _task_leftover(task: Task[object]) -> Leftover:
     stack = list(stack_of(task))
     words = f"task {name_of_task(task)} still waits{at_place(stack)}"
     return Leftover(Category.TASK, qualified_name(task.get_coro()), words, format_frames(stack))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import types
 from asyncio import Future, Task
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar, cast, final
 
+from withal._core.aliases import Coro
 from withal._core.site import suspended_frames
 from withal.audit.injected_error import InjectedError
 from withal.audit.inspect.trace import Trace
@@ -26,7 +27,7 @@ class RelayWatch(Protocol):
         """Called when the coroutine is about to run its first step."""
 
     def suspended(
-        self, trace: Trace, coroutine: object, awaited: Future[Any] | None
+        self, trace: Trace, coroutine: object, awaited: Future[object] | None
     ) -> InjectedError | None:
         """Called at a suspension; returns an error to raise in place of the awaited result."""
 
@@ -37,9 +38,7 @@ class RelayWatch(Protocol):
         """Called when the coroutine has ended."""
 
 
-def relayed(
-    coroutine: Coroutine[Any, Any, T], watch: RelayWatch, trace: Trace
-) -> Coroutine[Any, Any, T]:
+def relayed(coroutine: Coro[T], watch: RelayWatch, trace: Trace) -> Coro[T]:
     """Return a coroutine that runs another one and reports its steps to `watch`."""
     return _relayed(_Relayed(coroutine), watch, trace)
 
@@ -55,7 +54,7 @@ class _Relayed(Generic[T]):
 
     __slots__ = ("coroutine",)
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, coroutine: Coro[T]) -> None:
         self.coroutine = coroutine
 
     def __del__(self) -> None:
@@ -68,9 +67,7 @@ async def _relayed(relayed: _Relayed[T], watch: RelayWatch, trace: Trace) -> T:
 
 
 @types.coroutine
-def _relay(
-    coroutine: Coroutine[Any, Any, T], watch: RelayWatch, trace: Trace
-) -> Generator[Any, Any, T]:
+def _relay(coroutine: Coro[T], watch: RelayWatch, trace: Trace) -> Generator[Any, Any, T]:
     watch.begins(trace)
     step: Callable[[Any], Any] = coroutine.send
     value: Any = None
@@ -100,7 +97,7 @@ def _relay(
         watch.ends(trace)
 
 
-def stack_of(task: Task[Any]) -> Iterator[FrameType]:
+def stack_of(task: Task[object]) -> Iterator[FrameType]:
     """Yield the frames of a suspended task, outermost first, without those of the relay."""
     yield from _without_relay(task.get_coro())
 

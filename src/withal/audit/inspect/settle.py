@@ -8,7 +8,7 @@ from asyncio import AbstractEventLoop, Task
 from collections.abc import Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 from withal._core.descriptors import open_descriptors
 from withal.audit.inspect.connections import SetupConnections
@@ -39,7 +39,7 @@ class ThreadWork:
         threads: the place of each other thread that is not known to be idle.
     """
 
-    calls: frozenset[Future[Any]]
+    calls: frozenset[Future[object]]
     threads: dict[int, tuple[int, int]]
 
 
@@ -62,7 +62,7 @@ class LeftoverCheck:
     def note_start(self) -> None:
         """Record the state at the start; the loop must be running, as uvloop opens sockets then."""
         self._before = self._open = ProcessState.now()
-        self._others: Collection[Task[Any]] = ()
+        self._others: Collection[Task[object]] = ()
         self._connections = SetupConnections()
 
     def note_setup(self) -> None:
@@ -75,7 +75,7 @@ class LeftoverCheck:
         self,
         baseline: Counts | None,
         timers: Timers,
-        others: Collection[Task[Any]],
+        others: Collection[Task[object]],
         *,
         environment_is_open: bool,
     ) -> tuple[Counts, list[Leftover]]:

@@ -6,7 +6,6 @@ import traceback
 from asyncio import Task
 from collections.abc import Iterable, Sequence
 from types import FrameType
-from typing import Any
 
 from withal._core.credentials import text_without_credentials
 from withal.audit.inspect.relay import stack_of
@@ -23,7 +22,7 @@ def at_place(stack: Sequence[FrameType]) -> str:
     return f" at {_line(own[-1])}" if own else ""
 
 
-def at_place_of_task(task: Task[Any]) -> str:
+def at_place_of_task(task: Task[object]) -> str:
     """Return where a task waits, as `at_place` does."""
     return at_place(list(stack_of(task)))
 
@@ -33,13 +32,13 @@ def format_frames(stack: Iterable[FrameType]) -> str:
     return "\n".join(map(_line, stack))
 
 
-def stacks_of(tasks: Iterable[Task[Any]]) -> str:
+def stacks_of(tasks: Iterable[Task[object]]) -> str:
     """Return where each of these tasks waits, without those that have ended."""
     waiting = (task for task in tasks if not task.done())
     return "\n".join(f"{name_of_task(task)}:\n{format_frames(stack_of(task))}" for task in waiting)
 
 
-def name_of_task(task: Task[Any]) -> str:
+def name_of_task(task: Task[object]) -> str:
     """Return the name of a task and its coroutine; only the latter if the name is a default one."""
     return display_name(task.get_name(), qualified_name(task.get_coro()))
 

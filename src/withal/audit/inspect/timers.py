@@ -38,7 +38,7 @@ class Timers:
 
     def _noting(self, method: Callable[..., TimerHandle]) -> Callable[..., TimerHandle]:
         # The arguments are passed on unchanged, whatever the loop accepts.
-        def noting(*args: Any, **options: Any) -> TimerHandle:
+        def noting(*args: Any, **options: object) -> TimerHandle:
             handle = method(*args, **options)
             if self._are_ours():
                 self._handles.add(handle)

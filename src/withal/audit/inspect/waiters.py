@@ -29,7 +29,7 @@ _OF_SHIELD = "shield.<locals>."
 """The callbacks of `asyncio.shield`: a cancellation of its waiter does not reach the task."""
 
 
-def wakes_a_waiter(task: Task[Any]) -> bool:
+def wakes_a_waiter(task: Task[object]) -> bool:
     """Return whether a task wakes, when it ends, a waiter that would cancel it if cancelled."""
     callbacks: Any = getattr(task, "_callbacks", None)
     return any(_wakes(_function_of(each)) for each in callbacks or ())

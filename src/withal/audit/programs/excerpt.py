@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import resolve_name
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
+from withal._core.aliases import JsonObject
 from withal.audit.programs.standins import STAND_INS, WITHOUT_STAND_IN
 from withal.audit.scenario import Scenario, ScenarioError
 
@@ -68,7 +69,7 @@ def _package_of(place: str) -> str:
     return "" if place.endswith(".py") else str(getattr(sys.modules[place], "__package__", ""))
 
 
-def _values(path: Path) -> dict[str, Any]:
+def _values(path: Path) -> JsonObject:
     """Return the values of a module's names."""
     for module in list(sys.modules.values()):
         if getattr(module, "__file__", None) == str(path):
@@ -90,7 +91,7 @@ class _Module:
             for name in _bound(statement):
                 self._statements.setdefault(name, []).append(statement)
 
-    def parts_of(self, name: str, scenario: Scenario, values: dict[str, Any]) -> dict[str, str]:
+    def parts_of(self, name: str, scenario: Scenario, values: JsonObject) -> dict[str, str]:
         """Return the expressions of the scenario's run, setup and probe."""
         given = {part: value for part in _PARTS if (value := getattr(scenario, part)) is not None}
         if values.get(name) is scenario.run and set(given) == {"run"}:

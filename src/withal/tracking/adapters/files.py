@@ -69,7 +69,7 @@ def follow(tracker: Tracker) -> None:
 def _returning_descriptors(book: Book) -> Any:
     def make(original: Any) -> Any:
         @wraps(original)
-        def replacement(*args: Any, **kwargs: Any) -> Any:
+        def replacement(*args: object, **kwargs: object) -> Any:
             try:
                 result: int | tuple[int, ...] = original(*args, **kwargs)
             except BaseException as exc:

@@ -189,7 +189,7 @@ def _on_call(protocol: Any, name: str, then: Callable[[], None]) -> bool:
     """Call `then` before a method of this protocol; return whether it could be patched."""
     original = getattr(protocol, name)
 
-    def replacement(*args: Any) -> Any:
+    def replacement(*args: object) -> Any:
         then()
         return original(*args)
 
@@ -203,7 +203,7 @@ def _on_call(protocol: Any, name: str, then: Callable[[], None]) -> bool:
 def _barred(original: Any) -> Any:
     """Return a Python method around a compiled one, whose frame marks that the loop runs."""
 
-    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def run(self: Any, *args: object, **kwargs: object) -> Any:
         from withal.tracking.patches import hide_frame
 
         try:
@@ -222,7 +222,7 @@ def _noting(note: Any) -> Any:
 
     def make(original: Any) -> Any:
         @wraps(original)
-        async def replacement(self: Any, *args: Any, **kwargs: Any) -> Any:
+        async def replacement(self: Any, *args: object, **kwargs: object) -> Any:
             try:
                 result = await original(self, *args, **kwargs)
             except BaseException as exc:

@@ -35,7 +35,7 @@ def follow_folders(tracker: Tracker) -> None:
     tracker.follow(tempfile.TemporaryDirectory, FOLDER, closes=["cleanup"])
 
     def removed(original: Any) -> Any:
-        def _cleanup(cls: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        def _cleanup(cls: Any, /, name: str, *args: object, **kwargs: object) -> Any:
             for held in book.open_now():
                 if held.sort is FOLDER and held.name == name:
                     book.end(held, Ending.AT_EXIT if book.exiting else Ending.COLLECTED)
@@ -79,7 +79,7 @@ def follow_sqlite(tracker: Tracker) -> None:
         from withal.tracking.patches import hide_frame
 
         @wraps(original)
-        def connect(*args: Any, **kwargs: Any) -> Any:
+        def connect(*args: object, **kwargs: object) -> Any:
             factory = args[5] if len(args) > 5 else kwargs.get("factory", sqlite3.Connection)
             if isinstance(factory, type) and len(args) <= 5:
                 kwargs["factory"] = followed(factory)

@@ -44,7 +44,7 @@ def follow_tasks_of(tracker: Tracker, loop_class: Any) -> None:
 
     def make(original: Any) -> Any:
         @wraps(original)
-        def create_task(self: Any, coro: Any, **kwargs: Any) -> Any:
+        def create_task(self: Any, coro: Any, **kwargs: object) -> Any:
             try:
                 task = original(self, coro, **kwargs)
             except BaseException as exc:
@@ -148,7 +148,7 @@ def follow_generators(tracker: Tracker) -> None:
 
     def make(original: Any) -> Any:
         @wraps(original)
-        def set_asyncgen_hooks(*args: Any, **kwargs: Any) -> None:
+        def set_asyncgen_hooks(*args: object, **kwargs: object) -> None:
             names = ("firstiter", "finalizer")
             hooks = dict(zip(names, args, strict=False)) | kwargs
             for name, notice in (("firstiter", first), ("finalizer", collected)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from withal._core.aliases import JsonObject
 from withal.html_report.page import definitions, escaped, render_page
 from withal.tracking.formats.json import TrackReport
 from withal.tracking.formats.lives import LifeState, ShownLife, shown_lives
@@ -59,7 +60,7 @@ def _leaks(leaks: Iterable[Leak]) -> Iterable[str]:
         yield f"<li>and {len(leaks) - _SHOWN_LEAKS:,} more lines</li>"
 
 
-def _data(report: TrackReport) -> dict[str, Any]:
+def _data(report: TrackReport) -> JsonObject:
     """Return the records by columns; texts and stacks are stored once, and referenced by index."""
     texts: dict[str, int] = {}
     stacks: dict[tuple[str, ...], int] = {}

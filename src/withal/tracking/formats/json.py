@@ -6,9 +6,10 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 from withal import __version__
+from withal._core.aliases import JsonObject
 from withal._core.credentials import text_without_credentials
 from withal.ledger import Record
 from withal.tracking.program import TrackedProgram
@@ -39,14 +40,14 @@ class TrackReport:
     started_at: float
     seconds: float
     status: int | None
-    kinds: dict[str, dict[str, Any]]
+    kinds: dict[str, JsonObject]
     leaks: Sequence[Leak]
     records: Sequence[Record]
     program: TrackedProgram
     is_complete: bool = True
 
 
-def report_data(report: TrackReport) -> dict[str, Any]:
+def report_data(report: TrackReport) -> JsonObject:
     """Return a report as data for `json.dumps`."""
     return {
         "schema": SCHEMA,
@@ -68,7 +69,7 @@ def json_report(report: TrackReport) -> str:
     return json.dumps(report_data(report), indent=1) + "\n"
 
 
-def _leak(leak: Leak) -> dict[str, Any]:
+def _leak(leak: Leak) -> JsonObject:
     return {
         "class": leak.ending.value,
         "kind": leak.kind,
@@ -93,7 +94,7 @@ def clock_zero(report: TrackReport) -> float:
     return time.monotonic() - (time.time() - report.started_at)
 
 
-def _record(record: Record, report: TrackReport) -> dict[str, Any]:
+def _record(record: Record, report: TrackReport) -> JsonObject:
     """Return a record; its times are seconds since the start of the program."""
     zero = clock_zero(report)
     places = record.stack or ((record.site,) if record.site else ())

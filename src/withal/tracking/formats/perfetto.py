@@ -14,8 +14,9 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
+from withal._core.aliases import JsonObject
 from withal._core.printable import printable
 from withal.tracking.formats.json import TrackReport
 from withal.tracking.formats.lives import LifeState, ShownLife, shown_lives
@@ -35,7 +36,7 @@ class _Slice:
     end: int
     name: str
     category: str
-    args: dict[str, Any]
+    args: JsonObject
     state: LifeState = LifeState.CLOSED
 
 
@@ -45,7 +46,7 @@ def perfetto_report(report: TrackReport) -> str:
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}, separators=(",", ":"))
 
 
-def _events(report: TrackReport) -> Iterator[dict[str, Any]]:
+def _events(report: TrackReport) -> Iterator[JsonObject]:
     process = os.getpid()
     end = max(1, round(report.seconds * 1e6))
     lives = list(shown_lives(report))
@@ -67,7 +68,7 @@ def _events(report: TrackReport) -> Iterator[dict[str, Any]]:
 def _slice(life: ShownLife, end: int) -> _Slice:
     start = round(life.opened_at * 1e6)
     closed = end if life.closed_at is None else round(life.closed_at * 1e6)
-    args: dict[str, Any] = {"ending": life.ending, "stack": "\n".join(life.stack)}
+    args: JsonObject = {"ending": life.ending, "stack": "\n".join(life.stack)}
     if life.task:
         args["opened by task"] = life.task
     if life.closed_in:
@@ -124,12 +125,12 @@ def _nested(slices: list[_Slice]) -> list[list[_Slice]]:
     return tracks
 
 
-def _metadata(process: int, track: int, name: str, args: dict[str, Any]) -> dict[str, Any]:
+def _metadata(process: int, track: int, name: str, args: JsonObject) -> JsonObject:
     return {"ph": "M", "pid": process, "tid": track, "name": name, "args": args}
 
 
-def _complete(process: int, track: int, each: _Slice) -> dict[str, Any]:
-    event: dict[str, Any] = {
+def _complete(process: int, track: int, each: _Slice) -> JsonObject:
+    event: JsonObject = {
         "ph": "X",
         "pid": process,
         "tid": track,
@@ -150,7 +151,7 @@ def _flow(
     source: _Slice,
     target: _Slice,
     tracks: dict[_Slice, tuple[int, str]],
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JsonObject]:
     """Yield the events of an arrow. It binds to the slices around its ends, and goes forward."""
     start = min(max(source.start, target.start), source.end - 1)
     if target.category == "closing":

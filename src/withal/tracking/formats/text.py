@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from withal._core.aliases import JsonObject
 from withal._core.credentials import text_without_credentials
 from withal._core.printable import printable
 from withal.tracking.verdict import Leak
@@ -20,7 +20,7 @@ _COLUMNS = (
 )
 
 
-def text_report(kinds: dict[str, dict[str, Any]], leaks: Sequence[Leak]) -> str:
+def text_report(kinds: dict[str, JsonObject], leaks: Sequence[Leak]) -> str:
     """Return the whole report."""
     lines = ["withal track", *_table(kinds), "", *_leaks(leaks)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -31,7 +31,7 @@ def leaks_report(leaks: Sequence[Leak]) -> str:
     return "\n".join(line.rstrip() for line in _leaks(leaks)) + "\n"
 
 
-def _table(kinds: dict[str, dict[str, Any]]) -> list[str]:
+def _table(kinds: dict[str, JsonObject]) -> list[str]:
     if not kinds:
         return ["  nothing was opened"]
     rows = [["", *(title for _, title in _COLUMNS), "longest"]]
