@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from textwrap import dedent
 
@@ -119,6 +120,65 @@ def test_a_module_of_a_package_runs_as_by_m(tmp_path: Path) -> None:
     assert leaks[0]["stack"][1].startswith("package/__main__.py:4")
 
 
+SHOWS_ITSELF = """
+import sys
+shown = sys.argv, sys.path[0], __name__, __file__, __package__, sorted(globals())
+print(shown, getattr(__spec__, "name", None), sys.stdin.read())
+"""
+RAISES = "def f():\n    1 / 0\n\n\nf()\n"
+HOLDS = "with manager() as x:\n    kept = open('/dev/null')\n"
+DEFINES = "from contextlib import contextmanager\n@contextmanager\ndef manager():\n    yield\n"
+
+
+@pytest.mark.parametrize("source", [SHOWS_ITSELF, RAISES, "def f(:\n", "exit(4)\n"])
+def test_a_script_on_standard_input_behaves_as_without(source: str, tmp_path: Path) -> None:
+    with_track = run(tmp_path, "-q", "-", "a", "-b", stdin=source)
+    without = plain(tmp_path, "-", "a", "-b", stdin=source)
+    assert (with_track.stdout, with_track.stderr) == (without.stdout, without.stderr)
+    assert with_track.returncode == without.returncode
+
+
+def test_a_leak_of_a_script_on_standard_input_is_named_at_its_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "--fail-on-leak", "-", stdin=DEFINES + HOLDS)
+    assert "<stdin>:6" in done.stderr
+    assert "manager" in done.stderr
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize("name", ["folder", "./folder", "program.zip"])
+def test_a_folder_or_an_archive_behaves_as_without(name: str, tmp_path: Path) -> None:
+    files = {
+        "__main__.py": f"import helper\n{SHOWS_ITSELF}\nhelper.f()\n",
+        "helper.py": RAISES[:-5],
+    }
+    make_container(tmp_path / name, files)
+    with_track = run(tmp_path, "-q", name, "a", "-b", stdin="text")
+    without = plain(tmp_path, name, "a", "-b", stdin="text")
+    assert (with_track.stdout, with_track.stderr) == (without.stdout, without.stderr)
+    assert with_track.returncode == without.returncode == 1
+
+
+@pytest.mark.parametrize("name", ["folder", "program.zip"])
+def test_a_leak_of_a_folder_or_an_archive_is_named_at_its_line(name: str, tmp_path: Path) -> None:
+    main = f"from helper import manager\n{HOLDS}"
+    make_container(tmp_path / name, {"__main__.py": main, "helper.py": DEFINES})
+    done = run(tmp_path, "--fail-on-leak", name)
+    assert "__main__.py:3" in done.stderr
+    assert "manager  " in done.stderr  # its with statement is followed
+    assert done.returncode == 3
+
+
+def make_container(path: Path, files: dict[str, str]) -> None:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, text in files.items():
+                archive.writestr(name, text)
+        return
+    path.mkdir()
+    for name, text in files.items():
+        (path / name).write_text(text)
+
+
 LEAKY = "kept = open(__file__)\n"
 
 
@@ -154,6 +214,7 @@ def test_a_class_of_leaks_can_be_left_out(tmp_path: Path) -> None:
     [
         (["nowhere.py"], "there is no script nowhere.py"),
         (["."], "use -m"),
+        (["empty.zip"], "empty.zip has no __main__.py"),
         (["-m", "no.module"], "no module named 'no.module'"),
         (["--json", "/nowhere/x.json", "program.py"], "there is no folder /nowhere"),
         (["--ignore", "other", "program.py"], "is not a class of leaks; use"),
@@ -167,6 +228,7 @@ def test_what_is_wrong_is_said_before_the_program_starts(
     arguments: list[str], said: str, tmp_path: Path
 ) -> None:
     (tmp_path / "program.py").write_text("print('started')")
+    zipfile.ZipFile(tmp_path / "empty.zip", "w").close()
     done = run(tmp_path, *arguments)
     assert done.returncode == 2
     assert said in done.stderr

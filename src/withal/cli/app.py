@@ -245,7 +245,8 @@ def track(
 ) -> None:
     """Run a program and report what it opened and never closed.
 
-    The program runs as with python: arguments, output and exit status do not change. The report is
+    The program runs as with python: arguments, output and exit status do not change. SCRIPT may
+    also be a folder or zip archive with a __main__.py, or - for standard input. The report is
     printed on standard error at its end. Files, sockets, transports, streams, servers, processes,
     threads, tasks, generators, locks, sessions of aiohttp and httpx, connections to databases, and
     each with statement of the program are followed.

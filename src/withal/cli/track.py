@@ -14,7 +14,7 @@ from typing import NoReturn, cast
 from withal._core.aliases import JsonObject
 from withal.cli.complaint import complain
 from withal.ledger.records import Ending
-from withal.tracking.options import TrackOptions
+from withal.tracking.options import STDIN, TrackOptions
 
 _LEAKS = [each.value for each in Ending if each is not Ending.CLOSED]
 
@@ -56,7 +56,7 @@ def options_of(arguments: list[str]) -> TrackOptions | None:
     """Return the options from these arguments, or None if the full parser is needed."""
     found: JsonObject = {}
     rest = deque(arguments)
-    while rest and rest[0].startswith("-") and rest[0] != "--":
+    while rest and rest[0].startswith("-") and rest[0] not in ("--", STDIN):
         name, has_value, value = rest.popleft().partition("=")
         if name in _FLAGS and not has_value:
             found[_FLAGS[name]] = True
@@ -106,12 +106,13 @@ def problem_of(options: TrackOptions) -> str:
     if options.is_module:
         if not _is_module(options.target):
             return f"no module named {options.target!r}"
-    elif Path(options.target).is_dir():
-        return f"{options.target} is a folder; to run a package, use -m"
-    elif not Path(options.target).is_file():
-        return f"there is no script {options.target}"
-    elif not os.access(options.target, os.R_OK):
-        return f"{options.target} cannot be read"
+    elif options.target == STDIN:
+        if os.isatty(0):
+            return "standard input is a terminal; name a script, or redirect one to standard input"
+    else:
+        problem = _problem_with_script(options.target)
+        if problem:
+            return problem
     for each in options.ignore:
         if each not in _LEAKS:
             return f"--ignore {each!r} is not a class of leaks; use {', '.join(map(repr, _LEAKS))}"
@@ -122,6 +123,18 @@ def problem_of(options: TrackOptions) -> str:
         problem = "" if path is None else _unwritable(Path(path))
         if problem:
             return problem
+    return ""
+
+
+def _problem_with_script(path: str) -> str:
+    from withal.tracking.main_module import has_main
+
+    if not os.path.exists(path):
+        return f"there is no script {path}"
+    if not os.access(path, os.R_OK):
+        return f"{path} cannot be read"
+    if has_main(path) is False:
+        return f"{path} has no __main__.py; to run a package, use -m"
     return ""
 
 

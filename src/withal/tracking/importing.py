@@ -12,6 +12,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any, final
+from zipimport import zipimporter
 
 from withal.tracking.program import PROGRAM, TrackedProgram
 from withal.tracking.rewriting import Calls, compile_watched, with_calls
@@ -53,6 +54,28 @@ class WatchedLoader(SourceFileLoader):
         if not sys.dont_write_bytecode:
             self._cache_bytecode(path, cached, bytearray(header + marshal.dumps(code)))  # type: ignore[attr-defined]
         return with_calls(code, self._calls)
+
+
+@final
+class WatchedZipLoader(zipimporter):
+    """Loads a module of the program from a zip archive, with watched ``with`` statements.
+
+    Args:
+        loader: the loader of the archive.
+        calls: the functions that are called around each statement.
+    """
+
+    def __init__(self, loader: zipimporter, calls: Calls) -> None:
+        vars(self).update(vars(loader))
+        self._calls = calls
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the module; not watched if the archive has no source of it."""
+        source = self.get_source(fullname)
+        if source is None:
+            return super().get_code(fullname)
+        path = self.get_filename(fullname)
+        return with_calls(compile_watched(source, path), self._calls)
 
 
 class _Adapting:
@@ -102,17 +125,22 @@ class ImportFinder(MetaPathFinder):
         spec = self._found(fullname, path, target)
         if spec is None or spec.loader is None:
             return None
-        is_watched = (
-            type(spec.loader) is SourceFileLoader
-            and spec.origin is not None
-            and self._program.owner(os.path.abspath(spec.origin)) is PROGRAM
-        )
-        if is_watched:
-            assert spec.origin is not None
-            spec.loader = WatchedLoader(spec.loader.name, spec.origin, self._calls)  # type: ignore[attr-defined]
+        watched = self._watched(spec.loader, spec.origin)
+        if watched is not None:
+            spec.loader = watched
         if adapter is not None:
             spec.loader = _Adapting(spec.loader, adapter)  # type: ignore[assignment]
         return spec
+
+    def _watched(self, loader: object, origin: str | None) -> Any:
+        """Return a loader that watches a module, or None if the module is not the program's."""
+        if origin is None or self._program.owner(os.path.abspath(origin)) is not PROGRAM:
+            return None
+        if type(loader) is SourceFileLoader:
+            return WatchedLoader(loader.name, origin, self._calls)
+        if type(loader) is zipimporter:
+            return WatchedZipLoader(loader, self._calls)
+        return None
 
     def _found(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None

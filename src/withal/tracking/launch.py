@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import atexit
-import builtins
 import logging
 import os
-import runpy
 import sys
 import time
 import traceback
@@ -14,8 +12,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from importlib.machinery import SourceFileLoader
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, NoReturn, final
 
 from withal._core.aliases import JsonObject
@@ -23,9 +20,9 @@ from withal.ledger import Ledger
 from withal.ledger.records import Ending
 from withal.tracking.formats.json import TrackReport, json_report
 from withal.tracking.formats.text import text_report
+from withal.tracking.main_module import run_main
 from withal.tracking.options import TrackOptions
 from withal.tracking.program import TRACKER
-from withal.tracking.rewriting import compile_watched, with_calls
 from withal.tracking.session import TrackingSession
 from withal.tracking.verdict import Leak, kinds_of
 
@@ -87,10 +84,7 @@ class ProgramRun:
         self.session.start()
         self._start_watchers()
         try:
-            if self.options.is_module:
-                self._run_module()
-            else:
-                self._run_script()
+            run_main(self.options, self.session.book.program, self.session.calls)
         except SystemExit as exc:
             self.status = _status(exc.code)
             self.session.book.exiting = True
@@ -108,19 +102,6 @@ class ProgramRun:
     def _program_ended(self) -> None:
         if self._spans is not None:
             self._spans.program_ended()
-
-    def _run_script(self) -> None:
-        path = os.path.abspath(self.options.target)
-        sys.path[0] = os.path.dirname(os.path.realpath(path))
-        code = with_calls(compile_watched(_read(path), path), self.session.calls)
-        exec(code, _main_module(path).__dict__)
-
-    def _run_module(self) -> None:
-        sys.path[0] = os.getcwd()
-        sys.modules["__main__"] = ModuleType("__main__")
-        sys.argv[0] = "-m"
-        # The interpreter itself calls this function for -m.
-        runpy._run_module_as_main(self.options.target)  # type: ignore[attr-defined]
 
     def _fail(self, error: BaseException) -> NoReturn:
         """End as the interpreter does after an exception that the program has not caught."""
@@ -292,31 +273,6 @@ def _write_all(path: str, flags: int, text: str) -> None:
 def _is_special(path: str) -> bool:
     """Return whether a path is a device or a pipe, such as /dev/null or /dev/stdout."""
     return os.path.exists(path) and not os.path.isfile(path)
-
-
-def _read(path: str) -> bytes:
-    """Read a file with functions that are not tracked."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return b"".join(iter(lambda: os.read(descriptor, 1 << 20), b""))
-    finally:
-        os.close(descriptor)
-
-
-def _main_module(path: str) -> ModuleType:
-    """Return a new ``__main__``, as the interpreter creates it for a script."""
-    module = ModuleType("__main__")
-    module.__dict__.update(
-        __file__=path,
-        __builtins__=builtins,
-        __loader__=SourceFileLoader("__main__", path),
-    )
-    if sys.version_info < (3, 15):
-        vars(module)["__cached__"] = None
-    if sys.version_info < (3, 14):
-        vars(module)["__annotations__"] = {}
-    sys.modules["__main__"] = module
-    return module
 
 
 def _status(code: object) -> int:

@@ -8,6 +8,9 @@ from typing import final
 
 from withal._core.aliases import JsonObject
 
+STDIN = "-"
+"""The target that stands for a script on standard input, as for ``python -``."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,8 @@ class TrackOptions:
     """The options of one run.
 
     Attributes:
-        target: the path of a script, or the name of a module.
+        target: the path of a script, or of a folder or zip archive with a ``__main__.py``; `STDIN`;
+            or the name of a module.
         is_module: whether `target` is the name of a module.
         arguments: the program's own arguments.
         also: installed packages whose ``with`` statements are followed, too.

@@ -53,6 +53,7 @@ _ADAPTERS = (
     ("asyncio.base_events", "tasks:follow_tasks"),
     ("asyncio.base_subprocess", "processes:follow_async_processes"),
     ("asyncio.locks", "others:follow_locks"),
+    ("asyncio.locks", "others:follow_semaphores"),
     ("asyncio.runners", "tasks:follow_runners"),
     ("asyncio.selector_events", "network:follow_selector_transports"),
     ("asyncio.streams", "network:follow_streams"),

@@ -16,6 +16,7 @@ is added to the program.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import io
 import sys
@@ -34,6 +35,7 @@ from withal.tracking.patches import hide_frame
 LOCK = Kind("lock", "lock", 5, lambda lock: not lock.locked())
 
 _UNKNOWN = "", Totals()
+_FOLLOWED = io.IOBase, asyncio.Semaphore  # adapters follow these classes, by other keys
 
 _clock = time.monotonic
 _frame = sys._getframe
@@ -122,7 +124,7 @@ class Watch:
             kind = self._kinds[cls]
         except KeyError:
             kind = None
-            if not issubclass(cls, io.IOBase) and not cls.__module__.startswith("withal."):
+            if not issubclass(cls, _FOLLOWED) and not cls.__module__.startswith("withal."):
                 name = name_of(thing)
                 kind = name, self._book.ledger.totals(name)
             if cls.__module__ == "contextlib" and hasattr(thing, "gen"):

@@ -1,4 +1,4 @@
-"""Held locks, temporary folders, connections to SQLite, and exit stacks."""
+"""Held locks and semaphores, temporary folders, connections to SQLite, and exit stacks."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import asyncio
 import contextlib
 import tempfile
 from functools import lru_cache
-from typing import Any
+from itertools import count
+from typing import Any, final
+from weakref import WeakKeyDictionary
 
 from withal.ledger.records import Ending
-from withal.tracking.held import Kind
+from withal.tracking.held import Held, Kind
 from withal.tracking.tracker import Tracker
 
 LOCK = Kind("lock", "lock", 5, lambda lock: not lock.locked())
+PERMIT = Kind("semaphore", "lock", 5)
 FOLDER = Kind("temporary folder", "folder")
 SQLITE = Kind("connection", "sqlite", 5)
 STACK = Kind("exit stack", "manager", 3)
+
+_FIRST_KEY = 1 << 64  # greater than the `id` of any object
 
 
 def follow_locks(tracker: Tracker) -> None:
@@ -27,6 +32,63 @@ def follow_locks(tracker: Tracker) -> None:
 
     tracker.patches.after(asyncio.Lock, "acquire", taken)
     tracker.closing(asyncio.Lock, "release")
+
+
+@final
+class _Permits:
+    """The permits of one semaphore that are taken, by the `id` of the task that took each."""
+
+    __slots__ = ("given", "taken")
+
+    def __init__(self) -> None:
+        self.taken: dict[int, list[Held]] = {}
+        self.given: int = 0  # by releases without a permit: the semaphore is used as a signal
+
+    def pop(self, task: int) -> Held | None:
+        """Remove a permit of a task; if it has none, the permit of the task that was first."""
+        if not self.taken:
+            return None
+        if task not in self.taken:
+            task = next(iter(self.taken))
+        permits = self.taken[task]
+        held = permits.pop()
+        if not permits:
+            del self.taken[task]
+        return held
+
+
+def follow_semaphores(tracker: Tracker) -> None:
+    """Follow the permits of asyncio's semaphores while they are taken."""
+    book = tracker.book
+    permits_of = WeakKeyDictionary[asyncio.Semaphore, _Permits]()
+    keys = count(_FIRST_KEY)
+
+    def taken(semaphore: Any, *_: object) -> None:
+        permits = permits_of.setdefault(semaphore, _Permits())
+        if permits.given:
+            permits.given -= 1
+            return
+        held = book.opened(semaphore, PERMIT, key=next(keys))
+        if held is not None:
+            permits.taken.setdefault(id(asyncio.current_task()), []).append(held)
+
+    def given(semaphore: Any, *_: object) -> None:
+        permits = permits_of.setdefault(semaphore, _Permits())
+        held = permits.pop(_id_of_task())
+        if held is None:
+            permits.given += 1
+        else:
+            book.end(held)
+
+    tracker.patches.after(asyncio.Semaphore, "acquire", taken)
+    tracker.patches.before(asyncio.Semaphore, "release", given)
+
+
+def _id_of_task() -> int:
+    try:
+        return id(asyncio.current_task())
+    except RuntimeError:  # called outside of a loop
+        return 0
 
 
 def follow_folders(tracker: Tracker) -> None:
