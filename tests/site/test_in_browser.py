@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, Page, Response, expect, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, Page, Response, expect  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from tests.support.chromium import CHROMIUM, running_chromium  # noqa: E402
+
 NPM = shutil.which("npm")
 
 pytestmark = [
@@ -53,10 +54,8 @@ def address(site: Path) -> Iterator[str]:
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 def test_the_first_page_is_small_and_complete(address: str, browser: Browser) -> None:

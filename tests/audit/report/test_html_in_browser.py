@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,9 +21,9 @@ from withal.audit.report.html import render
 from withal.audit.report.record import AuditRecord, Category, Delivery
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from tests.support.chromium import CHROMIUM, running_chromium  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
@@ -62,9 +61,8 @@ Open = Callable[[AuditRecord], Page]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as running:
-        # Without its sandbox, which root may not have: it opens nothing but files of ours.
-        yield running.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
+    with running_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
