@@ -26,7 +26,7 @@ from withal._core.descriptors import open_descriptors
 
 try:
     import uvloop
-except ImportError:  # the suite also runs where there is no uvloop, and says so
+except ImportError:  # the suite also runs without uvloop
     uvloop = None  # type: ignore[assignment]
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -36,8 +36,8 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 
 
 SETTLING_SECONDS = 5.0
-"""How long threads may go on after a test: a server closes what the test was connected to, and
-asyncio's thread for a process ends after the process."""
+"""How long threads may run after a test: a server closes its connections, and the thread of asyncio
+for a process ends after the process."""
 
 GRACE_SECONDS = 60.0
 """How long a test may go on after its time limit. Then its process ends and prints all stacks.
@@ -50,7 +50,7 @@ EXIT_SECONDS = 120.0
 """How long the process may take to end after the last test."""
 
 TESTS_A_FREEZE = 50
-"""After so many tests what there is by then, imported modules above all, is frozen."""
+"""After this many tests, all objects so far (mainly imported modules) are frozen."""
 
 _tests = count()
 
@@ -100,7 +100,7 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_runtest_logstart() -> None:
-    """Have the collections around each test not look at what the tests before have left."""
+    """Exclude the objects of earlier tests from the garbage collections around each test."""
     if next(_tests) % TESTS_A_FREEZE == 0:
         gc.unfreeze()
         gc.collect()
@@ -155,7 +155,7 @@ def run_and_check(test: Callable[[], Coroutine[Any, Any, object]], loop_name: st
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: unhandled.append(context))
         await test()
-        for _ in range(3):  # what was told to end may need a turn to do so
+        for _ in range(3):  # a task that was cancelled may need a turn to end
             await asyncio.sleep(0)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, f"the test leaked tasks: {left}"

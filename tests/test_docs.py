@@ -1,6 +1,6 @@
 """The documentation is true: its code runs, and what it refers to is there.
 
-In a Markdown file, a block marked ``python`` is run by itself, in a fresh namespace. What it prints
+In a Markdown file, a block marked ``python`` runs in a namespace of its own. What it prints
 must stand in the next block, marked ``text``. In a docstring, examples are doctests.
 """
 

@@ -150,7 +150,7 @@ good evening, says generation 2
 a request failed: invalid literal for int\(\) with base 0: 'ten'
 ten: no answer
 0b11: 0b11 = 3, by connection [12]
-told to stop, with one request under way:
+stopped with one request under way:
 app: open
 ├─ open_pool: open, opened in \d.\d{3} s
 ├─ count_beats \(task\): open, opened in \d.\d{3} s
@@ -222,7 +222,7 @@ SERVERS = {
 
 @pytest.fixture
 def environment(name: str, request: pytest.FixtureRequest) -> dict[str, str]:
-    """Return what an example is told of the servers that it needs, or skip the test."""
+    """Return the environment variables with an example's servers, or skip the test."""
     for package in NEEDS.get(name, ()):
         pytest.importorskip(package)
     if name not in SERVERS:

@@ -9,6 +9,12 @@ from pytest_withal.marker import MARKER
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
+    _add_audit_fixture(parser)
+    _add_suite_audit(parser)
+    _add_leaks(parser)
+
+
+def _add_audit_fixture(parser: pytest.Parser) -> None:
     group = parser.getgroup("withal", "audits of cancellation (withal)")
     group.addoption(
         "--audit-depth",
@@ -26,6 +32,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N:HOW",
         help="repeat one attempt and show all of its details, such as 3:late",
     )
+
+
+def _add_suite_audit(parser: pytest.Parser) -> None:
+    group = parser.getgroup("withal")
     group.addoption(
         "--audit",
         action="store_true",
@@ -43,6 +53,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="file with the keys of findings that --audit accepts, as for withal audit --accept",
     )
+
+
+def _add_leaks(parser: pytest.Parser) -> None:
     group = parser.getgroup("withal-leaks", "leaks of resources (withal)")
     group.addoption(
         "--withal-leaks",

@@ -45,7 +45,7 @@ class Careful(Careless):
 
 
 class Kept:
-    """Keeps a task, whose clean-up fails, until it is told to end."""
+    """Keeps a task, whose clean-up fails, until it is stopped."""
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
@@ -86,7 +86,7 @@ async def takes_long() -> None:
 
 
 async def never_suspends() -> None:
-    """Return at once."""
+    """Return immediately."""
 
 
 async def fail() -> None:
@@ -94,7 +94,7 @@ async def fail() -> None:
 
 
 async def needs(database: object) -> None:
-    """Need what nobody gives it."""
+    """Need an argument that is not passed."""
 
 
 async def be_interrupted() -> None:
@@ -132,7 +132,7 @@ ours = [1, 2]
 
 
 async def closes_descriptors() -> None:
-    """Close them the first time: afterwards the numbers are anybody's."""
+    """Close them the first time: afterwards the numbers may belong to other files."""
     await asyncio.sleep(0)
     while ours:
         os.close(ours.pop())

@@ -32,58 +32,58 @@ def test_the_version_is_printed() -> None:
 
 
 def test_the_help_names_each_part() -> None:
-    told = " ".join(" ".join(done("--help").out).split())
-    assert [name for name in FACADES if name not in told] == []
+    result = " ".join(" ".join(done("--help").out).split())
+    assert [name for name in FACADES if name not in result] == []
 
 
 @pytest.mark.parametrize("command", ["fetch", "audit", "track", "top", "demo"])
 def test_the_help_of_each_command_shows_an_example(command: str) -> None:
-    told = done(command, "--help")
-    example = told.out.index("  Example:")
-    assert any(f"withal {command}" in line for line in told.out[example + 1 : example + 3])
+    result = done(command, "--help")
+    example = result.out.index("  Example:")
+    assert any(f"withal {command}" in line for line in result.out[example + 1 : example + 3])
 
 
 def test_the_help_names_the_commands_and_shows_an_example() -> None:
-    told = done("--help")
-    assert told.status == 0
-    assert told.out[0].startswith("Usage: withal ")
-    assert "    withal demo --files 50" in told.out
+    result = done("--help")
+    assert result.status == 0
+    assert result.out[0].startswith("Usage: withal ")
+    assert "    withal demo --files 50" in result.out
     for command in ("fetch", "audit", "track", "top", "demo"):
-        assert any(line.startswith(f"  {command}  ") for line in told.out)
+        assert any(line.startswith(f"  {command}  ") for line in result.out)
 
 
 @pytest.mark.parametrize("command", ["fetch", "demo"])
 def test_each_command_explains_itself(command: str) -> None:
-    told = done(command, "--help")
-    assert told.status == 0
-    assert told.out[0].startswith(f"Usage: withal {command} ")
-    for start in ("  Example:", f"    withal {command} ", "  -o, --output DIR", "  -j, --jobs N"):
-        assert any(line.startswith(start) for line in told.out)
+    result = done(command, "--help")
+    assert result.status == 0
+    assert result.out[0].startswith(f"Usage: withal {command} ")
+    for start in ("  Example:", f"    withal {command} ", "  -o, --result DIR", "  -j, --jobs N"):
+        assert any(line.startswith(start) for line in result.out)
 
 
 @pytest.mark.parametrize("arguments", [(), ("fetch",), ("nonsense",), ("demo", "--files", "0")])
 def test_wrong_arguments_end_with_2(arguments: tuple[str, ...]) -> None:
-    told = done(*arguments)
-    assert told.status == 2
-    assert any("Usage: withal " in line for line in (*told.out, *told.err))
+    result = done(*arguments)
+    assert result.status == 2
+    assert any("Usage: withal " in line for line in (*result.out, *result.err))
 
 
 @pytest.mark.parametrize("module", ["typer", "rich"])
 def test_without_the_cli_extra_one_line_says_what_to_install(module: str) -> None:
-    told = without(module, "--help")
-    assert told.returncode == 2
-    assert told.stdout == ""
-    (line,) = told.stderr.splitlines()
+    result = without(module, "--help")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
     assert line.startswith(f"withal: this needs {module}, which is not installed")
     assert line.endswith('pip install "withal[cli]"')
 
 
 @pytest.mark.parametrize("arguments", [("fetch", "http://host.example/"), ("demo",)])
 def test_without_the_http_extra_one_line_says_what_to_install(arguments: tuple[str, ...]) -> None:
-    told = without("aiohttp", *arguments)
-    assert told.returncode == 2
-    assert told.stdout == ""
-    (line,) = told.stderr.splitlines()
+    result = without("aiohttp", *arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
     assert line.endswith('pip install "withal[http]"')
 
 

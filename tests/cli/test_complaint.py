@@ -1,4 +1,4 @@
-"""Complaints are one line, whatever is in them."""
+"""Error messages are one line, also if they contain line breaks."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ FILES = demo_files(4)
 
 
 def put(folder: Path) -> list[Result]:
-    """Write the files as they must be, and return the results that tell of them."""
+    """Write the files as they must be, and return the results for them."""
     results = []
     for file in FILES:
         path = folder / file.name

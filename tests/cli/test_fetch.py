@@ -195,7 +195,7 @@ async def test_a_bar_is_shown_on_a_terminal_and_gone_at_the_end(tmp_path: Path) 
 
 
 async def on_terminal(folder: Path) -> str:
-    """Fetch one file that is there and one that is not, and return what the terminal was told."""
+    """Fetch one file that is there and one that is not, and return the output on the terminal."""
     ours, theirs = pty.openpty()
     try:
         async with serving() as url:

@@ -224,7 +224,7 @@ def test_in_the_live_view_the_output_of_the_program_stays_readable(tmp_path: Pat
     command = [*WITHAL, "track", "-q", "--live", "program.py"]
     status, screen = in_a_terminal(command, tmp_path)
     assert status == 5
-    # The view shows a line too as long as its end has not come, which may be read by itself.
+    # The view also shows an incomplete line, which may be read alone.
     found = dict.fromkeys(re.findall(r"^part \d whole", screen, re.MULTILINE))
     assert list(found) == [f"part {number} whole" for number in range(3)]
     assert "True True" in screen

@@ -1,4 +1,4 @@
-"""Mistakes: each is told at the caller's line, and leaves the scope usable."""
+"""Mistakes: each raises an error at the caller's line, and leaves the scope usable."""
 
 from __future__ import annotations
 

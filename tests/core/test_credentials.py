@@ -94,7 +94,7 @@ async def test_a_name_that_is_a_url_is_without_credentials_wherever_it_is_shown(
             await scope.enter(Probe(Log(), "a", closing=failing(OSError("one"))), name=DSN)
             await scope.enter(Probe(Log(), "b"), name=DSN, inline=True)
             scope.spawn(asyncio.sleep(60), name=DSN)
-            told = [repr(scope), str(scope.snapshot()), repr(scope.snapshot())]
+            texts = [repr(scope), str(scope.snapshot()), repr(scope.snapshot())]
             with pytest.raises(NotOpenError) as not_open:
                 await scope.release(DSN)
             with pytest.raises(TypeError) as no_manager:
@@ -103,7 +103,7 @@ async def test_a_name_that_is_a_url_is_without_credentials_wherever_it_is_shown(
     with pytest.raises(ScopeClosedError) as closed:
         await scope.enter(Probe(Log(), "c"), name=DSN)
     for error in (caught, not_open, no_manager, closed):
-        told += [repr(error.value), "".join(traceback.format_exception_only(error.value))]
-    told += map(str, (*ledger.records, *events))
-    assert SHOWN in told[0]
-    assert not [each for each in told if "s3cret" in each]
+        texts += [repr(error.value), "".join(traceback.format_exception_only(error.value))]
+    texts += map(str, (*ledger.records, *events))
+    assert SHOWN in texts[0]
+    assert not [each for each in texts if "s3cret" in each]

@@ -173,7 +173,7 @@ class InScope:
     body: Body
     close_timeout: float = 10
     open_grace: float = 1
-    in_generator: bool = False  # which is closed when it has come to the end of the body
+    in_generator: bool = False  # which is closed at the end of the body
 
     def __str__(self) -> str:
         body = _block(self.body)
@@ -538,7 +538,7 @@ async def run(program: Program) -> Witness:
 
 
 class _Probe:
-    """A manager as a program describes it, which tells the witness of each step."""
+    """A manager as a program describes it, which reports each step to the witness."""
 
     def __init__(self, witness: Witness, held: Held, spec: Manager) -> None:
         self._witness = witness

@@ -250,7 +250,7 @@ async def test_a_death_within_cleaning_up_after_a_cancellation_leaves_that_as_it
                 async with Scope() as scope:
                     scope.spawn(failing(ValueError("worker"))())
                     await forever()
-            steps.append("told")
+            steps.append("error")
             await turns(5)
             steps.append("not cancelled again")
 
@@ -259,7 +259,7 @@ async def test_a_death_within_cleaning_up_after_a_cancellation_leaves_that_as_it
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert steps == ["told", "not cancelled again"]
+    assert steps == ["error", "not cancelled again"]
 
 
 async def test_an_inline_timeout_governs_the_body() -> None:
@@ -301,7 +301,7 @@ async def test_a_cancellation_that_a_finalizer_translates_is_delivered_afterward
                 await scope.enter(translating())
                 await forever()
         except ConnectionError:
-            steps.append("told")
+            steps.append("error")
         await forever()
 
     task = asyncio.create_task(main())
@@ -309,7 +309,7 @@ async def test_a_cancellation_that_a_finalizer_translates_is_delivered_afterward
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 5)
-    assert steps == ["told"]
+    assert steps == ["error"]
 
 
 async def test_a_cancellation_owed_is_delivered_after_a_death_in_the_next_scope() -> None:

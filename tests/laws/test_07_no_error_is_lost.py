@@ -1,4 +1,4 @@
-"""Law 7: one error is raised bare, several as a group, the body's first; none is told twice."""
+"""Law 7: one error is raised bare, several as a group, the body's first; none is reported twice."""
 
 from __future__ import annotations
 
@@ -294,8 +294,8 @@ async def test_an_error_that_accepts_no_note_is_raised(where: str) -> None:
 
 
 async def test_an_error_after_the_abandonment_goes_to_the_exception_handler_of_the_loop() -> None:
-    told: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     released = asyncio.Event()
 
     async def release_itself(scope: Scope, task: asyncio.Task[None]) -> None:
@@ -313,9 +313,9 @@ async def test_an_error_after_the_abandonment_goes_to_the_exception_handler_of_t
         task = scope.spawn(work(scope), name="work")
         await released.wait()
         await asyncio.wait((task,))
-    assert [each["message"] for each in told] == [
+    assert [each["message"] for each in reported] == [
         "'work' in scope 'app' failed after it was abandoned"
     ]
-    error = told[0]["exception"]
+    error = reported[0]["exception"]
     assert isinstance(error, ExceptionGroup)
     assert isinstance(error.exceptions[0], CloseTimeoutError)

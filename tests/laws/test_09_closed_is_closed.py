@@ -1,4 +1,4 @@
-"""Law 9: entering a closing or closed scope raises at once; closing twice is harmless."""
+"""Law 9: entering a closing or closed scope raises immediately; closing twice is harmless."""
 
 from __future__ import annotations
 

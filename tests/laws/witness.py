@@ -1,4 +1,4 @@
-"""What a random program did, as its own probes tell it, and whether that was lawful.
+"""What a random program did, as its probes report it, and whether it kept the laws.
 
 The witness believes nothing that withal says of itself: it counts the steps that managers, tasks
 and callbacks take, and what each operation was asked and raised.
@@ -38,7 +38,7 @@ EXPECTED = (
 
 
 class PlantedError(Exception):
-    """An error that a program was told to raise."""
+    """An error that the program plans to raise."""
 
 
 @dataclass(eq=False)
@@ -362,9 +362,9 @@ class Witness:
 
     def _check_cancelled(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled() and not self.accepted:
-            self._violation(6, "the main task ends cancelled, and nobody has asked for that")
+            self._violation(6, "the main task ends cancelled, without a request")
         if self.requests and not self.accepted:
-            self._violation(6, f"{self.requests} requests to cancel are left, and nobody made any")
+            self._violation(6, f"{self.requests} requests to cancel are left, and none was made")
         if not self.is_exact:
             return
         if self.accepted and not task.cancelled():
@@ -376,23 +376,23 @@ class Witness:
         """Check what a scope raises: no leaf twice, and the body's exception as it was."""
         leaves = leaves_of(raised)
         if len({id(each) for each in leaves}) < len(leaves):
-            self._violation(7, f"an error is told twice in {raised!r}")
+            self._violation(7, f"an error is reported twice in {raised!r}")
         if body is None or raised is body or not isinstance(raised, BaseExceptionGroup):
             return
         if {id(each) for each in leaves} <= {id(each) for each in leaves_of(body)}:
             self._violation(7, f"{body!r} of the body came out as {raised!r}")
 
     def _check_errors(self) -> None:
-        told = set[int]()
+        reported = set[int]()
         for error in (*self._dropped, self.raised):
-            told.update(id(each) for each in told_by(error))
+            reported.update(id(each) for each in errors_reported_by(error))
         if self._abandons():
             return
         for planted in self.planted:
-            if id(planted) not in told:
+            if id(planted) not in reported:
                 self._violation(7, f"{planted!r} was lost; {self.raised!r} was raised")
         for error in (*self._dropped, self.raised):
-            for each in told_by(error):
+            for each in errors_reported_by(error):
                 known = isinstance(
                     each,
                     (PlantedError, BaseExceptionGroup, GeneratorExit, *EXPECTED, TimeoutError),
@@ -424,7 +424,7 @@ class Witness:
             self._has_abandoned = any(
                 isinstance(each, CloseTimeoutError) and each.abandoned
                 for error in (*self._seen, *self._dropped, self.raised)
-                for each in told_by(error)
+                for each in errors_reported_by(error)
             )
         return self._has_abandoned
 
@@ -441,7 +441,7 @@ class Witness:
         return self._step
 
 
-def told_by(error: BaseException | None) -> list[BaseException]:
+def errors_reported_by(error: BaseException | None) -> list[BaseException]:
     """Return all errors that raising this one shows: itself, members, and what it was made of."""
     todo, found = [error], dict[int, BaseException]()
     while todo:
@@ -456,7 +456,7 @@ def told_by(error: BaseException | None) -> list[BaseException]:
 
 
 def leaves_of(error: BaseException) -> list[BaseException]:
-    """Return the errors that are in a group, at whatever depth, or the one that is none."""
+    """Return the errors of a group, at any depth; of another error, itself."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     return [leaf for each in error.exceptions for leaf in leaves_of(each)]

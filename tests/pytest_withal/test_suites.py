@@ -91,7 +91,7 @@ def test_fixtures_are_set_up_for_each_attempt_and_shared_ones_once(
         made["shared"] += 1
         yield made
         assert made["shared"] == 1
-        assert made["own"] == 5, made  # three runs that nobody cancels, and two attempts
+        assert made["own"] == 5, made  # three runs without a cancellation, and two attempts
 
     @pytest.fixture
     def own(shared):

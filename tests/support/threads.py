@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from withal.files.threads.calls import call_in_thread, result_of
 from withal.files.threads.pool import MAX_THREADS
 
-MORE_CALLS = 100  # than any pool makes at once
+MORE_CALLS = 100  # than any pool runs concurrently
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def all_threads_busy(calls: int = MAX_THREADS) -> Generator[None]:
 
 
 class FullPool:
-    """All threads of the pool, whatever their number, wait, and calls queue; until `release`."""
+    """All threads of the pool wait, and further calls queue, until `release`."""
 
     def __init__(self) -> None:
         self._may_go_on = threading.Event()

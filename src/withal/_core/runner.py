@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# After a second signal the process ends within a second, whatever a finalizer waits for.
+# After a second signal the process ends within a second, even if a finalizer still waits.
 _EXIT_GRACE_SECONDS = 0.75
 _POLL_SECONDS = 0.1  # between two checks whether time is up
 
@@ -163,7 +163,7 @@ class _Program:
         counter = itertools.count(1)
 
         def on_signal(number: int, _: FrameType | None) -> None:
-            count = next(counter)  # at once: another signal may interrupt this
+            count = next(counter)  # first: another signal may interrupt this
             self.received.append(signal.Signals(number))
             if count == 2:
                 self._kill_timer.start()

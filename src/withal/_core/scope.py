@@ -39,6 +39,7 @@ from withal._core.resources.task import Spawned
 from withal._core.scopes.closing import check_closer, close, close_again, close_unowned, waits_for
 from withal._core.scopes.context_variables import changes
 from withal._core.scopes.opening import (
+    not_the_owner,
     open_at_once,
     open_direct,
     open_together,
@@ -290,11 +291,7 @@ class Scope(EmitsEvents):
         if state is None or state.phase is not OPEN:
             raise self._not_open(manager)
         if inline and state.owner() is not _current_task():
-            state.check_loop("open", name or name_of(manager))
-            raise RuntimeError(
-                f"{name or name_of(manager)!r} cannot be entered inline: only the task that "
-                f"entered scope {state.path!r} can do that; leave out inline=True"
-            )
+            raise not_the_owner(state, name or name_of(manager))
         if not inline and is_direct(manager):
             return open_direct(state, Direct(state, manager, name))  # type: ignore[no-any-return]
         kind = None

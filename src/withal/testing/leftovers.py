@@ -21,7 +21,7 @@ _THREAD_ROUNDS = 3  # of that long, for what a call in a thread is about to clos
 class Snapshot:
     """The tasks of the running loop, and the descriptors and threads of the process.
 
-    Without ``/proc`` there are no descriptors in it. Threads that a pool keeps for its next call do
+    Without ``/proc`` it has no descriptors. Threads that a pool keeps for its next call do
     not count.
     """
 

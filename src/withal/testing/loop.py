@@ -173,7 +173,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """Do as asyncio does, and hold the time meanwhile. Before 3.12 there is no timeout."""
+        """Do as asyncio does, and hold the time meanwhile. Before 3.12 it takes no timeout."""
         with self.hold():
             if sys.version_info >= (3, 12):
                 await super().shutdown_default_executor(timeout)

@@ -7,8 +7,8 @@ which later resources use. When the manager closes, the earlier values are resto
 
 For each variable in each context, the open resources are listed in the order of opening, each with
 the token of the value before it. A resource that closes before a later one passes its token on to
-that one. So the values are restored in reverse order, whichever resource closes first and whatever
-the body has set meanwhile.
+that one. So the values are restored in reverse order, in any order of closing, and also if the body
+has set the variable meanwhile.
 """
 
 from __future__ import annotations

@@ -128,6 +128,19 @@ async def _give_up(
             state.idle.arrive()
 
 
+def not_the_owner(state: ScopeState, name: str) -> RuntimeError:
+    """Return the error for a task other than the owner that opens something inline.
+
+    Raises:
+        RuntimeError: if this is another event loop than the scope's.
+    """
+    state.check_loop("open", name)
+    return RuntimeError(
+        f"{name!r} cannot be entered inline: only the task that entered scope {state.path!r} can "
+        "do that; leave out inline=True"
+    )
+
+
 async def reject_late_inline(state: ScopeState, resource: Inline) -> NoReturn:
     """Close an inline resource that opened after another task had closed the scope (law 9)."""
     error = ScopeClosedError(state.path, state.phase.value, resource.name)

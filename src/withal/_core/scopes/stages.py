@@ -317,7 +317,7 @@ class Closing:
         for each in late:
             if each.phase is not CLOSED:
                 self._abandon(each)
-            # A scope reports by itself what was late in it.
+            # A scope that was late has named its own late resources.
             if not is_a(each.error, CloseTimeoutError):
                 self.overdue += (each,)
 
