@@ -386,7 +386,7 @@ FINDINGS = (
         ),
         fix="Stop the sender and the client in a `finally`, or let a second `stop` continue.",
         also_install=("confluent-kafka==2.16.1",),
-        finds=(Category.DROPPED, Category.TASK),
+        finds=(Category.DROPPED, Category.TASK, Category.SWALLOWED),
         may_find=(Category.COLLECTED, Category.TRANSPORT, Category.CLEANUP),
     ),
     Finding(

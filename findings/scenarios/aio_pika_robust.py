@@ -21,7 +21,7 @@ async def proxy() -> AsyncGenerator[tuple[str, int]]:
 
 async def connect(address: tuple[str, int]) -> None:
     host, port = address
-    async with await aio_pika.connect_robust(host=host, port=port):
+    async with await aio_pika.connect_robust(host=host, port=port, reconnect_interval=0.01):
         pass
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.accessibility import axe_core, violations
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, Page, Response, expect  # noqa: E402
+from playwright.sync_api import Browser, Response, expect  # noqa: E402
 
 from tests.support.chromium import CHROMIUM, running_chromium  # noqa: E402
-
-NPM = shutil.which("npm")
 
 pytestmark = [
     pytest.mark.slow,
@@ -116,23 +114,6 @@ def test_a_page_that_breaks_a_rule_is_noticed(browser: Browser, axe: str) -> Non
     assert [text.partition(":")[0] for text in violations(page, axe)] == ["image-alt"]
 
 
-def violations(page: Page, axe: str) -> list[str]:
-    page.evaluate(axe)
-    found = page.evaluate("axe.run().then((results) => results.violations)")
-    return [f"{each['id']}: {[node['html'] for node in each['nodes']]}" for each in found]
-
-
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the script of axe-core, from npm."""
-    if NPM is None:
-        pytest.skip("there is no npm on this machine")
-    folder = tmp_path_factory.mktemp("axe")
-    command = [NPM, "pack", "axe-core@4"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"axe-core cannot be had from npm: {done.stderr.strip().splitlines()[-1:]}")
-    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-        member = archive.extractfile("package/axe.min.js")
-        assert member is not None
-        return member.read().decode()
+    return axe_core(tmp_path_factory.mktemp("axe"))

@@ -17,6 +17,7 @@ from tests.audit.records import (
     attempt,
     record,
 )
+from tests.support.accessibility import axe_core, violations
 from withal.audit.report.html import render
 from withal.audit.report.record import AuditRecord, Category, Delivery
 
@@ -63,6 +64,11 @@ Open = Callable[[AuditRecord], Page]
 def browser() -> Iterator[Browser]:
     with running_chromium() as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return axe_core(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.fixture
@@ -142,7 +148,7 @@ def test_another_cell_of_a_row_takes_the_place_of_the_one_that_was_open(open_pag
     button(page, "2:late").click()
     expect(button(page, "2:early")).to_have_attribute("aria-expanded", "false")
     expect(page.locator(".panel")).to_have_count(1)
-    expect(page.locator(".panel h3")).to_have_text("2:late · unsafe")
+    expect(page.locator(".panel h2")).to_have_text("2:late · unsafe")
 
 
 def test_cells_tell_their_state_in_a_word_and_a_sign(open_page: Open) -> None:
@@ -162,7 +168,7 @@ def test_an_unresolved_cell_tells_why(open_page: Open) -> None:
 def test_the_earlier_cancellations_are_told_too(open_page: Open) -> None:
     page = open_page(record(after(1, 2, Delivery.LATE, (Category.HANG, "no end")), depth=2))
     button(page, "1+2:late").click()
-    expect(page.locator(".panel h4")).to_have_text(
+    expect(page.locator(".panel h3")).to_have_text(
         [
             "Cancelled before that at 1, waits for a turn of the loop",
             "Suspended at 2, waits for a turn of the loop",
@@ -271,6 +277,20 @@ def test_all_text_stands_out_from_what_is_behind_it(open_page: Open, scheme: str
     assert page.evaluate(LOW_CONTRASTS) == []
     page.get_by_role("button", name="unresolved 2").click()  # what does not fit is faded
     assert page.evaluate(LOW_CONTRASTS) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_report_breaks_a_rule_of_accessibility(open_page: Open, scheme: str, axe: str) -> None:
+    page = open_page(UNSAFE)
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    assert violations(page, axe) == []
+    button(page, "2:early").click()
+    button(page, "3:late").click()
+    page.locator("footer summary").click()
+    assert violations(page, axe) == []
+    page.get_by_role("button", name="unresolved 2").click()
+    assert violations(page, axe) == []
+    assert violations(open_page(FAILED), axe) == []
 
 
 def test_hostile_text_is_shown_and_does_nothing(open_page: Open) -> None:

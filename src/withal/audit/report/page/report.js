@@ -179,7 +179,7 @@
     const { name, how } = data.deliveries[column];
     const cell = point.cells[column];
     const address = `${point.label}:${name}`;
-    const heading = make("h3", {}, `${address} · ${WORDS[cell.verdict]}`);
+    const heading = make("h2", {}, `${address} · ${WORDS[cell.verdict]}`);
     const panel = make("section", { class: "panel", "aria-label": address }, heading,
       make("p", {}, `${how}. The scenario then ended: ${text(cell.outcome)}`),
       ...(cell.findings ?? []).map(makeFinding),
@@ -201,7 +201,7 @@
 
   function makeText(title, index) {
     if (index === undefined) return undefined;
-    return make("div", {}, make("h4", {}, title), make("pre", {}, text(index)));
+    return make("div", {}, make("h3", {}, title), make("pre", {}, text(index)));
   }
 
   function makeStack(title, index) {
@@ -213,7 +213,7 @@
         text(source) ? make("code", {}, text(source)) : undefined);
     });
     const where = `${title} at ${suspension.ordinal}, ${waiting(suspension)}`;
-    return make("div", {}, make("h4", {}, where), make("ol", { class: "stack" }, ...frames));
+    return make("div", {}, make("h3", {}, where), make("ol", { class: "stack" }, ...frames));
   }
 
   function makeReplay(address) {
@@ -223,7 +223,7 @@
     button.addEventListener("click", async () => {
       told.textContent = (await copy(code)) ? "Copied" : "Select it to copy";
     });
-    return make("div", {}, make("h4", {}, "Replay"),
+    return make("div", {}, make("h3", {}, "Replay"),
       make("div", { class: "replay" }, code, button, told));
   }
 
