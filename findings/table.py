@@ -60,6 +60,23 @@ FINDINGS = (
         service=Service.POSTGRESQL,
     ),
     Finding(
+        name="aiokafka_consumer",
+        library="aiokafka",
+        version="0.14.0",
+        location=(
+            "aiokafka/consumer/group_coordinator.py:180, `NoGroupCoordinator.close`: "
+            "`await self._reset_committed_task`"
+        ),
+        fault="`stop` of a consumer without topics raises `CancelledError` and stops nothing else",
+        consequence=(
+            "The task that stops the consumer ends as if it had been cancelled. Two tasks of the "
+            "consumer remain, and calling `stop` again returns immediately."
+        ),
+        fix="Suppress the `CancelledError` of the task that `close` cancels.",
+        report="https://github.com/aio-libs/aiokafka/issues/647",
+        also_install=("confluent-kafka==2.16.1",),
+    ),
+    Finding(
         name="psycopg_commit",
         library="psycopg",
         version="3.3.9",
@@ -284,6 +301,7 @@ FINDINGS = (
             "is held."
         ),
         fix="Disconnect and release the lock in `__aenter__` for each `BaseException`.",
+        related="https://github.com/empicano/aiomqtt/issues/284",
         finds=(Category.TRANSPORT, Category.TASK),
         may_find=(Category.CLEANUP, Category.COLLECTED, Category.DESCRIPTOR),
     ),
@@ -356,6 +374,7 @@ FINDINGS = (
             "task continues after a cancellation."
         ),
         fix="Close the connection in `connect_robust` for each `BaseException`.",
+        related="https://github.com/mosquito/aio-pika/issues/414",
         service=Service.RABBITMQ,
         finds=(Category.TRANSPORT, Category.TASK),
     ),

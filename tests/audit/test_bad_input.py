@@ -98,11 +98,13 @@ def test_a_scenario_that_needs_arguments() -> None:
     async def needs(host: str, port: int) -> None: ...
 
     with pytest.raises(
-        TypeError, match="cannot be called: it gets no argument, and missing a "
+        TypeError, match="is called with no argument: missing a required argument: "
     ) as e:
         audit(needs)
     assert str(e.value).endswith("'host'; pass a setup, or use functools.partial")
-    with pytest.raises(TypeError, match="it gets the value of the setup as its only argument"):
+    with pytest.raises(
+        TypeError, match="is called with the value of the setup as its only argument"
+    ):
         audit(needs, setup=environment)
 
 
@@ -192,7 +194,9 @@ def test_a_scenario_that_cancels_itself() -> None:
         task.cancel()
         await turn()
 
-    assert reason(audit(gives_up)) == "it cancels itself"
+    told = reason(audit(gives_up))
+    assert told.startswith("it raises CancelledError without a cancellation at ")
+    assert told.endswith("in turn")
 
 
 @every_loop

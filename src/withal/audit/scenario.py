@@ -147,8 +147,7 @@ def _check_parameters(what: str, function: Callable[..., object], *, has_setup: 
         given = "the value of the setup as its only argument" if gets else "no argument"
         advice = "" if has_setup else "; pass a setup, or use functools.partial"
         raise TypeError(
-            f"{what} {qualified_name(function)}{signature} cannot be called: it gets {given}, "
-            f"and {error}{advice}"
+            f"{what}: {qualified_name(function)}{signature} is called with {given}: {error}{advice}"
         ) from None
 
 

@@ -14,9 +14,10 @@ from withal.audit.scenario import ScenarioError
 
 def classify_baseline(task: Task[object]) -> tuple[str, str]:
     """Return how a scenario has ended without a cancellation, and why it failed, if it did."""
-    if task.cancelled():
-        return "cancelled", "it cancels itself"
-    error = task.exception()
+    try:
+        error = task.exception()
+    except CancelledError as cancelled:
+        return "cancelled", f"it raises CancelledError without a cancellation{raised_at(cancelled)}"
     return (
         ("returned", "")
         if error is None

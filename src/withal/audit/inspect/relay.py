@@ -97,6 +97,11 @@ def _relay(coroutine: Coro[T], watch: RelayWatch, trace: Trace) -> Generator[Any
         watch.ends(trace)
 
 
+def is_of_relay(frame: FrameType) -> bool:
+    """Return whether a frame is one of the relay: what passes through it has them in its trace."""
+    return frame.f_code in {_relay.__code__, _relayed.__code__}
+
+
 def stack_of(task: Task[object]) -> Iterator[FrameType]:
     """Yield the frames of a suspended task, outermost first, without those of the relay."""
     yield from _without_relay(task.get_coro())

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from types import FrameType
 
 from withal._core.credentials import text_without_credentials
-from withal.audit.inspect.relay import stack_of
+from withal.audit.inspect.relay import is_of_relay, stack_of
 from withal.audit.libraries import is_library_file
 from withal.audit.names import display_name, qualified_name
 
@@ -60,7 +60,8 @@ def _failed_line(error: BaseException) -> str:
 
 def raised_at(error: BaseException) -> str:
     """Return where an error was raised."""
-    return at_place([frame for frame, _ in traceback.walk_tb(error.__traceback__)])
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return at_place([frame for frame in frames if not is_of_relay(frame)])
 
 
 def traceback_of(error: BaseException | None) -> str:
