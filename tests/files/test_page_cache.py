@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from withal import files
+from withal.files.streams import open_file
 from withal.files.system import page_cache as cached
 from withal.files.system.page_cache import (
     open_cached,
@@ -135,3 +137,26 @@ async def test_long_reads_out_of_memory_are_whole(path: str, size: int) -> None:
         with open(path, "ab") as other:
             other.write(b"more")
         assert await file.read() == b"more"
+
+
+async def test_after_failures_files_side_by_side_are_not_all_tried_without_a_thread(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = 0
+
+    def fail(_path: str) -> None:
+        nonlocal attempts
+        attempts += 1
+
+    async def read() -> bytes:
+        async with files.open(path, "rb") as file:
+            return await file.read()
+
+    monkeypatch.setattr(open_file, "open_cached", fail)
+    monkeypatch.setattr(open_file, "_attempts", open_file._Attempts())
+    assert await asyncio.gather(*(read() for _ in range(200))) == [bytes(range(200))] * 200
+    assert attempts < 50
+    attempts = 0
+    for _ in range(10):
+        await read()
+    assert attempts == 10  # no thread is busy

@@ -15,8 +15,16 @@ import pytest
 
 from tests.conftest import LOOPS
 from withal.files.threads import pool
-from withal.files.threads.calls import call, call_in_thread, result_of
-from withal.files.threads.pool import MAX_THREADS, RESUMED_FUTURES, wait_idle
+from withal.files.threads.calls import call, call_and_own, call_in_thread, result_of
+from withal.files.threads.pool import (
+    BRIEF_CALLS,
+    CONTINUED_CALLS,
+    MAX_THREADS,
+    RESUMED_FUTURES,
+    Later,
+    submit,
+    wait_idle,
+)
 from withal.files.threads.wakeup import Wakeup
 from withal.testing import VirtualTimeLoop
 
@@ -86,6 +94,102 @@ async def test_the_loop_is_woken_once_for_many_brief_calls(
     assert await asyncio.gather(*map(result_of, flights)) == [None] * 20
     assert await result_of(held_up)
     assert wakings <= 2
+
+
+@pytest.mark.usefixtures("endless_patience")
+async def test_a_call_that_returns_later_is_continued_after_others_have_begun() -> None:
+    steps: list[tuple[str, int]] = []
+
+    def begin(number: int) -> int | Later[int]:
+        steps.append(("begin", number))
+        return Later(lambda: end(number))
+
+    def end(number: int) -> int:
+        steps.append(("end", number))
+        return number
+
+    may_go_on = threading.Event()
+    first = call_in_thread(may_go_on.wait, is_brief=True)  # until all are queued
+    count = CONTINUED_CALLS + 1
+    calls = [submit(begin, (number,), is_brief=True) for number in range(count)]
+    may_go_on.set()
+    assert await asyncio.gather(*calls) == list(range(count))
+    assert steps[:CONTINUED_CALLS] == [("begin", number) for number in range(CONTINUED_CALLS)]
+    assert steps[CONTINUED_CALLS] == ("end", 0)
+    assert await result_of(first)
+
+
+def test_a_call_that_returns_later_is_completed_in_a_loop_of_another_kind() -> None:
+    def begin() -> int | Later[int]:
+        return Later(lambda: 7)
+
+    async def main() -> int:
+        return await submit(begin, ())
+
+    loop = VirtualTimeLoop()
+    try:
+        assert loop.run_until_complete(main()) == 7
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+async def test_the_error_of_a_continuation_is_raised() -> None:
+    def fail() -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def begin() -> int | Later[int]:
+        return Later(fail)
+
+    with pytest.raises(OSError, match="error"):
+        await submit(begin, (), is_brief=True)
+
+
+async def test_what_a_continuation_returns_is_given_back_if_its_waiter_was_cancelled() -> None:
+    begun, may_go_on = threading.Event(), threading.Event()
+    given_back: list[int] = []
+
+    def begin() -> Later[int]:
+        begun.set()
+        return Later(lambda: 7 if may_go_on.wait() else 0)
+
+    task = asyncio.create_task(call_and_own(begin, give_back=given_back.append, is_brief=True))
+    while not begun.is_set():
+        await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.wait((task,))
+    may_go_on.set()
+    await wait_idle()
+    assert given_back == [7]
+
+
+async def test_a_continuation_that_takes_long_does_not_hold_up_the_others() -> None:
+    def begin(function: Callable[[], object]) -> object | Later[object]:
+        return Later(function)
+
+    events = [threading.Event() for _ in range(3)]
+    waits = [submit(begin, (event.wait,), is_brief=True) for event in events[1:]]
+    await asyncio.wait_for(submit(begin, (events[0].set,), is_brief=True), 30)
+    for event in events:
+        event.set()
+    assert all(await asyncio.gather(*waits))
+
+
+async def test_a_busy_loop_does_not_wake_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+
+    def busy() -> float:
+        nonlocal clock
+        clock += 1
+        return clock
+
+    monkeypatch.setattr(pool, "thread_time", busy)
+    may_go_on = threading.Event()
+    calls = [call_in_thread(may_go_on.wait, is_brief=True) for _ in range(BRIEF_CALLS)]
+    await asyncio.sleep(10 * pool.BRIEF_SECONDS)
+    assert len(ours()) == 1
+    may_go_on.set()
+    assert all(await asyncio.gather(*map(result_of, calls)))
 
 
 async def test_a_result_does_not_wait_for_a_brief_call_that_takes_long() -> None:

@@ -80,7 +80,9 @@ async def read_bytes(path: StrPath | BytesPath) -> bytes:
             if waits(found):
                 return await _read_waiting(found, name)
             return await result_of(_read_in_thread(found, name))
-    read = await call_and_own(_naming, name, _read, name, give_back=_give_back, is_brief=True)
+    read: bytes | int = await call_and_own(
+        _naming, name, _read, name, give_back=_give_back, is_brief=True
+    )
     return read if isinstance(read, bytes) else await _read_waiting(read, name)
 
 

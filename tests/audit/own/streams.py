@@ -166,10 +166,10 @@ async def lonely() -> AsyncGenerator[Path]:
     tries, try_once = count(1), opening._find_blocking
     with fifo() as path, ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
 
-        def opened_at_the_third(source: Any) -> Any:
+        def opened_at_the_third(*args: Any) -> Any:
             if next(tries) == 3:
                 stack.callback(os.close, os.open(path, os.O_RDONLY | os.O_NONBLOCK))
-            return try_once(source)
+            return try_once(*args)
 
         patch.setattr(opening, "_find_blocking", opened_at_the_third)
         yield path

@@ -62,8 +62,8 @@ class Early:
         )
 
 
-def read_early(fd: int, status: os.stat_result, looked_at: int) -> Early | None:
-    """Read the first bytes of a file that has just been opened. Blocks.
+def early_size(fd: int, status: os.stat_result, looked_at: int) -> int:
+    """Return how much to read of a file that has just been opened; 0 if nothing.
 
     Args:
         fd: the descriptor.
@@ -72,16 +72,21 @@ def read_early(fd: int, status: os.stat_result, looked_at: int) -> Early | None:
     """
     size = status.st_size
     if not size or not S_ISREG(status.st_mode):
-        return None
+        return 0
     local = is_local(fd, status.st_dev)
     if not local and not is_served(fd, status.st_dev):
-        return None
+        return 0
     changed_at = max(status.st_mtime_ns, status.st_ctime_ns)
     if changed_at + (_TICK_NS if local else _OTHER_TICK_NS) > looked_at:
-        return None
+        return 0
+    return size if size <= WHOLE_FILE_BYTES else FIRST_CHUNK_BYTES
+
+
+def read_early(fd: int, status: os.stat_result, size: int) -> Early | None:
+    """Read so many bytes of a file; None if that fails: the next read raises the error. Blocks."""
     read_at = monotonic()
     try:
-        data = os.pread(fd, size if size <= WHOLE_FILE_BYTES else FIRST_CHUNK_BYTES, 0)
+        data = os.pread(fd, size, 0)
     except OSError:
-        return None  # the next read raises it
-    return Early(data, status, read_at, local)
+        return None
+    return Early(data, status, read_at, is_local(fd, status.st_dev))

@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
-from typing import Generic, TypeVar, TypeVarTuple, final
+from typing import Generic, TypeVar, TypeVarTuple, cast, final
 
-from withal.files.threads.pool import submit
+from withal.files.threads.pool import Later, submit
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -52,7 +52,7 @@ async def call(function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False)
 
 
 async def call_and_own(
-    function: Callable[[*Ts], T],
+    function: Callable[[*Ts], T | Later[T]],
     *args: *Ts,
     give_back: Callable[[T], object],
     is_brief: bool = False,
@@ -79,7 +79,10 @@ class _Handover(Generic[T, *Ts]):
     __slots__ = ("_args", "_function", "_give_back", "_lock", "_refused", "_results")
 
     def __init__(
-        self, function: Callable[[*Ts], T], args: tuple[*Ts], give_back: Callable[[T], object]
+        self,
+        function: Callable[[*Ts], T | Later[T]],
+        args: tuple[*Ts],
+        give_back: Callable[[T], object],
     ) -> None:
         self._function = function
         self._args = args
@@ -88,9 +91,15 @@ class _Handover(Generic[T, *Ts]):
         self._refused = False
         self._results: list[T] = []  # at most one
 
-    def fetch(self) -> T:
+    def fetch(self) -> T | Later[T]:
         """Get the result, in a thread, and give it back if nothing waits for it any more."""
         result = self._function(*self._args)
+        if isinstance(result, Later):
+            later = cast("Later[T]", result)  # pyright does not know of what
+            return Later(lambda: self._hand_over(later.function()))
+        return self._hand_over(result)
+
+    def _hand_over(self, result: T) -> T:
         with self._lock:
             self._results.append(result)
             refused = self._refused

@@ -28,7 +28,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread, current_thread
-from typing import Any, TypeAlias, TypeVar, TypeVarTuple, final
+from time import thread_time
+from typing import Any, Generic, TypeAlias, TypeVar, TypeVarTuple, cast, final
 
 from withal.files.threads.wakeup import Wakeup
 
@@ -47,12 +48,37 @@ BRIEF_SECONDS = 0.001
 """Seconds that brief calls may wait for one another before more threads are woken for them."""
 
 BRIEF_CALLS = 8
-"""The minimum number of brief calls of a thread in that time if none waits for a disk."""
+"""The minimum number of brief calls in that time, if they do not wait for a disk. It is not one for
+each thread: threads that contend for the interpreter lock would look slow, and more be woken."""
+
+CHECKS_PER_DELIVERY_COUNT = 32
+"""After how many times `BRIEF_SECONDS` results are delivered at the latest."""
+
+CONTINUED_CALLS = 16
+"""How many calls that have returned `Later` wait at most while others are begun."""
 
 RESUMED_FUTURES = 64
 """The maximum number of results taken in one turn: their waiters take some 20 us each."""
 
 _IDLE_SECONDS = 10.0  # seconds that a thread stays without work, unless it is the last one
+
+
+@final
+class Later(Generic[T]):
+    """What a brief call returns in place of its result if it is to be continued after other calls.
+
+    So one thread has the disk read several files at once: each call asks the kernel to read ahead,
+    and its continuation finds the data in memory. Several threads in place of that would contend
+    for the interpreter lock.
+
+    Args:
+        function: returns the result.
+    """
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self.function: Callable[[], T] = function
 
 
 @final
@@ -62,11 +88,14 @@ class ThreadPool:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._jobs: deque[_Job] = deque()
+        self._continued: deque[_Job] = deque()  # calls that have returned `Later`
         self._results: deque[_Result] = deque()
         self._in_flight = 0
         self._submitted = 0
         self._taken = 0  # of the jobs submitted, at the loop's last check
         self._watch: asyncio.TimerHandle | None = None
+        self._checks = 0
+        self._used_seconds = 0.0  # processor time of the loop's thread at the last check
         self._is_notified = False  # the loop is about to take the results
         self._all_delivered: asyncio.Future[None] | None = None
         self._lock = Lock()  # of the threads and their numbers
@@ -80,13 +109,13 @@ class ThreadPool:
             self._end.asend(None).send(None)
 
     def submit(
-        self, function: Callable[[*Ts], T], args: tuple[*Ts], *, is_brief: bool = False
+        self, function: Callable[[*Ts], T | Later[T]], args: tuple[*Ts], *, is_brief: bool = False
     ) -> asyncio.Future[T]:
         """Have a call made, and return the future of its result.
 
         The call is made even if the future is cancelled. An error that is not asked for is not
         reported. A brief call may have to wait `BRIEF_SECONDS` for others before it, and its
-        result for others behind it.
+        result for others behind it. It may return `Later`.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         with self._lock:
@@ -117,18 +146,28 @@ class ThreadPool:
             await asyncio.wait((self._all_delivered,))
 
     def _check_progress(self) -> None:
-        """Deliver the results so far, and wake as many threads again if there are few."""
-        self._deliver()
+        """Wake as many threads again if few calls were begun; now and then, deliver the results."""
         with self._lock:
-            waiting = len(self._jobs)
-            taken = self._submitted - waiting
-            if waiting and taken - self._taken < BRIEF_CALLS * self._serving:
+            waiting = self._has_jobs()
+            taken = self._submitted - len(self._jobs)
+            is_slow = self._was_idle() and taken - self._taken < BRIEF_CALLS
+            if waiting and is_slow:
                 for _ in range(self._serving):
                     self._wake_one()
         self._taken = taken
-        self._watch = (
-            self._loop.call_later(BRIEF_SECONDS, self._check_progress) if waiting else None
-        )
+        self._checks += 1
+        if is_slow or not self._checks % CHECKS_PER_DELIVERY_COUNT:
+            self._deliver()
+        watch = self._loop.call_later
+        self._watch = watch(BRIEF_SECONDS, self._check_progress) if waiting else None
+
+    def _was_idle(self) -> bool:
+        """Return whether the loop's thread has left the interpreter lock to others since the check.
+
+        If it has not, that few calls were begun does not mean that they wait for a disk.
+        """
+        before, self._used_seconds = self._used_seconds, thread_time()
+        return self._used_seconds - before < BRIEF_SECONDS / 2
 
     def _wake_one(self) -> None:
         """Have one more thread serve, if there may be one more. With the lock."""
@@ -175,37 +214,50 @@ class ThreadPool:
     def _serve(self) -> None:
         """Make calls while there are any to be made."""
         while True:
-            try:
-                future, function, args, is_brief = self._jobs.popleft()
-            except IndexError:
-                with self._lock:
-                    if self._jobs:
-                        continue
-                    self._serving -= 1
-                    self._idle += 1
+            job = self._next_job()
+            if job is None:
                 return
+            future, function, args, is_brief = job
             if not is_brief:
                 self._leave_the_rest()
-            if not is_brief or not self._jobs:
+            if not is_brief or not self._has_jobs():
                 self._notify()  # of the results so far: this call may take long
             try:
                 result: _Result = future, function(*args), None
             except BaseException as error:
                 result = future, None, error
+            if isinstance(result[1], Later):
+                self._continued.append((future, result[1].function, (), True))
+                continue
             if not is_brief:
                 # Before the loop is notified: the next call then need not wake another thread.
                 with self._lock:
                     self._serving += 1
             self._results.append(result)
-            if not is_brief or not self._jobs:
+            if not is_brief or not self._has_jobs():
                 self._notify()
-            del future, function, args, result  # or an idle thread would keep them alive
+            del job, future, function, args, result  # or an idle thread would keep them alive
+
+    def _next_job(self) -> _Job | None:
+        """Return the next call; None if there is none, and this thread is idle from now on."""
+        while True:
+            is_due = len(self._continued) >= CONTINUED_CALLS or not self._jobs
+            with suppress(IndexError):  # another thread has taken it
+                return (self._continued if is_due else self._jobs).popleft()
+            with self._lock:
+                if not self._has_jobs():
+                    self._serving -= 1
+                    self._idle += 1
+                    return None
+
+    def _has_jobs(self) -> bool:
+        return bool(self._jobs or self._continued)
 
     def _leave_the_rest(self) -> None:
         """Stop serving for the time of a call; if no other thread serves, start one."""
         with self._lock:
             self._serving -= 1
-            if self._jobs and not self._serving:
+            if self._has_jobs() and not self._serving:
                 self._wake_one()
 
     def _notify(self) -> None:
@@ -272,7 +324,7 @@ _pools: dict[asyncio.AbstractEventLoop, ThreadPool] = {}
 
 
 def submit(
-    function: Callable[[*Ts], T], args: tuple[*Ts], *, is_brief: bool = False
+    function: Callable[[*Ts], T | Later[T]], args: tuple[*Ts], *, is_brief: bool = False
 ) -> asyncio.Future[T]:
     """Make a call in a thread of the running loop's pool, as `ThreadPool.submit` does."""
     loop = asyncio.get_running_loop()
@@ -280,6 +332,12 @@ def submit(
     if pool is None:
         return _submit_to_executor(loop, function, args)
     return pool.submit(function, args, is_brief=is_brief)
+
+
+def has_calls() -> bool:
+    """Return whether the running loop's pool has calls whose results were not delivered."""
+    pool = _pools.get(asyncio.get_running_loop())
+    return pool is not None and pool.has_calls
 
 
 async def wait_idle() -> None:
@@ -311,9 +369,16 @@ def _is_plain(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 def _submit_to_executor(
-    loop: asyncio.AbstractEventLoop, function: Callable[[*Ts], T], args: tuple[*Ts]
+    loop: asyncio.AbstractEventLoop, function: Callable[[*Ts], T | Later[T]], args: tuple[*Ts]
 ) -> asyncio.Future[T]:
-    call = loop.run_in_executor(None, function, *args)
+    def complete() -> T:
+        result = function(*args)
+        if not isinstance(result, Later):
+            return result
+        later = cast("Later[T]", result)  # pyright does not know of what
+        return later.function()
+
+    call = loop.run_in_executor(None, complete)
     future: asyncio.Future[T] = loop.create_future()
 
     def deliver(done: asyncio.Future[T]) -> None:
