@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from withal.cli.requirements import require
+from withal.cli.console import require
 
 
 def main() -> None:

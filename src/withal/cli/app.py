@@ -11,9 +11,9 @@ from typer.core import TyperGroup
 from withal import __version__
 from withal._core.credentials import text_without_credentials
 from withal.cli.choices import AUDIT_TIMEOUT_SECONDS, Deliveries, Format, Loop
+from withal.cli.console import require
 from withal.cli.fetch_arguments import fetch
 from withal.cli.interrupt import run_until_signal
-from withal.cli.requirements import require
 
 # The base class of click; typer exports only a subclass of it.
 _UsageError = cast("type[Exception]", typer.BadParameter.__base__)
@@ -348,6 +348,6 @@ def demo(
       withal demo --files 50
     """
     require("aiohttp", extra="http")
-    from withal.cli.demo import demo_command
+    from withal.cli.demo.command import demo_command
 
     raise typer.Exit(run_until_signal(demo_command(output, jobs, files)))

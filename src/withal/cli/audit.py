@@ -27,9 +27,8 @@ from withal.audit.report.record import DEFAULT_TIMEOUT_SECONDS
 from withal.audit.scenario import scenario_of
 from withal.audit.stopping import StopRequest, asked
 from withal.cli.choices import Format, Loop
-from withal.cli.complaint import complain
+from withal.cli.console import print_error, require
 from withal.cli.program_output import dropped, on_standard_error, standard_error
-from withal.cli.requirements import require
 from withal.cli.skeleton import advice_on, write_skeleton
 from withal.cli.target import TargetError, load
 
@@ -103,16 +102,16 @@ def audit_command(target: str, options: AuditOptions) -> int:
             report = _without_accepted(report, accepted, options, is_whole=not stopped_by)
         _write(_rendered(report, scenario, options), options.output)
     except (TargetError, ScenarioError, TypeError, ValueError) as error:
-        complain(str(error))
+        print_error(str(error))
         return _USAGE_STATUS
     except KeyboardInterrupt:
-        complain("stopped by SIGINT; all open resources were closed")
+        print_error("stopped by SIGINT; all open resources were closed")
         return _INTERRUPTED_STATUS
     except OSError as error:
-        complain(f"{error.filename or options.output}: {error.strerror}")
+        print_error(f"{error.filename or options.output}: {error.strerror}")
         return _USAGE_STATUS
     if stopped_by:
-        complain(f"stopped by {stopped_by[0].name}; the report covers the attempts so far")
+        print_error(f"stopped by {stopped_by[0].name}; the report covers the attempts so far")
         return _SIGNAL_STATUS + stopped_by[0]
     if options.only_list and report.verdict is Verdict.UNRESOLVED:
         return 0
@@ -149,7 +148,7 @@ def new_command(file: Path) -> int:
     try:
         print(write_skeleton(file))
     except OSError as error:
-        complain(f"{file}: {error.strerror}; name a file that does not exist yet")
+        print_error(f"{file}: {error.strerror}; name a file that does not exist yet")
         return _USAGE_STATUS
     return 0
 
@@ -187,7 +186,9 @@ def _without_accepted(
     is_whole = is_whole and options.at is None and not options.only_list and not report.reason
     if is_whole and (gone := accepted.gone(report)):
         listed = "; ".join(gone)
-        complain(f"{options.accept} accepts findings that do not occur any more; delete: {listed}")
+        print_error(
+            f"{options.accept} accepts findings that do not occur any more; delete: {listed}"
+        )
     return report
 
 

@@ -13,7 +13,7 @@ from typing import final
 
 from withal._core.printable import printable
 from withal.cli.amounts import counted, size
-from withal.cli.complaint import complain
+from withal.cli.console import print_error
 from withal.cli.progress import Display, showing_progress
 from withal.fetch import (
     FetchOptions,
@@ -92,7 +92,7 @@ class FetchCommand:
             try:
                 source = await self._source(stack)
             except OSError as error:
-                complain(f"{error.filename or self._input}: {error.strerror}")
+                print_error(f"{error.filename or self._input}: {error.strerror}")
                 return 2
             known = len(self._requests) if self._input is None and self._requests else None
             with showing_progress(
@@ -102,13 +102,13 @@ class FetchCommand:
                 try:
                     await self._fetch(source, display)
                 except ConnectionError as error:  # of the cluster
-                    complain(str(error))
+                    print_error(str(error))
                     return 2
                 except OSError as error:
-                    complain(folder_problem(self._folder, error))
+                    print_error(folder_problem(self._folder, error))
                     return 1
                 except RequestLineError as error:
-                    complain(f"{self._input}: {error}")
+                    print_error(f"{self._input}: {error}")
                     return 1
         if not (self._printed.quiet or self._printed.json):
             for line in self._tally.lines(self._folder):

@@ -9,9 +9,9 @@ import typer
 
 from withal._core.aliases import JsonObject
 from withal.cli.choices import Existing, Layouts, RayResults, Transports
+from withal.cli.console import require
 from withal.cli.interrupt import run_until_signal
 from withal.cli.quantities import bytes_of
-from withal.cli.requirements import require
 
 _GRACE_SECONDS = 0.5
 

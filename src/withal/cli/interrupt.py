@@ -7,7 +7,7 @@ import signal
 import withal
 from withal._core.aliases import Coro
 from withal._core.errors import WithalError
-from withal.cli.complaint import complain
+from withal.cli.console import print_error
 
 
 def run_until_signal(command: Coro[int]) -> int:
@@ -23,8 +23,8 @@ def run_until_signal(command: Coro[int]) -> int:
         status = int(str(stopped.code))
         if stopped.__cause__ is None:
             name = signal.Signals(status - 128).name
-            complain(f"stopped by {name}; all open resources were closed")
+            print_error(f"stopped by {name}; all open resources were closed")
         return status
     except WithalError as error:
-        complain(str(error))
+        print_error(str(error))
         return 1

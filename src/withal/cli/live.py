@@ -27,7 +27,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from withal._core.aliases import JsonObject
-from withal.cli.complaint import complain
+from withal.cli.console import print_error
 from withal.cli.top import LONG_HELD_SECONDS, view
 from withal.cli.track import command_of, problem_of
 from withal.tracking.attaching import AttachingError, request_snapshot
@@ -43,7 +43,7 @@ def live_command(options: TrackOptions) -> int:
     if not problem and not sys.stderr.isatty():
         problem = "--live needs a terminal on standard error; withal top can attach from another"
     if problem:
-        complain(problem)
+        print_error(problem)
         return 2
     status = _Run(options).run()
     if status < 0:  # a signal has ended it, so this process ends by the same signal

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from withal._core.printable import printable
 from withal.cli.amounts import counted, size
-from withal.cli.complaint import complaint
+from withal.cli.console import error_line
 from withal.cli.tally import Tally
 from withal.fetch import FetchError, Progress, ProgressKind
 
@@ -84,7 +84,7 @@ class Display:
     def say(self, text: str) -> None:
         """Print a line, above the bar if one is shown."""
         self.console.print(
-            complaint(text), markup=False, highlight=False, emoji=False, soft_wrap=True
+            error_line(text), markup=False, highlight=False, emoji=False, soft_wrap=True
         )
 
     def render(self) -> Group:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from withal._core.aliases import JsonObject
 from withal._core.printable import printable
-from withal.cli.complaint import complain
+from withal.cli.console import print_error
 from withal.tracking.attaching import AttachingError, request_snapshot
 
 LONG_HELD_SECONDS = 10.0
@@ -26,7 +26,7 @@ def top_command(pid: int, *, every: float, once: bool, as_json: bool) -> int:
     try:
         data = request_snapshot(pid)
     except AttachingError as exc:
-        complain(str(exc))
+        print_error(str(exc))
         return 1
     if as_json:
         print(json.dumps(data, indent=1))
@@ -49,7 +49,7 @@ def _watch(pid: int, data: JsonObject, console: Console, every: float) -> int:
                 time.sleep(every)
                 live.update(view(request_snapshot(pid), rows=_rows(console)), refresh=True)
     except AttachingError as exc:
-        complain(str(exc))
+        print_error(str(exc))
         return 0 if "ended" in str(exc) or "no process" in str(exc) else 1
     except KeyboardInterrupt:
         return 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn, cast
 
 from withal._core.aliases import JsonObject
-from withal.cli.complaint import complain
+from withal.cli.console import print_error
 from withal.ledger.records import Ending
 from withal.tracking.options import STDIN, TrackOptions
 
@@ -88,7 +88,7 @@ def track_command(options: TrackOptions) -> NoReturn:
     """Replace this process by a new interpreter, or print what is wrong and exit with 2."""
     problem = problem_of(options)
     if problem:
-        complain(problem)
+        print_error(problem)
         sys.exit(2)
     sys.stdout.flush()
     sys.stderr.flush()

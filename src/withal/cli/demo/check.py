@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from withal.cli.demo_files import DemoFile
+from withal.cli.demo.files import DemoFile
 from withal.fetch import Result
 
 

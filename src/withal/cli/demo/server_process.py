@@ -44,7 +44,7 @@ async def server_process(files: int) -> AsyncGenerator[str]:
     """
     # -P: a random.py in the current folder must not break the server. A new session: a Ctrl-C goes
     # to the command alone, which then ends the server.
-    command = (sys.executable, "-P", "-m", "withal.cli.demo_server", str(files))
+    command = (sys.executable, "-P", "-m", "withal.cli.demo.server", str(files))
     try:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=PIPE, stdout=PIPE, start_new_session=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from withal.cli.demo_files import BLOCK_BYTES, LARGEST_BYTES, Misbehaviour, demo_files
+from withal.cli.demo.files import BLOCK_BYTES, LARGEST_BYTES, Misbehaviour, demo_files
 
 
 def test_sizes_range_from_nothing_to_the_largest() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Done, done, ended, running
-from withal.cli.demo_files import demo_files
+from withal.cli.demo.files import demo_files
 
 pytestmark = pytest.mark.slow
 

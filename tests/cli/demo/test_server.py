@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 
-from withal.cli.demo_files import DemoFile, Misbehaviour, demo_files
-from withal.cli.demo_server import DemoServer, listening
+from withal.cli.demo.files import DemoFile, Misbehaviour, demo_files
+from withal.cli.demo.server import DemoServer, listening
 from withal.http import session
 
 FILES = {file.misbehaviour: file for file in reversed(demo_files(12))}
@@ -94,7 +94,7 @@ async def test_what_it_has_not_got_is_not_found() -> None:
 
 @pytest.mark.slow
 def test_it_ends_when_its_input_does() -> None:
-    command = [sys.executable, "-m", "withal.cli.demo_server", "2"]
+    command = [sys.executable, "-m", "withal.cli.demo.server", "2"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert int(process.stdout.readline()) > 0

@@ -16,7 +16,7 @@ from typing import final
 
 from aiohttp import web
 
-from withal.cli.demo_files import DemoFile, Misbehaviour, demo_files
+from withal.cli.demo.files import DemoFile, Misbehaviour, demo_files
 
 LIMIT_SECONDS = 600.0
 """Seconds after which it ends in any case."""

@@ -14,13 +14,13 @@ from rich.text import Text
 from withal import Scope, observing
 from withal._core.printable import printable
 from withal.cli.amounts import counted, size
-from withal.cli.complaint import complain
-from withal.cli.demo_check import wrong_files
-from withal.cli.demo_files import DemoFile, Misbehaviour, demo_files
+from withal.cli.console import print_error
+from withal.cli.demo.check import wrong_files
+from withal.cli.demo.files import DemoFile, Misbehaviour, demo_files
+from withal.cli.demo.lifetimes import lifetimes_table
+from withal.cli.demo.server_process import ServerStartError, server_process
 from withal.cli.fetch import folder_problem
-from withal.cli.lifetimes import lifetimes_table
 from withal.cli.progress import showing_progress
-from withal.cli.server_process import ServerStartError, server_process
 from withal.fetch import FetchOptions, OnExists, Progress, ProgressKind, Report, fetch
 from withal.ledger import Ledger, Summary
 
@@ -35,10 +35,10 @@ async def demo_command(folder: Path, jobs: int, count: int) -> int:
         with observing(ledger):
             wrong = await _fetch_and_check(folder, jobs, demo_files(count))
     except ServerStartError as error:
-        complain(str(error))
+        print_error(str(error))
         return 1
     except OSError as error:
-        complain(folder_problem(folder, error))
+        print_error(folder_problem(folder, error))
         return 1
     summary = ledger.summary()
     Console().print(lifetimes_table(summary))
@@ -59,7 +59,7 @@ async def _fetch_and_check(folder: Path, jobs: int, files: Sequence[DemoFile]) -
     _print("retried", retries.described())
     wrong = await wrong_files(files, report.results)
     for each in wrong:
-        complain(each)
+        print_error(each)
     _print("checked", f"{counted(report.ok, 'file')} by SHA-256, {len(wrong)} wrong")
     return report.failed + len(wrong)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from withal.cli.demo_check import wrong_files
-from withal.cli.demo_files import demo_files
+from withal.cli.demo.check import wrong_files
+from withal.cli.demo.files import demo_files
 from withal.fetch import Result
 
 FILES = demo_files(4)

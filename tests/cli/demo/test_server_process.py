@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from withal.cli import server_process as module
-from withal.cli.server_process import ServerStartError, server_process
+from withal.cli.demo import server_process as module
+from withal.cli.demo.server_process import ServerStartError, server_process
 
 pytestmark = pytest.mark.slow  # each starts an interpreter
 

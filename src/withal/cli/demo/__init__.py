@@ -1,0 +1,1 @@
+"""``withal demo``: a batch from a misbehaving server, and the account of what was opened."""
