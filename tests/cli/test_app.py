@@ -57,7 +57,7 @@ def test_each_command_explains_itself(command: str) -> None:
     result = done(command, "--help")
     assert result.status == 0
     assert result.out[0].startswith(f"Usage: withal {command} ")
-    for start in ("  Example:", f"    withal {command} ", "  -o, --result DIR", "  -j, --jobs N"):
+    for start in ("  Example:", f"    withal {command} ", "  -o, --output DIR", "  -j, --jobs N"):
         assert any(line.startswith(start) for line in result.out)
 
 
