@@ -10,6 +10,7 @@ import re
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -128,7 +129,7 @@ async def test_what_exists_stays_unless_it_is_to_be_replaced(tmp_path: Path) -> 
         assert files_in(tmp_path) == {"hello": b"mine"}
         replaced = await ran("fetch", f"{url}/hello", "-o", tmp_path, "--on-exists", "replace")
     assert refused.status == 1
-    assert "exists already" in refused.err[0]
+    assert "already exists" in refused.err[0]
     assert replaced.status == 0
     assert files_in(tmp_path) == {"hello": b"hello"}
 
@@ -215,6 +216,14 @@ def test_defaults_are_the_librarys() -> None:
     assert defaults.jobs is None
     for name in ("per_host", "attempts", "connect_timeout", "idle_timeout", "durable", "resume"):
         assert parameters[name].default == getattr(defaults, name), name
+
+
+def test_each_option_of_the_library_that_the_command_has_is_passed_on() -> None:
+    parameters = inspect.signature(fetch_arguments.fetch).parameters
+    arguments = {name: parameter.default for name, parameter in parameters.items()}
+    settings = fetch_arguments.settings_of(arguments | {"segments": 4})
+    assert settings["segments"] == 4
+    assert {each.name for each in fields(FetchOptions)} & set(parameters) <= set(settings)
 
 
 async def test_a_password_in_a_url_is_not_printed(tmp_path: Path) -> None:

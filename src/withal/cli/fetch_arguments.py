@@ -181,54 +181,17 @@ def fetch(
       2    the arguments are wrong, or a package is not installed
       130  stopped by Ctrl-C (143 by SIGTERM)
     """
-    require("aiohttp", extra="http")
-    if ray is not None:
-        require("ray", extra="ray")
-    if ray_results is RayResults.PARQUET or (input_ is not None and input_.suffix == ".parquet"):
-        require("pyarrow", extra="parquet")
+    arguments = dict(locals())
+    _require_packages(ray, ray_results, input_)
+    _check_combination(arguments)
     from withal.cli.fetch import FetchCommand, FetchOutput
     from withal.fetch import FetchOptions
 
-    given = list(urls or ())
-    settings: JsonObject = {
-        "jobs": _number(jobs),
-        "per_host": per_host,
-        "rate": rate,
-        "limit_bytes": _bytes(limit_bytes),
-        "attempts": attempts,
-        "connect_timeout": connect_timeout,
-        "idle_timeout": idle_timeout,
-        "low_speed": _bytes(low_speed),
-        "max_bytes": _bytes(max_bytes),
-        "layout": layout.value,
-        "on_exists": on_exists.value,
-        "durable": durable,
-        "resume": resume,
-        "retry_failed": retry_failed,
-        "expect_type": expect_type,
-        "public_only": public_only,
-        "headers": _headers(header),
-        "netrc": netrc,
-        "proxy": proxy,
-        "transport": transport.value,
-        "grace": _GRACE_SECONDS,
-    }
-    if not given and input_ is None and not retry_failed:
-        raise typer.BadParameter("the URLs, or with -i the file of URLs, are missing")
-    is_one = len(given) == 1 and input_ is None
-    for option, value in (("-O", output_file), ("--checksum", checksum)):
-        if value is not None and not is_one:
-            raise typer.BadParameter(f"{option} is for one URL; pass only one")
-    if ray is not None and (output_file is not None or retry_failed or not resume):
-        raise typer.BadParameter("--ray excludes -O, --retry-failed and --no-resume")
-    if quiet and verbose:
-        raise typer.BadParameter("--quiet and --verbose exclude each other")
     try:
-        options = FetchOptions(**settings)
         command = FetchCommand(
-            options,
+            FetchOptions(**settings_of(arguments)),
             FetchOutput(json=json_, quiet=quiet, verbose=verbose),
-            urls=given,
+            urls=list(urls or ()),
             input=input_,
             folder=output,
             file=output_file,
@@ -239,3 +202,48 @@ def fetch(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     raise typer.Exit(run_until_signal(command.run()))
+
+
+def _require_packages(ray: str | None, results: RayResults, input_: Path | None) -> None:
+    """Check that the optional packages are installed that the arguments need."""
+    require("aiohttp", extra="http")
+    if ray is not None:
+        require("ray", extra="ray")
+    if results is RayResults.PARQUET or (input_ is not None and input_.suffix == ".parquet"):
+        require("pyarrow", extra="parquet")
+
+
+def _check_combination(given: JsonObject) -> None:
+    """Reject combinations of arguments that exclude each other."""
+    count = len(given["urls"] or ())
+    is_one = count == 1 and given["input_"] is None
+    if not count and given["input_"] is None and not given["retry_failed"]:
+        raise typer.BadParameter("the URLs, or with -i the file of URLs, are missing")
+    for option, name in (("-O", "output_file"), ("--checksum", "checksum")):
+        if given[name] is not None and not is_one:
+            raise typer.BadParameter(f"{option} is for one URL; pass only one")
+    if given["ray"] is not None and (
+        given["output_file"] is not None or given["retry_failed"] or not given["resume"]
+    ):
+        raise typer.BadParameter("--ray excludes -O, --retry-failed and --no-resume")
+    if given["quiet"] and given["verbose"]:
+        raise typer.BadParameter("--quiet and --verbose exclude each other")
+
+
+# The arguments that have the name and the form of an option of `FetchOptions`.
+_UNCHANGED = (
+    "per_host", "segments", "rate", "attempts", "connect_timeout", "idle_timeout", "durable",
+    "resume", "retry_failed", "expect_type", "public_only", "netrc", "proxy",
+)  # fmt: skip
+
+
+def settings_of(given: JsonObject) -> JsonObject:
+    """Return the arguments for `FetchOptions`."""
+    return {
+        **{name: given[name] for name in _UNCHANGED},
+        "jobs": _number(given["jobs"]),
+        **{name: _bytes(given[name]) for name in ("limit_bytes", "low_speed", "max_bytes")},
+        **{name: given[name].value for name in ("layout", "on_exists", "transport")},
+        "headers": _headers(given["header"]),
+        "grace": _GRACE_SECONDS,
+    }
