@@ -58,8 +58,7 @@ def test_a_failure_that_would_come_again_is_not(error: Exception) -> None:
         (aiohttp.ClientConnectionError(), "ClientConnectionError"),
         (
             aiohttp.ClientConnectorError(PEER, NotPublicError("10.0.0.1")),
-            "host.example: refused: it leads to an address that is private, local or a metadata "
-            "service's",
+            "host.example: refused: its address is private, local, or that of a metadata service",
         ),
     ],
 )

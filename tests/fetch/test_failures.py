@@ -20,7 +20,7 @@ from withal.fetch.failures import AttemptError, BadStatusError, of_the_disk, wro
         (wrong_length(1, 2), "the body ended after 1 of 2 bytes"),
         (
             of_the_disk(FileExistsError(errno.EEXIST, "File exists", "/folder/file")),
-            "/folder/file exists already; pass on_exists='replace' (--on-exists replace) to "
+            "/folder/file already exists; pass on_exists='replace' (--on-exists replace) to "
             "replace it",
         ),
         (

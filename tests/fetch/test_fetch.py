@@ -314,7 +314,7 @@ async def test_an_existing_file_is_an_error_before_anything_is_requested(tmp_pat
     (tmp_path / "file").write_bytes(b"old")
     report, peer = await fetch_one(body(b"new"), tmp_path)
     error = error_of(report)
-    assert "exists already" in error.reason
+    assert "already exists" in error.reason
     assert "--on-exists replace" in error.reason
     assert error.attempts == 0
     assert not peer.requests
@@ -327,7 +327,7 @@ async def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> 
         return web.Response(body=b"ours")
 
     report, peer = await fetch_one(race, tmp_path)
-    assert "exists already" in error_of(report).reason
+    assert "already exists" in error_of(report).reason
     assert peer.requests["/file"] == 1
     assert (tmp_path / "file").read_bytes() == b"theirs"
     assert names_in(tmp_path) == ["file"]
@@ -435,7 +435,7 @@ async def test_progress_that_raises_breaks_no_download(
     async with serving({"/x": body(b"x")}) as peer:
         report = await fetch([peer.url("/x")], tmp_path, on_progress=broken)
     assert report.ok == 1
-    assert "the download goes on" in caplog.text
+    assert "the download continues" in caplog.text
 
 
 async def test_a_server_that_redirects_is_followed(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def names(urls: list[str], layout: Layout = Layout.FLAT) -> list[str]:
 def test_each_url_has_its_entry_in_order() -> None:
     assert plan(["http://a.example/x", "nonsense", "https://b.example:444/x?query"]) == [
         Job("http://a.example/x", "a.example:80", "x", URL("http://a.example/x")),
-        Rejected("nonsense", "no URL: it does not begin with http:// or https://"),
+        Rejected("nonsense", "not a valid URL: it does not begin with http:// or https://"),
         Job(
             "https://b.example:444/x?query",
             "b.example:444",
@@ -94,8 +94,8 @@ def test_no_text_makes_planning_fail(text: str) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("http://ann:s3/cret@host.example/", "the host or the port"),
-        ("http://ann:s3cret@host.example:99999/", "the host or the port"),
+        ("http://ann:s3/cret@host.example/", "its host or its port"),
+        ("http://ann:s3cret@host.example:99999/", "its host or its port"),
         ("s3cret:x@host.example", "does not begin with"),
         ("ftp://ann:s3cret@host.example/", "'ftp'"),
         ("http://ann:s3 cret@host.example/", "spaces"),
@@ -123,7 +123,7 @@ def test_a_job_shows_no_password_and_has_it_as_a_header() -> None:
 @pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
 def test_a_host_that_no_lookup_takes_is_rejected(host: str) -> None:
     (entry,) = plan([f"http://{host}/"])
-    assert entry == Rejected(f"http://{host}/", "no URL: the host in it is not a valid name")
+    assert entry == Rejected(f"http://{host}/", "not a valid URL: its host is not a valid name")
 
 
 def test_a_tree_has_the_paths_of_the_servers() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from withal.fetch.failures import AttemptError
-from withal.fetch.redirects import carried_over, next_hop
+from withal.fetch.redirects import carried_over, redirect_target
 from withal.fetch.response_headers import (
     ContentRange,
     content_length,
@@ -99,7 +99,7 @@ def test_a_length_counts_only_without_another_coding(
     ],
 )
 def test_a_redirect_leads_on(location: str, expected: str) -> None:
-    assert str(next_hop(URL("https://a.example/x"), location)) == expected
+    assert str(redirect_target(URL("https://a.example/x"), location)) == expected
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_redirect_leads_on(location: str, expected: str) -> None:
 )
 def test_a_redirect_that_must_not_be_followed_is_an_error(location: str | None) -> None:
     with pytest.raises(AttemptError, match="redirect"):
-        next_hop(URL("https://a.example/x"), location)
+        redirect_target(URL("https://a.example/x"), location)
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ async def test_a_rerun_fetches_only_what_is_missing(tmp_path: Path) -> None:
         assert len(server.asked) == asked + 1
         assert (first.skipped, first.size, second.skipped) == (True, len(OLD), False)
         assert third.error is not None
-        assert "exists already" in third.error.reason
+        assert "already exists" in third.error.reason
     assert (tmp_path / "file2").read_bytes() == OLD
 
 

@@ -32,7 +32,7 @@ class AiohttpTransport:
     """Requests by `aiohttp.ClientSession`: an async context manager.
 
     Connections that may go to public addresses only are kept apart from the others: one that is
-    open already is not asked where it leads.
+    already open is not checked.
     """
 
     def __init__(self, options: FetchOptions) -> None:
@@ -95,12 +95,12 @@ class AiohttpTransport:
 
 
 class TimedResponse(aiohttp.ClientResponse):
-    """A response that is not waited for without end, and knows the address it comes from.
+    """A response with an idle timeout, and the address of its server.
 
     Attributes:
-        watch: of its transport.
-        peer: the address.
-        timed_out: it has been aborted, since nothing came.
+        watch: the idle timeout of its transport.
+        peer: the address of the server.
+        timed_out: whether the timeout has aborted it.
     """
 
     watch: IdleTimeout
@@ -110,7 +110,7 @@ class TimedResponse(aiohttp.ClientResponse):
     _watched: Connection | None = None
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        """Wait for the head."""
+        """Wait for the head of the response."""
         if connection.transport is not None:
             name: tuple[str, int] | str | None = connection.transport.get_extra_info("peername")
             if isinstance(name, tuple):  # no local socket
@@ -141,8 +141,8 @@ class TimedResponse(aiohttp.ClientResponse):
     def time_out(self) -> None:
         """Abort the connection, and end the wait.
 
-        A connection that is lost already does not end it in every case: aiohttp 3.14.5 has been
-        seen to wait for the body without end after a malformed chunk.
+        A lost connection does not end the wait in every case: aiohttp 3.14.5 waits forever for the
+        body after a malformed chunk.
         """
         self.timed_out = True
         connection = self._watched
@@ -176,16 +176,16 @@ class AiohttpTransportResponse:
         return [chunk] if chunk else []
 
     def abort(self) -> None:
-        """Let go; a connection whose body has not been read is closed by this."""
+        """Release the response; close its connection if the body has not been read."""
         self._response.release()
 
 
-# Kinds of connection error that the next connection would meet again.
+# Connection errors that the next connection would have, too.
 _LASTING = (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch)
 
 
 def _translated(error: Exception) -> AttemptError:
-    """Return what an error of aiohttp's is in one line, and whether it may pass."""
+    """Return an error of aiohttp as an error of the attempt."""
     is_transient = isinstance(
         error,
         (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError, TimeoutError),
@@ -222,7 +222,7 @@ def _reason(error: Exception) -> str:
 
 
 def _os_reason(error: OSError) -> str:
-    """Return what the system says, without the call and the address that asyncio puts there."""
+    """Return the system's error message, without the additions of asyncio."""
     if isinstance(error, WithalError):
         return str(error)
     if error.errno and error.errno > 0:

@@ -1,4 +1,4 @@
-"""Many URLs into one folder, side by side, each for itself."""
+"""Fetches many URLs into one folder concurrently, each independently of the others."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import final
 
 from withal._core.scope import Scope
 from withal.fetch.concurrency import AdaptiveConcurrency
+from withal.fetch.context import FetchContext
 from withal.fetch.controls import Controls, Limits
 from withal.fetch.environment import Environment
 from withal.fetch.failures import exists_already
@@ -37,10 +38,11 @@ CLOSE_SECONDS = 120.0
 
 _DEFAULTS = FetchOptions()
 _RETRY_RESERVE_REQUESTS = 50
-_MOST_RESULTS = 1024  # that nobody has taken yet; then nothing more is begun
+_MOST_RESULTS = 1024  # unread results; with more, no further request is started
+_GROUP_RESULTS = 64  # that are handed over together
 _MOST_JOBS = 64
 _LOOK_SECONDS = 0.5
-_SPARED_DESCRIPTORS = 16  # for what else a program opens
+_SPARED_DESCRIPTORS = 16  # reserved for other files of the program
 
 
 async def fetch_each(
@@ -50,47 +52,46 @@ async def fetch_each(
     options: FetchOptions = _DEFAULTS,
     on_progress: OnProgress | None = None,
 ) -> AsyncGenerator[Result, None]:
-    """Download each request into a file in `folder`, and yield what became of it, as it comes.
+    """Download each request into a file in `folder`, and yield its result when it is complete.
 
     ``async for result in fetch_each(requests, folder)``. Each file appears under its name
     complete, with the length that the server announced, or does not appear. A request that cannot
-    be fetched yields a result with an error, and does not stop the others. A request that was
-    there before, with the same URL and path, yields nothing.
+    be fetched yields a result with an error, and does not stop the others. A repeated request, with
+    the same URL and path, yields nothing.
 
-    Requests are taken as they are needed, up to 1,024 ahead, and nothing more is begun while 1,024
-    results wait to be taken: ten million requests need little memory, some 20 bytes each, by which
-    no two of them get the same name. Names are made safe, and numbered where two would be the
-    same, in the order of the requests.
+    Requests are read as they are needed, up to 1,024 ahead, and none is started while 1,024 results
+    are unread. So memory is bounded, except for some 20 bytes for each request, which ensure that
+    names are unique. Names are made safe, and numbered if they would be equal, in the order of the
+    requests.
 
-    Failures that may pass are tried again: broken and timed-out connections, bodies cut short, the
-    statuses 408, 425, 429, 500, 502, 503 and 504. After a 429 or 503 with a ``Retry-After`` nothing
-    is asked of that host until then.
+    Transient failures are retried: broken and timed-out connections, truncated bodies, and the
+    statuses 408, 425, 429, 500, 502, 503 and 504. After a 429 or 503 with a ``Retry-After``, no
+    request is sent to that host before that time.
 
-    With `FetchOptions.resume` the folder gets a journal, ``.withal-fetch``. What is interrupted,
-    by a failure, a cancellation or a kill, is continued by a later run, if the server has a strong
-    validator for it (a strong ``ETag``, or a ``Last-Modified`` well in the past) and says, asked by
-    ``If-Range``, that it is still the same, and if nobody may still be writing it. What an earlier
-    run has fetched from the same URL, and is there with the same length, is skipped.
+    With `FetchOptions.resume` the folder gets a journal, ``.withal-fetch``. A later run continues
+    files that were interrupted by a failure, a cancellation or a kill, if the server sent a strong
+    validator (a strong ``ETag``, or a ``Last-Modified`` well in the past) and confirms it for an
+    ``If-Range`` request, and if the process that wrote the file has ended. A file that an earlier
+    run fetched from the same URL is skipped if it still has the same length.
 
-    A cancellation, or closing the iterator, stops all of it: files that are complete stay, and no
-    task, connection or part file does, but for parts that the journal explains. An iteration that
-    is left by ``break`` is closed when Python collects it; use `contextlib.aclosing` to have it
-    closed at once.
+    A cancellation, or closing the iterator, stops the batch. Complete files stay. No task or
+    connection stays, and no part file except those in the journal. After a ``break``, Python closes
+    the iterator when it is collected; use `contextlib.aclosing` to close it immediately.
 
     Args:
         requests: URLs, or `Request` objects, or a `RequestFile`; http and https. An iterable is
             iterated in the event loop's thread. A user and a password in a URL
-            (``http://user:password@host/``) are sent, and are left out of all that is shown or
-            written down. A secret in a path or a query is not recognized.
-        folder: made if it is missing. Part files that killed downloads have left in it, and that
-            cannot be continued, are removed first.
-        options: how wide, how often, how long.
-        on_progress: called with each step of each URL. What it raises is logged.
+            (``http://user:password@host/``) are sent, and are removed from all messages and
+            from the journal. A secret in a path or a query is not recognized.
+        folder: created if it is missing. Part files of killed downloads that cannot be continued
+            are removed first.
+        options: limits, retries and other options.
+        on_progress: called with each step of each URL. Its exceptions are logged.
 
     Raises:
-        OSError: the folder cannot be made or written to, and nothing was requested; or it was
-            removed meanwhile, and what is left is not fetched.
-        BaseException: what iterating `requests` raises; what is being fetched then is stopped.
+        OSError: if the folder cannot be created or written to, before the first request; or if it
+            is removed during the batch, which then ends.
+        BaseException: if iterating `requests` raises it; running downloads are then stopped.
 
     Example:
         >>> import asyncio, tempfile
@@ -101,10 +102,11 @@ async def fetch_each(
         ...     asyncio.run(main(folder))
         ftp://host.example/file: cannot fetch 'ftp' URLs, only http and https
     """
-    crew = _Run(requests, Path(folder), options, on_progress)
-    async with aclosing(crew.results()) as results:
-        async for _, result in results:
-            yield result
+    batch_run = _Run(requests, Path(folder), options, on_progress)
+    async with aclosing(batch_run.results()) as results:
+        async for group in results:
+            for _, result in group:
+                yield result
 
 
 async def fetch(
@@ -114,13 +116,13 @@ async def fetch(
     options: FetchOptions = _DEFAULTS,
     on_progress: OnProgress | None = None,
 ) -> Report:
-    """Download each request into a file in `folder`, and report what became of each.
+    """Download each request into a file in `folder`, and return the results of all.
 
-    As `fetch_each`, which is described there, with all results at the end, in the order of the
-    requests. A request that was given twice is fetched once and has equal results.
+    Like `fetch_each`, but returns all results at the end, in the order of the requests. A repeated
+    request is fetched once and has equal results.
 
     Raises:
-        OSError: the folder cannot be made or written to; nothing was requested.
+        OSError: as in `fetch_each`.
 
     Example:
         >>> import asyncio, tempfile
@@ -138,25 +140,25 @@ async def fetch(
 async def fetch_within(
     requests: Requests, folder: Path, *, options: FetchOptions, limits: Limits
 ) -> Report:
-    """As `fetch`, within limits that are asked for while it runs, in place of the options'."""
+    """Like `fetch`, with limits that change while it runs, instead of those of the options."""
     order: list[int] = []
     return await _report(_Run(requests, folder, options, None, order, limits), order)
 
 
-async def _report(crew: _Run, order: list[int]) -> Report:
-    async with aclosing(crew.results()) as results:
-        found = {mark: result async for mark, result in results}
+async def _report(batch_run: _Run, order: list[int]) -> Report:
+    async with aclosing(batch_run.results()) as results:
+        found = {mark: result async for group in results for mark, result in group}
     return Report(tuple(found[mark] for mark in order if mark in found))
 
 
 async def failed_requests(folder: str | os.PathLike[str]) -> AsyncGenerator[Request, None]:
-    """Yield what failed in earlier runs, by the journal of a folder, as requests to fetch it again.
+    """Yield the requests that failed in earlier runs, from the journal of a folder.
 
-    Users, passwords and headers are not in the journal, so requests that need them have to be
-    given again, with `FetchOptions.retry_failed`.
+    Users, passwords and headers are not in the journal. Pass requests that need them again, with
+    `FetchOptions.retry_failed`.
 
     Raises:
-        OSError: there is no journal, or it cannot be read.
+        OSError: if there is no journal, or it cannot be read.
 
     Example:
         >>> import asyncio, tempfile
@@ -179,7 +181,7 @@ async def failed_requests(folder: str | os.PathLike[str]) -> AsyncGenerator[Requ
 
 @final
 class _Run:
-    """The workers of one call, and what they have done."""
+    """The workers of one call, and their results."""
 
     def __init__(
         self,
@@ -196,7 +198,7 @@ class _Run:
         self._options = options
         self._on_progress = on_progress
         self._order = order
-        self._wants_all = order is not None  # at the end, together
+        self._wants_all = order is not None  # all results at the end
         self._most = _jobs(options)
         self._adaptive = AdaptiveConcurrency(self._most) if options.jobs is None else None
         self._planner = Planner(options.layout)
@@ -210,49 +212,48 @@ class _Run:
         self._tasks: list[asyncio.Task[None]] = []
         self._was_full = True
         self._working = 0
-        self._pending = 0  # taken from the source, and without a result
+        self._pending = 0  # requests from the source without a result
         self._results: deque[tuple[int, Result]] = deque()
-        self._news: asyncio.Future[None] | None = None
+        self._notified: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._crash: Exception | None = None
 
-    async def results(self) -> AsyncGenerator[tuple[int, Result], None]:
-        """Do it all, and yield each result with the mark of its request."""
+    async def results(self) -> AsyncGenerator[list[tuple[int, Result]], None]:
+        """Fetch everything; yield the results in groups, each with the mark of its request."""
         async with Scope("fetch", close_timeout=CLOSE_SECONDS, open_grace=0) as scope:
             folder = await scope.enter(self._folder, name="folder")
             transport = await scope.enter(open_transport(self._options), name="transport")
-            batch = Batch(
+            limit = self._options.limit_bytes
+            context = FetchContext(
                 self._options,
                 folder,
                 transport,
                 self._gate,
-                self._schedule,
                 await call(Environment.look_up, self._options),
-                RetryBudget(self._options.retry_budget, reserve=_RETRY_RESERVE_REQUESTS),
-                None if self._options.limit_bytes is None else Throttle(self._options.limit_bytes),
+                None if limit is None else Throttle(limit),
                 self._adaptive,
-                self._deliver,
-                self._crash_with,
                 self._on_progress,
             )
+            budget = RetryBudget(self._options.retry_budget, reserve=_RETRY_RESERVE_REQUESTS)
+            batch = Batch(context, self._schedule, budget, self._deliver, self._crash_with)
             if self._limits is not None:
-                controls = Controls(self._gate, self._schedule, batch.throttle)
+                controls = Controls(self._gate, self._schedule, context.throttle)
                 scope.spawn(controls.exchange(self._limits), name="fetch-limits")
-            self._hire(scope, batch)
+            self._start_worker(scope, batch)
             if self._adaptive is not None:
                 scope.spawn(self._adapt(self._adaptive), name="fetch-adapt")
             try:
                 while True:
                     while self._results and not self._wants_all:
-                        yield self._results.popleft()
+                        yield self._take_results()
                     self._make_room()
                     if self._crash is not None:
                         raise self._crash
                     if self._is_over():
                         break
-                    await self._wait_news()
+                    await self._wait_notified()
                 while self._results:
-                    yield self._results.popleft()
+                    yield self._take_results()
             except asyncio.CancelledError:
                 self._schedule.stop()
                 if self._options.grace and self._tasks:
@@ -261,20 +262,24 @@ class _Run:
             finally:
                 self._schedule.stop()
 
+    def _take_results(self) -> list[tuple[int, Result]]:
+        count = min(_GROUP_RESULTS, len(self._results))
+        return [self._results.popleft() for _ in range(count)]
+
     # The workers
 
-    def _hire(self, scope: Scope, batch: Batch) -> None:
-        """Have one more work."""
+    def _start_worker(self, scope: Scope, batch: Batch) -> None:
+        """Start one more worker."""
         self._working += 1
         name = f"fetch-{len(self._tasks)}"
         self._tasks.append(scope.spawn(self._work(scope, batch), name=name))
 
     async def _work(self, scope: Scope, batch: Batch) -> None:
-        """Run one transfer after the other, until there is none."""
+        """Run one transfer after the other, until there are no more."""
         try:
             while (transfer := await self._schedule.next()) is not None:
                 if len(self._tasks) < self._most and self._schedule.has_more():
-                    self._hire(scope, batch)
+                    self._start_worker(scope, batch)
                 transfer.turn = transfer.host
                 try:
                     await transfer.run(batch)
@@ -285,10 +290,10 @@ class _Run:
             self._crash_with(error)
         finally:
             self._working -= 1
-            self._tell_news()
+            self._notify()
 
     async def _adapt(self, adaptive: AdaptiveConcurrency) -> None:
-        """Look now and then how many files at a time are best."""
+        """Adapt the number of concurrent files at intervals."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             limit = adaptive.look(_LOOK_SECONDS, is_full=self._was_full)
@@ -297,7 +302,7 @@ class _Run:
             self._schedule.wake()
 
     async def _wait_room(self) -> None:
-        """Wait until what is done may be followed by more."""
+        """Wait until one more transfer may start."""
         await self._folder.wait_room()
         while not (
             self._wants_all or len(self._results) < _MOST_RESULTS or self._schedule.is_stopped
@@ -313,7 +318,7 @@ class _Run:
 
     def _crash_with(self, error: Exception) -> None:
         self._crash = self._crash or error
-        self._tell_news()
+        self._notify()
 
     def _deliver(self, transfer: Transfer, result: Result) -> None:
         self._add(transfer.mark, result)
@@ -321,25 +326,25 @@ class _Run:
     def _add(self, mark: int, result: Result) -> None:
         self._pending -= 1
         self._results.append((mark, result))
-        self._tell_news()
+        self._notify()
 
-    def _tell_news(self) -> None:
-        if self._news is None or self._news.done():
+    def _notify(self) -> None:
+        if self._notified is None or self._notified.done():
             return
         if not self._wants_all or self._is_over() or self._crash is not None:
-            self._news.set_result(None)
+            self._notified.set_result(None)
 
-    async def _wait_news(self) -> None:
-        self._news = asyncio.get_running_loop().create_future()
-        await self._news
+    async def _wait_notified(self) -> None:
+        self._notified = asyncio.get_running_loop().create_future()
+        await self._notified
 
     def _is_over(self) -> bool:
         return not (self._working or self._pending)
 
-    # What they are given
+    # The requests
 
     async def _refill(self, count: int) -> list[Transfer] | None:
-        """Take requests from the source, and return those that are to be fetched."""
+        """Read requests from the source, and return the transfers that are needed."""
         requests = await self._source.take(count)
         if not requests:
             return None
@@ -350,7 +355,8 @@ class _Run:
         for (mark, job), size in zip(jobs, sizes, strict=True):
             result = None if size is None else await self._existing(job, size)
             if result is None:
-                transfers.append(Transfer(job, mark, await self._folder.kept(job)))
+                kept = await self._folder.kept(job) if self._folder.history.parts else None
+                transfers.append(Transfer(job, mark, kept))
             else:
                 self._add(mark, result)
         return transfers
@@ -362,7 +368,7 @@ class _Run:
         if self._order is not None:
             self._order.append(mark)
         if isinstance(entry, Rejected):
-            self._tell(ProgressKind.FAILED, entry.url, "", entry.reason)
+            self._report(ProgressKind.FAILED, entry.url, "", entry.reason)
             self._add(mark, Result.failed(entry.url, entry.reason))
             return None
         if entry is None or (
@@ -370,12 +376,12 @@ class _Run:
             and not self._folder.history.has_failed(entry.key, entry.name)
         ):
             self._pending -= 1
-            self._tell_news()
+            self._notify()
             return None
         return mark, entry
 
     async def _existing(self, job: Job, size: int) -> Result | None:
-        """Return the result for a file that exists, or None if it is to be fetched all the same."""
+        """Return the result for a file that exists, or None if it is fetched again."""
         options = self._options
         path = self._folder.folder_io.path / job.name
         if options.on_exists is OnExists.REPLACE:
@@ -384,19 +390,19 @@ class _Run:
             self._folder.history.is_done(job.key, job.name, size)
             or (options.on_exists is OnExists.SKIP and await call(_is_right, path, job, size))
         ):
-            self._tell(ProgressKind.SKIPPED, job.url, job.name, "")
+            self._report(ProgressKind.SKIPPED, job.url, job.name, "")
             return Result(job.url, path, size, None, 0, None, skipped=True)
         reason = exists_already(path)
-        self._tell(ProgressKind.FAILED, job.url, job.name, reason)
+        self._report(ProgressKind.FAILED, job.url, job.name, reason)
         return Result.failed(job.url, reason)
 
-    def _tell(self, kind: ProgressKind, url: str, name: str, reason: str) -> None:
+    def _report(self, kind: ProgressKind, url: str, name: str, reason: str) -> None:
         if self._on_progress is not None:
             report_progress(self._on_progress, Progress(kind, url, name, reason=reason))
 
 
 def _is_right(path: Path, job: Job, size: int) -> bool:
-    """Return whether a file is what it must be, as far as that is known. Blocks."""
+    """Return whether a file has the expected length and digest, if given. Blocks."""
     if job.size is not None and size != job.size:
         return False
     if job.sha256 is None:
@@ -406,11 +412,11 @@ def _is_right(path: Path, job: Job, size: int) -> bool:
 
 
 def _jobs(options: FetchOptions) -> int:
-    """Return how many files may be fetched at a time, as far as descriptors go round."""
-    asked = _MOST_JOBS if options.jobs is None else options.jobs
+    """Return how many files may be fetched at a time with the available descriptors."""
+    jobs = _MOST_JOBS if options.jobs is None else options.jobs
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        return asked
+        return jobs
     # Each has a connection, a part file and its folder.
     free = soft - _SPARED_DESCRIPTORS
-    return max(1, min(asked, free // 3))
+    return max(1, min(jobs, free // 3))

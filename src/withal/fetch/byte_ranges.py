@@ -51,7 +51,7 @@ class ByteRanges:
         return tuple(zip(self._starts, self._ends, strict=True))
 
     def gaps(self, total: int) -> list[Span]:
-        """Return what is missing of a file of `total` bytes, in order."""
+        """Return the missing ranges of a file of `total` bytes, in order."""
         found: list[Span] = []
         position = 0
         for start, end in self.spans():

@@ -45,7 +45,7 @@ async def on_ray(
     options: FetchOptions = FetchOptions(),  # noqa: B008 - it is frozen
     on_progress: OnProgress | None = None,
 ) -> AsyncGenerator[Result, None]:
-    """Download each request on the workers of a Ray cluster, and yield what became of it.
+    """Download each request on the workers of a Ray cluster, and yield its result.
 
     As `fetch_each`, for lists too long for one machine. The list is cut into shards, in its order;
     each is fetched by a Ray task, with a journal of its own, into the folder ``00000``, ``00001``
@@ -146,7 +146,7 @@ async def _connected(address: str) -> AsyncGenerator[None]:
 
 
 async def _check_answers(address: str) -> None:
-    """Check that somebody listens there: Ray itself would try for a minute and more."""
+    """Check that the address accepts connections: Ray would try for more than a minute."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
         return
@@ -182,7 +182,7 @@ class _Limits:
         self._sees_at = time.monotonic() + _BLIND_SECONDS
 
     async def exchange(self, shard: int, demand: Demand) -> Share:
-        """Return what a shard may use.
+        """Return the share of a shard.
 
         That is no more than it uses already, until all that run have asked.
         """
@@ -201,7 +201,7 @@ class _Limits:
         called.clear()
 
     async def leave(self, shard: int) -> None:
-        """Take note that a shard has ended."""
+        """Record that a shard has ended."""
         self._limits.leave(shard)
         if shard in self._calls:
             self._calls.pop(shard).set()

@@ -108,7 +108,7 @@ _NOTHING = _Use(0, 0, 0)
 
 @final
 class ClusterLimits:
-    """The limits, and what each shard has of them.
+    """The limits, and the share of each shard.
 
     Args:
         per_host: requests at a time to one host, of all shards together.
@@ -133,11 +133,11 @@ class ClusterLimits:
         self._left = Numbers()
 
     def exchange(self, shard: int, demand: Demand, now: float, most: float = math.inf) -> Share:
-        """Take note of what a shard needs, and return what it may use from now on.
+        """Record the demand of a shard, and return its share.
 
         Args:
             shard: its number. One that has left is granted nothing: its question was late.
-            demand: what it needs.
+            demand: its demand.
             now: the time, in seconds.
             most: grant no more than this for a host, except for what runs.
         """

@@ -12,7 +12,7 @@ from typing import final
 FIRST_FILES = 8
 """How many files are fetched at a time at first."""
 
-_FILE_COST_BYTES = 64 << 10  # what a file counts, besides its bytes
+_FILE_COST_BYTES = 64 << 10  # added to the bytes of each file
 _GAIN_FACTOR = 1.08  # another number is worth it if it brings so much more
 _LOSS_FACTOR = 0.8  # less than this is a fall
 _BACK_OFF_FACTOR = 0.7
@@ -34,7 +34,7 @@ class AdaptiveConcurrency:
         self.limit: int = min(FIRST_FILES, most)
         self._most = most
         self._before = 0.0  # the goodput at the number before
-        self._step_from: int | None = None  # what the last try of another number began from
+        self._step_from: int | None = None  # the number before the last change
         self._is_doubling = True
         self._goes_up = True
         self._hold = 0
@@ -42,11 +42,11 @@ class AdaptiveConcurrency:
         self._failures = 0
 
     def add(self, size: int, files: int = 0) -> None:
-        """Count what has arrived."""
+        """Count received bytes and complete files."""
         self._work += size + files * _FILE_COST_BYTES
 
     def fail(self) -> None:
-        """Count an attempt that has failed for want of capacity, here or there."""
+        """Count an attempt that failed for lack of capacity of this machine or the server."""
         self._failures += 1
 
     def look(self, seconds: float, *, is_full: bool) -> int:

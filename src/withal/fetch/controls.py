@@ -23,8 +23,8 @@ class Controls:
 
     Args:
         gate: the limits for the hosts.
-        schedule: what is next.
-        throttle: the limit on bytes, if there is one.
+        schedule: the schedule of the batch.
+        throttle: the limit on bytes; None if there is none.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Controls:
         schedule.on_host(self._has_news.set)
 
     def demand(self) -> Demand:
-        """Return what the batch needs."""
+        """Return the demand of the batch."""
         passing = self._gate.demand()
         waiting = self._schedule.demand()
         for host, (_, more) in passing.items():  # they were led to this host by a redirect
@@ -74,7 +74,7 @@ class Controls:
             await asyncio.wait((first, calls))
 
     async def _begin_without(self, limits: Limits) -> None:
-        """Begin with what may be used before the first answer, if that takes long."""
+        """Use the initial share if the first answer takes long."""
         await asyncio.sleep(_SOON_SECONDS)
         if not self._is_limited and limits.first:
             self._gate.limit_hosts({}, otherwise=limits.first)
@@ -115,12 +115,12 @@ class Limits(Protocol):
         ...
 
     async def wait_called(self) -> None:
-        """Wait until the share is to be asked for again, or for some time."""
+        """Wait until the share is requested again, or for some time."""
         ...
 
 
 def _is_settled(demand: Demand, share: Share, before: Share | None) -> bool:
-    """Return whether the next exchange may wait: nothing has changed or is about to."""
+    """Return whether the next exchange may wait, since nothing changes."""
     return (
         before is not None
         and share.per_host == before.per_host

@@ -1,11 +1,11 @@
-"""libcurl's "multi socket" interface on the event loop: who waits for its sockets and timers.
+"""Runs libcurl's "multi socket" interface on the event loop: its sockets and timers.
 
-libcurl says which sockets to watch and when to call again, and is told what has become ready. A
-reader of the event loop for each socket, made and removed for each request, and a timer for each of
-libcurl's took longer than the transfer of a small file. So the sockets are in an epoll of their
-own, which is itself one descriptor that the event loop watches, and all timers share one of the
-loop's. What libcurl wants done at once waits for the end of this turn of the loop, so that requests
-that begin together are begun by one call.
+libcurl requests which sockets to watch and when to be called, and is called with the sockets that
+are ready. A reader of the event loop for each socket, added and removed for each request, and a
+timer of the loop for each timer of libcurl took longer than the transfer of a small file. So the
+sockets are in a separate epoll, which the event loop watches as one descriptor, and all timers
+share one of the loop. Timers without a delay run at the end of this turn of the loop, so that one
+call starts all requests of the turn.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class CurlLoop:
     """A ``CURLM`` that runs on the event loop.
 
     Args:
-        on_end: called with a handle whose transfer has ended, libcurl's code and its message.
-        on_turn: called when libcurl has done what could be done for now.
+        on_end: called with a handle whose transfer has ended, and libcurl's error code and message.
+        on_turn: called after each group of calls to libcurl.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class CurlLoop:
             else _LoopSockets(self._loop, self._act)
         )
         self._is_due_now = False
-        self._due: float | None = None  # when libcurl wants to be called
+        self._due: float | None = None  # the time of libcurl's next timer
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._multi = pycurl.CurlMulti()
@@ -50,11 +50,11 @@ class CurlLoop:
         self._multi.setopt(pycurl.M_MAXCONNECTS, _MOST_CONNECTIONS)
 
     def add(self, curl: Any) -> None:
-        """Begin a transfer."""
+        """Start a transfer."""
         self._multi.add_handle(curl)
 
     def remove(self, curl: Any) -> None:
-        """Take a handle out; if its transfer has not ended, its connection is closed."""
+        """Remove a handle; if its transfer has not ended, close its connection."""
         self._multi.remove_handle(curl)
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class CurlLoop:
             self._timer.cancel()
 
     def _on_timer(self, milliseconds: int) -> None:
-        """Take note of when libcurl wants to be called; -1 for not at all."""
+        """Set libcurl's timer; -1 for none."""
         if not milliseconds:
             self._due = None
             if not self._is_due_now:
@@ -89,13 +89,13 @@ class CurlLoop:
         if self._due is None:
             return
         if self._due > self._loop.time():
-            self._set_timer(self._due)  # it was put off meanwhile
+            self._set_timer(self._due)  # it was postponed
             return
         self._due = None
         self._act(((pycurl.SOCKET_TIMEOUT, 0),))
 
     def _act(self, events: Any) -> None:
-        """Have libcurl do what can be done now, and see what has ended."""
+        """Pass events to libcurl, and report the transfers that have ended."""
         self._is_due_now = False
         if self._is_closed:
             return
@@ -114,7 +114,7 @@ class CurlLoop:
 
 @final
 class _EpollSockets:
-    """Sockets in an epoll, which the event loop watches. Linux only."""
+    """Watches sockets by an epoll, which the event loop watches. Linux only."""
 
     _EVENTS = (0, select.EPOLLIN, select.EPOLLOUT, select.EPOLLIN | select.EPOLLOUT)
 
@@ -126,7 +126,7 @@ class _EpollSockets:
         loop.add_reader(self._epoll.fileno(), self._on_ready)
 
     def watch(self, what: int, number: int, multi: object, data: object) -> None:
-        """Watch a socket for what libcurl wants."""
+        """Watch a socket for the events that libcurl requests."""
         if what == pycurl.POLL_REMOVE:
             if number in self._watched:
                 self._watched.remove(number)
@@ -138,7 +138,7 @@ class _EpollSockets:
             self._epoll.register(number, self._EVENTS[what])
 
     def close(self) -> None:
-        """Watch nothing more."""
+        """Stop watching."""
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
@@ -157,15 +157,15 @@ class _EpollSockets:
 
 @final
 class _LoopSockets:
-    """Sockets that the event loop watches one by one."""
+    """Watches sockets by the event loop, one by one."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, act: Callable[[Any], None]) -> None:
         self._loop = loop
         self._act = act
-        self._watched: dict[int, int] = {}  # for what
+        self._watched: dict[int, int] = {}  # the events of each socket
 
     def watch(self, what: int, number: int, multi: object, data: object) -> None:
-        """Watch a socket for what libcurl wants."""
+        """Watch a socket for the events that libcurl requests."""
         loop = self._loop
         before = self._watched.pop(number, 0)
         after = 0 if what == pycurl.POLL_REMOVE else what
@@ -181,6 +181,6 @@ class _LoopSockets:
                 remove(number)
 
     def close(self) -> None:
-        """Watch nothing more."""
+        """Stop watching."""
         for number in list(self._watched):
             self.watch(pycurl.POLL_REMOVE, number, None, None)

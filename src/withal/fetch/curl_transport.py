@@ -1,8 +1,8 @@
-"""The transport by libcurl, which is faster. Needs the extra ``withal[curl]``.
+"""The transport that uses libcurl, which is faster. Needs the extra ``withal[curl]``.
 
-What libcurl calls back in the midst of its work only adds to lists: lines of a head, and 16 KiB of
-a body at a time. What has come is looked at when libcurl has done what could be done. Nothing of
-libcurl's may be called before that, and a wake-up for each callback took longer than the transfer.
+The callbacks of libcurl only append to lists: lines of a head, and chunks of a body, of 16 KiB
+each. The lists are read after libcurl has returned, because its functions must not be called from
+a callback, and because a wake-up for each callback took longer than the transfer.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from withal.http.public import NotPublicError, is_public
 from withal.http.user_agent import USER_AGENT
 
 _READ_BUFFER_BYTES = 512 << 10
-_MAX_CHUNK_COUNT = 128  # of 16 KiB, of one response, that are not read yet; then it is paused
+_MAX_CHUNK_COUNT = 128  # unread chunks of a response, of 16 KiB each; then it is paused
 _PAUSE = int(pycurl.WRITEFUNC_PAUSE)
 _ENDS = (b"\r\n", b"\n")  # of a head
 _MOST_IDLE_HANDLES = 64
 
-# libcurl-errors(3). What is not here stays: a wrong certificate, say.
+# libcurl-errors(3). Others, such as a wrong certificate, are not transient.
 _TRANSIENT = frozenset({7, 16, 18, 28, 35, 52, 55, 56, 92, 95})
 _SENDS_NO_HTTP = frozenset({1, 8, 27, 43, 61, 100})
 
@@ -88,7 +88,7 @@ class CurlTransport:
         return response
 
     def release(self, handle: _Handle) -> None:
-        """Take a handle back; if its response has not ended, its connection is closed."""
+        """Return a handle to the idle ones; if its response has not ended, close its connection."""
         if self._curl_loop is None or self._responses.pop(handle.curl, None) is None:
             return
         self._curl_loop.remove(handle.curl)
@@ -101,7 +101,7 @@ class CurlTransport:
 
     @property
     def timeout(self) -> IdleTimeout:
-        """The limit on how long nothing may come."""
+        """The limit on the time without data."""
         return self._timeout
 
     def _on_end(self, curl: Any, code: int, text: str) -> None:
@@ -116,11 +116,12 @@ class CurlTransport:
 
 @final
 class _Handle:
-    """A handle of libcurl's, which serves one request after the other."""
+    """A handle of libcurl, used for one request after the other."""
 
     def __init__(self, options: FetchOptions) -> None:
         self.response: CurlTransportResponse | None = None
         self.sockets: list[socket.socket] = []
+        self._lasting: tuple[list[str], str, int] | None = None  # options of the last request
         self.curl: pycurl.Curl = pycurl.Curl()
         for option, value in (
             *_certificates(),
@@ -141,27 +142,32 @@ class _Handle:
     def prepare(
         self, response: CurlTransportResponse, request: TransportRequest, *, is_strict: bool
     ) -> None:
-        """Get ready for a request."""
+        """Set the options for a request."""
         self.close_sockets()
         self.response = response
         headers = ["Accept-Encoding: identity", "Accept: */*"]
         headers += [f"{name}: {value}" for name, value in request.headers.items()]
+        proxy = "" if request.proxy is None else str(request.proxy)
+        # The address of a connection that is already open is not checked.
+        lasting = headers, proxy, int(request.public_only and not is_strict)
         setopt = self.curl.setopt
+        if lasting != self._lasting:
+            self._lasting = None
+            setopt(pycurl.HTTPHEADER, headers)
+            setopt(pycurl.PROXY, proxy)
+            setopt(pycurl.FRESH_CONNECT, lasting[2])
+            self._lasting = lasting
         setopt(pycurl.URL, str(request.url))
-        setopt(pycurl.HTTPHEADER, headers)
-        setopt(pycurl.PROXY, "" if request.proxy is None else str(request.proxy))
-        # One that is open already is not asked where it leads.
-        setopt(pycurl.FRESH_CONNECT, int(request.public_only and not is_strict))
         setopt(pycurl.HEADERFUNCTION, response.lines.append)
         setopt(pycurl.WRITEFUNCTION, response.take)
 
     def close_sockets(self) -> None:
-        """Close what libcurl has duplicates of."""
+        """Close the sockets, of which libcurl has duplicates."""
         while self.sockets:
             self.sockets.pop().close()
 
     def close(self) -> None:
-        """Close it; it must not be in use."""
+        """Close the handle; it must not be in use."""
         self.close_sockets()
         self.curl.close()
 
@@ -178,9 +184,9 @@ class _Handle:
 
 @cache
 def _certificates() -> tuple[tuple[int, str], ...]:
-    """Return which authorities are trusted: those that Python trusts.
+    """Return the options for the trusted authorities, which are those of Python.
 
-    The libcurl of pycurl's wheels looks where the system that they were built on has them.
+    The libcurl in pycurl's wheels uses the paths of the system that they were built on.
     """
     paths = ssl.get_default_verify_paths()
     found = ((pycurl.CAINFO, paths.cafile), (pycurl.CAPATH, paths.capath))
@@ -193,13 +199,13 @@ def _text(address: str | bytes) -> str:
 
 @final
 class CurlTransportResponse:
-    """A response as libcurl receives it.
+    """A response that libcurl receives.
 
     Attributes:
-        request: what it answers.
-        lines: of heads and trailers; libcurl adds to them.
-        chunks: of the body, which are not read yet.
-        is_refused: the connection was to an address that is not public.
+        request: its request.
+        lines: lines of heads and trailers, appended by libcurl.
+        chunks: chunks of the body that are not read yet.
+        is_refused: whether the address was not public.
         status: see `TransportResponse`.
         phrase: see `TransportResponse`.
     """
@@ -218,7 +224,7 @@ class CurlTransportResponse:
         self._handle: _Handle | None = handle
         self._has_head = False
         self._waits_for_head = True
-        self._head = (0, 0)  # where the head is, among the lines
+        self._head = (0, 0)  # first and last line of the head
         self._is_tunnelled = request.proxy is not None and request.url.scheme == "https"
         self._is_paused = False
         self._ended = False
@@ -227,25 +233,26 @@ class CurlTransportResponse:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By their names, whose case does not matter."""
+        """The headers; names are case-insensitive."""
         if self._headers is None:
             first, last = self._head
-            pairs = [line.decode("latin-1").partition(":") for line in self.lines[first + 1 : last]]
+            text = b"".join(self.lines[first + 1 : last]).decode("latin-1")
+            pairs = [line.partition(":") for line in text.split("\n")[:-1]]
             self._headers = CIMultiDict([(name.strip(), value.strip()) for name, _, value in pairs])
         return self._headers
 
     @property
     def peer(self) -> str | None:
-        """The address that answered; None where that is a proxy's, and when all is over."""
+        """The address of the server; None with a proxy, and after `abort`."""
         if self.request.proxy is not None or self._handle is None:
             return None
         return self._handle.curl.getinfo(pycurl.PRIMARY_IP) or None
 
     async def wait_head(self) -> None:
-        """Wait until the head is there.
+        """Wait for the head.
 
         Raises:
-            AttemptError: there is none.
+            AttemptError: if there is no response.
         """
         while not self._has_head:
             if self._failure is not None:
@@ -262,20 +269,20 @@ class CurlTransportResponse:
                 return []
             if self._is_paused and self._handle is not None:
                 self._is_paused = False
-                self._handle.curl.pause(pycurl.PAUSE_CONT)  # which may bring some at once
+                self._handle.curl.pause(pycurl.PAUSE_CONT)  # which may call `take`
             else:
                 await self._wait()
         chunks, self.chunks = self.chunks, []
         return chunks
 
     def abort(self) -> None:
-        """Let go; see `TransportResponse.abort`."""
+        """Release the response; see `TransportResponse.abort`."""
         handle, self._handle = self._handle, None
         if handle is not None:
             self._transport.release(handle)
 
     def time_out(self) -> None:
-        """End the wait."""
+        """End the wait with an error."""
         self._failure = AttemptError(TIMED_OUT, is_transient=True)
         self._wake()
 
@@ -295,24 +302,24 @@ class CurlTransportResponse:
     # Called by libcurl
 
     def take(self, data: bytes) -> int | None:
-        """Take a piece of the body, or have libcurl keep it and pause."""
+        """Append a chunk of the body, or pause the transfer; libcurl then keeps the chunk."""
         if len(self.chunks) >= _MAX_CHUNK_COUNT:
             self._is_paused = True
             return _PAUSE
         self.chunks.append(data)
         return None
 
-    # Called when libcurl has done what could be done
+    # Called after libcurl has returned
 
     def look(self) -> None:
-        """See what has come."""
+        """Wake the waiter if it has something to read."""
         if not self._has_head and self.lines:
             self._look_for_head()
         if self._ended or self.chunks or (self._has_head and self._waits_for_head):
             self._wake()
 
     def _look_for_head(self) -> None:
-        """Find the end of the head, if it is there; early ones and a proxy's are passed over."""
+        """Find the end of the head; skip interim responses and the response of a proxy."""
         first = self._head[0]
         for last in range(first, len(self.lines)):
             if self.lines[last] not in _ENDS:
@@ -329,7 +336,7 @@ class CurlTransportResponse:
             self._head = first, first
 
     def end(self, code: int, text: str) -> None:
-        """Take note of how it has ended."""
+        """Record how the transfer ended."""
         self._ended = True
         if not self._has_head:
             self._look_for_head()
@@ -357,6 +364,6 @@ class CurlTransportResponse:
         return AttemptError(reason, is_transient=code in _TRANSIENT)
 
     def _system_error(self) -> str:
-        """Return what the system says about the connection, without libcurl's times and ports."""
+        """Return the system's error message, without the times and ports that libcurl adds."""
         number = 0 if self._handle is None else self._handle.curl.getinfo(pycurl.OS_ERRNO)
         return os.strerror(number) if number else ""

@@ -1,4 +1,4 @@
-"""What the environment says of proxies and passwords, looked up once for a batch."""
+"""Proxies and passwords from the environment, looked up once for a batch."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Environment:
 
     Attributes:
         proxies: the URLs of proxies by scheme.
-        bypasses: whether ``NO_PROXY`` is heeded.
-        netrc: users and passwords by host; None if they are not to be sent.
+        bypasses: whether ``NO_PROXY`` applies.
+        netrc: users and passwords by host; None if they are not sent.
     """
 
     proxies: dict[str, str] = field(repr=False)
@@ -33,10 +33,10 @@ class Environment:
 
     @classmethod
     def look_up(cls, options: FetchOptions) -> Environment:
-        """Look. Blocks.
+        """Read the environment and the password file. Blocks.
 
         Raises:
-            OSError: there is no ``.netrc`` although it is to be used, or it is malformed.
+            OSError: if the options need ``.netrc``, and it is missing or malformed.
         """
         proxies, bypasses = getproxies(), True
         if options.proxy is not None:
@@ -49,7 +49,7 @@ class Environment:
         """Return the proxy for a URL.
 
         Raises:
-            AttemptError: what the environment has is no URL of a proxy. It is not shown.
+            AttemptError: if the URL of the proxy is invalid. The message does not contain it.
         """
         proxy = self.proxies.get(url.scheme)
         if not proxy or (self.bypasses and proxy_bypass(url.host or "")):
@@ -68,7 +68,7 @@ class Environment:
 @lru_cache(8)
 def _proxy_url(text: str) -> URL:
     problem = final_failure(
-        "the proxy is not a valid http URL; look at --proxy, or http_proxy and https_proxy"
+        "the URL of the proxy is invalid; check --proxy, or http_proxy and https_proxy"
     )
     try:
         url = URL(text if "://" in text else f"http://{text}")

@@ -1,4 +1,4 @@
-"""How an attempt fails: what may be raised in one, and how it is told in a line."""
+"""The errors of attempts, and their messages."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class AttemptError(WithalError):
     """An attempt to fetch a file has failed.
 
     Attributes:
-        reason: what happened, in one line, and what to do where something can be done.
-        is_transient: the same request may succeed if it is made again.
-        from_zero: what has been received is worth nothing.
+        reason: what happened, in one line, and what to do about it, if known.
+        is_transient: whether the same request may succeed later.
+        from_zero: whether the received bytes must be discarded.
     """
 
     def __init__(self, reason: str, *, is_transient: bool, from_zero: bool = False) -> None:
@@ -33,10 +33,10 @@ class AttemptError(WithalError):
 
 @final
 class BadStatusError(AttemptError):
-    """The server answered, but with no file.
+    """The server sent a response without a file.
 
     Attributes:
-        status: such as 404.
+        status: the status code, such as 404.
         retry_after: the ``Retry-After`` header, unparsed.
     """
 
@@ -57,21 +57,21 @@ def _phrase(status: int) -> str:
 
 
 def wrong_length(received: int, announced: int) -> AttemptError:
-    """Return the error for a body that ended, but not where the server had said."""
+    """Return the error for a body whose length is not the announced one."""
     return AttemptError(f"the body ended after {received} of {announced} bytes", is_transient=True)
 
 
 def final_failure(reason: str) -> AttemptError:
-    """Return the error for what another attempt would not change."""
+    """Return an error that another attempt would not change."""
     return AttemptError(reason, is_transient=False)
 
 
-# Too many descriptors are open: others will close theirs.
+# Too many descriptors are open, which may change.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def of_the_disk(error: OSError) -> AttemptError:
-    """Return the error for what the file system had to say."""
+    """Return the error of an attempt for an error of the file system."""
     if isinstance(error, FileExistsError):
         return final_failure(exists_already(error.filename))
     is_shortage = error.errno in _SHORTAGES
@@ -81,8 +81,8 @@ def of_the_disk(error: OSError) -> AttemptError:
 
 
 def exists_already(path: str | os.PathLike[str]) -> str:
-    """Tell that a target exists."""
+    """Return the reason for a file that exists."""
     return (
-        f"{os.fspath(path)} exists already; pass on_exists='replace' (--on-exists replace) to "
+        f"{os.fspath(path)} already exists; pass on_exists='replace' (--on-exists replace) to "
         "replace it"
     )

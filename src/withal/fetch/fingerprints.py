@@ -1,4 +1,4 @@
-"""Sets of texts in 16 bytes each, for batches of millions. Pure."""
+"""Compact sets of strings, of 16 bytes each, for batches of millions. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from hashlib import blake2b
 from typing import final
 
 _FIRST_SIZE = 1 << 12  # slots of the first table
-_REMOVED_KEY = 1  # in the place of one that was
+_REMOVED_KEY = 1  # marks a removed one
 
 
 def fingerprint(text: str) -> int:
-    """Return 64 bits that stand for a text, the same in every process and never 0 or 1.
+    """Return a hash of 64 bits of a string, the same in every process and never 0 or 1.
 
-    Among ten million texts two have the same with a probability of 3 in a million.
+    Among ten million strings, two have the same hash with a probability of 3 in a million.
     """
     data = text.encode(errors="surrogatepass")
     return max(2, int.from_bytes(blake2b(data, digest_size=8).digest(), "little"))
@@ -21,11 +21,11 @@ def fingerprint(text: str) -> int:
 
 @final
 class FingerprintSet:
-    """A set to which fingerprints are added, and which is asked whether it has them.
+    """A set of fingerprints.
 
     A `set` of a million numbers takes 60 to 100 MiB, this one 16. It is a list of hash tables with
-    open addressing, each twice as large as the one before: no table is ever filled again from
-    another, which would hold the event loop for half a second.
+    open addressing, each twice as large as the previous one. No table is ever rehashed, which would
+    block the event loop for half a second.
 
     Example:
         >>> names = FingerprintSet()
@@ -40,10 +40,13 @@ class FingerprintSet:
         self._newest_has = 0
 
     def __contains__(self, mark: int) -> bool:
-        return any(table[_slot(table, mark)] for table in self._tables)
+        for table in self._tables:  # noqa: SIM110 - any() takes three times as long
+            if table[_slot(table, mark)]:
+                return True
+        return False
 
     def add(self, mark: int) -> bool:
-        """Add a fingerprint, and tell whether it is new."""
+        """Add a fingerprint, and return whether it is new."""
         for table in self._tables[:-1]:
             if table[_slot(table, mark)]:
                 return False
@@ -67,7 +70,7 @@ class FingerprintSet:
 
 
 def _slot(table: array[int], mark: int) -> int:
-    """Return where a table has the fingerprint, or the free slot where it would be."""
+    """Return the slot of the fingerprint in a table, or the free slot for it."""
     mask = len(table) - 1
     slot = mark & mask
     while (found := table[slot]) and found != mark:

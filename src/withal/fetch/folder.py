@@ -1,8 +1,8 @@
-"""The folder of a batch, for the event loop: its files, its journal, and the threads' part in it.
+"""The folder of a batch, for the event loop: writes small files and the journal in threads.
 
-Small files are the most of most batches. Each is here as a whole before anything is done on the
-disk, so that it needs no part file; and they are given to a thread in groups: while one group is
-written the next gathers. A hop to a thread for each would take longer than the writing.
+Most batches consist of small files. Each is received into memory as a whole before it is written,
+so it needs no part file. A thread writes them in groups: while one group is written, the next
+gathers. A call in a thread for each file would take longer than writing it.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _MOST_FILES = 512
 @final
 @dataclass(slots=True)
 class SmallFile:
-    """A file that is here as a whole.
+    """A file whose content is in memory as a whole.
 
     Attributes:
         name: its path below the folder.
         body: its content, in pieces.
         size: the length of that.
         digest: compute the SHA-256 digest.
-        expected: the digest that it must have.
-        line: what the journal is to say when it is written.
-        landed: called in the event loop when it is written, with its digest or what went wrong.
+        expected: the expected digest.
+        line: the line for the journal; None if there is no journal.
+        written: called in the event loop with its digest, or with the error.
     """
 
     name: str
@@ -53,7 +53,7 @@ class SmallFile:
     digest: bool
     expected: str | None
     line: bytes | None
-    landed: Callable[[str | None, Exception | None], None]
+    written: Callable[[str | None, Exception | None], None]
 
 
 @final
@@ -63,7 +63,7 @@ class Folder:
     Attributes:
         folder_io: the folder for threads.
         journal: the journal for threads; None if none is kept.
-        history: what the journal said when it was opened.
+        history: the content of the journal when it was opened.
     """
 
     def __init__(self, path: Path, options: FetchOptions) -> None:
@@ -102,45 +102,47 @@ class Folder:
         return await call(self.folder_io.sizes, list(names))
 
     async def kept(self, job: Job) -> Kept | None:
-        """Return what an earlier run has left of a file, if that may be continued."""
+        """Return the part of a file from an earlier run, if it can be continued."""
         record = self.history.parts.get(job.name)
         if record is None or record.key != job.key or self.journal is None:
             return None
         return await call(self._kept, record)
 
     async def remove(self, kept: Kept) -> None:
-        """Remove what is left of a file."""
+        """Remove the part of a file."""
         await call(self._remove, kept.record)
 
     def put(self, whole: SmallFile) -> None:
-        """Have a file written, soon."""
+        """Queue a file, which is written soon."""
         self._queue.append(whole)
         self._bytes += whole.size
         self._start()
 
     def note(self, line: bytes) -> None:
-        """Have a line written into the journal, soon."""
+        """Queue a line for the journal, which is written soon."""
         if self.journal is not None:
             self._lines.append(line)
             self._start()
 
     async def wait_room(self) -> None:
-        """Wait until not too much waits to be written."""
+        """Wait until the queue is below its limits."""
         while self._bytes >= _MOST_BYTES or len(self._queue) >= _MOST_FILES:
             if self._room is None:
                 self._room = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._room,))
 
     def _start(self) -> None:
-        """Give what has gathered to a thread, unless one is at work."""
+        """Write the queue in a thread, unless one is writing."""
         if self._flight is not None or not (self._queue or self._lines):
             return
         self._group, self._queue = self._queue, []
         lines, self._lines = self._lines, []
         self._flight = call_in_thread(self._write, self._group, lines)
-        self._flight.add_done_callback(self._landed)
+        self._flight.add_done_callback(self._on_written)
 
-    def _landed(self, flight: asyncio.Future[list[tuple[str | None, Exception | None]]]) -> None:
+    def _on_written(
+        self, flight: asyncio.Future[list[tuple[str | None, Exception | None]]]
+    ) -> None:
         group, self._group = self._group, []
         self._flight = None
         self._bytes -= sum(whole.size for whole in group)
@@ -148,17 +150,17 @@ class Folder:
             self._room.set_result(None)
             self._room = None
         for whole, (digest, error) in zip(group, flight.result(), strict=True):
-            whole.landed(digest, error)
+            whole.written(digest, error)
         self._start()
 
-    # From here on in threads
+    # The following methods run in threads
 
     def _open(self) -> None:
         self.folder_io.open()
-        with suppress(OSError, NotImplementedError):  # what is left does no harm
+        with suppress(OSError, NotImplementedError):  # remaining part files are harmless
             sweep_opened(self.folder_io.descriptor, Stop())
         if self._keeps_journal:
-            myself()  # known before the event loop asks
+            myself()  # so that the event loop does not block for it
             try:
                 self.journal = Journal.open_in(self.folder_io.descriptor)
                 self.history = self.journal.history()
@@ -169,7 +171,7 @@ class Folder:
                 raise OSError(error.errno, error.strerror, str(path)) from None
 
     def _remove_superseded(self) -> None:
-        """Remove what a crash has left of parts that others have taken the place of."""
+        """Remove parts of crashed runs that were replaced by others."""
         for record in self.history.superseded:
             if record.owner.is_dead():
                 self._remove(record)
@@ -201,22 +203,26 @@ class Folder:
     def _write(
         self, group: list[SmallFile], lines: list[bytes]
     ) -> list[tuple[str | None, Exception | None]]:
-        # The journal first: a kill in between leaves it with a file too many, which does no harm,
-        # and not a complete file that the next run knows nothing of.
+        # The journal first: after a kill in between, it has a file too many, which is harmless.
+        # Otherwise the next run could find a complete file that is not in the journal.
         lines += [whole.line for whole in group if whole.line is not None]
         if lines and self.journal is not None:
-            with suppress(OSError):  # a full disk: the next run will look for itself
+            with suppress(OSError):  # a full disk: the next run checks the files
                 self.journal.append(lines)
-        return [self._write_one(whole) for whole in group]
+        try:
+            with self.folder_io.held() as root:
+                return [self._write_one(root, whole) for whole in group]
+        except OSError as error:  # the folder is closed
+            return [(None, error) for _ in group]
 
-    def _write_one(self, whole: SmallFile) -> tuple[str | None, Exception | None]:
+    def _write_one(self, root: int, whole: SmallFile) -> tuple[str | None, Exception | None]:
         try:
             digest: str | None = None
             if whole.digest:
                 digest = hashlib.sha256(b"".join(whole.body)).hexdigest()
                 if whole.expected is not None and digest != whole.expected:
                     return None, wrong_digest(digest, whole.expected, is_resumed=False)
-            self.folder_io.write_whole(whole.name, whole.body)
+            self.folder_io.write_whole(root, whole.name, whole.body)
         except Exception as error:
             return None, error
         return digest, None

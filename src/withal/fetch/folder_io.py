@@ -1,7 +1,7 @@
 """The folder that files are fetched into, held by a descriptor. Every function blocks.
 
-Whatever names a server or a list has led to, nothing outside of the folder is touched: paths are
-followed one part at a time from the descriptor, and symbolic links in them are refused.
+Nothing outside of the folder is changed, whatever the names of files are: paths are followed one
+part at a time from the descriptor, and symbolic links in them are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from withal.files.system.complete_io import write_all
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
 _NAMELESS = getattr(os, "O_TMPFILE", 0)  # Linux
-# The file system has no files without a name, or there is no /proc to name them by.
+# The file system has no files without a name, or there is no /proc to link them from.
 _REFUSED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
 
 _MIB_BYTES = 1 << 20
@@ -40,10 +40,10 @@ class FolderRemovedError(FileNotFoundError):
 
 @final
 class FolderIO:
-    """A folder, the files that appear in it, and the space that there is for more.
+    """A folder: creates files in it, and checks its free space.
 
     Attributes:
-        path: where it was when it was opened.
+        path: its path when it was opened.
         descriptor: of the folder; -1 while it is not open.
     """
 
@@ -58,12 +58,12 @@ class FolderIO:
         self._has_nameless = bool(_NAMELESS) and sys.platform == "linux"
 
     def open(self) -> None:
-        """Make the folder if it is missing, and open it.
+        """Create the folder if it is missing, and open it.
 
         Raises:
-            NotADirectoryError: something that is not a folder has its name.
-            PermissionError: files cannot be made in it.
-            OSError: it cannot be made.
+            NotADirectoryError: if its name is that of a file.
+            PermissionError: if files cannot be created in it.
+            OSError: if it cannot be created.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -74,15 +74,15 @@ class FolderIO:
         self.descriptor = os.open(self.path, _FOLDER & ~os.O_NOFOLLOW)
 
     def close(self) -> None:
-        """Close it, when the last call that uses it has ended."""
+        """Close it as soon as no call uses it."""
         self._leave(closing=True)
 
     @contextmanager
-    def _held(self) -> Generator[int]:
-        """Yield the descriptor, which is not closed meanwhile.
+    def held(self) -> Generator[int]:
+        """Yield the descriptor, which is not closed during the block.
 
-        A call whose waiter was cancelled may still be made when all else has ended. Were the
-        descriptor closed under it, its number might by then be that of another folder.
+        A call whose waiter was cancelled may run after the batch has ended. If the descriptor were
+        closed during such a call, its number could be that of another folder.
         """
         with self._lock:
             if self._is_closing or self.descriptor < 0:
@@ -102,18 +102,18 @@ class FolderIO:
                 os.close(descriptor)
 
     def check_exists(self) -> None:
-        """Check that the folder has not been removed: what is written into it then is lost.
+        """Check that the folder has not been removed: files written to it would be lost.
 
         Raises:
-            FolderRemovedError: it has.
+            FolderRemovedError: if it has.
         """
-        with self._held() as descriptor:
+        with self.held() as descriptor:
             if os.fstat(descriptor).st_nlink == 0:
                 reason = "the folder was removed while files were fetched into it"
                 raise FolderRemovedError(errno.ENOENT, reason, str(self.path))
 
     def sizes(self, names: Iterable[str]) -> list[int | None]:
-        """Return the size of each file, None where there is nothing, -1 where there is no file."""
+        """Return the size of each file: None if it is missing, -1 if it is not a regular file."""
         return [self._size(name) for name in names]
 
     def _size(self, name: str) -> int | None:
@@ -123,12 +123,14 @@ class FolderIO:
         except FileNotFoundError:
             return None
         except OSError:
-            return None if "/" in name else -1  # a folder on the way is none; told when it is made
+            return (
+                None if "/" in name else -1
+            )  # a part of the path is a file; creating the folder reports it
         return status.st_size if stat.S_ISREG(status.st_mode) else -1
 
     def room(self) -> int:
-        """Return how many bytes more may be written before the file system is as good as full."""
-        with self._held() as descriptor:
+        """Return how many more bytes may be written, less a reserve for others."""
+        with self.held() as descriptor:
             status = os.fstatvfs(descriptor)
         whole = status.f_blocks * status.f_frsize
         return status.f_bavail * status.f_frsize - min(_RESERVE, whole // _RESERVED_SHARE)
@@ -136,34 +138,49 @@ class FolderIO:
     @contextmanager
     def at(self, name: str, *, make: bool = True) -> Generator[tuple[int, str]]:
         """Yield the descriptor of the folder that a file is in, and the file's name in it."""
+        if "/" not in name:
+            with self.held() as root:
+                yield root, name
+            return
         *folders, base = name.split("/")
-        with self._held() as root, ExitStack() as stack:
+        with self.held() as root, ExitStack() as stack:
             descriptor = root
             for each in folders:
                 descriptor = _enter(descriptor, each, make)
                 stack.callback(os.close, descriptor)
             yield descriptor, base
 
-    def write_whole(self, name: str, body: list[bytes]) -> None:
-        """Have a file appear that is here as a whole.
+    def write_whole(self, root: int, name: str, body: list[bytes]) -> None:
+        """Create a file whose content is in memory as a whole.
+
+        Args:
+            root: the descriptor of the folder, which is `held`.
+            name: the path of the file in the folder.
+            body: its content, in pieces.
 
         Raises:
             OSError: names the path. Nothing of the file is left.
         """
         try:
+            if "/" not in name:
+                self._write_in(root, name, body)
+                return
             with self.at(name) as (folder, base):
-                if self._has_nameless and not self._replace:
-                    self._link(folder, base, body)
-                else:
-                    self._rename(folder, base, body)
-                if self._durable:
-                    os.fsync(folder)
+                self._write_in(folder, base, body)
         except OSError as error:
             self.check_exists()
             raise about(self.path / name, error) from None
 
+    def _write_in(self, folder: int, base: str, body: list[bytes]) -> None:
+        if self._has_nameless and not self._replace:
+            self._link(folder, base, body)
+        else:
+            self._rename(folder, base, body)
+        if self._durable:
+            os.fsync(folder)
+
     def _link(self, folder: int, base: str, body: list[bytes]) -> None:
-        """Write a file without a name, which a crash leaves nothing of, and give it one."""
+        """Write a file without a name, which a crash removes, and then give it its name."""
         try:
             file = os.open(".", _NAMELESS | os.O_WRONLY, 0o666, dir_fd=folder)
         except OSError as error:
@@ -199,7 +216,7 @@ class FolderIO:
             os.fsync(file)
 
     def replaced(self, folder: int, base: str) -> os.stat_result | None:
-        """Return the status of the regular file that is to be replaced, if there is one."""
+        """Return the status of the regular file that is replaced, if there is one."""
         if not self._replace:
             return None
         with suppress(FileNotFoundError):
@@ -208,7 +225,7 @@ class FolderIO:
         return None
 
     def publish(self, folder: int, part: str, base: str, file: int) -> None:
-        """Give a part file its name; it permits no more than the file does that it replaces."""
+        """Give a part file its name; it has the permissions of the file that it replaces."""
         if not self._replace:
             rename_new(folder, part, base)
             return
@@ -219,7 +236,7 @@ class FolderIO:
 
 
 def _enter(folder: int, name: str, make: bool) -> int:
-    """Open a folder below another, and make it if it is missing."""
+    """Open a folder below another, and create it if it is missing."""
     try:
         return os.open(name, _FOLDER, dir_fd=folder)
     except FileNotFoundError:
@@ -231,4 +248,4 @@ def _enter(folder: int, name: str, make: bool) -> int:
 
 
 def _unusable(number: int, folder: Path) -> OSError:
-    return OSError(number, f"cannot fetch files into it: {os.strerror(number)}", str(folder))
+    return OSError(number, f"cannot write files to this folder: {os.strerror(number)}", str(folder))

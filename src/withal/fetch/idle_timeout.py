@@ -1,28 +1,28 @@
-"""A limit on how long an answer may have nothing to say."""
+"""Limits how long a response may stay without new data."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Protocol, final
 
-_LOOKS = 4  # at what waits, within an idle timeout
+_LOOKS = 4  # checks of all waits, within an idle timeout
 _MAX_LOOK_SECONDS = 1.0
 
 
 class Waiting(Protocol):
-    """What may be waited for too long."""
+    """An object that waits for data."""
 
     def time_out(self) -> None:
-        """End the wait."""
+        """End the wait with an error."""
         ...
 
 
 @final
 class IdleTimeout:
-    """Ends the waits of those that have waited too long, looking at all of them now and then.
+    """Ends waits that take too long, by checking all of them at intervals.
 
-    A timer for each wait, as aiohttp's own ``sock_read`` has, took a twentieth of the time of
-    small files, and would start anew with each byte of a head.
+    A timer for each wait, as in aiohttp's own ``sock_read``, took a twentieth of the time of small
+    files, and would restart with each byte of a head.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -32,7 +32,7 @@ class IdleTimeout:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self, waiting: Waiting) -> None:
-        """Watch what is waited for from now on."""
+        """Start to watch a wait."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         self._waiting[waiting] = self._loop.time()
@@ -40,11 +40,11 @@ class IdleTimeout:
             self._set_timer(self._loop)
 
     def end(self, waiting: Waiting) -> None:
-        """It is not waited for any more."""
+        """Stop watching a wait."""
         self._waiting.pop(waiting, None)
 
     def stop(self) -> None:
-        """Watch nothing more."""
+        """Stop watching."""
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()

@@ -1,9 +1,9 @@
-"""The journal of a folder: what was fetched into it, what failed, and what was begun.
+"""The journal of a folder: complete files, failures, and parts that can be continued.
 
-It is a file of lines that are only ever appended, each one JSON object. A line that a crash or a
-full disk has torn is passed over, and the next one begins on a line of its own. Several processes
-may append to one journal. What it says is never believed against the folder: it only spares work,
-and explains what lies there. Every function blocks.
+It is a file to which lines are appended, each one JSON object. A line that is incomplete after a
+crash or on a full disk is ignored, and the next one starts on a new line. Several processes may
+append to one journal. The files in the folder take precedence over the journal. Every function
+blocks.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 @final
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """What a server says of a file, by which it can be asked whether that is still the same.
+    """A header that identifies the version of a file, for ``If-Range``.
 
     Attributes:
         header: ``ETag`` or ``Last-Modified``.
-        value: what the server sent.
+        value: its value.
     """
 
     header: str
@@ -48,18 +48,18 @@ class Validator:
 @final
 @dataclass(frozen=True, slots=True)
 class PartRecord:
-    """A file that was begun, and may be continued.
+    """A part file that may be continued.
 
     Attributes:
-        part: the name of its part file, in the folder where the file is to be.
+        part: the name of the part file, in the folder of the file.
         name: the path of the file.
-        key: stands for its URL.
-        final: the URL that it came from in the end, without user and password.
-        validator: by which the server recognizes what it has sent.
-        total: how many bytes the whole file has, if the server has said.
-        owner: who writes to it, if still alive.
-        is_segmented: it has its full length from the beginning, and the journal says which bytes
-            of it are there.
+        key: identifies its URL.
+        final: the URL after redirects, without user and password.
+        validator: identifies the version of the file.
+        total: the length of the whole file, if the server announced it.
+        owner: the process that writes it.
+        is_segmented: whether it has its full length from the start, and the journal has the ranges
+            that were received.
     """
 
     part: str
@@ -74,11 +74,11 @@ class PartRecord:
 
 @final
 class History:
-    """What a journal says, in little memory.
+    """The content of a journal, in compact form.
 
     Attributes:
-        parts: what was begun and has neither been completed nor removed, by the path of the file.
-        superseded: what was begun, and begun again before it was removed.
+        parts: parts that were neither completed nor removed, by the path of the file.
+        superseded: parts that were replaced by others before they were removed.
     """
 
     def __init__(self) -> None:
@@ -93,23 +93,23 @@ class History:
         return fingerprint(f"{key:x} {size} {name}") in self._done
 
     def has_failed(self, key: int, name: str) -> bool:
-        """Return whether a URL has failed, and was not fetched since."""
+        """Return whether a URL failed and was not fetched later."""
         return fingerprint(f"{key:x} {name}") in self._failed
 
     def received(self, part: str) -> tuple[Span, ...]:
-        """Return which bytes of a segmented part file are there."""
+        """Return the received ranges of a segmented part file."""
         ranges = self._received.get(part)
         return () if ranges is None else ranges.spans()
 
     def take(self, line: bytes) -> None:
-        """Take one line into account, if it is one."""
+        """Add one line; invalid lines are ignored."""
         record = _read(line)
         if record is None:
             return
         try:
             self._take(record)
         except (KeyError, TypeError, ValueError):
-            return  # torn, or of a version to come
+            return  # incomplete, or from a newer version
 
     def _take(self, record: JsonObject) -> None:
         if "done" in record:
@@ -149,14 +149,14 @@ class Journal:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._lock = Lock()  # no call may use the number of a descriptor that was closed
+        self._lock = Lock()  # so that no call uses a closed descriptor
 
     @classmethod
     def open_in(cls, folder: int) -> Journal:
         """Open the journal of a folder that is given by a descriptor; make it if it is missing.
 
         Raises:
-            OSError: it cannot be opened, or is not a regular file.
+            OSError: if it cannot be opened, or is not a regular file.
         """
         descriptor = os.open(JOURNAL_NAME, _OPEN, 0o666, dir_fd=folder)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -165,20 +165,20 @@ class Journal:
         return cls(descriptor)
 
     def history(self) -> History:
-        """Read it from its beginning."""
+        """Read the whole journal."""
         history = History()
         last = b"\n"
         for line in self._lines():
             history.take(line)
             last = line
         if not last.endswith(b"\n"):
-            self.append([b""])  # what comes next begins a line
+            self.append([b""])  # end the incomplete line
         return history
 
     def failed(self) -> Generator[Request]:
-        """Yield what has failed, as requests for the same files."""
+        """Yield the failed requests."""
         history = self.history()
-        told = FingerprintSet()
+        seen = FingerprintSet()
         for line in self._lines():
             record = _read(line)
             if record is None or "failed" not in record:
@@ -190,20 +190,20 @@ class Journal:
                 )
             except (KeyError, TypeError, ValueError):
                 continue
-            if history.has_failed(key, name) and told.add(fingerprint(f"{key:x} {name}")):
+            if history.has_failed(key, name) and seen.add(fingerprint(f"{key:x} {name}")):
                 yield request
 
     def append(self, lines: list[bytes]) -> None:
-        """Append lines, in one write: those of other processes come before or after."""
+        """Append lines in one write, so that they are not mixed with those of other processes."""
         with self._lock:
             os.write(self._descriptor, b"".join(line + b"\n" for line in lines))
 
     def sync(self) -> None:
-        """Have it survive a power cut."""
+        """Flush it to the disk."""
         os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the file."""
         with self._lock:
             descriptor, self._descriptor = self._descriptor, -1
             if descriptor >= 0:
@@ -217,12 +217,12 @@ class Journal:
 
 @final
 class FailedRequests:
-    """What failed, read from the journal of a folder, some at a time.
+    """The failed requests, read from the journal of a folder, some at a time.
 
-    A call may still be made in one thread while another one closes it.
+    One thread may close it while another one reads.
 
     Raises:
-        OSError: there is no such folder, or the journal cannot be opened.
+        OSError: if the folder does not exist, or the journal cannot be opened.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -236,7 +236,7 @@ class FailedRequests:
         self._is_closed = False
 
     def take(self, most: int) -> list[Request]:
-        """Return some more; none at the end."""
+        """Return at most `most` requests; an empty list at the end."""
         with self._lock:
             return [] if self._is_closed else list(islice(self._requests, most))
 
@@ -250,7 +250,7 @@ class FailedRequests:
 
 def done_line(name: str, url: str, key: int, size: int, validator: Validator | None) -> bytes:
     """Return the line for a file that is complete."""
-    # By hand: this is called for each small file, and json.dumps takes twice as long.
+    # Not by json.dumps, which takes twice as long: this is called for each small file.
     text = f'{{"done":{_quoted(name)},"url":{_quoted(url)},"key":"{key:x}","size":{size}'
     if validator is not None:
         text += f',"validator":[{_quoted(validator.header)},{_quoted(validator.value)}]'
@@ -265,11 +265,11 @@ def failed_line(
 
 
 def part_line(part: PartRecord) -> bytes:
-    """Return the line for a file that is begun, which is written before its part file is made."""
+    """Return the line for a part, which is written before the part file is created."""
     return _line(
         {
-            # Under another key, since a version that does not know segments would take the length
-            # of such a part file for what has been received.
+            # A different key, since a version without segments would take the length of such a
+            # part file as the number of received bytes.
             "segmented" if part.is_segmented else "part": part.part,
             "name": part.name,
             "key": f"{part.key:x}",
@@ -320,7 +320,7 @@ def _part_of(record: JsonObject) -> PartRecord:
 
 
 def _plain(name: object) -> str:
-    """Return the name of a part file, which lies in no other folder than it should."""
+    """Return the name of a part file; reject a path to another folder."""
     text = str(name)
     if "/" in text or "\0" in text or not text.startswith("."):
         raise ValueError(f"{text!r} is not the name of a part file")

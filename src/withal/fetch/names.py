@@ -1,4 +1,4 @@
-"""File names that are safe on every file system, made of what a server calls its files."""
+"""Makes file names that are safe on every file system from the paths of URLs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from urllib.parse import unquote
 from withal.fetch.fingerprints import FingerprintSet, fingerprint
 
 NAME_BYTES = 224
-"""The longest name in bytes of UTF-8: what file systems allow, 255, less a part file's marks."""
+"""The longest name in bytes of UTF-8: 255, less the additions of a part file."""
 
 FALLBACK = "index.html"
-"""The name of what has none: the page that a URL with an empty path or a final slash stands for."""
+"""The name for a URL with an empty path or a final slash."""
 
-# A longer ending is not an ending, but a sentence with a full stop in it.
+# A longer ending is not a file name extension.
 _ENDING_BYTES = 16
-# What separates folders, drives or streams, or is a wildcard, on some system.
+# Separators of folders, drives or streams, and wildcards, on some system.
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 # Control characters; format characters, among them those that turn the direction of writing; halves
 # of surrogate pairs; line and paragraph separators.
@@ -38,7 +38,7 @@ def name_in(path: str) -> str:
 
 
 def safe_name(name: str) -> str:
-    """Return `name` with all that is unsafe replaced; a safe name is returned as it is.
+    """Return `name` with unsafe characters replaced; a safe name is returned unchanged.
 
     A safe name is not empty, has at most `NAME_BYTES` bytes, is in normal form C, has no separator,
     control or direction character, no dot, dash or space in front, no dot or space at the end, and
@@ -61,11 +61,11 @@ def safe_name(name: str) -> str:
 
 @final
 class Names:
-    """Gives each file of a batch a path that no other has, on whatever file system.
+    """Gives each file of a batch a unique path, on any file system.
 
     Names that differ only in case, or in how accents are composed, are the same file on some, so
-    the second gets a number. No folder has the name of a file. The same paths asked for in the
-    same order give the same answers.
+    the second gets a number. No folder has the name of a file. The same paths in the same order
+    have the same results.
     """
 
     __slots__ = ("_files", "_folders", "_next")
@@ -73,16 +73,15 @@ class Names:
     def __init__(self) -> None:
         self._files = FingerprintSet()
         self._folders = FingerprintSet()
-        self._next: dict[int, int] = {}  # of the names that more than one has asked for
+        self._next: dict[int, int] = {}  # the next number, for names claimed more than once
 
     def claim(self, path: str) -> str:
-        """Return `path`, or with numbers before the endings of what is taken: ``a-2.txt``."""
+        """Return `path`, with numbers added to names that are not free: ``a-2.txt``."""
         folder, slash, name = path.rpartition("/")
         if slash:
             folder = f"{self._claim_folder(folder)}/"
         mark = fingerprint(_fold(folder + name))
-        if self._is_free(mark):
-            self._files.add(mark)
+        if mark not in self._folders and self._files.add(mark):
             return folder + name
         number = self._next.get(mark, 2)
         while True:
@@ -96,7 +95,7 @@ class Names:
         return numbered
 
     def claim_exactly(self, path: str) -> bool:
-        """Claim `path` and nothing else; tells whether it was free."""
+        """Claim exactly `path`; return whether it was free."""
         parts = path.split("/")
         folders = ["/".join(parts[:end]) for end in range(1, len(parts))]
         marks = [fingerprint(_fold(folder)) for folder in folders]
@@ -111,7 +110,7 @@ class Names:
         return mark not in self._files and mark not in self._folders
 
     def _claim_folder(self, path: str) -> str:
-        """Return the path of a folder, or with numbers where a file has its name."""
+        """Return the path of a folder, with numbers added to names of files."""
         claimed = ""
         for part in path.split("/"):
             number = 1
@@ -141,7 +140,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def _shorten(name: str, addition: str = "") -> str:
-    """Put `addition` before the ending, and shorten what stands before it to what fits."""
+    """Insert `addition` before the ending, and shorten the stem to fit."""
     stem, ending = _split(name)
     room = NAME_BYTES - len((addition + ending).encode())
     return f"{_cut(stem, room)}{addition}{ending}"

@@ -1,4 +1,4 @@
-"""How a batch of URLs is fetched."""
+"""The options of a batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from withal.fetch.request import check_headers
 
 @final
 class OnExists(StrEnum):
-    """What is done about a file that has the name already and is not of an earlier run."""
+    """How to treat an existing file that no earlier run has fetched."""
 
     ERROR = "error"
     SKIP = "skip"
@@ -22,7 +22,7 @@ class OnExists(StrEnum):
 
 @final
 class TransportName(StrEnum):
-    """What speaks to the servers."""
+    """The HTTP client."""
 
     AUTO = "auto"  # libcurl where pycurl is installed, which is faster for small files
     AIOHTTP = "aiohttp"
@@ -32,49 +32,49 @@ class TransportName(StrEnum):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchOptions:
-    """How a batch of URLs is fetched. Times are in seconds.
+    """The options of a batch. Times are in seconds.
 
     Attributes:
-        jobs: how many files are fetched at a time; None to find out how many the network bears.
-        per_host: how many of them from one host.
-        segments: how many connections one large file may take, from a server that has ranges and
-            a strong validator. Each has at least 4 MiB of it, and counts for `jobs` and `per_host`.
-            It helps where one connection is slower than the link, as over long distances.
-        rate: how many requests a second begin, to all hosts; None for no limit.
-        limit_bytes: how many bytes a second are received, by all files together.
-        attempts: how often a file is tried before it has failed.
+        jobs: the number of files that are fetched at a time; None adapts it to the network.
+        per_host: the largest number of them from one host.
+        segments: the largest number of connections for one large file, from a server with ranges
+            and a strong validator. Each has at least 4 MiB of it, and counts for `jobs` and
+            `per_host`. It helps where one connection is slower than the link, as over long
+            distances.
+        rate: the largest number of requests per second, to all hosts; None for no limit.
+        limit_bytes: the largest number of bytes per second, of all files together.
+        attempts: the largest number of attempts for a file.
         backoff: the longest pause before the second attempt; it doubles with each further one, up
-            to 30. The pause is drawn from all that are shorter, so that jobs that failed together
-            do not come back together.
-        max_retry_after: the longest that a server's ``Retry-After`` is followed. Meanwhile nothing
-            is asked of the whole host.
-        retry_budget: how many attempts there may be for each file beyond its first, over the whole
-            batch, and 50 more. It keeps a batch from asking a server that is down `attempts` times
-            for everything.
+            to 30. The pause is a random part of that, so that jobs that failed together are not
+            retried together.
+        max_retry_after: the longest pause after a server's ``Retry-After``. During the pause, no
+            request is sent to the host.
+        retry_budget: the number of retries per file, on average over the whole batch, and 50 more.
+            It limits the requests to a server that is down.
         connect_timeout: for looking up a host, connecting and TLS together.
-        idle_timeout: without a byte, while waiting for an answer or for more of it.
-        low_speed: bytes a second, over 30 seconds, below which a body is given up for this attempt.
-        max_bytes: how long a file may be; one that is longer fails.
-        max_redirects: how many redirects are followed for one file.
-        digest: have the SHA-256 digest of each file in its result. Where a request says what it
-            must be, it is computed in any case.
-        layout: how files are named whose requests do not say.
-        on_exists: what is done about files that exist, other than those that an earlier run has
-            fetched from the same URL: these are complete and are left as they are.
-        durable: have each file survive a power cut once it is reported.
-        resume: keep a journal, and the parts of files that were interrupted, in the folder; a
-            later run goes on from there.
-        retry_failed: only what failed in an earlier run.
-        expect_type: refuse a body of another ``Content-Type``, such as the page that says that a
-            file has gone. May have wildcards: ``image/*``.
-        public_only: connect to public addresses only; see `withal.http.is_public`. Without it
-            that is still so after a redirect from a public address.
-        headers: sent with each request, and to no other host that it leads to.
-        netrc: take users and passwords from ``~/.netrc``, or what ``NETRC`` names.
+        idle_timeout: the longest time without data, while waiting for a response or its body.
+        low_speed: bytes per second, over 30 seconds; a slower body ends the attempt.
+        max_bytes: the largest length of a file; a longer one fails.
+        max_redirects: the largest number of redirects for one file.
+        digest: compute the SHA-256 digest of each file for its result. It is always computed for
+            requests with an expected digest.
+        layout: the names of files whose requests have no path.
+        on_exists: how to treat existing files, except those that an earlier run has fetched from
+            the same URL: these are complete and are skipped.
+        durable: flush each file to the disk before it is reported.
+        resume: keep a journal, and the parts of interrupted files, in the folder; a later run
+            continues from there.
+        retry_failed: fetch only requests that failed in an earlier run.
+        expect_type: refuse a body of another ``Content-Type``, such as an error page. May have
+            wildcards: ``image/*``.
+        public_only: connect to public addresses only; see `withal.http.is_public`. Without it,
+            this still applies after a redirect from a public address.
+        headers: sent with each request, but not to other hosts after a redirect.
+        netrc: read users and passwords from ``~/.netrc``, or the file that ``NETRC`` names.
         proxy: the URL of a proxy for all requests; None for those of the environment
-            (``HTTPS_PROXY``, ``NO_PROXY``), an empty text for none.
-        transport: what speaks to the servers.
-        grace: how long files that are being received when all is cancelled may take to complete.
+            (``HTTPS_PROXY``, ``NO_PROXY``), an empty string for none.
+        transport: the HTTP client.
+        grace: after a cancellation, how long running downloads may take to complete.
     """
 
     jobs: int | None = None
@@ -115,12 +115,12 @@ class FetchOptions:
             number = getattr(self, name)
             if number is not None and not number > 0:
                 raise ValueError(f"{name} must be more than 0, not {number}")
-        # As texts they are taken too, and are then what they should be.
+        # Strings are converted to the enumerations.
         object.__setattr__(self, "layout", Layout(self.layout))
         object.__setattr__(self, "on_exists", OnExists(self.on_exists))
         object.__setattr__(self, "transport", TransportName(self.transport))
         check_headers(self.headers)
 
-    def _check(self, name: str, number: float | None, least: float, what: str) -> None:
+    def _check(self, name: str, number: float | None, least: float, valid: str) -> None:
         if number is not None and not number >= least:
-            raise ValueError(f"{name} must be {what}, not {number}")
+            raise ValueError(f"{name} must be {valid}, not {number}")

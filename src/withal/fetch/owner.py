@@ -19,7 +19,7 @@ from typing import final
 @final
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process, told from all others.
+    """Identifies one process among all machines.
 
     Attributes:
         host: the name of its machine.
@@ -41,7 +41,7 @@ class Owner:
         if (self.host, self.space) != (here.host, here.space) or not self.boot:
             return False
         if self.boot != here.boot:
-            return False  # dead, but what it wrote last may not have reached the disk
+            return False  # dead, but its last writes may not have reached the disk
         return _started(self.pid) != self.started
 
 
@@ -60,7 +60,7 @@ def _owner(pid: int) -> Owner:
 
 
 def _started(pid: int) -> str:
-    """Return when a process started, or an empty text if there is none."""
+    """Return when a process started, or an empty string if it does not exist."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

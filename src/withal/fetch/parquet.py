@@ -91,7 +91,7 @@ class RequestRows:
         self._is_closed = False
 
     async def take(self, most: int) -> list[str | Request]:
-        """Wait for some requests, and return them, at most so many; none at the end."""
+        """Wait for requests, and return at most `most` of them; an empty list at the end."""
         while not self._ready:
             rows = await call(self._read)
             if not rows:
@@ -100,7 +100,7 @@ class RequestRows:
         return [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
 
     async def aclose(self) -> None:
-        """Close what the rows come from."""
+        """Close the file."""
         await call(self._close)
 
     def _read(self) -> list[Mapping[str, Any]]:

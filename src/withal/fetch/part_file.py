@@ -1,4 +1,4 @@
-"""A file that comes in many pieces, for the event loop: gathered into batches for a thread."""
+"""A part file, for the event loop: gathers chunks into batches, which a thread writes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from withal.fetch.resource_events import ResourceEvents
 from withal.files.threads.calls import call, call_in_thread
 
 BATCH_BYTES = 512 * 1024
-"""How much is gathered before a thread is asked to write it; see `withal.files`."""
+"""The size of a batch; see `withal.files`."""
 
 
 @final
 class TransferFile:
-    """Takes pieces of one file. It has to be published or left.
+    """Receives chunks of one file. Call `publish` or `leave` at the end.
 
     Attributes:
-        received: how many bytes of the file there are, with those of earlier attempts.
+        received: the received bytes of the file, including those of earlier attempts.
     """
 
     __slots__ = ("_disk", "_entry", "_flight", "_gathered", "_waiting", "received")
@@ -33,21 +33,21 @@ class TransferFile:
         self._entry = ResourceEvents.begin("part_file", name)
 
     async def write(self, chunks: list[bytes], size: int) -> None:
-        """Add so many bytes to the end of the file; see `write_at`."""
+        """Add chunks of `size` bytes to the end of the file; see `write_at`."""
         await self.write_at(self.received, chunks, size)
 
     async def write_at(self, position: int, chunks: list[bytes], size: int) -> None:
-        """Add so many bytes to the file. Waits only when two batches are still to be written.
+        """Add chunks of `size` bytes to the file. Waits only while two batches are unwritten.
 
         Raises:
-            OSError: an earlier batch could not be written.
+            OSError: if an earlier batch could not be written.
         """
         while (flight := self._flight) is not None:
             if self._waiting < BATCH_BYTES and not flight.done():
                 break
             if not flight.done():
                 await asyncio.wait((flight,))
-            if self._flight is flight:  # and no other connection has begun the next
+            if self._flight is flight:  # and no other connection has started the next batch
                 self._flight = None
             flight.result()
         self._gathered.append((position, chunks))
@@ -57,18 +57,18 @@ class TransferFile:
             self._flight = call_in_thread(self._hand_over().write)
 
     async def publish(self, expected: str | None) -> str | None:
-        """Give the file its name, and return its digest, if it has one.
+        """Give the file its name, and return its digest, if computed.
 
-        A cancellation ends the wait: the file is then, a moment later, complete or gone.
+        A cancellation ends the wait; the thread then completes or removes the file.
         """
         digest = await call(self._hand_over().publish, expected)
         self._end(Outcome.OK)
         return digest
 
     async def leave(self, *, keep: bool) -> Kept | None:
-        """Close the file, keeping what there is of it if that can be continued.
+        """Close the file; keep it if `keep` is true and it can be continued.
 
-        A cancellation ends the wait, not what is waited for. Does nothing to what is published.
+        A cancellation ends the wait, not the call. Does nothing to a published file.
         """
         flight = call_in_thread(self._leave_on_disk, self._hand_over(), keep)
         self._end(Outcome.ERROR)
@@ -79,7 +79,7 @@ class TransferFile:
         return disk.leave(keep=keep)
 
     def _hand_over(self) -> PartFileIO:
-        """Give what was gathered to the disk's half, which writes it at its next call."""
+        """Pass the gathered chunks on; the next call in a thread writes them."""
         if self._gathered:
             self._disk.put(self._gathered)
             self._gathered = []

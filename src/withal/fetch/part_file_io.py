@@ -1,9 +1,8 @@
-"""The disk's half of a file that comes in many pieces: begun, continued, published, or left.
+"""Writes a part file: starts, continues, publishes or closes it. Runs in threads.
 
-Every method but `put` blocks, and may be called from any thread: the calls may come in any order,
-since one that leaves can overtake a batch that waits for its thread. So the calls carry nothing.
-What is to be written lies in a queue, each call takes the lock, and one that comes when all is
-over finds nothing to do.
+Every method except `put` blocks, and may be called from any thread. The calls may run in any order,
+since `leave` can overtake a `write` that waits for its thread. So the data to write is in a queue,
+not in the arguments; each call takes the lock; and a call after the end does nothing.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ _HASH_CHUNK_BYTES = 1 << 20
 @final
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is left of a file that was interrupted.
+    """A part of an interrupted file, which can be continued.
 
     Attributes:
-        record: what the journal says of it.
-        spans: which bytes are there, in order: the beginning, if it is not segmented.
+        record: its record in the journal.
+        spans: the ranges of received bytes, in order: one at the beginning, if it is not segmented.
     """
 
     record: PartRecord
@@ -49,35 +48,35 @@ class Kept:
 
     @property
     def size(self) -> int:
-        """How many bytes are there."""
+        """The number of received bytes."""
         return sum(end - start for start, end in self.spans)
 
     @property
     def start(self) -> int:
-        """The first byte that is missing."""
+        """The position of the first missing byte."""
         start, end = self.spans[0]
         return 0 if start else end
 
 
 Piece: TypeAlias = tuple[int, list[bytes]]
-"""Bytes of a file, in chunks, and where they begin in it."""
+"""A position in a file, and the chunks that are written there."""
 
 
 @final
 class PartFileIO:
-    """One file on its way.
+    """Writes one part file.
 
     Args:
-        folder_io: the folder that it is in.
-        journal: what knows of it, if it is to be continued.
-        name: its path in the folder.
-        record: what the journal is to say of it; None if it is not to be continued.
-        kept: what an earlier attempt has left of it.
-        line: returns what the journal is to say when it is complete and has so many bytes.
+        folder_io: its folder.
+        journal: the journal of the folder; None if there is none.
+        name: the path of the file in the folder.
+        record: its record for the journal; None if it is never continued.
+        kept: the part of an earlier attempt, which is continued.
+        line: returns the line for the journal about the complete file, from its size.
         announced: how many more bytes are expected.
         digest: compute the SHA-256 digest.
-        durable: have it survive a power cut.
-        segmented_size: the length of a file that does not come in order; None for one that does.
+        durable: flush the file to the disk.
+        segmented_size: the length of a file whose bytes do not arrive in order; else None.
     """
 
     def __init__(
@@ -114,11 +113,11 @@ class PartFileIO:
         self._ended = False
 
     def put(self, pieces: list[Piece]) -> None:
-        """Add a batch for the next call to write. Does not block."""
+        """Add a batch, which the next call writes. Does not block."""
         self._batches.append(pieces)
 
     def write(self) -> None:
-        """Write what has been put; the first time, make the file or take hold of what is kept."""
+        """Write the batches; the first time, create the file or take over the kept part."""
         with self._lock:
             if self._ended:
                 return
@@ -128,16 +127,16 @@ class PartFileIO:
                 self._fail(error)
 
     def publish(self, expected: str | None) -> str | None:
-        """Write what is left, give the file its name, and return its digest, if it has one.
+        """Write the remaining batches, give the file its name, and return its digest, if computed.
 
         Raises:
-            AttemptError: it has not the digest that is expected; nothing of it is left.
+            AttemptError: if the digest is not the expected one; the file is then removed.
             OSError: names the path.
         """
         with self._lock:
             if self._failure is not None:
                 raise self._failure
-            if self._ended:  # it was left meanwhile, and nothing waits for this
+            if self._ended:  # `leave` was faster, and nothing waits for this call
                 raise gone(self._name)
             try:
                 return self._finish(expected)
@@ -148,7 +147,7 @@ class PartFileIO:
         self._drain()
         if self._segmented_size is not None:
             if self._written.gaps(self._segmented_size):
-                raise gone(self._name)  # which would be a mistake of the caller
+                raise gone(self._name)  # which would be an error of the caller
             self._hash_written(self._segmented_size)
         digest = None if self._hash is None else self._hash.hexdigest()
         if expected is not None and digest != expected:
@@ -158,12 +157,12 @@ class PartFileIO:
         return digest
 
     def leave(self, *, keep: bool) -> Kept | None:
-        """Close the file, and remove it unless it is to be kept and can be continued."""
+        """Close the file; remove it, unless `keep` is true and it can be continued."""
         with self._lock:
             if self._ended:
                 return None
             keep = keep and self._record is not None and self._failure is None
-            with suppress(OSError):  # what cannot be written is fetched again
+            with suppress(OSError):  # unwritten bytes are fetched again
                 if keep:
                     self._drain()
             self._ended = True
@@ -175,13 +174,13 @@ class PartFileIO:
             return kept
 
     def _fail(self, error: BaseException) -> NoReturn:
-        """Remove the file, and raise the error now and whenever it is asked for."""
+        """Remove the file; raise the error now and in later calls."""
         path = self._folder_io.path / self._name
         try:
             self._folder_io.check_exists()
         except FolderRemovedError as removed:
             self._failure = removed
-        except OSError:  # it is closed
+        except OSError:  # the folder is closed
             self._failure = about(path, error)
         else:
             self._failure = about(path, error)
@@ -202,7 +201,7 @@ class PartFileIO:
         self._folder_io.check_exists()
         is_segmented = self._segmented_size is not None
         if not is_segmented:
-            check_room(self._folder_io, sum(map(len, chunks)))  # a microsecond or two
+            check_room(self._folder_io, sum(map(len, chunks)))  # takes a microsecond or two
             if self._hash is not None:
                 for chunk in chunks:
                     self._hash.update(chunk)
@@ -211,7 +210,7 @@ class PartFileIO:
             raise error
         self._written.add(position, position + size)
         if is_segmented and self._record is not None and self._journal is not None:
-            with suppress(OSError):  # then these bytes are fetched again
+            with suppress(OSError):  # without the line, these bytes are fetched again
                 self._journal.append([received_line(self._part, position, position + size)])
 
     def _open(self) -> None:
@@ -222,7 +221,7 @@ class PartFileIO:
                 self._continue(self._kept)
             elif self._record is not None and self._journal is not None:
                 self._part = self._record.part
-                self._journal.append([part_line(self._record)])  # before there is something
+                self._journal.append([part_line(self._record)])  # before the file exists
                 self._file = os.open(self._part, _NEW, 0o666, dir_fd=self._folder)
             else:
                 self._part = new_part_name(base)
@@ -232,7 +231,7 @@ class PartFileIO:
                 preallocate(self._file, self._segmented_size)
 
     def _continue(self, kept: Kept) -> None:
-        """Take hold of what an earlier attempt has left: by a new name, which only one can give."""
+        """Take over a part by renaming it, which only one process can do."""
         assert self._record is not None
         assert self._journal is not None
         self._part = self._record.part
@@ -262,7 +261,7 @@ class PartFileIO:
             self._written.add(start, end)
 
     def _hash_written(self, size: int) -> None:
-        """Add what is in the file already to the digest."""
+        """Add the first bytes of the file to the digest."""
         if self._hash is None:
             return
         position = 0
@@ -305,7 +304,7 @@ class PartFileIO:
 
 
 def _runs(pieces: list[Piece]) -> list[tuple[int, list[bytes]]]:
-    """Return pieces by where they begin, those that follow each other together."""
+    """Return pieces in order of position; adjacent ones are combined."""
     runs: list[tuple[int, list[bytes]]] = []
     end = -1
     for position, chunks in sorted(pieces, key=itemgetter(0)):
@@ -317,32 +316,33 @@ def _runs(pieces: list[Piece]) -> list[tuple[int, list[bytes]]]:
 
 
 def gone(name: str) -> AttemptError:
-    """Return the error for a part that is not what it was."""
+    """Return the error for a part that was removed or changed."""
     return AttemptError(
-        f"the part of {name} that was to be continued has gone or has changed",
+        f"the part file of {name} was removed or changed",
         is_transient=True,
         from_zero=True,
     )
 
 
 def wrong_digest(found: str | None, expected: str, *, is_resumed: bool) -> AttemptError:
-    """Return the error for content that is not what it must be."""
+    """Return the error for content with a wrong digest."""
     return AttemptError(
-        f"the content has SHA-256 {found}, and must have {expected}",
+        f"the content has the SHA-256 digest {found}, not the expected {expected}",
         is_transient=is_resumed,
         from_zero=True,
     )
 
 
 def check_room(folder_io: FolderIO, size: int) -> None:
-    """Check that there is room for so many bytes more, and some to spare for others.
+    """Check that there is free space for `size` bytes and a reserve.
 
     Raises:
-        AttemptError: there is not.
+        AttemptError: if there is not.
     """
     room = folder_io.room()
     if room < size or room < 0:
-        what = f"{size:,} bytes" if size else "more"
+        amount = f"{size:,} bytes" if size else "more"
         raise final_failure(
-            f"no space for {what} in {Path(folder_io.path)}; free some, or choose another folder"
+            f"no space for {amount} in {Path(folder_io.path)}; "
+            "free some space, or use another folder"
         )

@@ -1,7 +1,6 @@
-"""What is to be fetched into which file, decided request by request. Pure.
+"""Decides which URL is fetched to which file, one request at a time. Pure.
 
-URLs lead to names by a layout, and a plan is the same each time: it depends on nothing but the
-requests and their order.
+A layout maps URLs to names. The result depends only on the requests and their order.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from withal.fetch.fingerprints import FingerprintSet, fingerprint
 from withal.fetch.names import FALLBACK, Names, ending_of, name_in, safe_name
 from withal.fetch.request import Request
 
-# Spaces and control characters. urllib and yarl drop or encode them, but in a list of URLs they
-# are the trace of a broken line.
+# Spaces and control characters. urllib and yarl remove or encode them, but in a list of URLs they
+# are a sign of a malformed line.
 _UNFIT = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
 
 
@@ -39,7 +38,7 @@ class Layout(StrEnum):
 
 @final
 class ChosenPath(str):
-    """A path that a person has chosen, not a list from elsewhere: it is taken as it is."""
+    """A path from the command line, not from a list: it is used unchanged."""
 
     __slots__ = ()
 
@@ -50,15 +49,15 @@ class Job:
     """One file to fetch. It is not changed.
 
     Attributes:
-        url: as it was given, without user and password. This is what is shown.
-        host: the host and port to fetch from, in one form for all jobs.
-        name: the path of the file below the folder: safe, and no other job's.
-        target: what is requested, without user and password.
-        key: stands for the URL as it was given, in the journal.
-        authorization: the header that user and password make.
-        headers: what is sent besides.
-        sha256: what the file must have.
-        size: what it must have.
+        url: as it was given, without user and password, for messages.
+        host: the host and port of the URL, normalized.
+        name: the path of the file below the folder: safe and unique.
+        target: the URL that is requested, without user and password.
+        key: identifies the URL in the journal.
+        authorization: the header with user and password.
+        headers: additional headers.
+        sha256: the expected digest.
+        size: the expected length.
     """
 
     url: str
@@ -86,7 +85,7 @@ Planned: TypeAlias = Job | Rejected
 
 @final
 class Planner:
-    """Says of each request what is to be done about it.
+    """Decides for each request which job it is.
 
     Example:
         >>> planner = Planner()
@@ -106,11 +105,11 @@ class Planner:
         self._seen = FingerprintSet()
 
     def place(self, request: Request) -> tuple[int, Planned | None]:
-        """Return the job that a request is, or why there is none, or None for a repetition.
+        """Return the job for a request, or why there is none, or None for a repetition.
 
         The number before it is the same for a request and its repetitions.
 
-        URLs that differ only in what does not reach the server, such as the fragment, are one.
+        URLs that differ only in the fragment, which is not sent, are equal.
         """
         shown = url_without_credentials(request.url)
         try:
@@ -127,7 +126,7 @@ class Planner:
             return seen, name
         host = f"{target.host}:{target.port}"
         authorization = None
-        if target.user is not None or target.password is not None:
+        if "@" in whole and (target.user is not None or target.password is not None):
             authorization = _basic(target)
             target = target.with_user(None)
         return seen, Job(
@@ -147,7 +146,7 @@ class Planner:
         if path is not None:
             problem = _path_problem(path)
             if not problem and not self._names.claim_exactly(path):
-                problem = f"another request has the path {path!r} already"
+                problem = f"another request already has the path {path!r}"
             return Rejected(url_without_credentials(request.url), problem) if problem else path
         if self._layout is Layout.HASH:
             return _hash_path(target, whole)
@@ -157,13 +156,13 @@ class Planner:
 
 
 def _path_problem(path: str) -> str:
-    """Say why a path that was asked for is not one, or return an empty text."""
+    """Return why a requested path is invalid; empty if it is valid."""
     if isinstance(path, ChosenPath):
         return ""
     for part in path.split("/"):
         safe = safe_name(part)
         if part != safe:
-            return f"{path!r} is not a safe path below the folder: instead of {part!r}, {safe!r} is"
+            return f"{path!r} is not a safe path below the folder: use {safe!r} instead of {part!r}"
     return ""
 
 
@@ -180,24 +179,26 @@ def _hash_path(target: URL, whole: str) -> str:
 
 
 def _basic(target: URL) -> str:
-    """Return the header of RFC 7617 for the user and the password of a URL."""
+    """Return the RFC 7617 header for the user and the password of a URL."""
     pair = f"{target.user or ''}:{target.password or ''}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 def parsed(url: str) -> URL:
-    """Return the URL that is requested, in one form.
+    """Return the URL that is requested, normalized.
 
     Raises:
-        ValueError: it cannot be; the message is the reason.
+        ValueError: if it cannot be requested; the message is the reason.
     """
     if _UNFIT.search(url):
-        raise ValueError("no URL: it has spaces or control characters in it; percent-encode them")
+        raise ValueError(
+            "not a valid URL: it contains spaces or control characters; percent-encode them"
+        )
     try:
         target = URL(url)
     except ValueError as error:
-        if "@" in url:  # what it quotes as the host or the port may be a part of the password
-            raise ValueError("no URL: the host or the port in it is not valid") from None
+        if "@" in url:  # the error may quote a part of the password
+            raise ValueError("not a valid URL: its host or its port is invalid") from None
         raise ValueError(str(error)) from None
     if target.raw_fragment:
         target = target.with_fragment(None)
@@ -206,9 +207,9 @@ def parsed(url: str) -> URL:
         raise ValueError(_scheme_problem(url, scheme))
     host = target.host
     if not host:
-        raise ValueError("no URL: there is no host in it")
+        raise ValueError("not a valid URL: it has no host")
     if not _is_host(host):
-        raise ValueError("no URL: the host in it is not a valid name")
+        raise ValueError("not a valid URL: its host is not a valid name")
     if target.explicit_port is not None and target.is_default_port():
         return target.with_port(None)
     return target
@@ -216,7 +217,7 @@ def parsed(url: str) -> URL:
 
 @lru_cache(1024)
 def _is_host(host: str) -> bool:
-    """Check what a lookup checks first: no label of the name is empty or too long."""
+    """Return whether no label of a host name is empty or too long, as a lookup checks first."""
     try:
         host.encode("idna")
     except UnicodeError:
@@ -227,5 +228,5 @@ def _is_host(host: str) -> bool:
 def _scheme_problem(url: str, scheme: str) -> str:
     # Without the slashes it may be the user's name, as in "ann:password@host".
     if not url.lower().startswith(f"{scheme}://"):
-        return "no URL: it does not begin with http:// or https://"
+        return "not a valid URL: it does not begin with http:// or https://"
     return f"cannot fetch {scheme!r} URLs, only http and https"

@@ -33,7 +33,7 @@ def preallocate(file: int, size: int) -> None:
     there, which takes as long as the download may.
 
     Raises:
-        OSError: there is not so much space.
+        OSError: if there is not enough space.
     """
     if _fallocate is None or not size:
         os.ftruncate(file, size)

@@ -1,4 +1,4 @@
-"""Where an answer may lead, and what goes along. Pure."""
+"""Checks redirects: their targets, and the headers that are sent there. Pure."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from withal.fetch.failures import AttemptError, final_failure
 from withal.fetch.plan import parsed
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-"""The statuses that lead elsewhere: RFC 9110 section 15.4."""
+"""The statuses of redirects: RFC 9110 section 15.4."""
 
-# What may go to another origin. Whatever else a user sends may be a secret.
+# Headers that may be sent to another origin. Any other may be a secret.
 _HARMLESS = frozenset({"accept", "accept-language", "user-agent", "range", "if-range"})
 
 
-def next_hop(current: URL, location: str | None) -> URL:
-    """Return the URL that a redirect leads to, without user and password.
+def redirect_target(current: URL, location: str | None) -> URL:
+    """Return the target of a redirect, without user and password.
 
     Raises:
-        AttemptError: it leads nowhere, or from https to http.
+        AttemptError: if it is missing or invalid, or a change from https to http.
     """
     if not location:
-        raise final_failure("the server redirects, and does not say where to")
+        raise final_failure("the server redirects without a Location header")
     try:
         target = parsed(str(current.join(URL(location))))
     except ValueError:
-        where = url_without_credentials(location)
+        shown = url_without_credentials(location)
         raise final_failure(
-            f"redirected to {where}, which is not a valid http or https URL"
+            f"redirected to {shown}, which is not a valid http or https URL"
         ) from None
     target = target.with_user(None)
     if current.scheme == "https" and target.scheme == "http":
@@ -44,7 +44,7 @@ def too_many(limit: int) -> AttemptError:
 
 
 def carried_over(headers: Mapping[str, str], current: URL, target: URL) -> dict[str, str]:
-    """Return which headers are sent with the next hop: to another origin, only harmless ones."""
+    """Return the headers to send after a redirect: to another origin, only harmless ones."""
     if current.origin() == target.origin():
         return dict(headers)
     return {name: value for name, value in headers.items() if name.lower() in _HARMLESS}

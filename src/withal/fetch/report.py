@@ -1,4 +1,4 @@
-"""What fetching tells: progress while it goes on, and a report at the end."""
+"""Results, progress and the final report of a batch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class FetchError(WithalError):
 
     Attributes:
         url: the URL as it was given, without user and password.
-        reason: what happened, in one line, and what to do where something can be done.
-        attempts: how often it was tried: 0 if it was never requested.
+        reason: what happened, in one line, and what to do about it, if known.
+        attempts: the number of attempts: 0 if it was never requested.
     """
 
     __module__ = "withal.fetch"
@@ -40,17 +40,17 @@ class FetchError(WithalError):
 @final
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one URL: a file, or an error.
+    """The result of one URL: a file, or an error.
 
     Attributes:
-        url: as it was given, without user and password, which nothing here shows.
-        path: the file, which is complete; None if there is none.
+        url: as it was given, without user and password.
+        path: the complete file; None after an error.
         size: its length in bytes.
         sha256: its hexadecimal SHA-256 digest; None where it was not computed.
-        attempts: how often it was tried.
-        error: why there is no file; None if there is one.
-        skipped: the file was there already.
-        resumed: how many of its bytes an earlier attempt had left, and were not fetched again.
+        attempts: the number of attempts.
+        error: why there is no file; None after a success.
+        skipped: whether the file already existed.
+        resumed: how many of its bytes an earlier attempt had received.
     """
 
     url: str
@@ -64,14 +64,14 @@ class Result:
 
     @classmethod
     def failed(cls, url: str, reason: str, attempts: int = 0) -> Result:
-        """Return the result for a URL of which there is no file."""
+        """Return the result for a URL that failed."""
         return cls(url, None, 0, None, attempts, FetchError(url, reason, attempts))
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a batch.
+    """The results of a batch.
 
     Attributes:
         results: one for each URL given, in their order. A URL given twice is fetched once, and
@@ -82,46 +82,46 @@ class Report:
 
     @property
     def ok(self) -> int:
-        """How many of the URLs have their file."""
+        """The number of URLs with a file."""
         return sum(result.error is None for result in self.results)
 
     @property
     def failed(self) -> int:
-        """How many of the URLs have none."""
+        """The number of URLs that failed."""
         return len(self.results) - self.ok
 
     @property
     def size(self) -> int:
-        """How many bytes there are in all the files together."""
+        """The total size of all files in bytes."""
         return sum({result.path: result.size for result in self.results}.values())
 
 
 @final
 class ProgressKind(enum.Enum):
-    """What has just happened to a URL."""
+    """The kinds of progress."""
 
     STARTED = "started"  # an attempt begins
-    RECEIVED = "received"  # some more bytes of its body are here
-    RETRYING = "retrying"  # an attempt failed, and another follows after a pause
+    RECEIVED = "received"  # more bytes of its body were received
+    RETRYING = "retrying"  # an attempt failed, and another one follows after a pause
     FINISHED = "finished"  # its file is complete, under its name
-    FAILED = "failed"  # there will be no file
-    SKIPPED = "skipped"  # its file was there already
+    FAILED = "failed"  # it failed, and is not tried again
+    SKIPPED = "skipped"  # its file already existed
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One step on the way of one URL.
+    """One step of the download of one URL.
 
     Attributes:
-        kind: what has happened.
+        kind: the kind of step.
         url: as it was given, without user and password.
         name: the name of its file; empty for a URL that cannot be fetched at all.
         attempt: which attempt it is, from 1; 0 if it was never requested.
-        received: bytes of the file so far. A new attempt begins from zero, or where the one before
-            it has ended.
+        received: bytes of the file so far. A new attempt starts from zero, or where the previous
+            one ended.
         total: bytes of the whole body, if the server has said.
-        reason: what went wrong, for RETRYING and FAILED.
+        reason: the reason of the failure, for RETRYING and FAILED.
         delay: seconds until the next attempt, for RETRYING.
     """
 
@@ -140,8 +140,8 @@ OnProgress: TypeAlias = Callable[[Progress], None]
 
 
 def report_progress(on_progress: OnProgress, step: Progress) -> None:
-    """Tell a step. What is raised is logged: a progress bar that breaks breaks no download."""
+    """Report a step. An error is logged: a broken progress bar must not stop a download."""
     try:
         on_progress(step)
     except Exception:
-        _logger.exception("on_progress failed at %s; the download goes on", step)
+        _logger.exception("on_progress failed at %s; the download continues", step)

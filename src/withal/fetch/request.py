@@ -1,4 +1,4 @@
-"""What is asked for: one URL, and what is known of its file beforehand."""
+"""A request: one URL, and the expected properties of its file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Request:
     """One file to fetch. Its ``repr`` shows neither passwords nor headers.
 
     Attributes:
-        url: http or https, with user and password where it takes them.
-        path: where the file is to be, below the folder, with ``/`` between its parts; None to
-            have its name made from the URL.
-        sha256: the hexadecimal SHA-256 digest that the file must have.
-        size: the length in bytes that it must have.
-        headers: sent with the request, and to no other host that it leads to.
+        url: http or https, with user and password if it needs them.
+        path: the path of the file below the folder, with ``/`` between its parts; None for a
+            name that is made from the URL.
+        sha256: the expected SHA-256 digest, in hexadecimal.
+        size: the expected length in bytes.
+        headers: sent with the request, but not to other hosts after a redirect.
 
     Raises:
-        ValueError: the digest is no SHA-256 digest, the size is negative, or a header cannot be
-            sent.
+        ValueError: if the digest is not a SHA-256 digest, the size is negative, or a header cannot
+            be sent.
 
     Example:
         >>> Request("https://ann:s3cret@host.example/a.csv", path="2026/a.csv", size=120)
@@ -57,25 +57,25 @@ class Request:
 
 
 def checked_digest(text: str) -> str:
-    """Return a digest as it is compared, with or without ``sha256:`` in front.
+    """Return a normalized digest, from one with or without the prefix ``sha256:``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: if it is not a SHA-256 digest.
     """
     digest = text.strip().lower().removeprefix("sha256:")
     if not _SHA256.fullmatch(digest):
-        raise ValueError(f"a SHA-256 digest has 64 hexadecimal digits, and this has not: {text!r}")
+        raise ValueError(f"{text!r} is not a SHA-256 digest; it needs 64 hexadecimal digits")
     return digest
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Check that headers can be sent; a line end in one would be the start of another.
+    """Check that headers can be sent; a line end in one would start another.
 
     Raises:
-        ValueError: one cannot. Its value, which may be a secret, is not shown.
+        ValueError: if one cannot be sent. The message does not contain its value.
     """
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a valid name of a header")
         if not _HEADER_VALUE.fullmatch(value):
-            raise ValueError(f"the value of header {name!r} has control characters in it")
+            raise ValueError(f"the value of the header {name!r} contains control characters")

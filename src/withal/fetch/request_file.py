@@ -24,7 +24,7 @@ _MAX_LINE_BYTES = 1 << 20
 
 @final
 class RequestFile:
-    r"""A file of requests: an async context manager of what `fetch` and `fetch_each` take.
+    r"""A file of requests for `fetch` and `fetch_each`: an async context manager.
 
     Each line is a URL; or a row of CSV, with a heading (``url``, and optionally ``name``,
     ``checksum`` and ``size``) or with these in this order; or a JSON object with such keys
@@ -98,7 +98,7 @@ class RequestFile:
             await call(os.close, descriptor)
 
     async def take(self, most: int) -> list[str | Request]:
-        """Wait for some requests, and return them, at most so many; none at the end."""
+        """Wait for requests, and return at most `most` of them; an empty list at the end."""
         if self._rows is not None:
             return await self._rows.take(most)
         while not self._ready and not self._ended:

@@ -1,4 +1,4 @@
-"""Where the requests of a batch come from."""
+"""Sources of requests: iterables, asynchronous iterables and files."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from withal.fetch.request import Request
 
 @runtime_checkable
 class Source(Protocol):
-    """Gives requests, some at a time."""
+    """Returns requests, some at a time."""
 
     async def take(self, most: int) -> list[str | Request]:
-        """Wait for some more, and return them, at most so many; none at the end."""
+        """Wait for requests, and return at most `most` of them; an empty list at the end."""
         ...
 
 
 Requests: TypeAlias = "Iterable[str | Request] | AsyncIterable[str | Request] | Source"
-"""What `fetch` and `fetch_each` take."""
+"""The type of the requests of `fetch` and `fetch_each`."""
 
 
 def source_of(requests: Requests) -> Source:
-    """Return what gives these requests."""
+    """Return a source for these requests."""
     if isinstance(requests, Source):
         return requests
     return _Streamed(requests) if isinstance(requests, AsyncIterable) else _Given(requests)
@@ -31,7 +31,7 @@ def source_of(requests: Requests) -> Source:
 
 @final
 class _Given:
-    """Requests that are to be had without waiting."""
+    """The requests of an iterable."""
 
     def __init__(self, requests: Iterable[str | Request]) -> None:
         self._requests = iter(requests)
@@ -43,7 +43,7 @@ class _Given:
 
 @final
 class _Streamed:
-    """Requests of an asynchronous iterable, one at a time: the next may be long in coming."""
+    """The requests of an asynchronous iterable, one at a time, since the next may take long."""
 
     def __init__(self, requests: AsyncIterable[str | Request]) -> None:
         self._requests: AsyncIterator[str | Request] = aiter(requests)

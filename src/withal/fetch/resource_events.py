@@ -1,4 +1,4 @@
-"""A response or a part file as the ledger has it: the events of its opening and closing."""
+"""Emits the events of responses and part files for observers, such as a ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from withal._core.scope import current_names
 
 @final
 class ResourceEvents:
-    """What observers are told of one resource. Made only where there are any."""
+    """Emits the events of one resource. Created only if there are observers."""
 
     __slots__ = ("_id", "_is_open", "_kind", "_name", "_names", "_observers")
 
@@ -22,23 +22,23 @@ class ResourceEvents:
         self._names = current_names()
         self._observers = observers
         self._is_open = True
-        self._tell(Step.OPENING)
-        self._tell(Step.OPENED)
+        self._emit(Step.OPENING)
+        self._emit(Step.OPENED)
 
     @classmethod
     def begin(cls, kind: str, name: str) -> ResourceEvents | None:
-        """Tell that a resource is open, if anybody listens."""
+        """Report that a resource is open; return None if there are no observers."""
         observers = current_observers()
         return cls(kind, name, observers) if observers else None
 
     def close(self, outcome: Outcome = Outcome.OK) -> None:
-        """Tell that it is closed, once."""
+        """Report that it is closed, once."""
         if self._is_open:
             self._is_open = False
-            self._tell(Step.CLOSING)
-            self._tell(Step.CLOSED, outcome)
+            self._emit(Step.CLOSING)
+            self._emit(Step.CLOSED, outcome)
 
-    def _tell(self, step: Step, outcome: Outcome | None = None) -> None:
+    def _emit(self, step: Step, outcome: Outcome | None = None) -> None:
         task = asyncio.current_task()
         event = Event(
             step,

@@ -1,4 +1,4 @@
-"""What the head of an answer says about its body. Pure."""
+"""Parses the headers of a response that describe its body. Pure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 _UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})", re.ASCII)
 _STRONG_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
-# RFC 9110 section 8.8.2.2: a date is a strong validator if it lies so far back that the file
-# cannot have changed twice within its second. A minute allows for two clocks.
+# RFC 9110 section 8.8.2.2: a date is a strong validator if it is old enough that the file cannot
+# have changed twice within its second. A minute allows for two clocks.
 _SETTLED_SECONDS = 60
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class ContentRange:
-    """Which bytes of a file a body has: from `start` up to `end`, exclusive, of `total`."""
+    """The range of a body: from `start` to `end`, exclusive, of `total` bytes."""
 
     start: int
     end: int
@@ -31,7 +31,7 @@ class ContentRange:
 
 
 def content_length(headers: Mapping[str, str]) -> int | None:
-    """Return the announced length of the body, if it is one that counts its bytes."""
+    """Return the announced length of the body; None if there is none."""
     if "Transfer-Encoding" in headers:
         return None
     text = headers.get("Content-Length", "").strip()
@@ -39,7 +39,7 @@ def content_length(headers: Mapping[str, str]) -> int | None:
 
 
 def content_range(headers: Mapping[str, str]) -> ContentRange | None:
-    """Return which bytes a 206 has, or None if it does not say so in earnest.
+    """Return the range of a 206; None if it is missing or invalid.
 
     Example:
         >>> content_range({"Content-Range": "bytes 5-9/10"})
@@ -56,16 +56,16 @@ def content_range(headers: Mapping[str, str]) -> ContentRange | None:
 
 
 def size_of_unsatisfied(headers: Mapping[str, str]) -> int | None:
-    """Return how long the file is, if a 416 says so."""
+    """Return the length of the file from a 416; None if it is missing."""
     found = _UNSATISFIED.fullmatch(headers.get("Content-Range", "").strip())
     return None if found is None else int(found[1])
 
 
 def strong_validator(headers: Mapping[str, str]) -> Validator | None:
-    """Return that by which the same bytes can be asked for again, if there is such a thing.
+    """Return the strong validator of the file, if it can be continued with one.
 
-    A weak tag is none: it stands for content that means the same. Where the body is encoded it
-    is not the file, and where ranges are refused there is nothing to continue.
+    A weak tag identifies equivalent content, not equal bytes. An encoded body is not the file, and
+    a server that refuses ranges cannot continue it.
 
     Example:
         >>> strong_validator({"ETag": '"a"'})
@@ -86,7 +86,7 @@ def strong_validator(headers: Mapping[str, str]) -> Validator | None:
 
 
 def has_ranges(headers: Mapping[str, str]) -> bool:
-    """Return whether the server says that it answers requests for ranges.
+    """Return whether the server announces support for ranges.
 
     Example:
         >>> has_ranges({"Accept-Ranges": "bytes"}), has_ranges({})
@@ -98,13 +98,13 @@ def has_ranges(headers: Mapping[str, str]) -> bool:
 def _is_settled(modified: str, date: str) -> bool:
     try:
         passed = parsedate_to_datetime(date) - parsedate_to_datetime(modified)
-    except (ValueError, TypeError):  # no dates, or only one of them with a zone
+    except (ValueError, TypeError):  # invalid dates, or only one of them with a zone
         return False
     return passed.total_seconds() >= _SETTLED_SECONDS
 
 
 def has_type(headers: Mapping[str, str], pattern: str) -> bool:
-    """Return whether the body is of a media type, in which there may be wildcards.
+    """Return whether the media type of the body matches a pattern with wildcards.
 
     Example:
         >>> has_type({"Content-Type": "Image/PNG; q=1"}, "image/*")

@@ -1,8 +1,8 @@
-"""Which file is next: a window on a stream of requests, sorted by hosts.
+"""Schedules requests: a bounded window on a stream of requests, with a queue for each host.
 
-Requests are taken from the stream when few are left that may run. Those whose host is at its limit
-or paused wait aside, so that a slow host does not hold up the others, as long as the window has
-room. A stream of millions is never here as a whole.
+Requests are read from the stream when few are left that may run. Those whose host is paused or at
+its limit stay in the queue of the host, so that a slow host does not delay the others while the
+window has room. The memory is bounded, also for a stream of millions.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from typing import Generic, Protocol, TypeVar, final
 from withal.http.gate import HostGate
 
 WINDOW_REQUESTS = 1024
-"""How many requests are taken ahead at most."""
+"""The largest number of requests that are read ahead."""
 
-_REFILL_REQUESTS = (
-    32  # of those taken ahead; then more are taken, so that nobody has to wait for them
-)
+_REFILL_REQUESTS = 32
+"""With fewer requests read ahead, more are read, so that workers do not have to wait."""
 
 
 class Hosted(Protocol):
-    """What is scheduled."""
+    """An item that is scheduled."""
 
     @property
     def host(self) -> str:
-        """Whose turn it takes."""
+        """The host whose limits apply."""
         ...
 
 
@@ -39,23 +38,23 @@ H = TypeVar("H", bound=Hosted)
 
 @final
 class Schedule(Generic[H]):
-    """Gives out what may run now: in order within each host, the hosts in turn.
+    """Returns the next item that may run: in order for each host, the hosts in rotation.
 
     Args:
         gate: the limits.
-        refill: returns some more to be scheduled, at most so many, or none; None at the end.
+        refill: returns more items, at most the given number; None at the end.
     """
 
     def __init__(self, gate: HostGate, refill: Callable[[int], Awaitable[list[H] | None]]) -> None:
         self._gate = gate
         self._refill = refill
-        self._waiting: dict[str, deque[H]] = {}  # by host; none is empty
-        self._held = 0  # in these
-        # Each host of those is in one of the following.
-        self._turns: deque[str] = deque()  # may have a turn, as far as is known
+        self._waiting: dict[str, deque[H]] = {}  # by host; empty queues are removed
+        self._held = 0  # items in these queues
+        # Each of these hosts is in one of the following.
+        self._turns: deque[str] = deque()  # may have a free turn
         self._opening: list[tuple[float, str]] = []  # a heap: paused until then
         self._aside: set[str] = set()  # at their limits
-        self._later: list[tuple[float, int, H]] = []  # a heap: to be run again
+        self._later: list[tuple[float, int, H]] = []  # a heap: retries
         self._numbers = itertools.count()
         self._running = 0
         self._is_filling = False
@@ -67,22 +66,22 @@ class Schedule(Generic[H]):
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nothing more is given out."""
+        """Whether it has been stopped."""
         return self._stopped
 
     def has_more(self) -> bool:
-        """Return whether there may be something for another one who takes."""
+        """Return whether one more worker may find an item."""
         return bool(self._turns) or not self._ended
 
     def stop(self) -> None:
-        """Give out nothing more."""
+        """Return no further items."""
         self._stopped = True
         self.wake()
         if self._timer is not None:
             self._timer.cancel()
 
     async def next(self) -> H | None:
-        """Wait for what may run, which has a turn at its host; None if nothing more will come."""
+        """Wait for an item that may run, and take a turn at its host; return None at the end."""
         loop = asyncio.get_running_loop()
         while not (self._stopped or self._is_over()):
             if self._held < _REFILL_REQUESTS and self._may_fill():
@@ -104,26 +103,26 @@ class Schedule(Generic[H]):
         return None
 
     def leave(self, host: str) -> None:
-        """Take note that what was given out has ended, and give its turn at a host back.
+        """Record that an item has ended, and give its turn at a host back.
 
-        If it is to run `again`, that has to be said before. `host` is empty if it has no turn.
+        Call `again` before, if it is retried. `host` is empty if it has no turn.
         """
         if host:
             self.give_back(host)
         self.drop()
 
     def hold(self) -> None:
-        """Take note that something has left whose outcome is not known: it may run `again`."""
+        """Record that an item has ended without an outcome: it may run `again`."""
         self._running += 1
 
     def drop(self) -> None:
-        """Take note that the outcome is known."""
+        """Record that the outcome of an item is known."""
         self._running -= 1
         if self._is_over() or self._later:
             self.wake()
 
     def give_back(self, host: str) -> None:
-        """Give a turn at a host back; what was given out goes on at another."""
+        """Give a turn at a host back; the item continues at another host."""
         self._gate.leave(host)
         if host in self._aside:
             self._aside.remove(host)
@@ -131,31 +130,31 @@ class Schedule(Generic[H]):
         self._wake_one()
 
     def again(self, hosted: H, delay: float) -> None:
-        """Have something run once more, after a delay in seconds."""
+        """Schedule an item again, after a delay in seconds."""
         when = asyncio.get_running_loop().time() + delay
         heapq.heappush(self._later, (when, next(self._numbers), hosted))
 
     def wake(self) -> None:
-        """Have all that wait look again."""
+        """Wake all waiters, to check again."""
         while self._waiters:
             self._wake_one()
 
     def on_host(self, callback: Callable[[], None]) -> None:
-        """Have a callback called when something waits for a host that nothing waited for."""
+        """Set a callback for the first item that waits for a host."""
         self._on_host = callback
 
     def limits_changed(self) -> None:
-        """Take note that the gate may let in more than before."""
+        """Check all hosts again, after the limits of the gate were changed."""
         self._turns.extend(self._aside)
         self._aside.clear()
         self.wake()
 
     def demand(self) -> dict[str, int]:
-        """Return how many of those taken ahead there are, for each host with any."""
+        """Return the number of items that were read ahead, for each host."""
         return {host: len(waiting) for host, waiting in self._waiting.items()}
 
     def _take(self, now: float) -> H | None:
-        """Return what may run now."""
+        """Return an item that may run now."""
         while self._later and self._later[0][0] <= now:
             self._add(heapq.heappop(self._later)[2], first=True)
         while self._opening and self._opening[0][0] <= now:
@@ -220,7 +219,7 @@ class Schedule(Generic[H]):
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
-                self._wake_one()  # who else waits takes what is free
+                self._wake_one()  # another waiter takes the item
             raise
 
     def _wake_one(self) -> None:
@@ -231,7 +230,7 @@ class Schedule(Generic[H]):
                 return
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look again when the first host opens or the first retry is due."""
+        """Check again when the first host opens or the first retry is due."""
         whens = [heap[0][0] for heap in (self._opening, self._later) if heap]
         if self._timer is not None:
             self._timer.cancel()

@@ -1,9 +1,9 @@
 """One file over several connections, into one part file.
 
-The response that the file began with is read on from where it starts. Beside it further
-connections ask for ranges, each with ``If-Range``, and take only a 206 with exactly the range that
-they asked for and the validator that the file began with. If the server does not answer so, no
-further range is asked for, and the first response is read to the end: it has all of the file.
+The first response is read from its start. Further connections request ranges, each with
+``If-Range``, and accept only a 206 with exactly the requested range and the validator of the first
+response. After any other response no further range is requested, and the first response, which
+contains the whole file, is read to its end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_FAILURES = 3  # of one further connection, before it is given up
 
 @final
 class RangeRefusedError(AttemptError):
-    """The server does not answer with the range of the same file that it was asked for."""
+    """The server did not send the requested range of the same file."""
 
 
 class Turns(Protocol):
@@ -48,19 +48,19 @@ class Turns(Protocol):
 @final
 @dataclass(slots=True, kw_only=True)
 class SegmentedBody:
-    """Receives what is missing of a file.
+    """Receives the missing bytes of a file.
 
     Attributes:
-        part: where it goes.
-        plan: what is missing.
-        request: that of the first response; those for ranges differ only in their headers.
-        validator: that of the first response.
+        part: the part file that the bytes are written to.
+        plan: the missing bytes.
+        request: the request of the first response; those for ranges differ only in their headers.
+        validator: the validator of the first response.
         total: the length of the whole file.
-        connections: how many there may be; 1 asks for one range after the other.
-        transport: what makes the requests.
+        connections: the largest number of connections; 1 requests one range after the other.
+        transport: makes the requests.
         turns: where further connections wait until there may be one more.
-        reader: makes a reader for each body.
-        received: called when some more has been received.
+        reader: returns a new reader for each body.
+        received: called when more bytes have been received.
         backoff: the longest pause in seconds of a further connection that has failed.
     """
 
@@ -79,37 +79,37 @@ class SegmentedBody:
     _changed: asyncio.Event | None = None
 
     async def receive(self, first: TransportResponse, position: int) -> None:
-        """Receive all of it; the body of `first` has what is from `position` to the end.
+        """Receive all of it; the body of `first` has the bytes from `position` to the end.
 
         Raises:
-            AttemptError: some of it could not be received. What was received is in the part.
-            OSError: the part cannot be written.
+            AttemptError: if some of it could not be received. The received bytes are in the part.
+            OSError: if the part cannot be written.
         """
         self._changed = asyncio.Event()
         segment = self.plan.take_at(position)  # before the further connections may take it
         try:
             async with asyncio.TaskGroup() as group:
                 further = [
-                    group.create_task(self._help(), name=f"fetch-segment-{number}")
+                    group.create_task(self._receive_further(), name=f"fetch-segment-{number}")
                     for number in range(1, self.connections)
                 ]
-                await self._lead(first, segment)
+                await self._receive_first(first, segment)
                 for task in further:
-                    task.cancel()  # it has nothing to do
+                    task.cancel()  # no segment is left for it
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
     @property
     def is_refused(self) -> bool:
-        """Whether the server does not answer with the ranges that it is asked for."""
+        """Whether the server did not send the requested ranges."""
         return self._is_refused
 
-    async def _lead(self, first: TransportResponse, segment: Segment | None) -> None:
-        """Read the first response, and then see to it that nothing is left."""
+    async def _receive_first(self, first: TransportResponse, segment: Segment | None) -> None:
+        """Read the first response, and then receive all bytes that are still missing."""
         stream = _Stream(first, self.reader(), self.total)
         while segment is not None:
             await self._read(stream, segment)
-            # What is free beyond its end needs no other request.
+            # The same response also has the free bytes after the end.
             segment = self.plan.take_at(segment.end)
         first.abort()
         while not self.plan.is_done:
@@ -121,8 +121,8 @@ class SegmentedBody:
             else:
                 await self._fetch(segment)
 
-    async def _help(self) -> None:
-        """Be one further connection."""
+    async def _receive_further(self) -> None:
+        """Receive segments over one further connection."""
         failures = 0
         while failures < _MAX_FAILURES and not self._is_refused:
             await self.turns.enter()
@@ -141,7 +141,7 @@ class SegmentedBody:
             await asyncio.sleep(pause(failures, None, backoff=self.backoff, draw=random.random))
 
     async def _fetch_all(self) -> bool:
-        """Fetch one segment after the other; return True when there is none to be had."""
+        """Fetch one segment after the other; return True when there is no further one."""
         while (segment := self.plan.take()) is not None:
             await self._fetch(segment)
             if self._is_refused:
@@ -149,7 +149,7 @@ class SegmentedBody:
         return True
 
     async def _fetch(self, segment: Segment) -> None:
-        """Ask for a segment and receive it, or give back what is left of it."""
+        """Request a segment and receive it; give back the rest after a failure."""
         end = segment.end
         try:
             headers = {
@@ -175,7 +175,7 @@ class SegmentedBody:
                 events.close()
 
     def _check(self, response: TransportResponse, start: int, end: int) -> None:
-        """Check that a response is the range that was asked for, of the file that was begun."""
+        """Check that a response is the requested range of the same file."""
         found = content_range(response.headers)
         if (
             response.status != HTTPStatus.PARTIAL_CONTENT
@@ -184,13 +184,13 @@ class SegmentedBody:
             or response.headers.get(self.validator.header, "").strip() != self.validator.value
         ):
             raise RangeRefusedError(
-                f"the server answered {response.status}, and not with the range of the same file "
-                "that it was asked for",
+                f"the server answered {response.status}, without the requested range of the same "
+                "file",
                 is_transient=True,
             )
 
     async def _read(self, stream: _Stream, segment: Segment) -> None:
-        """Receive a segment from a body that goes on at least to its end."""
+        """Receive a segment from a body that extends at least to its end."""
         try:
             while segment.left:
                 chunks, size = await stream.read(segment)
@@ -210,18 +210,18 @@ class SegmentedBody:
 @final
 @dataclass(slots=True)
 class _Stream:
-    """The body of a response, which goes on to the byte before `end` of the file."""
+    """The body of a response, whose last byte is the one before `end` of the file."""
 
     response: TransportResponse
     reader: BodyReader
     end: int
-    rest: bytes = b""  # received, and beyond the segment that was read
+    rest: bytes = b""  # received bytes after the segment that was read
 
     async def read(self, segment: Segment) -> tuple[list[bytes], int]:
-        """Return more of a segment, which is where the body has come to, and its length.
+        """Return the next chunks of a segment, and their length.
 
         Raises:
-            AttemptError: the body has ended before `end`, or goes on after it.
+            AttemptError: if the body ended before `end`, or extends beyond it.
         """
         if self.rest:
             chunks, size = [self.rest], len(self.rest)
@@ -234,7 +234,7 @@ class _Stream:
             raise AttemptError(
                 "the body goes on beyond the end of the file", is_transient=True, from_zero=True
             )
-        left = segment.left  # its end may have moved meanwhile
+        left = segment.left  # its end may have moved during the wait
         if size <= left:
             return chunks, size
         data = b"".join(chunks)

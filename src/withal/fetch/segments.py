@@ -1,4 +1,4 @@
-"""Which connection fetches which bytes of a file. Pure.
+"""Assigns the bytes of a file to connections. Pure.
 
 One connection starts with all that is missing. Each further one takes the second half of the
 largest segment that is left, when it starts and whenever it has nothing more to do. So a slow
@@ -14,8 +14,8 @@ from typing import final
 from withal.fetch.byte_ranges import Span
 
 LEAST_BYTES = 4 << 20
-"""How large a segment is at least. A further connection costs a handshake and a slow start, and
-what is on its way on the connection that it takes over from is lost."""
+"""The smallest size of a segment. A further connection costs a handshake and a slow start, and the
+data in transit on the connection that it takes a half from is lost."""
 
 _PAGE_BYTES = 4096
 
@@ -26,8 +26,8 @@ class Segment:
     """Bytes for one connection.
 
     Attributes:
-        position: the next byte that it receives.
-        end: where it stops. It moves towards the start when another connection takes a half.
+        position: the next byte to receive.
+        end: the end, exclusive. It decreases when another connection takes a half.
     """
 
     position: int
@@ -35,13 +35,13 @@ class Segment:
 
     @property
     def left(self) -> int:
-        """How many bytes are still to be received."""
+        """The number of missing bytes."""
         return self.end - self.position
 
 
 @final
 class SegmentPlan:
-    """Gives out the missing bytes of a file.
+    """Assigns the missing bytes of a file.
 
     Example:
         >>> plan = SegmentPlan([(0, 40 << 20)])
@@ -56,9 +56,9 @@ class SegmentPlan:
         self._held: list[Segment] = []
 
     def take(self) -> Segment | None:
-        """Take the first free segment, or a half of the largest; None if there is none to be had.
+        """Take the first free segment, or half of the largest one; None if there is none.
 
-        What is taken must be given back.
+        Call `give_back` at the end.
         """
         if self._free:
             return self._hold(self._free.pop(0))
@@ -79,7 +79,7 @@ class SegmentPlan:
         return None
 
     def give_back(self, segment: Segment) -> None:
-        """Give a segment back. What is left of it is free for others."""
+        """Give a segment back. Its missing bytes are free for others."""
         self._held.remove(segment)
         if segment.left:
             self._free.append(segment)

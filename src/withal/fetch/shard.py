@@ -24,7 +24,7 @@ MARKER = ".withal-ray"
 """A file in the folder by which a worker sees that it has the same folder."""
 
 RESULTS = "results"
-"""The folder, in the folder, of what became of each request: a file for each shard."""
+"""The subfolder for the results, with a file for each shard."""
 
 ResultsFormat: TypeAlias = Literal["jsonl", "parquet"]
 """The format of these files, which is the end of their names too."""
@@ -78,7 +78,7 @@ class Shard:
 
     Attributes:
         number: of the shard, from 0.
-        requests: what is in it.
+        requests: its requests.
         marker: where it belongs.
         options: how it is fetched.
         results: the format of the file of its results.
@@ -98,7 +98,7 @@ class Shard:
         return f"{self.number:05}"
 
     def failed(self, reason: str) -> list[Result]:
-        """Return that all of it has failed."""
+        """Return a failure for each request."""
         urls = [each if isinstance(each, str) else each.url for each in self.requests]
         return [Result.failed(url, reason) for url in urls]
 
@@ -150,7 +150,7 @@ class _LimitsOfActor:
         return share
 
     async def wait_called(self) -> None:
-        """Wait until the share is to be asked for again."""
+        """Wait until the share is requested again."""
         try:
             await self._actor.wait_called.options(max_task_retries=0).remote(self._shard)
         except self._ray_error:

@@ -8,7 +8,7 @@ from typing import final
 
 @final
 class Throttle:
-    """Has those who receive wait, so that together they receive no more than so many a second."""
+    """Delays receivers, so that together they stay below a number of bytes per second."""
 
     __slots__ = ("_free_at", "_rate")
 
@@ -17,11 +17,11 @@ class Throttle:
         self._free_at = 0.0
 
     def set_rate(self, rate: float) -> None:
-        """Change how many bytes a second there are."""
+        """Change the number of bytes per second."""
         self._rate = rate
 
     async def wait_turn(self, size: int) -> None:
-        """Wait until so many bytes, which have been received, were due."""
+        """Wait until `size` bytes, which have been received, are within the limit."""
         now = asyncio.get_running_loop().time()
         self._free_at = max(now, self._free_at) + size / self._rate
         if self._free_at > now:

@@ -1,7 +1,7 @@
-"""The protocol between `fetch` and what speaks to servers.
+"""The protocol of a transport, which makes HTTP requests for `fetch`.
 
-A transport makes one request and follows nothing: retries, redirects, limits and files are not
-its business. What goes wrong it raises as an `AttemptError`, in words of its own.
+A transport makes single requests. It does not retry, follow redirects, apply limits or write files.
+It raises each failure as an `AttemptError` with its own message.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class TransportRequest:
 
     Attributes:
         url: without user and password.
-        headers: all that are to be sent, but ``Host`` and what a transport sends by itself.
-        proxy: the URL of a proxy, with user and password where it takes them.
+        headers: the headers to send, in addition to ``Host`` and those that the transport adds.
+        proxy: the URL of a proxy, with user and password if it needs them.
         public_only: connect to a public address or fail.
     """
 
@@ -33,41 +33,41 @@ class TransportRequest:
 
 
 class TransportResponse(Protocol):
-    """What a server has answered: the head, and the body as it comes."""
+    """The response of a server: the head, and the body as it arrives."""
 
     @property
     def status(self) -> int:
-        """Such as 200."""
+        """The status code, such as 200."""
         ...
 
     @property
     def phrase(self) -> str:
-        """What the server calls the status; may be empty."""
+        """The reason phrase of the status; may be empty."""
         ...
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By their names, whose case does not matter."""
+        """The headers; names are case-insensitive."""
         ...
 
     @property
     def peer(self) -> str | None:
-        """The address that answered, in text; None where that is not known, or is a proxy's.
+        """The IP address of the server; None if it is not known, or is that of a proxy.
 
-        It is known until the response is aborted.
+        It is available until the response is aborted.
         """
         ...
 
     async def read_some(self) -> list[bytes]:
-        """Wait for more of the body, and return all that has come, in pieces; none at its end.
+        """Wait for more of the body, and return the received chunks; an empty list at its end.
 
         Raises:
-            AttemptError: there will be no more, and this is not the end.
+            AttemptError: if the body ended early.
         """
         ...
 
     def abort(self) -> None:
-        """Let go: of the connection, too, unless the body has been read to its end."""
+        """Release the response; close its connection unless the body was read to its end."""
         ...
 
 
@@ -75,10 +75,10 @@ class Transport(Protocol):
     """Makes requests."""
 
     async def open(self, request: TransportRequest) -> TransportResponse:
-        """Make a request, and wait for the head of its answer. Each answer must be aborted.
+        """Make a request, and wait for the head of the response. Each response must be aborted.
 
         Raises:
-            AttemptError: there is none.
+            AttemptError: if there is no response.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Which transport is used. Only that one is imported: each takes as long as all the rest."""
+"""Selects the transport, and imports only that one, since each is slow to import."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from withal.fetch.transport import OpenTransport
 
 
 def open_transport(options: FetchOptions) -> OpenTransport:
-    """Return the transport that is asked for, to be entered.
+    """Return the selected transport, which is an async context manager.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: if it is not installed.
     """
     has_curl = find_spec("pycurl") is not None
     if options.transport is TransportName.CURL and not has_curl:
         raise ImportError(
             'transport="curl" needs pycurl, which is not installed: pip install "withal[curl]"'
         )
-    # libcurl's takes a quarter less time for small files, and as much for large ones: see
+    # libcurl takes a quarter less time for small files, and the same for large ones: see
     # docs/dependencies.md.
     if options.transport is TransportName.AIOHTTP or not has_curl:
         from withal.fetch.aiohttp_transport import AiohttpTransport

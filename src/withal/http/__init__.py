@@ -23,6 +23,6 @@ __all__ = [
 
 _HOMES = {"session": "withal.http.client_session"}
 
-if not TYPE_CHECKING:  # or type checkers would take any name to be there
+if not TYPE_CHECKING:  # or type checkers would accept any name
     require_installed(__name__, "aiohttp", extra="http")
     __getattr__, __dir__ = deferred(__name__, _HOMES)

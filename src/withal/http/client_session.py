@@ -30,7 +30,7 @@ def session(
     retry: RetryPolicy | None = None,
     public_only: bool = False,
 ) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
-    """Open an `aiohttp.ClientSession` whose responses are what the server has, byte for byte.
+    """Open an `aiohttp.ClientSession` whose bodies are the bytes that the server sent.
 
     It is aiohttp's own class: JSON, forms, cookies, TLS contexts, WebSockets and whatever else it
     has are as aiohttp documents them. What differs from its defaults, and why:
@@ -39,9 +39,9 @@ def session(
       request that queues for it times out for nothing: limit the requests that you start.
     * No limit on the whole of a request, which aborts large bodies (aiohttp has 5 minutes), but
       one for each of its phases.
-    * Bodies are neither asked for compressed nor decompressed, so that their length is the
+    * Bodies are neither requested with compression nor decompressed, so that their length is the
       announced one, and a compressed bomb stays small.
-    * With `gate`, each request waits for its turn before it asks for a connection, and holds it
+    * With `gate`, each request waits for its turn before it gets a connection, and holds the turn
       until its response has been read, released or closed; a redirect waits again, for its own
       host. A 429 or 503 with a ``Retry-After`` pauses the whole host. No timeout but a ``total``
       one runs while a request waits. A task that holds a response must not wait for a turn at the
@@ -135,7 +135,7 @@ async def _open(
 
 
 def _environment_matters() -> bool:
-    """Return whether there is a proxy or a password file to be heeded. Blocks."""
+    """Return whether there is a proxy or a password file to use. Blocks."""
     if not getproxies().keys().isdisjoint({"http", "https"}):
         return True
     return os.path.exists(os.path.expanduser(os.environ.get("NETRC") or "~/.netrc"))

@@ -1,10 +1,10 @@
-"""The gate in front of the hosts: how many requests to each at a time, how often, and when at all.
+"""Limits the requests to each host: how many at a time, how often, and pauses.
 
-It stands above the connector. A request that waits here has no connection yet and no timeout is
-running for it; aiohttp's own limit would have it wait within its connect timeout.
+It works before the connector. A request that waits here has no connection, and no timeout runs for
+it; aiohttp's own limit makes requests wait within their connect timeout.
 
-Turns are given synchronously: whoever leaves gives the free place to the next that may have it,
-so that no place is lost between two awaits, and one whose waiter was cancelled goes on at once.
+Turns are passed on synchronously: `leave` gives the turn to the next waiter, so that no turn is
+lost between two awaits. A cancelled waiter passes its turn on immediately.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _FEW_HOSTS = 1024
 @final
 @dataclass(slots=True)
 class _Host:
-    """What the gate knows of one host.
+    """The state of one host.
 
     Attributes:
         running: requests that have entered and not left.
-        opens_at: when the next may enter, by the loop's clock.
-        waiting: those that wait to enter, first come first served.
+        opens_at: the time when the next may enter, by the loop's clock.
+        waiting: requests that wait to enter, in order.
     """
 
     running: int
@@ -39,12 +39,12 @@ class _Host:
 @final
 @dataclass(frozen=True, slots=True)
 class GateStatistics:
-    """What goes on at a gate.
+    """The state of a gate.
 
     Attributes:
         running: requests that have entered and not left.
         waiting: requests that wait to enter.
-        paused: hosts that are paused, each with the seconds that are left.
+        paused: hosts that are paused, each with the remaining seconds.
     """
 
     running: int
@@ -64,10 +64,10 @@ class HostGate:
         total: requests at a time to all hosts; None for no limit.
         host_rate: requests a second to one host, evenly spaced; None for no limit.
         rate: requests a second to all hosts.
-        max_pause: the longest pause in seconds that is taken over from a ``Retry-After``.
+        max_pause: the longest pause in seconds after a ``Retry-After``.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: if a number is out of its range.
 
     Example:
         >>> import asyncio
@@ -107,14 +107,14 @@ class HostGate:
         self._waiting = 0
         self._opens_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._most_hosts = _FEW_HOSTS  # more, and those that are idle are forgotten
+        self._most_hosts = _FEW_HOSTS  # with more, the state of idle hosts is removed
 
     def __repr__(self) -> str:
         now = self.statistics()
         return f"<HostGate: {now.running} running, {now.waiting} waiting>"
 
     def statistics(self) -> GateStatistics:
-        """Return what goes on now."""
+        """Return the current state."""
         now = asyncio.get_running_loop().time() if self._hosts else 0.0
         paused = {
             name: host.opens_at - now for name, host in self._hosts.items() if host.opens_at > now
@@ -131,7 +131,7 @@ class HostGate:
             self.leave(host)
 
     async def enter(self, host: str) -> None:
-        """Wait for a turn; who has one must `leave`. A cancelled wait has none."""
+        """Wait for a turn; call `leave` at the end. A cancelled wait has no turn."""
         loop = asyncio.get_running_loop()
         state = self._hosts.get(host)
         if state is None or not state.waiting:
@@ -146,21 +146,21 @@ class HostGate:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.leave(host)  # the turn came together with the cancellation
+                self.leave(host)  # the turn was given together with the cancellation
             else:
-                with suppress(ValueError):  # it was passed over already
+                with suppress(ValueError):  # it was removed already
                     state.waiting.remove(turn)
             raise
         finally:
             self._waiting -= 1
 
     def try_enter(self, host: str, now: float) -> float:
-        """Take a turn if there is one now: 0 if so, else the seconds until there may be one.
+        """Take a turn if one is free, and return 0; else the seconds until one may be free.
 
-        That is infinite where somebody has to leave before. Does not heed those that wait.
+        The result is infinite if another request has to leave before. Waiters are ignored.
 
         Args:
-            host: whose turn.
+            host: the host of the request.
             now: the time of the loop's clock.
         """
         state = self._hosts.get(host)
@@ -187,20 +187,20 @@ class HostGate:
         return 0.0
 
     def is_full(self) -> bool:
-        """Return whether as many run as may in all."""
+        """Return whether the total limit is reached."""
         return self._running >= self._total
 
     def leave(self, host: str) -> None:
-        """Give a turn back; the next that waits has it."""
+        """Give a turn back; the next waiter gets it."""
         state = self._hosts[host]
         state.running -= 1
         self._running -= 1
-        self._let_in()
+        self._admit()
 
     def pause(self, host: str, seconds: float) -> float:
-        """Let nobody enter for a host for so long, which is capped, and return how long it is.
+        """Pause a host, at most for `max_pause` seconds, and return the seconds.
 
-        A pause that ends later than the one in force prolongs it.
+        A current pause is extended, never shortened.
         """
         loop = asyncio.get_running_loop()
         seconds = min(seconds, self._max_pause)
@@ -209,25 +209,25 @@ class HostGate:
         return seconds
 
     def resize(self, total: int) -> None:
-        """Change how many requests there may be at a time; those that run are not ended."""
+        """Change the total limit; running requests continue."""
         self._total = total
-        self._let_in()
+        self._admit()
 
     def limit_hosts(self, limits: Mapping[str, int], otherwise: int = 0) -> None:
-        """Give each host a limit of its own, in place of `per_host`; `otherwise` where it has none.
+        """Set limits of single hosts, instead of `per_host`; `otherwise` applies to other hosts.
 
-        Requests that run are not ended, also where more run than may from now on.
+        Running requests continue, even if they exceed the new limits.
         """
         self._limits = limits
         self._per_host = otherwise
-        self._let_in()
+        self._admit()
 
     def set_rate(self, rate: float | None) -> None:
-        """Change how many requests a second there are to all hosts; None for no limit."""
+        """Change the requests per second to all hosts; None for no limit."""
         self._spacing = 0.0 if rate is None else 1 / rate
 
     def demand(self) -> dict[str, tuple[int, int]]:
-        """Return how many requests run and how many wait to enter, for each host with any."""
+        """Return the numbers of running and waiting requests, for each host with any."""
         return {
             name: (host.running, len(host.waiting))
             for name, host in self._hosts.items()
@@ -235,7 +235,7 @@ class HostGate:
         }
 
     def _state(self, host: str) -> _Host:
-        """Return what is known of a host, from now on."""
+        """Return the state of a host; create it if it is missing."""
         state = self._hosts.get(host)
         if state is None:
             if len(self._hosts) >= self._most_hosts:
@@ -255,30 +255,30 @@ class HostGate:
         }
         self._most_hosts = max(_FEW_HOSTS, 2 * len(self._hosts))
 
-    def _let_in(self) -> None:
-        """Give turns to those that wait, as far as there are any, the hosts in turn."""
+    def _admit(self) -> None:
+        """Give free turns to waiters, the hosts in rotation."""
         if not self._waiting:
             return
         waiting = [name for name, host in self._hosts.items() if host.waiting]
         loop = asyncio.get_running_loop()
         now = loop.time()
         while waiting:
-            waiting = [name for name in waiting if self._let_one_in(name, now)]
+            waiting = [name for name in waiting if self._admit_one(name, now)]
         self._set_timer(loop)
 
-    def _let_one_in(self, name: str, now: float) -> bool:
-        """Give one turn, and tell whether there may be another for the same host."""
+    def _admit_one(self, name: str, now: float) -> bool:
+        """Give one turn, and return whether the same host may get another one."""
         state = self._hosts[name]
-        while state.waiting and state.waiting[0].done():  # cancelled, and not yet told
+        while state.waiting and state.waiting[0].done():  # cancelled, but its task has not run yet
             state.waiting.popleft()
         if not state.waiting or self.try_enter(name, now):
             return False
         state.waiting.popleft().set_result(None)
-        self._hosts[name] = self._hosts.pop(name)  # the others have their turn first
+        self._hosts[name] = self._hosts.pop(name)  # the other hosts are next
         return bool(state.waiting)
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look again when the first host opens that something waits for."""
+        """Check again when the first host with waiters opens."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -288,4 +288,4 @@ class HostGate:
             if host.waiting and host.running < self._limit(name)
         ]
         if opening and self._running < self._total:
-            self._timer = loop.call_at(min(opening), self._let_in)
+            self._timer = loop.call_at(min(opening), self._admit)

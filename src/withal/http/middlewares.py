@@ -1,6 +1,6 @@
 """The gate and the retries as middlewares of an `aiohttp.ClientSession`.
 
-aiohttp calls them for each hop of a request, redirects included, before it asks its connector for
+aiohttp calls them for each request of a chain of redirects, before it requests its connector for
 a connection.
 """
 
@@ -42,15 +42,15 @@ class GateMiddleware:
         except BaseException:
             self._gate.leave(host)
             raise
-        self._heed(host, response)  # before anybody has the turn
-        if response.connection is None:  # the answer is here as a whole
+        self._pause_if_requested(host, response)  # before the next request has the turn
+        if response.connection is None:  # the whole response was received
             self._gate.leave(host)
         else:
             response.connection.add_callback(partial(self._gate.leave, host))
         return response
 
-    def _heed(self, host: str, response: aiohttp.ClientResponse) -> None:
-        """Pause the host if it asks for it."""
+    def _pause_if_requested(self, host: str, response: aiohttp.ClientResponse) -> None:
+        """Pause the host if its response requests that."""
         if response.status in BUSY_STATUSES:
             header = response.headers.get("Retry-After")
             announced = seconds_announced(header, datetime.now(UTC))
@@ -69,7 +69,7 @@ class RetryMiddleware:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Pass one request on, as often as it takes and the policy allows."""
+        """Send a request, and retry it as the policy allows."""
         policy = self._policy
         self._budget.earn()
         attempt = 1

@@ -59,7 +59,7 @@ class NotPublicError(WithalError, OSError):
         # The text is the same for all addresses of a host: aiohttp then raises one error for all.
         super().__init__(
             errno.EACCES,
-            "refused: it leads to an address that is private, local or a metadata service's",
+            "refused: its address is private, local, or that of a metadata service",
         )
 
     def __reduce__(self) -> tuple[type[NotPublicError], tuple[str]]:
@@ -70,7 +70,7 @@ def is_public(address: str) -> bool:
     """Return whether an address, in text, is one of the public Internet.
 
     It is not if it is private, loopback, link-local, shared (100.64.0.0/10), multicast, reserved,
-    or that of a cloud's metadata service. An IPv6 address that stands for one of IPv4 (mapped, or
+    or that of a cloud's metadata service. An IPv6 address that contains one of IPv4 (mapped, or
     NAT64) is as public as that; those of 6to4 and Teredo are not.
 
     Raises:

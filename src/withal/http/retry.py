@@ -19,7 +19,7 @@ IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELET
 """Methods that have the same effect when a request is made twice: RFC 9110 section 9.2.2."""
 
 MAX_BACKOFF_SECONDS = 30.0
-"""The longest pause in seconds that backing off comes to by itself."""
+"""The longest pause in seconds without a ``Retry-After``."""
 
 
 @final
@@ -32,7 +32,7 @@ class RetryPolicy:
         backoff: the longest pause before the second attempt; it doubles with each further one, up
             to `max_backoff`. The pause is drawn from all that are shorter ("full jitter"), so that
             requests that failed together do not come back together.
-        max_backoff: the longest pause that backing off comes to by itself.
+        max_backoff: the longest pause without a ``Retry-After``.
         max_retry_after: the longest that a server's ``Retry-After`` is followed.
         statuses: answers that are not final.
         methods: which methods may be repeated. A body that can be sent only once is never
@@ -68,7 +68,7 @@ class RetryPolicy:
 
         Args:
             attempt: the attempt that failed.
-            announced: the seconds that the server asked for, if it did.
+            announced: the seconds that the server requested, if it did.
         """
         if announced is not None:
             announced = min(announced, self.max_retry_after)
@@ -95,7 +95,7 @@ class RetryBudget:
     def __init__(self, share: float, *, reserve: int) -> None:
         self._share = share
         self._left = float(reserve)
-        # What a quiet time has saved is not spent at once when the servers fail.
+        # Retries saved without failures are not all spent at once when servers fail.
         self._most = max(float(reserve), 100 * share)
 
     def earn(self) -> None:
@@ -103,7 +103,7 @@ class RetryBudget:
         self._left = min(self._most, self._left + self._share)
 
     def spend(self) -> bool:
-        """Take one retry, if there is one left."""
+        """Use one retry, if one is left."""
         if self._left < 1:
             return False
         self._left -= 1
@@ -126,7 +126,7 @@ def pause(
 
     Args:
         attempt: the attempt that failed.
-        announced: seconds that the server asked for, already capped.
+        announced: the seconds that the server requested, already capped.
         backoff: the bound after the first attempt, in seconds.
         draw: returns a number between 0 and 1.
         bound: the largest bound, in seconds.
@@ -142,7 +142,7 @@ def pause(
 
 
 def seconds_announced(retry_after: str | None, now: datetime) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, or None if it says nothing.
+    """Return the seconds of a ``Retry-After`` header; None if it is missing or invalid.
 
     It is a number of seconds or a date (RFC 9110 section 10.2.3). A date that has passed is 0.
 

@@ -26,6 +26,7 @@ from tests.audit.own.grounds import in_tmpfs
 from tests.audit.own.network import Site, site
 from tests.audit.own.server import BODY
 from withal.fetch import FetchOptions, Request, Result, TransportName, segments
+from withal.fetch.context import FetchContext
 from withal.fetch.environment import Environment
 from withal.fetch.folder import Folder
 from withal.fetch.plan import Job, Planner
@@ -143,7 +144,7 @@ async def transfer(bench: Bench, options: FetchOptions) -> None:
         batch = await _batch(bench, options, folder, results)
         _, job = Planner().place(Request(_URL))
         assert isinstance(job, Job)
-        batch.gate.try_enter(job.host, 0.0)
+        batch.context.gate.try_enter(job.host, 0.0)
         one = Transfer(job, 1, await folder.kept(job))
         try:
             await one.run(batch)
@@ -166,20 +167,18 @@ async def _batch(
     def crash(error: Exception) -> None:
         raise error
 
-    return Batch(
+    context = FetchContext(
         options=options,
         folder=folder,
         transport=bench.transport,
         gate=gate,
-        schedule=Schedule[Transfer](gate, refill),
         environment=Environment.look_up(options),
-        budget=RetryBudget(1.0, reserve=1),
         throttle=None,
         adaptive=None,
-        deliver=deliver,
-        crash=crash,
         on_progress=None,
     )
+    schedule = Schedule[Transfer](gate, refill)
+    return Batch(context, schedule, RetryBudget(1.0, reserve=1), deliver, crash)
 
 
 _STREAMED = FetchOptions(attempts=1)
