@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import traceback
 from uuid import uuid4
 
 import pytest
@@ -150,6 +151,26 @@ async def test_a_database_that_is_not_there_is_said_at_once(
         await use(leases)
 
 
+async def test_a_missing_user_and_a_missing_password_are_reported(
+    postgres_server: Server, driver: str
+) -> None:
+    with pytest.raises(LeaseServerError, match='role "gone" does not exist; check user'):
+        await use(PostgresLeases(postgres_server.dsn("gone")))
+    with pytest.raises(LeaseServerError, match=r"password.*; check user and password"):
+        await use(PostgresLeases(postgres_server.dsn("locked")))
+
+
+@pytest.mark.parametrize(
+    "dsn", ["mysql://ann:hunter2@h/d", "host hunter2", "postgresql://ann:hunter2@h:port/d"]
+)
+async def test_an_invalid_dsn_is_an_error_without_its_secrets(dsn: str, driver: str) -> None:
+    if driver == "psycopg" and dsn.startswith("postgresql:"):
+        pytest.skip("libpq takes it for a port that it cannot resolve")
+    with pytest.raises(LeaseServerError, match="the DSN is not valid; pass one like") as caught:
+        await use(PostgresLeases(dsn))
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
 async def test_a_broken_connection_is_replaced(postgres_server: Server, driver: str) -> None:
     name = uuid4().hex
     async with PostgresLeases(postgres_server.dsn()) as leases:
@@ -173,6 +194,6 @@ def test_a_missing_client_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secrets_of_a_dsn_are_not_shown() -> None:
-    assert _shown("postgresql://ann:secret@host/db") == "postgresql://host/db"
+    assert _shown("postgresql://ann:hunter2@host/db") == "postgresql://host/db"
     assert _shown("host=h password=secret user=ann dbname=d") == "host=h dbname=d"
     assert _shown("service=mine password=secret") == "the PostgreSQL server"

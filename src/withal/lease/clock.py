@@ -10,6 +10,8 @@ from asyncio import AbstractEventLoop, BaseEventLoop
 from collections.abc import Callable
 from typing import Protocol, TypeAlias, final
 
+from withal.lease.alarms import Alarms
+
 _ID = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -49,13 +51,13 @@ class LoopClock:
     of uvloop is not used, because it does not advance while a callback runs.
     """
 
-    __slots__ = ("_loop", "_time")
+    __slots__ = ("_alarms", "_time")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         cls = type(loop)
         is_real = cls.time is BaseEventLoop.time or cls.__module__ == "uvloop"
         self._time: Callable[[], float] = monotonic if is_real else loop.time
-        self._loop = loop
+        self._alarms = _alarms_of(loop, self._time)
 
     def now(self) -> float:
         """Return the time."""
@@ -63,4 +65,17 @@ class LoopClock:
 
     def call_at(self, when: float, callback: Callable[[], object]) -> ClockTimer:
         """Call back at a time, or slightly earlier; the callback has to check the time itself."""
-        return self._loop.call_later(max(0.0, when - self.now()), callback)
+        return self._alarms.call_at(when, callback)
+
+
+_alarms: dict[AbstractEventLoop, Alarms] = {}
+
+
+def _alarms_of(loop: AbstractEventLoop, now: Callable[[], float]) -> Alarms:
+    """Return the alarms of a loop; those of closed loops are dropped."""
+    found = _alarms.get(loop)
+    if found is None:
+        for each in [each for each in _alarms if each.is_closed()]:
+            _alarms.pop(each, None)
+        found = _alarms[loop] = Alarms(loop, now)
+    return found

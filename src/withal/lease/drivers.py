@@ -16,6 +16,9 @@ from withal.lease.protocol import Unreachable
 CONNECT_SECONDS = 4.0
 """Seconds that a connection may take to open."""
 
+INVALID_DSN = "invalid DSN"
+"""The code of the error for a DSN that the client cannot parse."""
+
 _CLOSE_SECONDS = 1.0  # seconds
 
 # Classes of SQLSTATE (its first two characters) for which a retry may help: connection, resources,
@@ -31,7 +34,7 @@ class QueryError(Exception):
     """The server refused a query; the cause is the client's error.
 
     Attributes:
-        code: the SQLSTATE, five characters; empty if there is none.
+        code: the SQLSTATE, five characters; or `INVALID_DSN`; empty if there is none.
     """
 
     def __init__(self, message: str, code: str) -> None:
@@ -105,7 +108,12 @@ class _Asyncpg:
         import asyncpg
 
         with _errors(asyncpg.PostgresError), _asyncpg_errors():
-            connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, statement_cache_size=0)
+            try:
+                connection = await asyncpg.connect(
+                    dsn, timeout=CONNECT_SECONDS, statement_cache_size=0
+                )
+            except ValueError:
+                raise _invalid_dsn() from None
         return cls(connection)
 
     async def rows(self, query: str, *args: Value) -> Sequence[Row]:
@@ -184,11 +192,12 @@ class _Psycopg:
                     connect_timeout=int(CONNECT_SECONDS),
                     cursor_factory=psycopg.AsyncRawCursor,
                 )
+            except psycopg.ProgrammingError:
+                raise _invalid_dsn() from None
             except psycopg.OperationalError as error:
-                if "authentication failed" in str(error):  # libpq does not give the SQLSTATE
-                    raise QueryError(_first_line(error), "28P01") from error
-                if " does not exist" in str(error):
-                    raise QueryError(_first_line(error), "3D000") from error
+                code = _code_of(str(error))
+                if code:
+                    raise QueryError(_first_line(error), code) from error
                 raise
         return cls(connection)
 
@@ -246,6 +255,20 @@ class _Psycopg:
 
     def abort(self) -> None:
         self._connection.pgconn.finish()
+
+
+def _invalid_dsn() -> QueryError:
+    """Return an error without the client's own message, which may have the password in it."""
+    return QueryError("the DSN is not valid", INVALID_DSN)
+
+
+def _code_of(problem: str) -> str:
+    """Return the SQLSTATE of an error of a connection; libpq gives only the text."""
+    if "no password supplied" in problem or "authentication failed" in problem:
+        return "28P01"
+    if " does not exist" in problem:
+        return "28000" if "role " in problem else "3D000"
+    return ""
 
 
 def _forget(task: asyncio.Future[object]) -> None:

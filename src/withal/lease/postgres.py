@@ -12,7 +12,15 @@ from withal._core.aliases import Coro
 from withal._core.credentials import text_without_credentials, url_without_credentials
 from withal.lease import postgres_sql as sql
 from withal.lease import table
-from withal.lease.drivers import Connect, Connection, QueryError, Row, Value, find_driver
+from withal.lease.drivers import (
+    INVALID_DSN,
+    Connect,
+    Connection,
+    QueryError,
+    Row,
+    Value,
+    find_driver,
+)
 from withal.lease.errors import LeaseServerError
 from withal.lease.leases import Leases
 from withal.lease.links import LeaseLinks
@@ -251,6 +259,7 @@ async def _open(connecting: Coro[Connection]) -> Connection:
 
 
 _REMEDIES = {
+    INVALID_DSN: "pass one like postgresql://host:5432/database, with user:password@ before the host",
     "28P01": "check user and password",
     "28000": "check user and password, and pg_hba.conf",
     "3D000": "create the database, or name another",

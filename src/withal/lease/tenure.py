@@ -198,15 +198,19 @@ class Tenure(EmitsEvents):
 
     async def _answer(self, step: Awaitable[T], until: float) -> T:
         """Wait for an answer until a time of the clock."""
-        seconds = max(0.0, until - self._clock.now())
-        limit = asyncio.timeout(seconds)
+        sent_at = self._clock.now()
+        limit = asyncio.timeout(None)
+        alarm = self._clock.call_at(until, lambda: limit.reschedule(self._loop.time()))
         try:
             async with limit:
                 return await step
         except TimeoutError as error:
             if limit.expired():
+                seconds = max(0.0, until - sent_at)
                 raise Unreachable(f"it did not answer within {seconds:.3g} s") from error
             raise
+        finally:
+            alarm.cancel()
 
     # Keeping
 
