@@ -11,7 +11,7 @@ from asyncio import Lock
 from io import BytesIO
 from typing import IO, AnyStr, final
 
-from withal.files.loop_budget import CACHE_MISS_COST, READ_COST, loop_budget
+from withal.files.loop_budget import CACHE_MISS_COST, READ_COST, LoopBudget, loop_budget
 from withal.files.streams.channel import Channel, Positional, Sequential
 from withal.files.streams.first_chunk import Early
 from withal.files.streams.line_reader import LineReader
@@ -82,14 +82,14 @@ class Reader(LineReader[bytes]):
 
     def set_buffering(self, size: int) -> None:
         """Read ahead up to so many bytes; 0 makes the file unbuffered."""
-        self.is_raw = not size
+        self.is_raw: bool = not size
         self._ahead = self._first_ahead = min(FIRST_READ_BYTES, size)
         self.most_ahead = min(size, MAX_INLINE_BYTES)
 
     def rebind(self) -> None:
         """Continue in the running loop; what was read ahead stays."""
-        self.lock = Lock()
-        self.budget = loop_budget()
+        self.lock: Lock = Lock()
+        self.budget: LoopBudget = loop_budget()
 
     def close(self, why: str) -> None:
         """Drop what was read ahead; each operation raises `ValueError` with this message."""

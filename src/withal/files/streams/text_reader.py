@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import re
+from asyncio import Lock
 from collections.abc import Callable
 from typing import TypeVar, final
 
+from withal.files.loop_budget import LoopBudget
 from withal.files.streams.decoder import DecoderPosition, Decoding
 from withal.files.streams.line_reader import LineReader
 from withal.files.streams.reader import LONG_BYTES, Reader, lines_of
@@ -49,7 +51,8 @@ class TextReader(LineReader[str]):
     def rebind(self) -> None:
         """Continue in the running loop; what was read ahead stays."""
         self._source.rebind()
-        self.lock, self.budget = self._source.lock, self._source.budget
+        self.lock: Lock = self._source.lock
+        self.budget: LoopBudget = self._source.budget
 
     @property
     def newline(self) -> str | None:
