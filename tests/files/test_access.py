@@ -1,4 +1,4 @@
-"""Who may use a file that takes the place of another: nobody who might not use that."""
+"""The permissions of a file that replaces another: no user gets more rights."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def test_a_part_file_that_replaces_a_private_one_is_private(tmp_path: Path
         (acl(user=0, group=4, other=4), 0o00),  # that user was refused
     ],
 )
-def test_without_the_list_nobody_may_do_more(entries: bytes, bits: int) -> None:
+def test_without_the_list_no_user_has_more_rights(entries: bytes, bits: int) -> None:
     assert access.mode_without_list(entries) == bits
 
 

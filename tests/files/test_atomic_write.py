@@ -372,7 +372,7 @@ async def test_the_permissions_of_the_old_file_are_kept(target: Path, mode: int)
         assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == mode
         await file.write(NEW)
     assert mode_of(target) == mode
-    target.chmod(0o600)  # only root may read what nobody may
+    target.chmod(0o600)  # only root may read it
     assert target.read_bytes() == NEW
 
 
@@ -416,7 +416,7 @@ async def test_the_owner_and_the_group_are_kept(target: Path) -> None:
 
 @contextmanager
 def another_user() -> Generator[Path, None, None]:
-    """Be nobody, for the block, with a folder that nobody may write to."""
+    """Be the user nobody, in the block, with a folder that this user may write to."""
     folder = Path(tempfile.mkdtemp())
     os.chown(folder, NOBODY, NOBODY)
     groups = os.getgroups()
@@ -551,7 +551,7 @@ async def test_a_full_disk_is_an_error_and_the_old_file_stays(
     assert os.listdir(small_disk) == ["file"]
 
 
-async def test_a_temporary_file_that_somebody_removed_is_an_error(target: Path) -> None:
+async def test_a_removed_temporary_file_is_an_error(target: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         async with atomic_write(target):
             (name,) = set(os.listdir(target.parent)) - {"file"}

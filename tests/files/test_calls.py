@@ -37,7 +37,7 @@ async def test_a_cancelled_wait_does_not_take_back_the_call() -> None:
     assert done.is_set()
 
 
-async def test_what_nobody_waits_for_any_more_is_given_back_when_it_comes() -> None:
+async def test_a_result_without_a_waiter_is_given_back() -> None:
     may_go_on, given_back = threading.Event(), threading.Event()
     returned: list[int] = []
 

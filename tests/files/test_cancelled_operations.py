@@ -16,6 +16,7 @@ from tests.files.strain import nothing_left, open_any
 from tests.support.cancel import Outcome, cancelled_at
 from tests.support.loop import ticks, wait_until
 from tests.support.threads import FullPool
+from withal import files
 from withal.files.system.complete_io import write_fully
 from withal.files.threads.calls import call
 
@@ -443,3 +444,15 @@ async def test_what_is_written_after_a_cancelled_change_stays(
         may_go_on.set()
         await closing
     assert path.read_bytes() == (b"123" if way == "truncate" else b"1a3")
+
+
+async def test_a_cancelled_write_leaves_the_encoder_as_it_was(tmp_path: Path) -> None:
+    file = await files.open(tmp_path / "file", "w", encoding="utf-16")
+    async with file.buffer._reader.lock:
+        writing = asyncio.create_task(file.write("first"))
+        await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.wait([writing])
+    await file.write("second")
+    await file.close()
+    assert (tmp_path / "file").read_text("utf-16") == "second"

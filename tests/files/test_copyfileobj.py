@@ -77,7 +77,7 @@ async def test_it_raises_what_the_standard_librarys_does(source: Any, target: An
     assert described(raised.value) == described(expected.value)
 
 
-async def test_what_is_no_file_object_is_refused() -> None:
+async def test_an_object_that_is_not_a_file_is_refused() -> None:
     with pytest.raises(TypeError, match=r"'path' has no read\(\)"):
         await files.os.copyfileobj("path", io.BytesIO())
     with pytest.raises(TypeError, match=r"has no write\(\)"):

@@ -444,7 +444,7 @@ async def test_the_newlines_that_were_met_are_known_at_the_end(
 
 
 @pytest.mark.parametrize("mode", ["r", "rb"])
-async def test_positions_are_told_while_lines_are_iterated(tmp_path: Path, mode: str) -> None:
+async def test_tell_while_lines_are_iterated(tmp_path: Path, mode: str) -> None:
     lines = [b"x" * (number % 100) + b"\n" for number in range(4000)]
     path = tmp_path / "file"
     path.write_bytes(b"".join(lines))

@@ -62,14 +62,14 @@ async def test_what_is_dropped_while_a_batch_is_on_its_way_is_in_order(tmp_path:
 async def test_a_dropped_file_whose_disk_is_full_says_which_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: list[BaseException | None] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(args.exc_value))
+    reported: list[BaseException | None] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: reported.append(args.exc_value))
     file = await files.open("/dev/full", "wb")
     await file.write(b"x")
     with pytest.warns(ResourceWarning, match="/dev/full"):
         del file
         gc.collect()
-    (error,) = told
+    (error,) = reported
     assert isinstance(error, OSError)
     assert error.errno == errno.ENOSPC
     assert error.filename == "/dev/full"
@@ -77,8 +77,8 @@ async def test_a_dropped_file_whose_disk_is_full_says_which_it_is(
 
 
 async def test_a_dropped_pipe_that_is_full_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[BaseException | None] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(args.exc_value))
+    reported: list[BaseException | None] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: reported.append(args.exc_value))
     reading, writing = os.pipe()
     file = await files.open(writing, "wb")
     await file.write(bytes(200_000))
@@ -88,7 +88,7 @@ async def test_a_dropped_pipe_that_is_full_does_not_hang(monkeypatch: pytest.Mon
     os.set_blocking(reading, False)
     assert len(os.read(reading, 200_000)) == 65536
     os.close(reading)
-    assert isinstance(told[0], BlockingIOError)
+    assert isinstance(reported[0], BlockingIOError)
 
 
 def test_what_a_closed_loop_left_is_written_by_close_on_the_next(tmp_path: Path) -> None:

@@ -107,3 +107,12 @@ async def test_what_is_entered_goes_by_the_name_of_the_public_function(tmp_path:
         "SpooledTemporaryFile",
         "TemporaryDirectory",
     ]
+
+
+async def test_a_file_that_closes_at_once_is_closed_in_the_ledger_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    ledger = Ledger()
+    with observing(ledger):
+        async with files.open(tmp_path / "file", "rb") as file:
+            await file.read()
+        assert not ledger.open()

@@ -21,7 +21,7 @@ async def test_each_is_served_when_the_one_before_has_left() -> None:
     assert not line
 
 
-async def test_those_that_share_are_served_together_and_pass_nobody() -> None:
+async def test_shared_waiters_are_served_together_and_in_order() -> None:
     line = Line()
     places = [line.join(shared=shared) for shared in (True, True, False, True, True)]
     assert served(places) == [True, True, False, False, False]
@@ -33,7 +33,7 @@ async def test_those_that_share_are_served_together_and_pass_nobody() -> None:
     assert served(places) == [True, True, True, True, True]
 
 
-async def test_one_that_leaves_unserved_holds_nobody_up() -> None:
+async def test_a_waiter_that_leaves_does_not_block_the_others() -> None:
     line = Line()
     places = [line.join(shared=shared) for shared in (True, False, True)]
     line.leave(places[1])

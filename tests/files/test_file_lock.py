@@ -98,12 +98,12 @@ async def test_an_error_names_the_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("timeout", [-1, -1e-9, math.nan, -math.inf])
-def test_what_is_no_timeout_is_refused(path: Path, timeout: float) -> None:
+def test_an_invalid_timeout_is_refused(path: Path, timeout: float) -> None:
     with pytest.raises(ValueError, match="zero or more"):
         lock(path, timeout=timeout)
 
 
-def test_a_system_without_flock_is_told_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_flock_the_error_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locking, "HAS_FLOCK", False)
     with pytest.raises(NotImplementedError, match="flock"):
         lock(path)
@@ -179,7 +179,7 @@ async def test_the_same_file_by_another_name_is_excluded(path: Path) -> None:
             await asyncio.create_task(use(path.parent / "link", timeout=0))
 
 
-async def test_shared_is_together_and_excludes_who_wants_it_alone(path: Path) -> None:
+async def test_shared_holders_exclude_an_exclusive_one(path: Path) -> None:
     together = asyncio.Barrier(3)
 
     async def share() -> None:
@@ -211,7 +211,7 @@ async def test_a_writer_does_not_starve_behind_readers(path: Path) -> None:
     assert order == ["writer", "reader"]
 
 
-async def test_a_task_that_has_it_is_told_that_it_would_wait_for_itself(path: Path) -> None:
+async def test_a_task_that_would_wait_for_itself_gets_an_error(path: Path) -> None:
     (path.parent / "link").symlink_to("lock")
     for first, second in ((False, False), (False, True), (True, False)):
         async with lock(path, shared=first):
@@ -320,7 +320,7 @@ async def test_a_try_that_no_thread_has_begun_when_it_is_cancelled_is_not_made(p
     assert not path.exists()
 
 
-async def test_a_cancelled_waiter_in_line_holds_nobody_up(path: Path) -> None:
+async def test_a_cancelled_waiter_does_not_block_the_others(path: Path) -> None:
     async with lock(path):
         waiting = [asyncio.create_task(use(path)) for _ in range(3)]
         await turns(5)

@@ -26,7 +26,7 @@ LARGE_BYTES = 1_000_000
 
 @asynccontextmanager
 async def fifo(path: Path) -> AsyncIterator[Path]:
-    """Make a FIFO; in the end, let go whoever is still blocked on it, so that a failure ends."""
+    """Make a FIFO; at the end, release the threads that are still blocked on it."""
     os.mkfifo(path)
     try:
         yield path
@@ -49,7 +49,7 @@ async def opened(*args: Any) -> Any:
 
 
 @pytest.mark.parametrize("mode", ["w", "wb"])
-async def test_opening_a_fifo_that_nobody_reads_waits_and_does_not_block_the_loop(
+async def test_opening_a_fifo_without_a_reader_does_not_block_the_loop(
     tmp_path: Path, mode: str
 ) -> None:
     async with fifo(tmp_path / "fifo") as path, nothing_left():
@@ -60,7 +60,7 @@ async def test_opening_a_fifo_that_nobody_reads_waits_and_does_not_block_the_loo
 
 
 @pytest.mark.parametrize("mode", ["r", "rb"])
-async def test_reading_a_fifo_that_nobody_writes_waits_and_does_not_block_the_loop(
+async def test_reading_a_fifo_without_a_writer_does_not_block_the_loop(
     tmp_path: Path, mode: str
 ) -> None:
     async with fifo(tmp_path / "fifo") as path, nothing_left(), open_any(path, mode) as file:
@@ -183,7 +183,7 @@ async def test_what_a_pipe_has_is_read_without_waiting_for_more(pipe: tuple[int,
         assert await asyncio.wait_for(file.read1(100), 5) == b"some"
     async with open_any(writer, "wb", 0) as raw:
         with pytest.raises(BrokenPipeError):
-            await raw.write(b"nobody reads this")
+            await raw.write(b"no reader reads this")
 
 
 @pytest.mark.parametrize("buffering", [0, -1])

@@ -1,10 +1,12 @@
-"""Who serves inline lets the loop have its turns, and not more of them than it needs."""
+"""Inline operations give the loop its turns, and not more than it needs."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,7 +157,7 @@ def test_a_loop_that_ended_before_its_turn_holds_no_other_up(clock: list[float])
     assert budget.remaining == CLOCK_CHECK_COST
 
 
-def test_who_waits_in_a_loop_that_has_stopped_goes_on_when_it_runs_again(
+def test_a_waiter_of_a_stopped_loop_continues_when_it_runs_again(
     clock: list[float],
 ) -> None:
     budget, served = LoopBudget(), list[int]()
@@ -193,8 +195,60 @@ async def test_many_that_open_side_by_side_let_the_loop_have_turns(tmp_path: Pat
     await asyncio.gather(*(read() for _ in range(1000)))
     ended = True
     most = max(after - before for before, after in pairwise(in_turns))
-    first = (
-        CLOCK_CHECK_COST // OPENING_COST + RESUMED_TASKS
-    )  # those that find an allowance that nobody has used
+    first = CLOCK_CHECK_COST // OPENING_COST + RESUMED_TASKS  # those that find an unused budget
     assert most <= first
     assert len(in_turns) > 1000 // first
+
+
+async def read_lines(path: Path) -> None:
+    async with files.open(path) as file:
+        while await file.readline():
+            pass
+
+
+async def iterate_lines(path: Path) -> None:
+    async with files.open(path) as file:
+        async for _ in file:
+            pass
+
+
+async def iterate_lines_of_bytes(path: Path) -> None:
+    async with files.open(path, "rb") as file:
+        async for _ in file:
+            pass
+
+
+async def read_little(path: Path) -> None:
+    async with files.open(path, "rb") as file:
+        while await file.read(1):
+            pass
+
+
+async def write_little(path: Path) -> None:
+    async with files.open(path, "wb") as file:
+        for _ in range(100_000):
+            await file.write(b"x")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "work", [read_lines, iterate_lines, iterate_lines_of_bytes, read_little, write_little]
+)
+async def test_many_small_operations_give_the_loop_its_turns(
+    tmp_path: Path, work: Callable[[Path], Awaitable[None]]
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"\n" * 100_000)
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting: asyncio.Task[Any] = asyncio.create_task(count())
+    await work(path)
+    counting.cancel()
+    await asyncio.wait([counting])
+    assert turns > 10  # of some 30 ms of work, a turn after each half millisecond at the latest

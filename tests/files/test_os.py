@@ -1,4 +1,4 @@
-"""`files.os` does what the standard library does, and nothing is left by whoever is cancelled."""
+"""`files.os` does what the standard library does, and a cancelled call leaves nothing."""
 
 from __future__ import annotations
 
@@ -497,7 +497,7 @@ async def test_long_work_that_is_cancelled_before_its_turn_does_nothing(
 
 
 class Halt:
-    """Something that a thread comes upon, and waits at until it is told to go on."""
+    """A point at which a thread waits until the test lets it continue."""
 
     def __init__(self, nth: int = 1) -> None:
         self.reached = threading.Event()
@@ -657,7 +657,7 @@ async def test_a_coroutine_function_cannot_copy_in_a_thread(tmp_path: Path, name
 
 
 @pytest.mark.parametrize("keyword", ["onerror", "onexc"])
-async def test_what_cannot_be_removed_is_told_once_and_the_rest_is_removed(
+async def test_rmtree_reports_each_error_once_and_removes_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keyword: str
 ) -> None:
     for name in ("a", "stuck", "z"):
@@ -665,7 +665,7 @@ async def test_what_cannot_be_removed_is_told_once_and_the_rest_is_removed(
         (tmp_path / "full" / name / "file").touch()
     (tmp_path / "full" / "stuck" / "fast").touch()
     unlink = os.unlink
-    told: list[tuple[str, Any]] = []
+    reported: list[tuple[str, Any]] = []
 
     def refuse(name: str, *, dir_fd: int) -> None:
         if name == "fast":
@@ -673,15 +673,15 @@ async def test_what_cannot_be_removed_is_told_once_and_the_rest_is_removed(
         unlink(name, dir_fd=dir_fd)
 
     def callback(function: Callable[..., Any], path: str, error: Any) -> None:
-        told.append((os.path.basename(path), error[1] if keyword == "onerror" else error))
+        reported.append((os.path.basename(path), error[1] if keyword == "onerror" else error))
 
     monkeypatch.setattr("shutil.os.unlink", refuse)
     arguments: Any = {keyword: callback}
     await files_os.rmtree(tmp_path / "full", **arguments)
     monkeypatch.undo()
-    names = [name for name, _ in told]
+    names = [name for name, _ in reported]
     assert names == ["fast", "stuck", "full"]
-    assert isinstance(told[0][1], PermissionError)
+    assert isinstance(reported[0][1], PermissionError)
     assert [name for name, _, _ in snapshot(tmp_path)] == ["full", "full/stuck", "full/stuck/fast"]
 
 
@@ -910,7 +910,7 @@ def leaves(shape: dict[str, Any]) -> Iterator[object]:
             yield value
 
 
-async def test_walk_raises_for_what_is_no_path() -> None:
+async def test_walk_raises_for_an_invalid_path() -> None:
     top: Any = 1.5
     with pytest.raises(TypeError):
         await anext(files_os.walk(top))

@@ -253,7 +253,7 @@ async def test_a_failed_write_that_was_ignored_fails_again(tmp_path: Path) -> No
                     await part.write(CONTENT)
 
 
-async def test_a_part_file_that_somebody_removed_is_an_error(tmp_path: Path) -> None:
+async def test_a_removed_part_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         async with part_file(tmp_path / "file") as part:
             await part.write(CONTENT)
@@ -315,7 +315,7 @@ async def test_writing_after_the_end_is_an_error(tmp_path: Path) -> None:
         await part.write(b"late")
 
 
-async def test_there_is_no_digest_of_an_incomplete_file(tmp_path: Path) -> None:
+async def test_an_incomplete_file_has_no_digest(tmp_path: Path) -> None:
     async with part_file(tmp_path / "file") as part:
         with pytest.raises(ValueError, match="not complete"):
             _ = part.sha256
@@ -333,7 +333,7 @@ async def test_a_file_is_published_where_it_was_written_though_the_folder_has_mo
 
 
 # Cancellation: in each of these a task uses a part file and is cancelled at its k-th suspension.
-# "Early" is while what it waits for is pending, "late" when that is done and about to be told.
+# "Early" is while what it waits for is pending, "late" when that is done and about to be delivered.
 
 
 async def use_directly(path: Path) -> None:

@@ -60,7 +60,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
 
 
 def words(value: Any, folder: pathlib.Path) -> Any:
-    """Return an outcome as text, in which neither the folder nor the type of path is told."""
+    """Return an outcome as text, without the folder and the type of path."""
     kinds = ("PosixPath", "Path")
     text = repr(value).replace(str(folder), "")
     for kind in kinds:
@@ -239,7 +239,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-async def test_info_tells_what_is_there(
+async def test_info_returns_the_type_of_a_file(
     twins: tuple[pathlib.Path, pathlib.Path], name: str
 ) -> None:
     path = Path(twins[0]) / name

@@ -228,7 +228,7 @@ async def test_brief_calls_go_on_when_the_thread_that_made_them_is_taken() -> No
     assert await asyncio.gather(*map(result_of, waits)) == [True, True]
 
 
-async def test_where_no_thread_can_be_started_those_there_are_come_to_the_call(
+async def test_if_no_thread_can_be_started_the_existing_ones_make_the_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(_: threading.Thread) -> None:
@@ -243,7 +243,7 @@ async def test_where_no_thread_can_be_started_those_there_are_come_to_the_call(
     assert await result_of(second) == 0
 
 
-async def test_where_there_is_no_thread_at_all_the_call_is_refused(
+async def test_without_any_thread_a_call_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(_: threading.Thread) -> None:
@@ -257,7 +257,7 @@ async def test_where_there_is_no_thread_at_all_the_call_is_refused(
     assert made == []
 
 
-async def test_waiting_for_idle_waits_for_what_nobody_waits_for() -> None:
+async def test_wait_idle_waits_for_calls_without_a_waiter() -> None:
     done: list[int] = []
     may_go_on = threading.Event()
 
@@ -279,7 +279,7 @@ def test_the_threads_end_with_their_loop(make: Callable[[], asyncio.AbstractEven
 
     async def main() -> None:
         await call(int)
-        call_in_thread(done.append, 1)  # and nobody waits for it
+        call_in_thread(done.append, 1)  # without a waiter
 
     with asyncio.Runner(loop_factory=make) as runner:
         runner.run(main())

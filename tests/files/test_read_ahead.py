@@ -1,4 +1,4 @@
-"""A file that is read in threads is read far ahead by whoever goes on, and no further."""
+"""A file that is read in threads: a sequential reader reads far ahead, others do not."""
 
 from __future__ import annotations
 

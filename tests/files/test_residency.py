@@ -153,7 +153,7 @@ def test_the_kernel_s_pretence_is_seen_through_also_after_the_user_has_changed(
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may become another")
 @pytest.mark.parametrize("owner", [1234, 65534])  # of whom the second may stand for anybody
-def test_of_a_small_file_only_the_owner_and_root_are_told_the_truth(
+def test_for_a_small_file_only_the_owner_and_root_get_the_real_state(
     tmp_path: Path, owner: int
 ) -> None:
     path = tmp_path / "file"
@@ -176,7 +176,7 @@ def test_of_a_small_file_only_the_owner_and_root_are_told_the_truth(
     os.close(fd)
 
 
-def test_a_file_that_was_truncated_is_no_pretence(tmp_path: Path) -> None:
+def test_a_truncated_file_does_not_look_like_a_pretence(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for size in range(1, 40_000, 1777):  # the page cache may keep more than is left of the file
         path.write_bytes(CONTENT)

@@ -57,7 +57,7 @@ def written_by(
 
 @contextmanager
 def silent_pipe() -> Iterator[tuple[int, int]]:
-    """Yield the ends of a pipe that nobody writes to yet."""
+    """Yield the ends of a pipe without data."""
     ends = os.pipe()
     try:
         yield ends
@@ -135,20 +135,20 @@ print(repr(await files.stdin.read()))
 def test_a_regular_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("one\ntwo\n")
     with open(tmp_path / "file", "rb") as stdin:
-        told = result_of(READ_ALL, stdin)
-    assert told == "False True <stdin>\n'one\\n'\n'two\\n'\n''\nended\n"
+        written = result_of(READ_ALL, stdin)
+    assert written == "False True <stdin>\n'one\\n'\n'two\\n'\n''\nended\n"
 
 
 @pytest.mark.slow
 def test_a_pipe_is_read_to_its_end() -> None:
-    told = result_of(READ_ALL, given="one\ntwo\n")
-    assert told == "False False <stdin>\n'one\\n'\n'two\\n'\n''\nended\n"
+    written = result_of(READ_ALL, given="one\ntwo\n")
+    assert written == "False False <stdin>\n'one\\n'\n'two\\n'\n''\nended\n"
 
 
 @pytest.mark.slow
 def test_nothing_is_read_from_the_null_device() -> None:
-    told = result_of(READ_ALL, subprocess.DEVNULL)
-    assert told.splitlines()[1:] == ["''", "''", "''", "ended"]
+    written = result_of(READ_ALL, subprocess.DEVNULL)
+    assert written.splitlines()[1:] == ["''", "''", "''", "ended"]
 
 
 @pytest.mark.slow
@@ -179,8 +179,8 @@ def test_what_was_read_ahead_stays_for_the_next_loop() -> None:
     run()
     """
     code = program("pass")[-1].split("async def main")[0] + dedent(body)
-    told = written_by([sys.executable, "-c", code], given="1\n2\n3\n")
-    assert told == "['1\\n', '2\\n']\n['3\\n', '']\n"
+    written = written_by([sys.executable, "-c", code], given="1\n2\n3\n")
+    assert written == "['1\\n', '2\\n']\n['3\\n', '']\n"
 
 
 @pytest.mark.slow
@@ -220,7 +220,7 @@ print(lost)
 
 
 @pytest.mark.slow
-def test_a_program_without_standard_input_is_told_so() -> None:
+def test_without_standard_input_the_error_says_so() -> None:
     shell = ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *program(WITHOUT_STREAMS)]
     assert written_by(shell).count("lost sys.stdin: it is None") == 2
 
@@ -236,8 +236,8 @@ def test_closing_standard_input_closes_it() -> None:
     except ValueError as error:
         print(error)
     """
-    told = result_of(body, given="text")
-    assert told.splitlines() == ["True True", "I/O operation on closed file.", "ended"]
+    written = result_of(body, given="text")
+    assert written.splitlines() == ["True True", "I/O operation on closed file.", "ended"]
 
 
 @pytest.mark.slow
@@ -302,7 +302,7 @@ async def test_replaced_output_is_written_to() -> None:
         assert below.getvalue() == b"\xff"
 
 
-async def test_lost_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lost_output_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
         for stream in (getattr(files, name), getattr(files, f"{name}_bytes")):

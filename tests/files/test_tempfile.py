@@ -264,7 +264,7 @@ async def test_a_named_file_is_removed_when_the_standard_librarys_is(options: An
         os.unlink(theirs.name)
 
 
-async def test_a_file_that_somebody_has_removed_is_no_error() -> None:
+async def test_closing_a_removed_file_is_not_an_error() -> None:
     async with ours.NamedTemporaryFile() as file:
         os.unlink(file.name)
 
@@ -494,7 +494,7 @@ async def test_a_folder_is_removed_with_all_that_is_in_it() -> None:
     assert not os.path.exists(path)
 
 
-async def test_a_folder_that_is_gone_is_no_error() -> None:
+async def test_cleaning_up_a_removed_folder_is_not_an_error() -> None:
     async with ours.TemporaryDirectory() as path:
         os.rmdir(path)
 

@@ -206,7 +206,7 @@ async def test_errors_are_those_of_the_standard_library(
 def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
     """In another process, since the user who runs the tests may be allowed everything."""
     if os.getuid() != 0:
-        pytest.skip("only root can become somebody else")
+        pytest.skip("only root can become another user")
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         os.chmod(name, 0o755)
         path = Path(name, "file")
@@ -238,14 +238,14 @@ async def test_a_null_in_the_path_is_a_value_error(path: str | bytes | Path) -> 
         await write_bytes(path, b"")
 
 
-async def test_a_descriptor_is_no_path() -> None:
+async def test_a_descriptor_is_refused_as_a_path() -> None:
     with pytest.raises(TypeError):
         await read_bytes(0)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         await write_bytes(1, b"x")  # type: ignore[arg-type]
 
 
-async def test_what_is_no_data_is_refused_before_the_file_is_touched(tmp_path: Path) -> None:
+async def test_invalid_data_is_refused_before_the_file_is_touched(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
     with pytest.raises(TypeError):
         await write_bytes(tmp_path / "file", "text")  # type: ignore[arg-type]
@@ -377,7 +377,7 @@ async def test_a_fifo_is_written_by_one_call_and_read_by_another(tmp_path: Path,
     assert reading.result() == content
     async with asyncio.TaskGroup() as group:
         writing = group.create_task(append_text(tmp_path / "fifo", "x" * size, "utf-16"))
-        await asyncio.sleep(0.005)  # it waits for somebody to read
+        await asyncio.sleep(0.005)  # it waits for a reader
         read = group.create_task(read_text(tmp_path / "fifo", "utf-16"))
     assert (writing.result(), read.result()) == (size, "x" * size)
 

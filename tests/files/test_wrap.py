@@ -130,7 +130,7 @@ async def test_errors_are_the_objects() -> None:
 
 
 @pytest.mark.parametrize("other", ["name.txt", Path("name.txt"), 3, None, object()])
-def test_what_is_no_file_object_is_refused(other: Any) -> None:
+def test_an_object_that_is_not_a_file_is_refused(other: Any) -> None:
     with pytest.raises(TypeError, match=r"wrap\(\) takes an open file object.* use open\(\)"):
         wrap(other)
 
@@ -260,7 +260,7 @@ async def test_closing_passes_those_that_wait_and_happens_though_it_is_cancelled
         await late
 
 
-async def test_an_error_of_a_cancelled_write_is_told_to_the_loop() -> None:
+async def test_an_error_of_a_cancelled_write_goes_to_the_loop_s_handler() -> None:
     may_go_on, begun = threading.Event(), threading.Event()
 
     class Full(io.BytesIO):
@@ -269,17 +269,17 @@ async def test_an_error_of_a_cancelled_write_is_told_to_the_loop() -> None:
             may_go_on.wait()
             raise OSError(28, "No space left on device")
 
-    told: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     file = wrap(Full())
     task = asyncio.create_task(file.write(b"data"))
     await wait_until(begun.is_set)
     task.cancel()
     await asyncio.wait([task])
     may_go_on.set()
-    await wait_until(lambda: bool(told))
-    assert told[0]["exception"].errno == 28
-    assert "write of" in told[0]["message"]
+    await wait_until(lambda: bool(reported))
+    assert reported[0]["exception"].errno == 28
+    assert "write of" in reported[0]["message"]
 
 
 def test_a_file_may_be_used_in_one_loop_after_the_other() -> None:

@@ -37,7 +37,7 @@ from tests.files.content import MARKED, Content
 from withal.files.streams import open_file as opening
 
 PURE = 1 << 64
-"""A text position below this is an offset in bytes; above, it also tells of a decoder's state."""
+"""A text position below this is an offset in bytes; above, it also has a decoder's state."""
 
 WELL_KNOWN = re.compile(
     r"^(I/O operation on closed file|not readable|not writable|File not open for (reading|writing)"

@@ -10,10 +10,9 @@ systems that generate the content, such as ``/sys``, and from unknown ones.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from stat import S_ISREG
 from time import monotonic
-from typing import final
+from typing import NamedTuple, final
 
 from withal.files.system.residency import is_local, is_served
 
@@ -29,9 +28,8 @@ _KEPT_SECONDS = 1.0  # for which a server is not queried again for the times of 
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Early:
-    """The first bytes of a file.
+class Early(NamedTuple):
+    """The first bytes of a file. A tuple, since its class is created quickly at import.
 
     Attributes:
         data: the bytes.

@@ -6,6 +6,7 @@ import io
 import re
 from asyncio import Lock
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar, final
 
 from withal.files.loop_budget import LoopBudget
@@ -15,8 +16,6 @@ from withal.files.streams.reader import LONG_BYTES, Reader, lines_of
 from withal.files.threads.calls import call
 
 T = TypeVar("T")
-
-_ANY_NEWLINE = re.compile("\r\n|\r|\n")
 
 # As the standard library, it decodes so many bytes at once, however small the buffer below.
 _CHUNK_BYTES = 8 * 1024
@@ -162,7 +161,7 @@ class TextReader(LineReader[str]):
             return found + len(newline) if found >= 0 else 0
         if newline is None:
             return data.find("\n", at) + 1
-        match = _ANY_NEWLINE.search(data, at)
+        match = _any_newline().search(data, at)
         return match.end() if match else 0
 
     def beyond_newline(self, end: int) -> int:
@@ -199,3 +198,8 @@ class TextReader(LineReader[str]):
         if len(text) < place.skip:
             raise OSError("can't restore logical file position")
         self.unread.set(text, place.skip)
+
+
+@cache
+def _any_newline() -> re.Pattern[str]:
+    return re.compile("\r\n|\r|\n")
