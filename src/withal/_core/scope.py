@@ -32,7 +32,7 @@ from withal._core.managers import (
 )
 from withal._core.outcome import raise_unchanged
 from withal._core.resources.callback import Callback
-from withal._core.resources.direct import Direct, is_direct
+from withal._core.resources.direct import Direct, is_direct, is_direct_class
 from withal._core.resources.hosted import Host
 from withal._core.resources.inline import Inline
 from withal._core.resources.task import Spawned
@@ -178,7 +178,7 @@ class Scope(EmitsEvents):
         """
         if self._state is not None:
             raise AlreadyEnteredError(self.name)
-        around = _holdings_around(self)
+        around = _state_of_parent(self)
         state = ScopeState(self.name, self.close_timeout, self.open_grace, around, close_unowned)
         self._state = state
         if state.observers and not self._is_held:
@@ -292,7 +292,8 @@ class Scope(EmitsEvents):
             raise self._not_open(manager)
         if inline and state.owner() is not _current_task():
             raise not_the_owner(state, name or name_of(manager))
-        if not inline and is_direct(manager):
+        # The class is enough for most managers, and costs no call in Python.
+        if not inline and (is_direct_class(type(manager)) or is_direct(manager)):
             return open_direct(state, Direct(state, manager, name))  # type: ignore[no-any-return]
         kind = None
         if isinstance(manager, EmitsEvents):
@@ -388,7 +389,7 @@ class Scope(EmitsEvents):
             ScopeClosedError: if the scope is not open.
             BaseException: the exception that a manager raises.
         """
-        state = self._holdings("resources")
+        state = self._open_state("resources")
         check_together(managers)
         hosts = [openable(state, manager) for manager in managers]
         if hosts:
@@ -426,7 +427,7 @@ class Scope(EmitsEvents):
             BaseException: the exception that a resource raises.
         """
         check_declared(resources)
-        self._holdings(resources[0].name if resources else "nothing")
+        self._open_state(resources[0].name if resources else "nothing")
         values = await self._declarations().open(resources)
         return values[0] if len(values) == 1 else values
 
@@ -439,7 +440,7 @@ class Scope(EmitsEvents):
             ScopeClosedError: if the scope is not open.
         """
         check_declared(resources)
-        self._holdings("a plan")
+        self._open_state("a plan")
         return self._declarations().plan(resources)
 
     def override(self, real: Declaration[T], fake: Declaration[T]) -> None:
@@ -453,7 +454,7 @@ class Scope(EmitsEvents):
             ScopeClosedError: if the scope is not open.
         """
         check_declared((real, fake))
-        self._holdings(fake.name)
+        self._open_state(fake.name)
         self._declarations().override(real, fake)
 
     def defer(self, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[P, R]:
@@ -466,7 +467,7 @@ class Scope(EmitsEvents):
             ScopeClosedError: if the scope is not open.
             TypeError: if `func` is not callable.
         """
-        state = self._holdings(name_of(func))
+        state = self._open_state(name_of(func))
         state.check_loop("defer", name_of(func))
         check_callable(func)
         state.resources.add(Callback(state, partial(func, *args, **kwargs), name_of(func)))
@@ -490,7 +491,7 @@ class Scope(EmitsEvents):
                 "scope.spawn(work()) in place of scope.spawn(work)"
             )
         try:
-            state = self._holdings(name or coro.__name__)
+            state = self._open_state(name or coro.__name__)
             state.check_loop("spawn", name or coro.__name__)
         except (ScopeClosedError, RuntimeError):
             coro.close()  # so that the interpreter does not warn that it was never awaited
@@ -530,7 +531,7 @@ class Scope(EmitsEvents):
             return ScopeSnapshot(self.name, "new", (), ())
         return self._state.snapshot()
 
-    def _holdings(self, thing: object) -> ScopeState:
+    def _open_state(self, thing: object) -> ScopeState:
         """Return the scope's state; raise `ScopeClosedError` for `thing` if it is not open."""
         state = self._state
         if state is None or state.phase is not OPEN:
@@ -570,7 +571,7 @@ class Scope(EmitsEvents):
             ScopeClosedError: if the scope is not open.
             RuntimeError: if it belongs to another event loop.
         """
-        state = self._holdings(name)
+        state = self._open_state(name)
         state.check_loop("open", name)
         return state
 
@@ -611,7 +612,7 @@ def current_names() -> tuple[str, ...]:
     return () if scope is None or scope._state is None else scope._state.names
 
 
-def _holdings_around(scope: Scope) -> ScopeState | None:
+def _state_of_parent(scope: Scope) -> ScopeState | None:
     """Return the state of the parent of a scope that is about to be entered."""
     parent = scope.parent
     if parent is ...:

@@ -99,19 +99,22 @@ class Direct(Openable):
 def is_direct(manager: object) -> bool:
     """Return whether a manager needs no task: it is synchronous, and does not affect its task."""
     cls: type = type(manager)
-    if not _is_synchronous(cls):
-        return False
-    if cls is not GENERATOR_MANAGER or "anyio" not in sys.modules:
+    if cls is not GENERATOR_MANAGER:
+        return is_direct_class(cls)
+    if "anyio" not in sys.modules:
         return True
     frame = getattr(getattr(manager, "gen", None), "gi_frame", None)
     return frame is None or not _governs(frame.f_globals.get("__name__", ""))
 
 
 @lru_cache(maxsize=1024)
-def _is_synchronous(cls: type) -> bool:
+def is_direct_class(cls: type) -> bool:
+    """Return whether all managers of a class are direct. Managers made by contextlib may differ."""
     if hasattr(cls, "__aenter__") or not (hasattr(cls, "__enter__") and hasattr(cls, "__exit__")):
         return False
-    return not any(_governs(base.__module__) for base in cls.__mro__)
+    return cls is not GENERATOR_MANAGER and not any(
+        _governs(base.__module__) for base in cls.__mro__
+    )
 
 
 def _governs(module: object) -> bool:
