@@ -16,7 +16,7 @@ from contextvars import Context, copy_context
 from itertools import count
 from typing import final
 
-_MAX_CANCELLED = 100
+_MAX_CANCELLED_COUNT = 100
 """How many cancelled alarms are kept in any case; above, they are at most half of all."""
 
 _numbers = count()
@@ -82,7 +82,7 @@ class Alarms:
     def note_cancelled(self) -> None:
         """Remove the cancelled alarms, if there are many."""
         self._cancelled += 1
-        if self._cancelled > _MAX_CANCELLED and 2 * self._cancelled > len(self._heap):
+        if self._cancelled > _MAX_CANCELLED_COUNT and 2 * self._cancelled > len(self._heap):
             self._heap = [each for each in self._heap if each[2].is_set]
             heapq.heapify(self._heap)
             self._cancelled = 0
