@@ -259,7 +259,7 @@ async def _open(connecting: Coro[Connection]) -> Connection:
 
 
 _REMEDIES = {
-    INVALID_DSN: "pass one like postgresql://host:5432/database, with user:password@ before the host",
+    INVALID_DSN: "pass one like postgresql://host:5432/database, with user:password@ before host",
     "28P01": "check user and password",
     "28000": "check user and password, and pg_hba.conf",
     "3D000": "create the database, or name another",
