@@ -38,6 +38,7 @@ CORE = [
     "waiting.latch",
     "waiting.cancellation",
     "resources.base",
+    "resources.managed",
     "resources.pause",
     "resources.hosted",
     "resources.inline",

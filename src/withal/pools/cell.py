@@ -12,8 +12,9 @@ from withal._core.lifecycle import CLOSED as HOST_CLOSED
 from withal._core.lifecycle import OPEN as HOST_OPEN
 from withal._core.lifecycle import OPENING as HOST_OPENING
 from withal._core.outcome import raise_unchanged
-from withal._core.resources.base import Openable, Resource
+from withal._core.resources.base import Resource
 from withal._core.resources.hosted import Host
+from withal._core.resources.managed import Openable
 from withal._core.scopes.closing import begin_closing
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing, leave_behind
 from withal._core.scopes.starting import openable

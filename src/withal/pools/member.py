@@ -6,7 +6,8 @@ import enum
 from asyncio import TimerHandle
 from typing import Any, final
 
-from withal._core.resources.base import Openable, Resource
+from withal._core.resources.base import Resource
+from withal._core.resources.managed import Openable
 from withal.pools.use import Use
 
 

@@ -17,8 +17,8 @@ from withal._core.errors import (
 )
 from withal._core.lifecycle import CLOSING, OPEN
 from withal._core.managers import EmitsEvents, protocol_of
-from withal._core.resources.base import Openable
 from withal._core.resources.hosted import Host
+from withal._core.resources.managed import Openable
 from withal._core.scopes.opening import open_in_order
 from withal._core.scopes.release import roll_back
 from withal._core.scopes.state import ScopeState

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import final
 
 from withal._core.declared.plan import Node, cycle
-from withal._core.resources.base import Openable
+from withal._core.resources.managed import Openable
 
 
 @final

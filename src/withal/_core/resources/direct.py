@@ -12,7 +12,8 @@ from typing import Any, final
 from withal._core.credentials import text_without_credentials
 from withal._core.events import Step
 from withal._core.managers import GENERATOR_MANAGER
-from withal._core.resources.base import Openable, ScopeHandle, running_task_name
+from withal._core.resources.base import ScopeHandle
+from withal._core.resources.managed import Openable, running_task_name
 from withal._core.waiting.latch import Latch
 
 # Libraries whose synchronous managers affect the task that enters them: cancel scopes, timeouts.

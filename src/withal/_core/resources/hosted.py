@@ -19,7 +19,7 @@ from typing import Any, final
 from withal._core.events import Step
 from withal._core.lifecycle import CLOSED, OPEN, OPENING
 from withal._core.managers import name_of
-from withal._core.resources.base import Openable
+from withal._core.resources.managed import Openable
 from withal._core.resources.pause import Pause
 from withal._core.waiting.latch import Latch
 

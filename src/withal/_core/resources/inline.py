@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar, final
 from withal._core.aliases import Coro
 from withal._core.causes import is_a
 from withal._core.events import Step
-from withal._core.resources.base import Managed, running_task_name
+from withal._core.resources.managed import Managed, running_task_name
 from withal._core.waiting.cancellation import finish_within
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 from withal._core.errors import ResourceLostError, ScopeClosedError
 from withal._core.lifecycle import OPEN, OPENING
 from withal._core.outcome import raise_unchanged
-from withal._core.resources.base import Openable
 from withal._core.resources.direct import Direct
 from withal._core.resources.inline import Inline
+from withal._core.resources.managed import Openable
 from withal._core.scopes.closing import begin_closing, raise_result, requests_seen
 from withal._core.scopes.context_variables import changes
 from withal._core.scopes.starting import start, start_in_order, wait_until_open

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from withal._core.errors import NotOpenError, StillNeededError
 from withal._core.lifecycle import OPEN
-from withal._core.resources.base import Openable, Resource
+from withal._core.resources.base import Resource
 from withal._core.resources.inline import Inline
+from withal._core.resources.managed import Openable
 from withal._core.scopes.closing import begin_closing, inline_elsewhere, raise_result
 from withal._core.scopes.stages import Closing
 from withal._core.scopes.state import ScopeState

@@ -9,9 +9,10 @@ from typing import cast
 
 from withal._core.aliases import Waiting
 from withal._core.managers import EmitsEvents
-from withal._core.resources.base import Openable, ScopeHandle
+from withal._core.resources.base import ScopeHandle
 from withal._core.resources.direct import Direct, is_direct
 from withal._core.resources.hosted import Host
+from withal._core.resources.managed import Openable
 from withal._core.waiting.latch import BATCH_SIZE, Arrivals, Latch, turn
 
 

@@ -18,8 +18,9 @@ from withal._core.aliases import Coro
 from withal._core.errors import ScopeClosedError
 from withal._core.events import Event, Observers, Outcome, Step, current_observers, emit, next_id
 from withal._core.lifecycle import CLOSED, CLOSING, OPEN, OPENING, HasPhase, Phase
-from withal._core.resources.base import Openable, Resource, ScopeHandle
+from withal._core.resources.base import Resource, ScopeHandle
 from withal._core.resources.inline import Inline
+from withal._core.resources.managed import Openable
 from withal._core.scopes.context_variables import Carried, Changes, changes, settle_owed
 from withal._core.scopes.order import Order
 from withal._core.scopes.program_deadline import ProgramDeadline, program_deadline_in_force
