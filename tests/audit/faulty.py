@@ -49,7 +49,8 @@ async def leaks_a_thread() -> None:
 
 
 async def leaks_a_process() -> None:
-    process = subprocess.Popen(["sleep", "3"])
+    # Without the pipes of the program, whose reader would wait for the end of `sleep`.
+    process = subprocess.Popen(["sleep", "3"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     await asyncio.sleep(0.001)
     process.kill()
     process.wait()

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import final
 
@@ -198,10 +199,18 @@ async def complete_or_continued(bench: Bench, options: FetchOptions) -> None:
     (bench.folder / "file").unlink()
 
 
+def _missing(name: TransportName) -> str:
+    """Return what a transport needs and is missing here; empty if nothing is."""
+    if name is TransportName.CURL and find_spec("pycurl") is None:
+        return "pycurl is not installed"
+    return ""
+
+
 def _cases() -> Iterator[Case]:
     for name in TransportName.AIOHTTP, TransportName.CURL:
         run = partial(read_released, name=name)
-        yield case(f"transport, {name}", run, "fetch.fetch", setup=site, probe=run)
+        found = case(f"transport, {name}", run, "fetch.fetch", setup=site, probe=run)
+        yield replace(found, missing=_missing(name))
     for label, options in (
         ("transfer, streamed", _STREAMED),
         ("transfer, without a journal", _WITHOUT_JOURNAL),
