@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.cli.commands import Done, ended, ran, running
 from withal.cli import fetch_arguments
+from withal.cli.fetch import folder_problem
 from withal.fetch import FetchOptions
 from withal.fetch.journal import JOURNAL_NAME
 
@@ -216,6 +217,22 @@ def test_defaults_are_the_librarys() -> None:
     assert defaults.jobs is None
     for name in ("per_host", "attempts", "connect_timeout", "idle_timeout", "durable", "resume"):
         assert parameters[name].default == getattr(defaults, name), name
+
+
+async def test_retry_failed_needs_a_journal(tmp_path: Path) -> None:
+    done = await ran("fetch", "--retry-failed", "-o", tmp_path)
+    assert (done.status, done.err) == (
+        2,
+        [f"withal: {tmp_path}: there is no journal of an earlier run"],
+    )
+
+
+def test_only_an_error_of_the_folder_has_advice_on_the_folder() -> None:
+    folder = Path("data")
+    other = folder_problem(folder, OSError(0, "the password file is malformed", "/home/ann/.netrc"))
+    assert other == "/home/ann/.netrc: the password file is malformed"
+    denied = folder_problem(folder, PermissionError(13, "Permission denied", "data"))
+    assert denied == "data: Permission denied; choose another folder with --output"
 
 
 def test_each_option_of_the_library_that_the_command_has_is_passed_on() -> None:

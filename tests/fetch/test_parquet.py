@@ -64,7 +64,7 @@ async def test_a_folder_is_read_in_the_order_of_its_files(tmp_path: Path) -> Non
 
 async def test_a_row_that_is_not_a_request_is_said_with_its_number(tmp_path: Path) -> None:
     path = write(tmp_path / "list.parquet", url=["http://host.example/a", None])
-    with pytest.raises(RequestLineError, match="line 2: there is no URL in it"):
+    with pytest.raises(RequestLineError, match="line 2: the URL is missing"):
         await requests_of(path)
     errors: list[RequestLineError] = []
     async with RequestFile(path, on_error=errors.append) as requests:

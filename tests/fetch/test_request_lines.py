@@ -48,17 +48,18 @@ def test_a_form_is_recognized(text: str, expected: list[Request]) -> None:
     ("text", "reason"),
     [
         (f'{{"url":"{A}"}}\nnonsense', "Expecting value"),
-        (f'{{"url":"{A}"}}\n[]', "neither an object nor"),
-        ('{"name":"x"}', "no URL"),
+        (f'{{"url":"{A}"}}\n[]', "neither a JSON object nor"),
+        ('{"name":"x"}', "the URL is missing"),
+        (f'{{"url":"{A}"', "not valid JSON"),
         (f'{{"url":"{A}","size":"7"}}', "number of bytes"),
         (f'{{"url":"{A}","size":true}}', "number of bytes"),
         (f'{{"url":"{A}","size":-1}}', "0 or more"),
-        (f'{{"url":"{A}","name":7}}', "not a text"),
+        (f'{{"url":"{A}","name":7}}', "must be a string"),
         (f'{{"url":"{A}","headers":[1]}}', "headers"),
         (f'{{"url":"{A}","headers":{{"a\\r\\nb":"x"}}}}', "valid name of a header"),
         (f"url,checksum\n{A},1234", "64 hexadecimal digits"),
         (f"url,size\n{A},many", "number of bytes"),
-        ("url,name\n,x", "no URL"),
+        ("url,name\n,x", "the URL is missing"),
     ],
 )
 def test_a_line_that_is_no_request_is_told_with_its_number(text: str, reason: str) -> None:

@@ -315,6 +315,12 @@ async def test_only_what_failed_is_tried_again(tmp_path: Path) -> None:
         assert left == ["http://127.0.0.1:9/b?x"]
 
 
+async def test_without_a_journal_nothing_has_failed_and_none_is_created(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        await anext(failed_requests(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
 async def test_results_come_as_they_are_ready_and_nothing_runs_ahead(tmp_path: Path) -> None:
     async with origin() as (server, url):
         server.content, server.break_at = b"x", None

@@ -25,6 +25,7 @@ from withal.fetch import (
     fetch_each,
     on_ray,
 )
+from withal.fetch.journal import JOURNAL_NAME
 from withal.fetch.plan import ChosenPath
 from withal.fetch.request_source import Requests, Source, source_of
 from withal.fetch.result_lines import result_line
@@ -120,6 +121,9 @@ class FetchCommand:
         if self._input is None:
             if self._requests or not self._options.retry_failed:
                 return self._requests
+            if not (self._folder / JOURNAL_NAME).is_file():
+                reason = "there is no journal of an earlier run"
+                raise FileNotFoundError(errno.ENOENT, reason, str(self._folder))
             failed = failed_requests(self._folder)
             return await stack.enter_async_context(aclosing(failed))
         path = None if str(self._input) == "-" else self._input
@@ -148,7 +152,10 @@ class FetchCommand:
 def folder_problem(folder: Path, error: OSError) -> str:
     """Return a message for a folder that cannot be used, with what to do."""
     reason = error.strerror or str(error)
-    advice = "" if error.errno == errno.ENOENT else "; choose another folder with --output"
+    is_folder = error.filename is None or Path(error.filename) == folder
+    advice = "; choose another folder with --output" if is_folder else ""
+    if error.errno == errno.ENOENT:
+        advice = ""
     return f"{error.filename or folder}: {reason}{advice}"
 
 

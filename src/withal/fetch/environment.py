@@ -85,4 +85,4 @@ def _netrc() -> netrc.netrc:
     try:
         return netrc.netrc(path)
     except netrc.NetrcParseError as error:
-        raise OSError(0, f"is malformed in line {error.lineno}", path) from None
+        raise OSError(0, f"the password file is malformed in line {error.lineno}", path) from None

@@ -152,13 +152,15 @@ class Journal:
         self._lock = Lock()  # so that no call uses a closed descriptor
 
     @classmethod
-    def open_in(cls, folder: int) -> Journal:
-        """Open the journal of a folder that is given by a descriptor; make it if it is missing.
+    def open_in(cls, folder: int, *, create: bool = True) -> Journal:
+        """Open the journal of a folder that is given by a descriptor.
 
         Raises:
             OSError: if it cannot be opened, or is not a regular file.
         """
-        descriptor = os.open(JOURNAL_NAME, _OPEN, 0o666, dir_fd=folder)
+        descriptor = os.open(
+            JOURNAL_NAME, _OPEN if create else _OPEN & ~os.O_CREAT, 0o666, dir_fd=folder
+        )
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise OSError(0, "is not a regular file")
@@ -228,7 +230,7 @@ class FailedRequests:
     def __init__(self, folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            self._journal = Journal.open_in(descriptor)
+            self._journal = Journal.open_in(descriptor, create=False)
         finally:
             os.close(descriptor)
         self._requests = self._journal.failed()

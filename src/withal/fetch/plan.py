@@ -199,7 +199,7 @@ def parsed(url: str) -> URL:
     except ValueError as error:
         if "@" in url:  # the error may quote a part of the password
             raise ValueError("not a valid URL: its host or its port is invalid") from None
-        raise ValueError(str(error)) from None
+        raise ValueError(f"not a valid URL: {error}") from None
     if target.raw_fragment:
         target = target.with_fragment(None)
     scheme = target.scheme

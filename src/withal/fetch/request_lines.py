@@ -43,7 +43,7 @@ class RequestLineError(WithalError):
 
 @final
 class RequestLines:
-    r"""Turns lines into requests, one after the other.
+    r"""Parses lines to requests, one after the other.
 
     Example:
         >>> lines = RequestLines()
@@ -56,13 +56,13 @@ class RequestLines:
         self._number = 0
         self._form = ""
         self._columns: tuple[str, ...] = _COLUMNS
-        self._begun = ""  # a row of CSV whose quotes are open
+        self._begun = ""  # a row of CSV with an open quote
 
     def take(self, line: str) -> Request | None:
-        """Return the request that a line is; None if it is empty, a comment, or goes on.
+        """Return the request of a line; None if it is empty, a comment, or incomplete.
 
         Raises:
-            RequestLineError: it is none.
+            RequestLineError: if the line is invalid.
         """
         self._number += 1
         text = line.rstrip("\r\n")
@@ -82,7 +82,7 @@ class RequestLines:
 
     def _parse(self, text: str) -> Request | None:
         if self._form == "json":
-            return _of_json(json.loads(text))
+            return _of_json(_loaded(text))
         if self._form == "csv":
             return self._of_csv(text)
         return Request(text.strip())
@@ -111,13 +111,13 @@ class RequestLines:
             if name in _COLUMNS and value.strip()
         }
         if "size" in fields and not fields["size"].isdecimal():
-            raise ValueError(f"the size is a number of bytes, not {fields['size']!r}")
+            raise ValueError(f"the size must be a number of bytes, not {fields['size']!r}")
         return _of_fields({**fields, **({"size": int(fields["size"])} if "size" in fields else {})})
 
 
 def _form_of(first: str) -> str:
     text = first.lstrip()
-    if text.startswith(("{", '"h', '"H')) and _is_json(text):
+    if text.startswith("{") or (text.startswith(('"h', '"H')) and _is_json(text)):
         return "json"
     row = _cells(first)
     return "csv" if "url" in row or (len(row) > 1 and len(row) <= len(_COLUMNS)) else "text"
@@ -138,11 +138,18 @@ def _is_json(text: str) -> bool:
     return True
 
 
+def _loaded(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"not valid JSON: {error}") from None
+
+
 def _of_json(record: object) -> Request:
     if isinstance(record, str):
         return Request(record)
     if not isinstance(record, dict):
-        raise TypeError("it is neither an object nor a URL in quotes")
+        raise TypeError("the line is neither a JSON object nor a URL in quotes")
     return request_of_row(cast("JsonObject", record))
 
 
@@ -160,12 +167,12 @@ def _of_fields(fields: Mapping[str, Any]) -> Request:  # Any: as JSON has them, 
     url, path, digest, size = (fields.get(name) for name in _COLUMNS)
     headers = fields.get("headers")
     if not isinstance(url, str):
-        raise TypeError("there is no URL in it")
+        raise TypeError("the URL is missing")
     for name, value in (("name", path), ("checksum", digest)):
         if not isinstance(value, str | None):
-            raise TypeError(f"the {name} is not a text: {value!r}")
+            raise TypeError(f"the {name} must be a string, not {value!r}")
     if size is not None and (not isinstance(size, int) or isinstance(size, bool)):
-        raise TypeError(f"the size is a number of bytes, not {size!r}")
+        raise TypeError(f"the size must be a number of bytes, not {size!r}")
     return Request(url, path or None, digest or None, size, _headers(headers))
 
 
