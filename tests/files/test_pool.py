@@ -20,6 +20,7 @@ from withal.files.threads.pool import (
     BRIEF_CALLS,
     CONTINUED_CALLS,
     MAX_THREADS,
+    MAX_WAITING_RESULTS,
     RESUMED_FUTURES,
     Later,
     submit,
@@ -173,6 +174,18 @@ async def test_a_continuation_that_takes_long_does_not_hold_up_the_others() -> N
     for event in events:
         event.set()
     assert all(await asyncio.gather(*waits))
+
+
+async def test_brief_calls_rest_while_many_results_wait_for_delivery() -> None:
+    made: list[int] = []
+    count = 3 * MAX_WAITING_RESULTS
+    calls = [call_in_thread(made.append, number, is_brief=True) for number in range(count)]
+    while len(made) < MAX_WAITING_RESULTS:
+        time.sleep(0.001)  # the loop delivers nothing
+    time.sleep(0.02)
+    assert len(made) <= MAX_WAITING_RESULTS + MAX_THREADS
+    await asyncio.gather(*map(result_of, calls))
+    assert sorted(made) == list(range(count))
 
 
 async def test_a_busy_loop_does_not_wake_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,10 @@ last idle thread waits without one.
 Calls that are usually brief, such as reading a small file, share a thread. One thread makes dozens
 of them while another one is woken; and two threads that make them at the same time contend for the
 interpreter lock at each system call, and keep the event loop from getting it. So does a loop that
-is woken for each result: it is notified when no more such calls are queued. A usually brief call
-may have to wait for a disk, so the loop checks each millisecond: it takes the results so far, and
-if the calls are slow, doubles the number of threads.
+is woken for each result: it is notified when no more such calls are queued, or when there are many
+results; then the threads rest until it has taken these. A usually brief call may have to wait for a
+disk, so the loop checks each millisecond: if the calls are slow, it takes the results so far, and
+doubles the number of threads.
 
 The threads are daemons, so that a disk that hangs does not keep the interpreter from ending. They
 end with their loop: each pool leaves an asynchronous generator suspended, which
@@ -51,8 +52,9 @@ BRIEF_CALLS = 8
 """The minimum number of brief calls in that time, if they do not wait for a disk. It is not one for
 each thread: threads that contend for the interpreter lock would look slow, and more be woken."""
 
-CHECKS_PER_DELIVERY_COUNT = 32
-"""After how many times `BRIEF_SECONDS` results are delivered at the latest."""
+MAX_WAITING_RESULTS = 128
+"""How many results may wait for delivery before no further brief call is begun: each may have a
+descriptor. The threads rest while these are delivered, and so do not contend with the loop."""
 
 CONTINUED_CALLS = 16
 """How many calls that have returned `Later` wait at most while others are begun."""
@@ -94,7 +96,6 @@ class ThreadPool:
         self._submitted = 0
         self._taken = 0  # of the jobs submitted, at the loop's last check
         self._watch: asyncio.TimerHandle | None = None
-        self._checks = 0
         self._used_seconds = 0.0  # processor time of the loop's thread at the last check
         self._is_notified = False  # the loop is about to take the results
         self._all_delivered: asyncio.Future[None] | None = None
@@ -120,7 +121,7 @@ class ThreadPool:
         future: asyncio.Future[T] = self._loop.create_future()
         with self._lock:
             # A thread that serves may be in the midst of a brief call, which only those wait for.
-            if self._serving <= (0 if is_brief else self._in_flight):
+            if self._serving <= (0 if is_brief else self._in_flight) and not self._is_full():
                 self._wake_one()
             self._jobs.append((future, function, args, is_brief))
         self._in_flight += 1
@@ -130,7 +131,10 @@ class ThreadPool:
         return future
 
     def dismiss(self) -> None:
-        """Have the threads end: the loop was closed."""
+        """Have the threads make the remaining calls and end: the loop was closed."""
+        with self._lock:
+            if self._has_jobs() and not self._serving:
+                self._wake_one()
         self.wakings.put(False)
 
     @property
@@ -146,7 +150,7 @@ class ThreadPool:
             await asyncio.wait((self._all_delivered,))
 
     def _check_progress(self) -> None:
-        """Wake as many threads again if few calls were begun; now and then, deliver the results."""
+        """If few calls were begun, deliver the results so far, and wake as many threads again."""
         with self._lock:
             waiting = self._has_jobs()
             taken = self._submitted - len(self._jobs)
@@ -155,8 +159,7 @@ class ThreadPool:
                 for _ in range(self._serving):
                     self._wake_one()
         self._taken = taken
-        self._checks += 1
-        if is_slow or not self._checks % CHECKS_PER_DELIVERY_COUNT:
+        if is_slow:
             self._deliver()
         watch = self._loop.call_later
         self._watch = watch(BRIEF_SECONDS, self._check_progress) if waiting else None
@@ -241,14 +244,24 @@ class ThreadPool:
     def _next_job(self) -> _Job | None:
         """Return the next call; None if there is none, and this thread is idle from now on."""
         while True:
-            is_due = len(self._continued) >= CONTINUED_CALLS or not self._jobs
-            with suppress(IndexError):  # another thread has taken it
+            is_due = len(self._continued) >= CONTINUED_CALLS or not self._jobs or self._is_full()
+            with suppress(IndexError):  # another thread has taken it, or there is none
                 return (self._continued if is_due else self._jobs).popleft()
             with self._lock:
-                if not self._has_jobs():
+                if self._is_full() or not self._has_jobs():
                     self._serving -= 1
                     self._idle += 1
-                    return None
+                    break
+        self._notify()
+        return None
+
+    def _is_full(self) -> bool:
+        """Return whether the next call is brief, and is to wait for the delivery of results."""
+        if len(self._results) < MAX_WAITING_RESULTS or self._loop.is_closed():
+            return False
+        with suppress(IndexError):
+            return self._jobs[0][3]
+        return False
 
     def _has_jobs(self) -> bool:
         return bool(self._jobs or self._continued)
@@ -293,6 +306,10 @@ class ThreadPool:
                 future.exception()  # marks it as retrieved
         else:
             self._loop.call_soon(self._deliver)
+            return
+        with self._lock:
+            if self._has_jobs() and not self._serving:  # the threads have rested
+                self._wake_one()
         if not self._in_flight and self._all_delivered is not None:
             self._all_delivered.set_result(None)
             self._all_delivered = None
