@@ -22,6 +22,7 @@ from withal._core.errors import AlreadyEnteredError, ScopeClosedError
 from withal._core.events import Step
 from withal._core.lifecycle import CLOSED, CLOSING, OPEN
 from withal._core.managers import (
+    GENERATOR_MANAGER,
     AsyncManager,
     EmitsEvents,
     Manager,
@@ -292,8 +293,11 @@ class Scope(EmitsEvents):
             raise self._not_open(manager)
         if inline and state.owner() is not _current_task():
             raise not_the_owner(state, name or name_of(manager))
-        # The class is enough for most managers, and costs no call in Python.
-        if not inline and (is_direct_class(type(manager)) or is_direct(manager)):
+        cls = type(manager)
+        # is_direct(), without its call in Python for most classes
+        if not inline and (
+            is_direct_class(cls) or (cls is GENERATOR_MANAGER and is_direct(manager))
+        ):
             return open_direct(state, Direct(state, manager, name))  # type: ignore[no-any-return]
         kind = None
         if isinstance(manager, EmitsEvents):

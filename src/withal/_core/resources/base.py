@@ -195,10 +195,9 @@ class Resource(HasPhase):
 
     def mark_closed(self, error: BaseException | None) -> None:
         """Record that it is closed, and wake the task that waits for it."""
-        opening = self.phase is OPENING
         if self.observers:
             outcome = outcome_of(self.error if error is None else error)
-            self.send(Step.FAILED if opening else Step.CLOSED, outcome)
+            self.send(Step.FAILED if self.phase is OPENING else Step.CLOSED, outcome)
         if error is not None:
             self.error = self._explain(error)
         self.set_closed()
