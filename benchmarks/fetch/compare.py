@@ -22,7 +22,16 @@ from benchmarks.fetch.peers import Fetch, found
 
 _SECONDS = 60.0
 _SIDE_BY_SIDE_COUNT = 4
-_PEERS = ("withal, limits", "withal, split", "curl -Z", "wget2", "aria2", "parfive", "pypdl")
+_PEERS = (
+    "withal, limits",
+    "withal, split",
+    "curl -Z",
+    "wget",
+    "wget2",
+    "aria2",
+    "parfive",
+    "pypdl",
+)
 
 
 async def outcome(fetch: Fetch, server: str, name: str) -> str:

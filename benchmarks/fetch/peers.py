@@ -98,6 +98,13 @@ async def curl(urls: list[str], folder: Path, wide: int) -> None:
     await command("curl", "-Z", "--parallel-max", str(wide), "-fsL", "-K", "-", stdin=config)
 
 
+async def wget(urls: list[str], folder: Path, wide: int) -> None:
+    """Fetch one file after the other: wget has no option for more."""
+    await command(
+        "wget", "-q", "-P", folder, "-i", "-", "--tries=2", "--timeout=5", stdin="\n".join(urls)
+    )
+
+
 async def wget2(urls: list[str], folder: Path, wide: int) -> None:
     with tempfile.NamedTemporaryFile("w") as file:  # wget2 1.99 waits for ever at a pipe
         file.write("\n".join(urls) + "\n")
@@ -153,6 +160,7 @@ def found(*names: str) -> dict[str, Fetch]:
         "withal, limits": (None, withal_limited),
         "withal, split": (None, withal_in_segments),
         "curl -Z": ("curl", curl),
+        "wget": ("wget", wget),
         "wget2": ("wget2", wget2),
         "aria2": ("aria2c", aria2),
         "parfive": ("parfive", parfive),

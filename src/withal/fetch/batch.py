@@ -28,6 +28,7 @@ from withal.fetch.request_source import Requests, source_of
 from withal.fetch.schedule import Schedule
 from withal.fetch.throttle import Throttle
 from withal.fetch.transfer import Batch, Transfer
+from withal.fetch.transport import Transport
 from withal.fetch.transports import open_transport
 from withal.files.threads.calls import call, call_and_own
 from withal.http.gate import HostGate
@@ -223,17 +224,8 @@ class _Run:
         async with Scope("fetch", close_timeout=CLOSE_SECONDS, open_grace=0) as scope:
             folder = await scope.enter(self._folder, name="folder")
             transport = await scope.enter(open_transport(self._options), name="transport")
-            limit = self._options.limit_bytes
-            context = FetchContext(
-                self._options,
-                folder,
-                transport,
-                self._gate,
-                await call(Environment.look_up, self._options),
-                None if limit is None else Throttle(limit),
-                self._adaptive,
-                self._on_progress,
-            )
+            environment = await call(Environment.look_up, self._options)
+            context = self._context(folder, transport, environment)
             budget = RetryBudget(self._options.retry_budget, reserve=_RETRY_RESERVE_REQUESTS)
             batch = Batch(context, self._schedule, budget, self._deliver, self._crash_with)
             if self._limits is not None:
@@ -261,6 +253,21 @@ class _Run:
                 raise
             finally:
                 self._schedule.stop()
+
+    def _context(
+        self, folder: Folder, transport: Transport, environment: Environment
+    ) -> FetchContext:
+        limit = self._options.limit_bytes
+        return FetchContext(
+            self._options,
+            folder,
+            transport,
+            self._gate,
+            environment,
+            None if limit is None else Throttle(limit),
+            self._adaptive,
+            self._on_progress,
+        )
 
     def _take_results(self) -> list[tuple[int, Result]]:
         count = min(_GROUP_RESULTS, len(self._results))

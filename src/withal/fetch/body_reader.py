@@ -41,7 +41,7 @@ class BodyReader:
         """Wait for more of the body; return its pieces and their length, 0 at the end.
 
         Raises:
-            AttemptError: it has broken off, or came too slowly for too long.
+            AttemptError: if it has broken off, or came too slowly for too long.
         """
         chunks = await response.read_some()
         size = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))

@@ -1,13 +1,12 @@
-"""How the limits of one call are divided among the shards that run at the same time. Pure.
+"""Divides the limits of one call among the shards that run at the same time. Pure.
 
-Each shard says now and then what it needs of each host, and is answered what it may use. A host's
-limit goes to the shards that have requests for it, in equal parts where there are several. What a
-shard uses is counted until it says that it does not use it any more; and as it may begin requests
-while its question is on its way, what it was granted before is counted until it asks again. So
-together they never have more than the limit. A shard that has more than its part while another one
-has less, or whose part has become free, is to be called: it should ask again at once. One that has
-not asked for some seconds, many times longer than those that run take, is dead: what it used is
-free.
+Each shard reports its demand for each host at intervals, and gets its share as the answer. The
+limit of a host is divided equally among the shards with requests for it. The use of a shard counts
+until the shard reports less; and since it may start requests while its report is in transit, its
+previous share counts until the next report. So the total never exceeds the limit. A shard with more
+than its part while another one has less, or whose part has grown, is called, and should report
+again immediately. A shard that has not reported for some seconds, many times longer than the
+interval, is considered dead, and its share is free.
 """
 
 from __future__ import annotations

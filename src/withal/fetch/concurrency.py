@@ -1,8 +1,8 @@
-"""How many files at a time: found out by trying. Pure.
+"""Finds the best number of concurrent files by measuring the goodput. Pure.
 
-More connections are faster until the link, the server or this machine is used up; beyond that they
-only share it, and may lose by it. What is watched is the goodput: what arrives for good, in bytes,
-with a share for each file, since small ones cost a round trip and not bandwidth.
+More connections are faster until the link, the server or this machine is fully used; more than that
+share it, and may be slower. The goodput is the number of bytes of complete data per second, plus a
+constant for each file, since small files cost a round trip rather than bandwidth.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from __future__ import annotations
 from typing import final
 
 FIRST_FILES = 8
-"""How many files are fetched at a time at first."""
+"""The initial number of concurrent files."""
 
 _FILE_COST_BYTES = 64 << 10  # added to the bytes of each file
-_GAIN_FACTOR = 1.08  # another number is worth it if it brings so much more
-_LOSS_FACTOR = 0.8  # less than this is a fall
+_GAIN_FACTOR = 1.08  # the gain that makes another number better
+_LOSS_FACTOR = 0.8  # the goodput falls below this part of it
 _BACK_OFF_FACTOR = 0.7
-_HOLD_ROUNDS = 8  # intervals between two tries for more, when the last brought nothing
+_HOLD_ROUNDS = 8  # intervals between two tries, if the last one was not better
 
 
 @final
 class AdaptiveConcurrency:
-    """Says after each interval how many files may be fetched at a time.
+    """Computes the number of concurrent files after each interval.
 
-    It doubles while that pays. Then it tries a quarter more or less now and then, in turn, and goes
-    back where that did not pay. It shrinks when attempts fail or the goodput falls.
+    It doubles the number while the goodput grows. Then it alternately tries a quarter more and a
+    quarter less at intervals, and reverts a change that was not better. It reduces the number when
+    attempts fail or the goodput falls.
 
     Args:
         most: the largest number.

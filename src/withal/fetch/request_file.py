@@ -41,8 +41,8 @@ class RequestFile:
 
     Raises:
         OSError: when it is entered, and the file cannot be opened; or it cannot be read.
-        RequestLineError: a line is not a request.
-        ImportError: the file is of Parquet, and pyarrow is not installed.
+        RequestLineError: if a line is not a request.
+        ImportError: if the file is of Parquet, and pyarrow is not installed.
 
     Example:
         >>> import asyncio, tempfile

@@ -1,4 +1,4 @@
-"""Sessions: `aiohttp.ClientSession` with the settings that a download wants."""
+"""Sessions: `aiohttp.ClientSession` with settings for downloads."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def session(
 ) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
     """Open an `aiohttp.ClientSession` whose bodies are the bytes that the server sent.
 
-    It is aiohttp's own class: JSON, forms, cookies, TLS contexts, WebSockets and whatever else it
-    has are as aiohttp documents them. What differs from its defaults, and why:
+    It is aiohttp's own class: JSON, forms, cookies, TLS contexts, WebSockets and everything else
+    work as aiohttp documents them. Differences from its defaults:
 
     * No limit on connections. aiohttp counts the wait for a free connection as connecting, so a
       request that queues for it times out for nothing: limit the requests that you start.
@@ -46,8 +46,8 @@ def session(
       host. A 429 or 503 with a ``Retry-After`` pauses the whole host. No timeout but a ``total``
       one runs while a request waits. A task that holds a response must not wait for a turn at the
       same host, if it may have the last place.
-    * With `retry`, a request is made again whose connection failed or whose answer may pass, if
-      that is harmless. A body that breaks off while it is read is not: it is the caller's by then.
+    * With `retry`, a request is retried after a failed connection or a transient status, if a retry
+      is harmless. A body that breaks off while it is read is not retried.
     * With `public_only`, connections are made to public addresses only (see `is_public`), however
       the address is written, whatever a name resolves to, and after each redirect. Proxies and
       ``.netrc`` are not used then.
@@ -57,7 +57,7 @@ def session(
     The errors of its requests are aiohttp's own. Those about an invalid URL quote it as it was
     given, with the password that is in it: `withal.fetch` does not show these.
 
-    The session is closed when the block ends, and its connections with it, whatever is in flight.
+    The session and its connections are closed when the block ends, also during requests.
 
     What this returns can be entered once; again is an `AlreadyEnteredError`.
 

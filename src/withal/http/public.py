@@ -94,13 +94,13 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 def public_socket(info: AddressInfo) -> socket.socket:
-    """Make a socket to connect to an address with, if that is public.
+    """Create a socket for connecting to an address, if that is public.
 
-    This is the moment of connecting: what the host's name meant earlier does not count, nor how
-    the address was written in the URL.
+    It is called for each connection, with the resolved address. So neither an earlier result of a
+    lookup nor the spelling of the address in the URL matters.
 
     Raises:
-        NotPublicError: it is not.
+        NotPublicError: if it is not.
     """
     family, kind, protocol, _, where = info
     address = str(where[0])

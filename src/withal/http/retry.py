@@ -44,7 +44,7 @@ class RetryPolicy:
             repeated, too.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: if a number is out of its range.
     """
 
     attempts: int = 4
