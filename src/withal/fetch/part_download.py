@@ -72,7 +72,7 @@ class PartDownload:
         is_segmented: bool,
     ) -> None:
         self.kept: Kept | None = None
-        self.is_refused = False
+        self.is_refused: bool = False
         self._context = context
         self._job = job
         self._attempt = attempt
