@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from withal.fetch import on_ray
+from withal.fetch import cluster, on_ray
 from withal.fetch.shard import Marker
 
 COUNT = int(os.environ.get("WITHAL_RAY_URLS", "600"))
@@ -77,6 +78,30 @@ async def test_an_address_that_does_not_answer_is_said_within_seconds(tmp_path: 
         with pytest.raises(ConnectionError, match="no Ray cluster answers at"):
             async for _ in on_ray(["http://127.0.0.1:9/"], tmp_path, address=address):
                 pass
+
+
+@needs_ray
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", None])
+async def test_a_server_that_is_not_rays_is_reported(
+    answer: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 0.1 if answer is None else 30)
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer is not None:
+            writer.write(answer)
+            writer.close()
+        else:
+            await asyncio.sleep(0.2)
+            writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        reason = "no answer within 0.1 s" if answer is None else "(a server that is not|Connection)"
+        with pytest.raises(ConnectionError, match=f"no Ray cluster answers at .*{reason}"):
+            async for _ in on_ray(["http://127.0.0.1:9/"], tmp_path, address=f"127.0.0.1:{port}"):
+                pass
+        await asyncio.sleep(0.2)
 
 
 async def test_a_shard_size_of_none_is_refused(tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ from withal.fetch.shard import Marker, ResultsFormat, Shard, fetch_shard
 
 _MAX_TRIES = 5  # times that a shard is run again after its worker or node has died
 _CONNECT_SECONDS = 5.0  # seconds
+_FRAME_HEADER_BYTES = 9
+_SETTINGS = b"\x04"  # the type of a frame, its fourth byte
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
 _CPU_SHARDS = 2  # shards for each CPU: one runs, and one waits, so that its worker need not
 _MOST_CALLS = 100_000  # that wait at the actor at the same time
 _CALL_SECONDS = 5.0  # seconds that one call for calls may take
@@ -146,22 +149,41 @@ async def _connected(address: str) -> AsyncGenerator[None]:
 
 
 async def _check_answers(address: str) -> None:
-    """Check that the address accepts connections: Ray would try for more than a minute."""
+    """Check that a gRPC server listens there: Ray itself would retry for minutes.
+
+    Such a server sends a SETTINGS frame when a client connects:
+    https://www.rfc-editor.org/rfc/rfc9113.html#section-3.4
+    """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
         return
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(host, int(port))
+            await _check_grpc(host, int(port))
     except (OSError, TimeoutError, ValueError) as error:
         problem = str(error) or f"no answer within {_CONNECT_SECONDS:g} s"
         raise ConnectionError(
             f"no Ray cluster answers at {address!r} ({problem}); start one by `ray start --head`, "
             "or give the address that it prints"
         ) from error
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
+
+
+async def _check_grpc(host: str, port: int) -> None:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+            return
+        writer.write(_HTTP2_PREFACE)
+        try:
+            header = await reader.readexactly(_FRAME_HEADER_BYTES)
+        except asyncio.IncompleteReadError:
+            header = b""
+        if header[3:4] != _SETTINGS:
+            raise ConnectionRefusedError("a server that is not Ray's answers there")
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 @final
