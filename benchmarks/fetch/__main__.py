@@ -1,6 +1,9 @@
 """Measures fetching from nginx on the loopback interface, side by side, as ratios to a bare loop.
 
-    python -m benchmarks.fetch [--rounds N] [--folder DIR]
+    python -m benchmarks.fetch [--rounds N] [--folder DIR] [--small]
+
+For each peer it prints the best time, and the median of the processor time, which depends less on
+what else the machine does.
 
 The files of each round go to a folder of their own, which is not deleted before the end: on ext4
 a deleted file's inode is not used again for some seconds, and looking for another takes longer
@@ -13,6 +16,7 @@ import argparse
 import asyncio
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -37,6 +41,7 @@ http {{
 """
 _PEERS = (
     "bare loop",
+    "pycurl loop",
     "withal, aiohttp",
     "withal, curl",
     "withal fetch",
@@ -89,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm"))
+    parser.add_argument("--small", action="store_true", help="only the small files")
     given = parser.parse_args()
     if shutil.which("nginx") is None:
         sys.exit("this needs nginx: apt-get install nginx-light")
@@ -97,19 +103,22 @@ def main() -> None:
         for job, names in (
             (f"{SMALL} files of 4 KiB, 16 wide", [f"s{n}" for n in range(SMALL)]),
             ("4 files of 256 MiB", [f"b{n}" for n in range(4)]),
-        ):
+        )[: 1 if given.small else 2]:
             urls = [f"http://127.0.0.1:{PORT}/{name}" for name in names]
-            best: dict[str, tuple[float, float]] = {}
+            taken: dict[str, list[tuple[float, float]]] = {}
             for _ in range(given.rounds):
                 for name, fetch in peers.items():
                     folder = Path(tempfile.mkdtemp(dir=made))
-                    took = measured(fetch, urls, folder)
-                    best[name] = min(best.get(name, took), took)
+                    taken.setdefault(name, []).append(measured(fetch, urls, folder))
                     if len(urls) == 4:  # not to fill the memory
                         shutil.rmtree(folder)
-            print(f"\n{job}, the best of {given.rounds}; load {os.getloadavg()[0]:.1f}")
-            base = best["bare loop"]
-            for name, (seconds, spent) in best.items():
+            print(f"\n{job}, {given.rounds} rounds; load {os.getloadavg()[0]:.1f}")
+            figures = {
+                name: (min(seconds for seconds, _ in each), statistics.median(s for _, s in each))
+                for name, each in taken.items()
+            }
+            base = figures["bare loop"]
+            for name, (seconds, spent) in figures.items():
                 print(
                     f"{name:16} {seconds:7.3f} s {seconds / base[0]:6.2f}    "
                     f"processor {spent:6.3f} s {spent / base[1]:6.2f}",

@@ -58,6 +58,42 @@ async def bare(urls: list[str], folder: Path, wide: int) -> None:
         await asyncio.gather(*(work() for _ in range(wide)))
 
 
+async def pycurl_loop(urls: list[str], folder: Path, wide: int) -> None:
+    """Use libcurl from Python without an event loop and without any check: the least it costs."""
+    import pycurl
+
+    multi = pycurl.CurlMulti()
+    free = [pycurl.Curl() for _ in range(wide)]
+    left = iter(urls)
+    active: dict[Any, tuple[str, list[bytes]]] = {}
+
+    def start() -> None:
+        while free and (url := next(left, None)) is not None:
+            curl, chunks = free.pop(), list[bytes]()
+            curl.setopt(pycurl.URL, url)
+            curl.setopt(pycurl.WRITEFUNCTION, chunks.append)
+            active[curl] = url, chunks
+            multi.add_handle(curl)
+
+    start()
+    while active:
+        multi.perform()
+        _, done, failed = multi.info_read()
+        assert not failed, failed
+        for curl in done:
+            multi.remove_handle(curl)
+            free.append(curl)
+            url, chunks = active.pop(curl)
+            part = folder / f".{name_of(url)}.part"
+            with part.open("xb", buffering=0) as file:
+                file.write(b"".join(chunks))
+            part.rename(folder / name_of(url))
+        start()
+        if not done:
+            multi.select(1.0)
+    multi.close()
+
+
 async def _withal(urls: list[str], folder: Path, wide: int, transport: str) -> None:
     from withal.fetch import FetchOptions, TransportName, fetch_each
 
@@ -154,6 +190,7 @@ def found(*names: str) -> dict[str, Fetch]:
     """Return those of these that are installed."""
     commands: dict[str, tuple[str | None, Fetch]] = {
         "bare loop": (None, bare),
+        "pycurl loop": ("pycurl", pycurl_loop),
         "withal, aiohttp": (None, by_aiohttp),
         "withal, curl": (None, by_curl),
         "withal fetch": (None, withal_command),
