@@ -73,8 +73,10 @@ async def serving(patience_seconds: float = 5) -> AsyncGenerator[Server]:
     await runner.setup()
     await web.TCPSite(runner, "0.0.0.0", 0).start()
     server.port = runner.addresses[0][1]
-    yield server
-    await runner.cleanup()
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
 
 
 @final
