@@ -101,7 +101,7 @@ async def main() -> None:
 
         last = asyncio.create_task(ask(port, "stop"))
         await stop.wait()
-        print("told to stop, with one request under way:")
+        print("stopped with one request under way:")
         print(app.snapshot())
     print("stop:", await last or "no answer")
     print("the heart has beaten:", bool(beats))
