@@ -13,7 +13,7 @@ from withal import CloseTimeoutError, Event, Outcome, Scope, Step, observing
 from withal.ledger import Ledger
 
 
-async def test_a_record_tells_the_whole_life() -> None:
+async def test_a_record_has_the_whole_life() -> None:
     ledger = Ledger()
     with observing(ledger):
         async with Scope("app") as app, Scope("request") as request:

@@ -121,7 +121,7 @@ def test_a_report_that_is_safe_checks_and_any_other_raises_with_its_text() -> No
         assert isinstance(caught.value, AssertionError)
 
 
-def test_what_is_left_when_nobody_cancels_is_normal_and_told() -> None:
+def test_what_is_left_without_a_cancellation_is_normal_and_reported() -> None:
     async def always_leaks() -> None:
         take()
         await turn()
@@ -161,7 +161,7 @@ def test_what_is_made_once_for_the_whole_program_is_no_leak() -> None:
     assert report.expected == ()
 
 
-def test_what_is_expected_is_no_finding_and_is_told_with_the_reason() -> None:
+def test_what_is_expected_is_no_finding_and_is_reported_with_the_reason() -> None:
     async def leaks_by_design() -> None:
         expect("descriptor", "/dev/null", why="one is kept for the next call")
         await leaks()
@@ -377,7 +377,7 @@ async def free_lock() -> AsyncGenerator[asyncio.Lock]:
     yield asyncio.Lock()
 
 
-def test_contended_outside_of_an_audit_raises_if_somebody_never_comes_through(
+def test_contended_outside_of_an_audit_raises_if_a_waiter_never_comes_through(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("withal.audit.fixtures.contention._STARVATION_SECONDS", 0.05)

@@ -209,7 +209,7 @@ def test_a_scenario_that_swaps_the_task_factory(loop: str) -> None:
     assert told.startswith("it replaces the audit's task factory; tasks ")
 
 
-def test_a_scenario_that_leaves_processes_is_told_and_they_are_ended() -> None:
+def test_processes_that_a_scenario_leaves_are_reported_and_ended() -> None:
     before = set(child_processes())
 
     async def spawns() -> None:

@@ -227,7 +227,7 @@ async def waits_for_an_answer() -> None:
 
 
 @before_312
-def test_what_wait_for_swallows_by_itself_is_told_apart() -> None:
+def test_what_wait_for_swallows_by_itself_is_reported_apart() -> None:
     report = audit(waits_for_an_answer)
     assert report.verdict is Verdict.SAFE, report
     (excused,) = report.excused
@@ -298,7 +298,9 @@ def test_a_failed_assertion_shows_its_line() -> None:
 
 
 @pytest.mark.parametrize("cyclic", [False, True])
-def test_what_the_collector_closes_is_told_from_what_is_freed_at_once(cyclic: bool) -> None:
+def test_what_the_collector_closes_is_distinguished_from_what_is_freed_at_once(
+    cyclic: bool,
+) -> None:
     async def drop() -> None:
         file: Any = Path("/dev/null").open()  # noqa: SIM115
         try:

@@ -85,7 +85,7 @@ def test_one_attempt_is_replayed_with_its_stack(capsys: pytest.CaptureFixture[st
     assert "the task was not suspended again" in out
 
 
-def test_the_list_tells_where_it_suspends_and_cancels_nothing(
+def test_the_list_shows_where_it_suspends_and_cancels_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert audited("Careless", only_list=True) == 0
@@ -132,7 +132,7 @@ def test_a_replay_has_as_much_time(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("form", Format)
-def test_every_form_tells_the_verdict(form: Format, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_form_has_the_verdict(form: Format, capsys: pytest.CaptureFixture[str]) -> None:
     assert audited("Careless", form=form) == 1
     assert "Careless" in capsys.readouterr().out
 

@@ -67,7 +67,7 @@ def test_a_module_that_is_not_there() -> None:
         ("raise SystemExit(3)", r"SystemExit: 3, at .*broken\.py:1$"),
     ],
 )
-def test_a_file_that_fails_tells_where(tmp_path: Path, source: str, words: str) -> None:
+def test_the_error_of_a_file_that_fails_says_where(tmp_path: Path, source: str, words: str) -> None:
     (tmp_path / "broken.py").write_text(source)
     with pytest.raises(TargetError, match=words):
         load(f"{tmp_path}/broken.py:x")

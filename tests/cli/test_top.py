@@ -173,7 +173,7 @@ def test_a_stopped_process_is_waited_for_only_so_long(
         os.kill(served, signal.SIGCONT)
 
 
-async def test_a_probe_tells_what_is_open_without_a_tracker() -> None:
+async def test_a_probe_lists_what_is_open_without_a_tracker() -> None:
     kept: list[Any] = [socket.socket(), open(__file__)]  # noqa: SIM115
     try:
         found = probe.look()

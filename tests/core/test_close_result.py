@@ -56,7 +56,7 @@ def test_the_first_cancellation_during_closing_is_kept() -> None:
 
 
 @pytest.mark.parametrize("how", ["same", "cause", "hidden"])
-def test_an_error_that_tells_of_the_bodys_stands_for_both(how: str) -> None:
+def test_an_error_with_the_bodys_as_its_cause_stands_for_both(how: str) -> None:
     body = ValueError("body")
     if how == "same":
         error: BaseException = body

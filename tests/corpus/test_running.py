@@ -76,5 +76,5 @@ async def test_an_interpreter_that_is_not_there_is_missing(
         (Outcome(CASE, note="exit status 2: no"), "x 1, x: [red]no verdict: exit status 2: no[/]"),
     ],
 )
-def test_a_line_tells_what_was_found(outcome: Outcome, line: str) -> None:
+def test_a_line_states_what_was_found(outcome: Outcome, line: str) -> None:
     assert line_of(outcome) == line

@@ -62,5 +62,5 @@ def test_a_failure_that_would_come_again_is_not(error: Exception) -> None:
         ),
     ],
 )
-def test_a_failure_is_told_in_one_line(error: Exception, told: str) -> None:
+def test_a_failure_is_described_in_one_line(error: Exception, told: str) -> None:
     assert _translated(error).reason == told

@@ -30,7 +30,7 @@ from withal.fetch.failures import AttemptError, BadStatusError, of_the_disk, wro
         (AttemptError("one\n  two http://a:b@c/", is_transient=True), "one two http://c/"),
     ],
 )
-def test_a_failure_is_told_in_one_line(error: AttemptError, told: str) -> None:
+def test_a_failure_is_described_in_one_line(error: AttemptError, told: str) -> None:
     assert str(error) == error.reason == told
 
 

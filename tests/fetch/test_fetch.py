@@ -398,7 +398,7 @@ async def test_no_more_than_allowed_are_fetched_at_a_time(tmp_path: Path) -> Non
         assert most.pop("all") <= 3
 
 
-async def test_progress_tells_each_step(tmp_path: Path) -> None:
+async def test_progress_reports_each_step(tmp_path: Path) -> None:
     steps: list[Progress] = []
     handler = in_turn(status(503), body(CONTENT))
     async with serving({"/x": handler, "/none": status(404)}) as peer:

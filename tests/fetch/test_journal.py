@@ -97,7 +97,7 @@ def test_a_part_outside_of_its_folder_is_not_believed(part: str) -> None:
     assert not history_of(part_line(replace(PART, part=part))).parts
 
 
-def test_what_failed_is_told_as_requests(tmp_path: Path) -> None:
+def test_what_failed_is_returned_as_requests(tmp_path: Path) -> None:
     with journal_in(tmp_path) as journal:
         journal.append(
             [

@@ -45,7 +45,7 @@ def test_leaving_what_is_published_does_nothing(folder_io: FolderIO) -> None:
     folder_io.close()
 
 
-def test_a_failure_is_told_each_time(folder_io: FolderIO) -> None:
+def test_a_failure_is_raised_each_time(folder_io: FolderIO) -> None:
     (folder_io.path / "file").write_bytes(b"mine")
     part = PartFileIO(folder_io, None, "file", record=None)
     part.put([(0, [b"abc"])])

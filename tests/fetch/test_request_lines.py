@@ -62,7 +62,7 @@ def test_a_form_is_recognized(text: str, expected: list[Request]) -> None:
         ("url,name\n,x", "the URL is missing"),
     ],
 )
-def test_a_line_that_is_no_request_is_told_with_its_number(text: str, reason: str) -> None:
+def test_the_error_for_a_line_that_is_no_request_gives_its_number(text: str, reason: str) -> None:
     with pytest.raises(RequestLineError, match=reason) as caught:
         requests(text)
     assert caught.value.number == text.count("\n") + 1
@@ -87,7 +87,7 @@ async def test_a_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
     assert found == 20_000
 
 
-async def test_a_line_that_is_none_ends_it_unless_somebody_hears_of_it(tmp_path: Path) -> None:
+async def test_an_invalid_line_ends_it_unless_it_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "urls"
     path.write_text(f'{{"url":"{A}"}}\nnonsense\n"{B}"')
     async with RequestFile(path) as file:

@@ -148,7 +148,7 @@ def test_a_wider_limit_lets_in_at_once() -> None:
     run_virtual(main())
 
 
-def test_hosts_that_nobody_uses_are_forgotten() -> None:
+def test_unused_hosts_are_forgotten() -> None:
     async def main() -> None:
         gate = HostGate()
         for number in range(5000):

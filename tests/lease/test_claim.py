@@ -37,7 +37,7 @@ def test_it_is_lost_at_its_end_and_not_before() -> None:
     assert claim.reason == "it was not renewed for 26 s (no answer to a renewal)"
 
 
-def test_a_process_that_was_stopped_is_told_so() -> None:
+def test_a_process_that_was_stopped_gets_an_error_that_says_so() -> None:
     claim = held()
     assert claim.expire(140)
     assert "stopped, or its event loop blocked, until 13 s after" in claim.reason

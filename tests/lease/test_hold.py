@@ -109,7 +109,7 @@ def test_a_lease_is_renewed_each_third_of_its_ttl_and_kept() -> None:
     run(main())
 
 
-def test_a_deleted_row_is_told_at_the_next_renewal() -> None:
+def test_a_deleted_row_is_reported_at_the_next_renewal() -> None:
     async def main() -> None:
         server, _, leases = model()
         with pytest.raises(LeaseLostError, match="does not have it any more"):
@@ -135,7 +135,7 @@ def test_a_machine_that_was_stopped_finds_out_when_it_goes_on() -> None:
     run(main())
 
 
-def test_check_tells_code_that_did_not_await() -> None:
+def test_check_raises_in_code_that_did_not_await() -> None:
     async def main() -> None:
         _, _machine, leases = model()
         loop = asyncio.get_running_loop()
@@ -166,7 +166,7 @@ def test_a_body_that_fails_while_it_leaves_is_raised_with_the_loss() -> None:
     run(main())
 
 
-def test_a_body_that_ends_beyond_its_time_is_told() -> None:
+def test_a_body_that_ends_beyond_its_time_is_reported() -> None:
     async def main() -> None:
         _, _, leases = model()
         loop = asyncio.get_running_loop()

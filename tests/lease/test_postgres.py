@@ -39,7 +39,7 @@ async def test_the_table_is_made_once_by_many_at_a_time(
     assert len(set(tokens)) == 8
 
 
-async def test_a_user_without_the_right_to_make_it_is_told_what_to_run(
+async def test_the_error_for_a_user_without_the_right_to_create_it_says_what_to_run(
     postgres_server: Server, driver: str
 ) -> None:
     name = database(postgres_server)

@@ -155,7 +155,9 @@ async def test_a_wrong_password_is_said_at_once() -> None:
                 pass
 
 
-async def test_a_user_without_the_rights_is_told_which(redis_server: redis.Redis) -> None:
+async def test_the_error_for_a_user_without_the_rights_names_them(
+    redis_server: redis.Redis,
+) -> None:
     command(redis_server, "ACL", "SETUSER", "poor", "on", ">x", "~*", "+@read", "+@connection")
     leases = RedisLeases(redis_server.url.replace("//", "//poor:x@"), durable=True)
     with pytest.raises(LeaseServerError, match="let the user run EVAL"):

@@ -86,7 +86,7 @@ async def test_p3_a_late_cancellation_hands_on_what_was_given() -> None:
         assert pool.statistics().opened == 1
 
 
-async def test_p3_whoever_gives_back_and_asks_again_is_behind_those_that_wait() -> None:
+async def test_p3_a_user_that_gives_back_and_asks_again_is_behind_those_that_wait() -> None:
     made = world()
     order: list[str] = []
 
@@ -255,7 +255,7 @@ async def test_p5_those_that_wait_hear_of_the_end_of_the_pool() -> None:
         await hold(pool)
 
 
-async def test_p5_a_task_that_would_wait_for_itself_is_told_with_both_lines() -> None:
+async def test_p5_the_error_for_a_task_that_would_wait_for_itself_has_both_lines() -> None:
     async with Pool(world(2).connect, size=2, name="db") as pool:
         async with pool.acquire(), pool.acquire():
             with pytest.raises(PoolDeadlockError, match="deadlock: task") as caught:
@@ -623,7 +623,7 @@ async def test_p9_a_death_in_use_has_the_user_leave_and_is_raised() -> None:
         assert pool.statistics().closed.lost == 1
 
 
-async def test_p9_what_has_died_is_not_given_back_by_a_user_who_stays() -> None:
+async def test_p9_what_has_died_is_not_given_back_by_a_user_that_stays() -> None:
     made = world()
 
     async def use(pool: Pool[Connection]) -> None:
@@ -643,7 +643,7 @@ async def test_p9_what_has_died_is_not_given_back_by_a_user_who_stays() -> None:
             assert connection.number == 1
 
 
-async def test_p9_a_death_does_not_cut_off_a_user_who_is_leaving() -> None:
+async def test_p9_a_death_does_not_cut_off_a_user_that_is_leaving() -> None:
     made = world()
     left: list[str] = []
 

@@ -85,7 +85,7 @@ def test_s1_it_lingers_and_is_used_again() -> None:
     testing.run(main())
 
 
-async def test_s1_whoever_comes_while_it_closes_gets_a_new_one() -> None:
+async def test_s1_a_user_that_comes_while_it_closes_gets_a_new_one() -> None:
     made = world(Plan(close_time=0.01))
     shared = Shared(made.connect)
     first = asyncio.create_task(hold(shared))
@@ -231,7 +231,7 @@ async def test_s3_the_last_user_hears_that_closing_has_failed() -> None:
             pass
 
 
-async def test_s3_in_a_scope_what_nobody_heard_of_is_raised_by_the_scope() -> None:
+async def test_s3_in_a_scope_an_error_that_no_user_got_is_raised_by_the_scope() -> None:
     made = world(Plan(closes=False))
     with pytest.raises(Exception, match="close of 0"):
         async with Scope("app") as scope:

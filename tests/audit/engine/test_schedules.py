@@ -130,19 +130,19 @@ def test_a_program_cannot_have_another_order() -> None:
         ("2-7", "has version 2"),
     ],
 )
-def test_a_seed_that_is_none_or_of_another_version_is_told(seed: str, words: str) -> None:
+def test_an_invalid_seed_or_one_of_another_version_is_an_error(seed: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         audit(mended, schedules=1, seed=seed)
     assert Seed.parse("1-7") == Seed.parse("7")
 
 
 @pytest.mark.parametrize("address", ["x:order", "1:order", "1.x:order", "1.1,:order", "/1:late"])
-def test_an_address_that_is_none_is_told(address: str) -> None:
+def test_an_invalid_address_is_an_error(address: str) -> None:
     with pytest.raises(ValueError, match="is not a valid schedule address"):
         audit(mended, at=address)
 
 
-def test_a_schedule_with_a_cancellation_that_is_not_there_is_told() -> None:
+def test_a_schedule_with_a_cancellation_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(ValueError, match="there is no attempt 99:late"):
         audit(mended, at="1.1/99:late")
 

@@ -72,12 +72,12 @@ def test_what_is_gone_is_listed_of_this_target_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["nonsense", "ABCDEF0123", "0123", "01234567890"])
-def test_a_line_that_has_no_key_is_told_with_its_number(tmp_path: Path, line: str) -> None:
+def test_the_error_for_a_line_without_a_key_gives_its_number(tmp_path: Path, line: str) -> None:
     with pytest.raises(ScenarioError, match=rf"known:2: '{line}' is not the key of a finding"):
         accepted(tmp_path / "known", f"# keys\n{line}\n")
 
 
-def test_a_file_that_is_missing_or_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="--accept-new writes it"):
         Accepted.read(tmp_path / "none")
     with pytest.raises(ScenarioError, match="cannot be read"):

@@ -159,13 +159,13 @@ def test_cells_tell_their_state_in_a_word_and_a_sign(open_page: Open) -> None:
     expect(page.locator(".cell.untried")).to_have_text(["\u2013not tried"] * 2)
 
 
-def test_an_unresolved_cell_tells_why(open_page: Open) -> None:
+def test_an_unresolved_cell_gives_the_reason(open_page: Open) -> None:
     page = open_page(UNSAFE)
     button(page, "3:late").click()
     expect(page.locator(".panel")).to_contain_text("the loop did not become idle within 5 s")
 
 
-def test_the_earlier_cancellations_are_told_too(open_page: Open) -> None:
+def test_the_earlier_cancellations_are_shown_too(open_page: Open) -> None:
     page = open_page(record(after(1, 2, Delivery.LATE, (Category.HANG, "no end")), depth=2))
     button(page, "1+2:late").click()
     expect(page.locator(".panel h3")).to_have_text(
@@ -186,7 +186,7 @@ def test_a_button_copies_the_command_that_replays_an_attempt(open_page: Open) ->
     assert copied == "withal audit waiting.py:use_pool --at 5:early"
 
 
-def test_it_is_a_table_for_those_who_do_not_see_it_on_a_desk_and_on_a_phone(
+def test_a_screen_reader_gets_a_table_on_a_desk_and_on_a_phone(
     open_page: Open,
 ) -> None:
     page = open_page(UNSAFE)

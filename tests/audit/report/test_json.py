@@ -45,13 +45,13 @@ def test_the_document_is_what_its_types_say(name: str) -> None:
     check(parsed(ALL[name]), JsonReport)
 
 
-def test_the_verdict_comes_first_and_the_version_is_told() -> None:
+def test_the_verdict_comes_first_and_the_version_is_given() -> None:
     report = parsed(UNSAFE)
     assert list(report)[:2] == ["verdict", "version"]
     assert (report["verdict"], report["version"]) == ("unsafe", 1)
 
 
-def test_what_holds_for_the_whole_audit_is_told() -> None:
+def test_the_options_of_the_audit_are_given() -> None:
     report = parsed(record(*UNSAFE.attempts, expected=("a thread",), depth=2, loop="uvloop"))
     del report["suspensions"], report["attempts"]
     assert report == {
@@ -71,7 +71,7 @@ def test_what_holds_for_the_whole_audit_is_told() -> None:
     }
 
 
-def test_suspensions_are_told_with_file_line_and_function() -> None:
+def test_suspensions_are_given_with_file_line_and_function() -> None:
     file = waiting.__file__
     connect = {"file": file, "line": 22, "function": "connect"}
     assert parsed(UNSAFE)["suspensions"][0] == {
@@ -87,7 +87,7 @@ def test_suspensions_are_told_with_file_line_and_function() -> None:
     }
 
 
-def test_attempts_are_told_with_their_findings() -> None:
+def test_attempts_are_given_with_their_findings() -> None:
     deep = after(1, 2, Delivery.LATE, (Category.HANG, "no end"))
     (told,) = parsed(record(deep, depth=2))["attempts"]
     assert [each["ordinal"] for each in told.pop("after")] == [1]

@@ -173,7 +173,7 @@ def test_relative_addresses_lead_to_the_files(root: Path) -> None:
     assert Path(path) == root / "tests/audit/waiting.py"
 
 
-def test_a_message_tells_what_how_and_the_command_that_replays_it() -> None:
+def test_a_message_states_what_how_and_the_command_that_replays_it() -> None:
     first = run_of(UNSAFE)["results"][0]
     key = first["partialFingerprints"]["withalKey/v1"]
     assert first["message"]["text"] == (
@@ -193,7 +193,7 @@ def test_the_stack_has_the_innermost_frame_first_and_the_flow_has_it_last() -> N
     assert flow == stack[::-1]
 
 
-def test_what_no_line_stands_for_is_told_with_the_run() -> None:
+def test_what_has_no_line_is_reported_with_the_run() -> None:
     (invocation,) = run_of(UNSAFE)["invocations"]
     assert invocation["executionSuccessful"]
     assert [each["message"]["text"] for each in invocation["toolExecutionNotifications"]] == [

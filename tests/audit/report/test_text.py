@@ -48,7 +48,7 @@ def in_the_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
 
 
-def test_a_report_of_findings_is_told_by_site_the_worst_first() -> None:
+def test_findings_are_grouped_by_site_the_worst_first() -> None:
     assert render(UNSAFE) == (
         "unsafe: use_pool: 4 of 8 attempts went wrong"
         " (5 suspensions; early, late; asyncio, CPython 3.11.2)\n"
@@ -108,7 +108,7 @@ def test_the_first_line_sums_up(told: AuditRecord, first_line: str) -> None:
     assert render(told).splitlines()[0] == first_line + circumstances
 
 
-def test_a_scenario_that_fails_by_itself_is_told_with_the_reason() -> None:
+def test_a_scenario_that_fails_by_itself_is_reported_with_the_reason() -> None:
     assert render(FAILED) == (
         "error: use_pool: the scenario fails without any cancellation (asyncio, CPython 3.11.2)\n"
         "  RuntimeError: no such host\n"
@@ -116,7 +116,7 @@ def test_a_scenario_that_fails_by_itself_is_told_with_the_reason() -> None:
     )
 
 
-def test_the_depth_is_told_where_there_is_one() -> None:
+def test_the_depth_is_shown_where_there_is_one() -> None:
     deep = record(after(1, 2, LATE, (Category.SLOT, "held")), depth=2)
     assert "(5 suspensions; early, late; depth 2; asyncio, CPython 3.11.2)" in render(deep)
     assert "  1+2:late  lock or slot  held\n" in render(deep)
@@ -133,7 +133,7 @@ def test_findings_that_differ_in_numbers_alone_are_folded() -> None:
     ) in render(record(*wrong[:5]))
 
 
-def test_of_many_findings_alike_only_the_first_addresses_are_told() -> None:
+def test_of_many_equal_findings_only_the_first_addresses_are_shown() -> None:
     many = [
         attempt(number, LATE, (Category.TASK, "it runs"), suspension=SUSPENSIONS[0])
         for number in range(1, 1001)
@@ -143,7 +143,7 @@ def test_of_many_findings_alike_only_the_first_addresses_are_told() -> None:
     ) in render(record(*many))
 
 
-def test_reasons_are_told_once_however_many_attempts_they_silence() -> None:
+def test_reasons_are_shown_once_for_any_number_of_attempts() -> None:
     silent = [
         attempt(number, LATE, suspension=SUSPENSIONS[0], unresolved="the loop stays busy")
         for number in range(1, 1001)
@@ -206,7 +206,7 @@ def test_there_may_be_no_points() -> None:
     assert render_points(FAILED) == "use_pool: 0 suspensions (asyncio, CPython 3.11.2)\n"
 
 
-def test_one_attempt_is_told_in_full() -> None:
+def test_one_attempt_is_shown_in_full() -> None:
     one = attempt(2, LATE, (Category.TASK, "`beat` runs"), detail="before: 1 task\nafter: 2")
     assert render_attempt(record(one), one) == (
         "unsafe: use_pool at 2:late (asyncio, CPython 3.11.2)\n"
@@ -233,7 +233,7 @@ def test_one_attempt_is_told_in_full() -> None:
     )
 
 
-def test_an_attempt_at_depth_2_tells_of_the_earlier_cancellation_too() -> None:
+def test_an_attempt_at_depth_2_shows_the_earlier_cancellation_too() -> None:
     one = after(1, 5, EARLY)
     text = render_attempt(record(one, depth=2), one)
     assert text.startswith(
@@ -245,7 +245,7 @@ def test_an_attempt_at_depth_2_tells_of_the_earlier_cancellation_too() -> None:
     assert "\ncancelled while the awaited result is pending, at suspension 5 (" in text
 
 
-def test_an_attempt_that_says_nothing_tells_why() -> None:
+def test_an_attempt_without_a_result_gives_the_reason() -> None:
     one = attempt(3, LATE, unresolved="busy\nfor 5 s")
     assert "\nunresolved:\n  busy\n  for 5 s\n" in render_attempt(record(one), one)
 
@@ -268,7 +268,7 @@ def test_a_finding_has_its_key_and_how_often_it_was_seen() -> None:
     assert f"  1:late  lock or slot  held (flaky: 1 of 3) [{plain.key}]\n" in told(seen=1, runs=3)
 
 
-def test_what_does_not_decide_the_verdict_is_told_apart() -> None:
+def test_what_does_not_decide_the_verdict_is_shown_apart() -> None:
     (plain,) = attempt(1, LATE, (Category.SLOT, "held")).findings
     one = replace(attempt(1, LATE), excused=(replace(plain, excuse="known"),))
     text = render(record(one))
@@ -277,7 +277,7 @@ def test_what_does_not_decide_the_verdict_is_told_apart() -> None:
     assert "\nlock or slot: held (not a finding: known)\n" in render_attempt(record(one), one)
 
 
-def test_the_innermost_place_is_told_where_it_is_in_a_library() -> None:
+def test_the_innermost_place_is_shown_if_it_is_in_a_library() -> None:
     chain = (*SUSPENSIONS[0].chain, Site(asyncio.sleep.__code__, 0))
     where = Suspension(1, "scenario", chain, "Future")
     text = render(record(attempt(1, LATE, (Category.TASK, "it runs"), suspension=where)))
@@ -305,7 +305,7 @@ def test_no_text_holds_what_cannot_be_printed(name: str) -> None:
         assert all(line.isprintable() for line in text.split("\n"))
 
 
-def test_hostile_text_is_told_escaped_and_on_its_line() -> None:
+def test_hostile_text_is_shown_escaped_and_on_its_line() -> None:
     escaped = (
         HOSTILE.encode("unicode_escape", "surrogatepass").decode().replace("\\U0001f388", "🎈")
     )
