@@ -52,7 +52,7 @@ def test_the_status_is_the_verdict(
         ("Carefull", "has no 'Carefull'; did you mean Careful"),
         ("Careless.nothing", "has no 'Careless.nothing'"),
         ("NUMBER", "must be a callable that returns an awaitable; got 5"),
-        ("needs", "run needs(database"),
+        ("needs", "is called with no argument: missing a required argument: 'database'"),
     ],
 )
 def test_an_error_of_the_target_is_one_line(
