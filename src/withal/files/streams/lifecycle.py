@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from asyncio import CancelledError, Future, get_running_loop, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -91,9 +90,7 @@ class Lifecycle:
         if descriptor.is_closing:
             return
         try:
-            if descriptor.is_ours:
-                text = f"unclosed file {descriptor.name!r}: call close(), or open it by async with"
-                warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+            descriptor.warn_unclosed(self)
         finally:
             descriptor.close()
 

@@ -19,7 +19,6 @@ import asyncio
 import errno
 import os
 import select
-import warnings
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -244,9 +243,7 @@ class Writer:
             forget(id(self), None)
             return
         try:
-            if descriptor.is_ours:
-                text = f"unclosed file {descriptor.name!r}: call close(), or open it by async with"
-                warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+            descriptor.warn_unclosed(self)
         finally:
             self.end()
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import warnings
 from collections.abc import Callable
 from threading import RLock
 from typing import TypeVar, TypeVarTuple, final
@@ -58,6 +59,12 @@ class CountedDescriptor:
         finally:
             if self._is_last_out():
                 self._close()
+
+    def warn_unclosed(self, file: object) -> None:
+        """Warn that `file`, which the caller closes, was not closed; nothing if it is not ours."""
+        if self.is_ours:
+            text = f"unclosed file {self.name!r}: call close(), or open it by async with"
+            warnings.warn(text, ResourceWarning, stacklevel=3, source=file)
 
     def close(self) -> None:
         """Close it, now or when the last call that uses it has ended. May block.
