@@ -68,9 +68,9 @@ def at_least(ratio: float, bound: Bound | None, ground: Ground) -> tuple[str, st
     return f"{ratio:.1f}", f">= {limit:g} {verdict(ratio >= limit)}"
 
 
-def at_most(ratio: float | None, bound: Bound | None, ground: Ground) -> tuple[str, str]:
-    if ratio is None or bound is None:
-        return "" if ratio is None else f"{ratio:.2f}", ""
+def at_most(ratio: float, bound: Bound | None, ground: Ground) -> tuple[str, str]:
+    if bound is None:
+        return f"{ratio:.2f}", ""
     limit = bound.on(ground)
     return f"{ratio:.2f}", f"<= {limit:g} {verdict(ratio <= limit)}"
 

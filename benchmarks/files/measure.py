@@ -1,4 +1,8 @@
-"""One row measured: everybody in turn, several rounds, medians for each operation."""
+"""One row measured: each library in turn, several rounds, medians for each operation.
+
+Each turn is a process of its own, in which a twentieth of the work is done first: so modules that
+are imported when they are used, and the threads of a pool, are there.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,14 @@ from statistics import median
 from time import monotonic, process_time
 from typing import TypeAlias
 
+from benchmarks.files.apart import ApartError, apart
 from benchmarks.files.ground import Ground
 from benchmarks.files.lateness import lateness_while
 from benchmarks.files.libraries import AIOFILES, PEERS, WITHAL, Library
-from benchmarks.files.rows import BlockingJob, Row
+from benchmarks.files.rows import Row
 
 BLOCKING = "blocking"
+WARM_UP_DIVISOR = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,9 @@ class Measured:
         return self.seconds[self.fastest_peer] / self.seconds[WITHAL.name]
 
     @property
-    def slower(self) -> float | None:
+    def slower(self) -> float:
         """How many times as long as the blocking calls."""
-        theirs = self.seconds.get(BLOCKING)
-        return None if theirs is None else self.seconds[WITHAL.name] / theirs
+        return self.seconds[WITHAL.name] / self.seconds[BLOCKING]
 
 
 Turn: TypeAlias = tuple[str, Callable[[], float]]
@@ -72,7 +77,7 @@ def measure(
     *,
     by_processor: bool = False,
 ) -> Measured:
-    """Measure a row. After `limit` seconds no further round is begun. The first one warms up.
+    """Measure a row. After `limit` seconds no further round is begun.
 
     Args:
         row: what is done.
@@ -86,6 +91,7 @@ def measure(
     found: dict[str, list[float]] = {}
     failed: set[str] = set()
     deadline = monotonic() + limit
+    row.blocking(ground, 1)  # makes the files of this row before the first process forks
     with row.beside(ground):
         for number in range(row.rounds):
             if number and monotonic() > deadline:
@@ -96,10 +102,10 @@ def measure(
         say(f"{ground.kind}, {row.name}: lateness")
         return Measured(
             row,
-            {name: made(times[1:] or times) for name, times in found.items()},
+            {name: made(times) for name, times in found.items()},
             frozenset(failed),
-            _lateness(row, ground, WITHAL),
-            _lateness(row, ground, AIOFILES),
+            apart(partial(_lateness, row, ground, WITHAL)),
+            apart(partial(_lateness, row, ground, AIOFILES)),
         )
 
 
@@ -115,26 +121,22 @@ def _round(
     for name, turn in turns:
         if name in failed:
             continue
-        _prepare(row, ground)
         try:
-            found.setdefault(name, []).append(turn())
-        except Exception as error:
+            found.setdefault(name, []).append(apart(turn))
+        except ApartError as error:
             if name in (WITHAL.name, BLOCKING):
                 raise
-            say(f"{row.name}: {name} fails: {error!r}")
+            say(f"{row.name}: {name} fails: {error}")
             failed.add(name)
             found.pop(name)
 
 
 def _order(row: Row, ground: Ground, number: int, by_processor: bool) -> list[Turn]:
-    """Return everybody's turn, as names and what measures them.
+    """Return the turn of each library, as names and what measures them.
 
-    Back and forth: who comes after a writer of 1 GiB takes over its freed pages, and is faster.
+    Back and forth: the one after a writer of 1 GiB takes over its freed pages, and is faster.
     """
-    turns: list[Turn] = []
-    if row.blocking is not None:
-        blocking = partial(_time_blocking, row.blocking, row.count, ground, by_processor)
-        turns.append((BLOCKING, blocking))
+    turns: list[Turn] = [(BLOCKING, partial(_time_blocking, row, ground, by_processor))]
     turns += [
         (each.name, partial(_time, row, ground, each, by_processor)) for each in (WITHAL, *PEERS)
     ]
@@ -151,16 +153,20 @@ def _prepare(row: Row, ground: Ground) -> None:
         row.prepare(ground)
 
 
-def _time_blocking(job: BlockingJob, count: int, ground: Ground, by_processor: bool) -> float:
+def _time_blocking(row: Row, ground: Ground, by_processor: bool) -> float:
+    row.blocking(ground, _share(row.count))
+    _prepare(row, ground)
     begun = process_time()
-    elapsed = job(ground, count)
-    return (process_time() - begun if by_processor else elapsed) / count
+    elapsed = row.blocking(ground, row.count)
+    return (process_time() - begun if by_processor else elapsed) / row.count
 
 
 def _time(row: Row, ground: Ground, library: Library, by_processor: bool) -> float:
     count = _count(row, library)
 
     async def main() -> float:
+        await row.job(library, ground, _share(count))
+        _prepare(row, ground)
         begun = process_time()
         elapsed = await row.job(library, ground, count)
         return process_time() - begun if by_processor else elapsed
@@ -168,11 +174,17 @@ def _time(row: Row, ground: Ground, library: Library, by_processor: bool) -> flo
     return library.run(main()) / count
 
 
+def _share(count: int) -> int:
+    return max(1, count // WARM_UP_DIVISOR)
+
+
 def _lateness(row: Row, ground: Ground, library: Library) -> float:
-    _prepare(row, ground)
+    count = _count(row, library)
 
     async def main() -> float:
-        return await lateness_while(row.job(library, ground, _count(row, library)))
+        await row.job(library, ground, _share(count))
+        _prepare(row, ground)
+        return await lateness_while(row.job(library, ground, count))
 
     return asyncio.run(main())
 

@@ -61,7 +61,7 @@ class Row:
     name: str
     title: str
     job: Job
-    blocking: BlockingJob | None
+    blocking: BlockingJob
     count: int
     peer_count: int
     faster: Bound | None

@@ -12,6 +12,7 @@ import pytest
 
 from withal import files
 from withal.files.streams import open_file
+from withal.files.streams.inline_attempts import InlineAttempts
 from withal.files.system import page_cache as cached
 from withal.files.system.page_cache import (
     open_cached,
@@ -153,7 +154,7 @@ async def test_after_failures_files_side_by_side_are_not_all_tried_without_a_thr
             return await file.read()
 
     monkeypatch.setattr(open_file, "open_cached", fail)
-    monkeypatch.setattr(open_file, "_attempts", open_file._Attempts())
+    monkeypatch.setattr(open_file, "inline_attempts", InlineAttempts())
     assert await asyncio.gather(*(read() for _ in range(200))) == [bytes(range(200))] * 200
     assert attempts < 50
     attempts = 0

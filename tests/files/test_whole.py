@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.files.test_part_file import file_size_limit
 from tests.support.threads import all_threads_busy
+from withal.files import whole
 from withal.files.loop_budget import CLOCK_CHECK_COST, loop_budget
 from withal.files.system import page_cache as cached
 from withal.files.system.page_cache import MAX_INLINE_BYTES
@@ -448,6 +449,27 @@ async def test_a_file_that_has_vanished_is_not_found(folder: Path) -> None:
     path.unlink()
     with pytest.raises(FileNotFoundError):
         await read_bytes(path)
+
+
+async def test_files_read_side_by_side_in_threads_are_whole_and_errors_name_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel reads several ahead while a thread opens others; each result is its own."""
+    monkeypatch.setattr(whole, "read_whole_cached", lambda _path: None)
+    paths = [tmp_path / str(number) for number in range(60)]
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes([number]) * number * 5000)
+    paths[10].unlink()
+    paths[20].unlink()
+    paths[20].mkdir()
+    results = await asyncio.gather(*map(read_bytes, paths), return_exceptions=True)
+    for number, (path, result) in enumerate(zip(paths, results, strict=True)):
+        if number in (10, 20):
+            kind = FileNotFoundError if number == 10 else IsADirectoryError
+            assert isinstance(result, kind)
+            assert result.filename == str(path)
+        else:
+            assert result == bytes([number]) * number * 5000
 
 
 async def test_reading_from_memory_does_not_starve_the_loop(tmp_path: Path) -> None:

@@ -19,12 +19,14 @@ from typing import TypeAlias, TypeVar, TypeVarTuple, final
 
 from withal.files.loop_budget import CACHE_MISS_COST, OPERATION_COST, loop_budget
 from withal.files.streams.binary import BinaryFile
+from withal.files.streams.inline_attempts import inline_attempts
 from withal.files.streams.mode import parse
 from withal.files.streams.open_file import binary_file, look_at
 from withal.files.streams.open_file import open as open_file
-from withal.files.system.complete_io import read_to_end, write_all
-from withal.files.system.page_cache import read_opened, read_whole_cached, waits
+from withal.files.system.complete_io import write_all
+from withal.files.system.page_cache import read_opened, read_whole_cached, start_reading, waits
 from withal.files.threads.calls import call, call_and_own, call_in_thread, result_of
+from withal.files.threads.pool import Later, has_calls
 
 StrPath: TypeAlias = str | os.PathLike[str]
 BytesPath: TypeAlias = bytes | os.PathLike[bytes]
@@ -36,6 +38,9 @@ Ts = TypeVarTuple("Ts")
 
 DECODED_INLINE_BYTES = 32 * 1024
 """How many bytes are decoded in the event loop's thread: 0.3 ms with the slowest codec measured."""
+
+ADVISED_BYTES = 128 * 1024
+"""How much the kernel is asked to read of a file, while a thread opens others."""
 
 # Not to block makes no difference to a regular file; see `waits`.
 _FLAGS: int = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
@@ -70,8 +75,9 @@ async def read_bytes(path: StrPath | BytesPath) -> bytes:
     if budget.remaining < 0:
         await budget.checkpoint()
     name = path if type(path) is str else os.fspath(path)
-    if type(name) is str:
+    if type(name) is str and not inline_attempts.are_unpromising():
         found = read_whole_cached(name)
+        inline_attempts.note(type(found) is bytes)
         if type(found) is bytes:
             budget.remaining -= OPERATION_COST + len(found)
             return found
@@ -81,7 +87,7 @@ async def read_bytes(path: StrPath | BytesPath) -> bytes:
                 return await _read_waiting(found, name)
             return await result_of(_read_in_thread(found, name))
     read: bytes | int = await call_and_own(
-        _naming, name, _read, name, give_back=_give_back, is_brief=True
+        _naming, name, _read, name, has_calls(), give_back=_give_back, is_brief=True
     )
     return read if isinstance(read, bytes) else await _read_waiting(read, name)
 
@@ -335,18 +341,24 @@ def _naming_error(error: OSError, name: str | bytes) -> OSError:
     return error
 
 
-def _read(name: str | bytes) -> bytes | int:
-    """Return the content; or a descriptor, if the file may wait for its other end."""
+def _read(name: str | bytes, has_others: bool) -> bytes | int | Later[bytes | int]:
+    """Return the content; or a descriptor, if the file may wait for its other end.
+
+    Args:
+        name: the path.
+        has_others: the thread may have others to read: then the kernel is asked to read this one
+            meanwhile.
+    """
     fd = os.open(name, os.O_RDONLY | _FLAGS)
     try:
         if waits(fd):
             return fd
-        data = read_to_end(fd, os.fstat(fd).st_size)
+        if has_others and start_reading(fd, ADVISED_BYTES):
+            return Later(lambda: _naming(name, read_opened, fd))
     except BaseException:
         os.close(fd)
         raise
-    os.close(fd)
-    return data
+    return read_opened(fd)
 
 
 def _open_to_write(name: str | bytes, mode: str) -> int:

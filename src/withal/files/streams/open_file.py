@@ -13,7 +13,6 @@ import errno
 import io
 import os
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from functools import partial
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
 from time import time_ns
@@ -37,11 +36,18 @@ from withal.files.loop_budget import OPENING_COST, LoopBudget, loop_budget
 from withal.files.streams.binary import BinaryFile
 from withal.files.streams.channel import Channel, Positional, Sequential
 from withal.files.streams.first_chunk import Early, early_size, read_early
+from withal.files.streams.inline_attempts import inline_attempts
 from withal.files.streams.just_opened import JustOpened
 from withal.files.streams.mode import Mode, check_options, parse, text_encoding
 from withal.files.streams.text import TextFile
 from withal.files.system.descriptor import CountedDescriptor
-from withal.files.system.page_cache import MAX_INLINE_BYTES, inline_way, note_folder, open_cached
+from withal.files.system.page_cache import (
+    MAX_INLINE_BYTES,
+    inline_way,
+    note_folder,
+    open_cached,
+    start_reading,
+)
 from withal.files.system.residency import Way
 from withal.files.threads.calls import call_and_own
 from withal.files.threads.pool import Later, has_calls
@@ -55,8 +61,6 @@ FileName: TypeAlias = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Opener: TypeAlias = Callable[[Any, int], int]  # of what was given: a name or a descriptor
 
 F_co = TypeVar("F_co", covariant=True)
-
-_MAX_SKIPPED_COUNT = 16  # attempts that are skipped in a row
 
 _NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 
@@ -327,10 +331,10 @@ class Opening(EmitsEvents, Generic[F_co]):
         if not self._is_held and current_observers():
             return None
         budget.remaining -= OPENING_COST
-        if _attempts.are_unpromising():
+        if inline_attempts.are_unpromising():
             return None
         file = _open_cached(self._source, None)
-        _attempts.note(file is not None)
+        inline_attempts.note(file is not None)
         return file
 
     async def _open(self) -> Any:  # F_co
@@ -348,34 +352,6 @@ class Opening(EmitsEvents, Generic[F_co]):
         if events is not None:
             events.opened()
         return file
-
-
-@final
-class _Attempts:
-    """Whether to try to open a file without a thread, while threads open others.
-
-    An attempt that fails costs a third of the call in a thread that follows. If the last ones have
-    failed, the files that are opened side by side are probably not in memory.
-    """
-
-    def __init__(self) -> None:
-        self._failed = 0  # in a row
-        self._skipped = 0  # since the last attempt
-
-    def are_unpromising(self) -> bool:
-        """Return whether to skip this one: after n failures, n, while threads are busy."""
-        if not self._failed or not has_calls():
-            return False
-        self._skipped += 1
-        return self._skipped <= self._failed
-
-    def note(self, has_succeeded: bool) -> None:
-        """Count an attempt."""
-        self._skipped = 0
-        self._failed = 0 if has_succeeded else min(self._failed + 1, _MAX_SKIPPED_COUNT)
-
-
-_attempts = _Attempts()
 
 
 def _events_of(file: FileName) -> FileEvents | None:
@@ -468,22 +444,14 @@ def _find_blocking(source: _Source, has_others: bool) -> Found | Later[Found | N
     size = early_size(found.number, found.status, before)
     if not size:
         return found
-    if has_others and _start_reading(found.number, size):
+    if has_others and start_reading(found.number, size):
         return Later(partial(_with_early, found, size))
     return _with_early(found, size)
 
 
 def _with_early(found: Found, size: int) -> Found | None:
-    return found._replace(early=read_early(found.number, found.status, size))
-
-
-def _start_reading(fd: int, size: int) -> bool:
-    """Ask the kernel to read the first bytes into memory; return whether it can be asked."""
-    if not hasattr(os, "posix_fadvise"):
-        return False
-    with suppress(OSError):  # reading the file raises it
-        os.posix_fadvise(fd, 0, size, os.POSIX_FADV_WILLNEED)
-    return True
+    early = read_early(found.number, found.status, size)
+    return Found(*found[:5], early, found.way)
 
 
 def _by_opener(opener: Opener, file: FileName, flags: int) -> int:

@@ -213,6 +213,17 @@ def read_resident(fd: int, size: int, offset: int) -> bytes | None:
         return None
 
 
+def start_reading(fd: int, size: int) -> bool:
+    """Ask the kernel to read the first bytes into memory; return whether it can be asked."""
+    if sys.platform != "linux":
+        return False
+    try:
+        os.posix_fadvise(fd, 0, size, os.POSIX_FADV_WILLNEED)
+    except OSError:  # reading the file raises it
+        return False
+    return True
+
+
 def refuses(device: int) -> bool:
     """Return whether the device (``st_dev``) is known to refuse cached reads."""
     return device in _refusing_devices or not READS_CACHED

@@ -245,8 +245,10 @@ class ThreadPool:
         """Return the next call; None if there is none, and this thread is idle from now on."""
         while True:
             is_due = len(self._continued) >= CONTINUED_CALLS or not self._jobs or self._is_full()
-            with suppress(IndexError):  # another thread has taken it, or there is none
+            try:
                 return (self._continued if is_due else self._jobs).popleft()
+            except IndexError:  # another thread has taken it, or there is none
+                pass
             with self._lock:
                 if self._is_full() or not self._has_jobs():
                     self._serving -= 1
@@ -259,9 +261,10 @@ class ThreadPool:
         """Return whether the next call is brief, and is to wait for the delivery of results."""
         if len(self._results) < MAX_WAITING_RESULTS or self._loop.is_closed():
             return False
-        with suppress(IndexError):
+        try:
             return self._jobs[0][3]
-        return False
+        except IndexError:  # another thread has taken it
+            return False
 
     def _has_jobs(self) -> bool:
         return bool(self._jobs or self._continued)

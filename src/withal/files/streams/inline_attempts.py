@@ -1,0 +1,38 @@
+"""Whether to try a file inline first, while threads open others.
+
+An attempt that fails costs a third of the call in a thread that follows. If the last ones have
+failed, the files that are opened side by side are probably not in memory.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+from withal.files.threads.pool import has_calls
+
+_MAX_SKIPPED_COUNT = 16  # attempts that are skipped in a row
+
+
+@final
+class InlineAttempts:
+    """The last attempts to open or read a file without a thread."""
+
+    def __init__(self) -> None:
+        self._failed = 0  # in a row
+        self._skipped = 0  # since the last attempt
+
+    def are_unpromising(self) -> bool:
+        """Return whether to skip this one: after n failures, n, while threads are busy."""
+        if not self._failed or not has_calls():
+            return False
+        self._skipped += 1
+        return self._skipped <= self._failed
+
+    def note(self, has_succeeded: bool) -> None:
+        """Count an attempt."""
+        self._skipped = 0
+        self._failed = 0 if has_succeeded else min(self._failed + 1, _MAX_SKIPPED_COUNT)
+
+
+inline_attempts = InlineAttempts()
+"""Those of the process."""
