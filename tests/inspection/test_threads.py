@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import execnet
 import pytest
 
 from withal.inspection.threads import threads_at_work
@@ -46,3 +47,16 @@ def is_at_work_when_given_work(executor: ThreadPoolExecutor) -> bool:
     ident = idle_thread(executor)
     executor.submit(int)
     return ident in threads_at_work()
+
+
+def test_the_thread_that_receives_messages_for_xdist_is_not_at_work() -> None:
+    before = set(sys._current_frames())
+    group = execnet.Group()
+    try:
+        group.makegateway("popen")  # as pytest-xdist starts its processes
+        while not (begun := set(sys._current_frames()) - before):
+            threading.Event().wait(0.001)
+        while begun & set(threads_at_work()):  # until it has begun to receive
+            threading.Event().wait(0.001)
+    finally:
+        group.terminate(timeout=10)

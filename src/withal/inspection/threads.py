@@ -25,6 +25,9 @@ _POOLED = re.compile(r"asyncio_|asyncio-waitpid|withal-files|AnyIO worker thread
 _IN_EXECUTOR = ("_worker", os.path.join("concurrent", "futures", "thread.py"))
 _IN_POOL = ("_wait_woken", os.path.join("withal", "files", "threads", "pool.py"))
 
+# The function in which a thread of pytest-xdist's processes waits for messages of the main process.
+_IN_XDIST = ("_thread_receiver", os.path.join("execnet", "gateway_base.py"))
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -95,9 +98,15 @@ def threads_at_work() -> dict[int, tuple[int, int]]:
 
     A thread of a pool that waits for work is not included. On a loaded machine a thread may need a
     long time to begin the work it was given: while its pool has such work, the thread is included.
+    The thread that receives messages for pytest-xdist is not included: no code under test waits for
+    it.
     """
     me = threading.get_ident()
-    frames = {ident: frame for ident, frame in sys._current_frames().items() if ident != me}
+    frames = {
+        ident: frame
+        for ident, frame in sys._current_frames().items()
+        if ident != me and not _serves_xdist(frame)
+    }
     idle = {ident: _pool_of(frame) for ident, frame in frames.items() if is_idle(frame)}
     counts = Counter(map(id, idle.values()))
     return {
@@ -105,6 +114,10 @@ def threads_at_work() -> dict[int, tuple[int, int]]:
         for ident, frame in frames.items()
         if ident not in idle or _has_work(idle[ident], counts[id(idle[ident])])
     }
+
+
+def _serves_xdist(frame: FrameType) -> bool:
+    return any(_is_in(each, _IN_XDIST) for each in _outward(frame))
 
 
 def _is_in(frame: FrameType, place: tuple[str, str]) -> bool:

@@ -50,7 +50,8 @@ class Keyed(Generic[K, T]):
         >>> import asyncio, contextlib
         >>> @contextlib.asynccontextmanager
         ... async def connect(tenant):
-        ...     print("connect", tenant)
+        ...     await asyncio.sleep(0.01)  # logs in
+        ...     print("connected", tenant)
         ...     try:
         ...         yield f"session of {tenant}"
         ...     finally:
@@ -61,11 +62,11 @@ class Keyed(Generic[K, T]):
         ...         async with sessions(tenant) as session:
         ...             print(session)
         >>> asyncio.run(main())
-        connect ann
+        connected ann
         session of ann
         session of ann
         disconnect ann
-        connect bob
+        connected bob
         session of bob
         disconnect bob
     """

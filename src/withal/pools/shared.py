@@ -56,6 +56,7 @@ class Shared(AbstractAsyncContextManager[T], Generic[T]):
         >>> import asyncio, contextlib
         >>> @contextlib.asynccontextmanager
         ... async def load():
+        ...     await asyncio.sleep(0.01)  # reads a file
         ...     print("load")
         ...     yield {"colour": "blue"}
         ...     print("forget")

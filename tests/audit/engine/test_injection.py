@@ -32,6 +32,10 @@ if sys.version_info >= (3, 12):
 
     LOOP_FACTORIES["eager"] = eager_loop
 
+# An eager task gets its name after its first step before CPython 3.13.3:
+# https://github.com/python/cpython/issues/128308
+NAMES_EAGER_TASKS_LATE = sys.version_info < (3, 13, 3)
+
 every_loop = pytest.mark.parametrize("loop", LOOP_FACTORIES)
 
 
@@ -171,7 +175,9 @@ def test_child_tasks_are_watched_and_grandchildren(loop: str) -> None:
         await asyncio.create_task(child(), name="named")
 
     found = [each.task.rpartition(".")[2] for each in surveyed(scenario, loop)]
-    assert found == ["scenario", "child)", "grandchild", "a_while"]  # named (...child)
+    has_no_name = loop == "eager" and NAMES_EAGER_TASKS_LATE
+    child_task = "child" if has_no_name else "child)"  # the whole is: named (...child)
+    assert found == ["scenario", child_task, "grandchild", "a_while"]
 
 
 @every_loop
