@@ -11,7 +11,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from textwrap import indent
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
@@ -340,18 +340,29 @@ def programs(draw: st.DrawFn, profile: Profile) -> Program:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where in a program something is drawn."""
+    """Where in a program something is drawn.
+
+    Attributes:
+        depth: how many blocks are around it.
+        in_scope: there is a scope to enter something into.
+        is_owner: the scope's owner runs it.
+        spawned: a task of the scope runs it.
+        in_block: it is in a block that ends before the scope does. What is entered inline there
+            must not hold a cancel scope of anyio: cancel scopes would not end in reverse order.
+    """
 
     depth: int
     in_scope: bool = False
     is_owner: bool = False
     spawned: bool = False
+    in_block: bool = False
 
     def within(self, **changes: bool) -> _Place:
         values = {
             "in_scope": self.in_scope,
             "is_owner": self.is_owner,
             "spawned": self.spawned,
+            "in_block": self.in_block,
         } | changes
         return _Place(self.depth + 1, **values)
 
@@ -413,7 +424,10 @@ class _Drawing:
 
     def _enter(self, place: _Place) -> Step:
         inline = place.is_owner and self._rarely()
-        return Enter(self._manager(can_die=not inline), inline)
+        manager = self._manager(can_die=not inline)
+        if inline and place.in_block and manager.grouped == "anyio":
+            manager = replace(manager, grouped="asyncio")
+        return Enter(manager, inline)
 
     def _enter_all(self, _: _Place) -> Step:
         return EnterAll(tuple(self._manager() for _ in range(self._integer(1, 3))))
@@ -439,7 +453,7 @@ class _Drawing:
 
     def _in_scope(self, place: _Place) -> Step:
         name, limits = self._name("scope"), self._limits()
-        body = self._body(place.within(in_scope=True, is_owner=True))
+        body = self._body(place.within(in_scope=True, is_owner=True, in_block=False))
         return InScope(name, body, *limits, in_generator=self._rarely())
 
     def _enter_scope(self, place: _Place) -> Step:
@@ -451,7 +465,7 @@ class _Drawing:
         return Catch(self._body(place.within()))
 
     def _wrap(self, place: _Place) -> Step:
-        return self._around(self._body(place.within()), place)
+        return self._around(self._body(place.within(in_block=True)), place)
 
     def _around(self, body: Body, place: _Place | None = None) -> Step:
         kinds = [self._timeout] if self._profile.seconds else []
