@@ -598,7 +598,7 @@ async def _mortal(witness: Witness, held: Held, spec: Manager) -> AsyncGenerator
         witness.died(held)
         raise witness.plant(f"{spec.name}, dying")
 
-    async with _Probe(witness, held, spec), _TaskGroup() as group:
+    async with _Probe(witness, held, spec), _TaskGroup(witness) as group:
         task = group.create_task(child())
         try:
             yield held
@@ -619,7 +619,7 @@ async def _grouped(witness: Witness, held: Held, spec: Manager) -> AsyncGenerato
                 finally:
                     group.cancel_scope.cancel()
         else:
-            async with _TaskGroup() as tasks:
+            async with _TaskGroup(witness) as tasks:
                 task = tasks.create_task(anyio.sleep_forever())
                 try:
                     yield held
@@ -637,6 +637,10 @@ class _TaskGroup(asyncio.TaskGroup):
 
     _parent_cancel_requested: bool
 
+    def __init__(self, witness: Witness) -> None:
+        super().__init__()
+        self._witness = witness
+
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
@@ -646,6 +650,9 @@ class _TaskGroup(asyncio.TaskGroup):
         had_asked = self._parent_cancel_requested
         try:
             await super().__aexit__(kind, error, trace)
+        except BaseExceptionGroup:
+            self._witness.repeated()
+            raise
         finally:
             if self._parent_cancel_requested and not had_asked and sys.version_info < (3, 13):
                 task = asyncio.current_task()
@@ -927,7 +934,7 @@ class _Run:
                         _after_turns(after, limit.cancel)
                     await self._steps(body, here)
             case Group(branches, body):
-                async with _TaskGroup() as group:
+                async with _TaskGroup(self._witness) as group:
                     for branch in branches:
                         group.create_task(self._steps(branch, here))
                     await self._steps(body, here)

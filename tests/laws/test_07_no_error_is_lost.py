@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -319,3 +319,26 @@ async def test_an_error_after_the_abandonment_goes_to_the_exception_handler_of_t
     error = reported[0]["exception"]
     assert isinstance(error, ExceptionGroup)
     assert isinstance(error.exceptions[0], CloseTimeoutError)
+
+
+async def test_the_exception_handler_gets_the_late_error_of_a_resource() -> None:
+    reported: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
+    go_on = asyncio.Event()
+
+    async def insist() -> None:
+        while not go_on.is_set():
+            with suppress(asyncio.CancelledError):
+                await go_on.wait()
+        raise ValueError("late")
+
+    scope = Scope("app", close_timeout=0.01)
+    with pytest.raises(CloseTimeoutError):
+        async with scope:
+            await scope.enter(Probe(Log(), "slow", closing=insist))
+    assert reported == []
+    go_on.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert reported == ["'Probe' in scope 'app' failed after it was abandoned"]

@@ -7,6 +7,7 @@ and callbacks take, and what each operation was asked and raised.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -141,6 +142,7 @@ class Witness:
     _scopes: list[tuple[ScopeRecord, Scope]] = field(default_factory=list)
     _open_calls: list[Operation] = field(default_factory=list)
     _has_abandoned: bool = False
+    _repeated: set[asyncio.Task[Any]] = field(default_factory=set)
 
     # What happens
 
@@ -169,6 +171,18 @@ class Witness:
     def died(self, held: Held) -> None:
         if held.died is None and held.is_open and held.returned is not None:
             held.died = self._next()
+
+    def repeated(self) -> None:
+        """Record that a task group of asyncio has failed in a task that is being cancelled.
+
+        Since 3.13 it repeats that cancellation, without the message by which an anyio scope
+        recognizes its own: the scope lets it pass, and the task ends cancelled.
+        https://docs.python.org/3/library/asyncio-task.html#asyncio.TaskGroup
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        if sys.version_info >= (3, 13) and task.cancelling() > self.accepted:
+            self._repeated.add(task)
 
     def plant(self, text: str) -> PlantedError:
         error = PlantedError(text)
@@ -361,6 +375,8 @@ class Witness:
         )
 
     def _check_cancelled(self, task: asyncio.Task[Any]) -> None:
+        if task in self._repeated:
+            return
         if task.cancelled() and not self.accepted:
             self._violation(6, "the main task ends cancelled, without a request")
         if self.requests and not self.accepted:

@@ -208,7 +208,11 @@ class Resource(HasPhase):
         if self._abandoned and is_a(self.error, Exception):
             message = f"{self.name!r} in scope {self.keeper.path!r} failed after it was abandoned"
             context = {"message": message, "exception": self.error, "task": self.task}
-            self.keeper.loop.call_exception_handler(context)
+            # In a later step: since 3.12 the handler runs in the context of that task, which
+            # cannot be entered while the task itself runs in it.
+            # https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.call_exception_handler
+            loop = self.keeper.loop
+            loop.call_soon(loop.call_exception_handler, context)
 
     def forget_needs(self) -> None:
         """Remove it from the users of its dependencies, so that these can be released."""
