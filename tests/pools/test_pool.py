@@ -114,13 +114,15 @@ async def test_the_one_used_last_is_given_out_first() -> None:
 
 
 async def test_p4_what_a_cancelled_one_was_opening_goes_to_the_next() -> None:
-    made = world(1, Plan(open_time=0.01))
+    may_open = asyncio.Event()
+    made = world(1, Plan(may_open=may_open))
     async with Pool(made.connect, size=1) as pool:
         first = asyncio.create_task(hold(pool))
         await turns(2)
         first.cancel()
         with suppress(asyncio.CancelledError):
             await first
+        may_open.set()
         async with pool.acquire() as connection:
             assert connection.number == 0
     assert states(made) == ["closed"]
@@ -489,7 +491,8 @@ async def test_entering_opens_what_is_to_be_warm_or_fails() -> None:
 
 
 async def test_a_cancelled_entry_leaves_nothing() -> None:
-    made = world(2, Plan(open_time=0.01))
+    may_open = asyncio.Event()
+    made = world(2, Plan(may_open=may_open))
 
     async def enter() -> None:
         async with Pool(made.connect, size=2, warm=2):
@@ -498,6 +501,7 @@ async def test_a_cancelled_entry_leaves_nothing() -> None:
     task = asyncio.create_task(enter())
     await turns(3)
     task.cancel()
+    may_open.set()
     await asyncio.wait([task])
     assert task.cancelled()
     assert states(made) == ["closed", "closed"]

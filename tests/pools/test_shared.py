@@ -56,7 +56,8 @@ async def test_s1_all_share_one_and_the_last_closes_it() -> None:
     shared = Shared(made.connect, name="settings")
     done = asyncio.Event()
     users = [asyncio.create_task(hold(shared, done)) for _ in range(3)]
-    await asyncio.sleep(0.01)
+    while shared.state != "open":
+        await asyncio.sleep(0)
     assert repr(shared) == "<Shared 'settings' open, 3 in use>"
     done.set()
     assert [each.number for each in await asyncio.gather(*users)] == [0, 0, 0]
@@ -86,13 +87,15 @@ def test_s1_it_lingers_and_is_used_again() -> None:
 
 
 async def test_s1_a_user_that_comes_while_it_closes_gets_a_new_one() -> None:
-    made = world(Plan(close_time=0.01))
+    may_close = asyncio.Event()
+    made = world(Plan(may_close=may_close))
     shared = Shared(made.connect)
     first = asyncio.create_task(hold(shared))
     await turns()
     first.cancel()
     await turns(3)
     assert shared.state == "closing"
+    asyncio.get_running_loop().call_later(0.01, may_close.set)
     async with shared as connection:
         assert connection.number == 1
         assert states(made) == ["closed", "open"]
@@ -180,13 +183,16 @@ async def test_s2_the_first_is_cancelled_and_the_others_do_not_notice() -> None:
 
 
 async def test_s2_when_all_are_cancelled_it_closes_as_soon_as_it_has_opened() -> None:
-    made = world(Plan(open_time=0.01))
+    may_open = asyncio.Event()
+    made = world(Plan(may_open=may_open))
     shared = Shared(made.connect)
     users = [asyncio.create_task(hold(shared)) for _ in range(3)]
     await turns()
     await cancelled(*users)
     assert states(made) == ["opening"]
-    await asyncio.sleep(0.05)
+    may_open.set()
+    while shared.state != "empty":
+        await asyncio.sleep(0)
     assert states(made) == ["closed"]
 
 
@@ -334,10 +340,12 @@ async def test_s4_the_scope_waits_for_its_users() -> None:
 
 
 async def test_s4_those_that_wait_when_it_closes_are_turned_away() -> None:
-    made = world(Plan(open_time=0.05))
+    may_open = asyncio.Event()
+    made = world(Plan(may_open=may_open))
     async with Scope("app") as scope:
         shared = Shared(made.connect, scope=scope)
         user = asyncio.create_task(hold(shared))
+        user.add_done_callback(lambda _: may_open.set())
         await turns()
     assert isinstance(user.exception(), PoolClosedError)
     assert states(made) == ["closed"]
@@ -621,15 +629,18 @@ async def test_concurrent_reloads_are_one() -> None:
 
 
 async def test_a_reload_whose_callers_are_cancelled_goes_on() -> None:
-    made = World(2, [Plan(), Plan(open_time=0.01)])
+    may_open = asyncio.Event()
+    made = World(2, [Plan(), Plan(may_open=may_open)])
     async with Scope("app") as scope:
         model = Reloadable(made.connect, scope=scope)
         async with model:
             reload = asyncio.create_task(model.reload())
             await turns()
             await cancelled(reload)
-            await asyncio.sleep(0.05)
-            assert model.generation == 2
+            assert model.generation == 1
+            may_open.set()
+            while model.generation != 2:
+                await asyncio.sleep(0)
 
 
 def test_at_the_drain_timeout_the_old_one_is_closed_and_its_users_named() -> None:

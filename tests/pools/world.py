@@ -24,6 +24,8 @@ class Plan:
         closes: whether that succeeds.
         check: ``"good"``, ``"false"``, ``"error"`` or ``"hangs"``.
         reset: the same.
+        may_open: opening waits for this, too, if it is set.
+        may_close: the same of closing.
     """
 
     open_time: float = 0.0
@@ -32,6 +34,8 @@ class Plan:
     closes: bool = True
     check: str = "good"
     reset: str = "good"
+    may_open: asyncio.Event | None = None
+    may_close: asyncio.Event | None = None
 
 
 @dataclass
@@ -89,6 +93,8 @@ class Connection:
             self.world.violated(f"P1: {self.world.present()} connections of {self.world.size}")
         try:
             await pause(self.plan.open_time)
+            if self.plan.may_open is not None:
+                await self.plan.may_open.wait()
         except BaseException:
             self.state = "failed"
             raise
@@ -109,6 +115,8 @@ class Connection:
         self._move("open", "closing")
         try:
             await pause(self.plan.close_time)
+            if self.plan.may_close is not None:
+                await self.plan.may_close.wait()
         finally:
             self._move("closing", "closed")
         if not self.plan.closes:
