@@ -241,6 +241,18 @@ def test_a_path_is_made_of_a_uri() -> None:
     assert getattr(Path, "from_uri")("file:///a%20b") == Path("/a b")  # noqa: B009 - for mypy
 
 
+@pytest.mark.parametrize("text", ["/", "/a b/\xe9", "relative", "", "/x/../y"])
+def test_a_path_has_the_uri_of_pathlib(text: str) -> None:
+    assert outcome(Path(text).as_uri) == outcome(pathlib.Path(text).as_uri)
+
+
+def outcome(call: Callable[[], str]) -> str:
+    try:
+        return call()
+    except ValueError as error:
+        return str(error)
+
+
 # Iterating
 
 

@@ -88,6 +88,14 @@ class Path(SegmentedPath):
             """Return the path that a ``file:`` URI names. Does not use the disk."""
             return cls(pathlib.Path.from_uri(uri))
 
+    def as_uri(self) -> str:  # CPython 3.14 deprecates that of pure paths
+        """Return the path as a ``file:`` URI. Does not use the disk.
+
+        Raises:
+            ValueError: if the path is not absolute.
+        """
+        return pathlib.Path(self).as_uri()
+
     async def absolute(self) -> Self:
         """Make the path absolute; neither normalises it nor follows links."""
         return self.with_segments(await call(pathlib.Path(self).absolute))
