@@ -246,13 +246,6 @@ def test_a_path_has_the_uri_of_pathlib(text: str) -> None:
     assert outcome(Path(text).as_uri) == outcome(pathlib.Path(text).as_uri)
 
 
-def outcome(call: Callable[[], str]) -> str:
-    try:
-        return call()
-    except ValueError as error:
-        return str(error)
-
-
 # Iterating
 
 
