@@ -16,7 +16,7 @@ _LOOPS = frozenset({"event_loop", "event_loop_policy"})
 
 _Definition: TypeAlias = "pytest.FixtureDef[Any]"
 _Values: TypeAlias = dict[str, object]
-_Function: TypeAlias = Callable[..., Any]
+_Function: TypeAlias = Callable[..., object]
 """A function of a fixture, whose parameters and result are not known here."""
 
 
@@ -68,12 +68,12 @@ class SuiteEnvironment:
                 )
 
     @asynccontextmanager
-    async def fresh(self) -> AsyncGenerator[dict[str, Any]]:
+    async def fresh(self) -> AsyncGenerator[dict[str, object]]:
         """Set up the fixtures, yield the arguments of the test, and tear down."""
         cls: type[object] | None = self._item.cls
         self.instance = None if cls is None else cls()
         async with AsyncExitStack() as stack:
-            values: dict[str, Any] = {}
+            values: dict[str, object] = {}
             for name in self._fresh:
                 await self._value(name, values, stack)
             yield {name: await self._value(name, values, stack) for name in self._arguments}
@@ -96,7 +96,7 @@ class SuiteEnvironment:
         return not is_loops and not _is_asynchronous(definitions[-1])
 
     async def _value(
-        self, name: str, values: dict[str, Any], stack: AsyncExitStack, index: int = -1
+        self, name: str, values: dict[str, object], stack: AsyncExitStack, index: int = -1
     ) -> object:
         if name == "request":
             return _Request(self._item, "", values, stack)
@@ -105,7 +105,7 @@ class SuiteEnvironment:
         if not self._is_fresh(name):
             return self._shared_value(name)
         definition = self._definitions[name][index]
-        given: dict[str, Any] = {}
+        given: dict[str, object] = {}
         for argument in definition.argnames:
             if argument == "request":
                 given[argument] = _Request(self._item, name, values, stack)
@@ -137,7 +137,7 @@ class _Request:
     """The ``request`` of a fixture: that of pytest, with the values of this attempt."""
 
     def __init__(
-        self, item: pytest.Function, name: str, values: dict[str, Any], stack: AsyncExitStack
+        self, item: pytest.Function, name: str, values: dict[str, object], stack: AsyncExitStack
     ) -> None:
         inside: Any = item
         self._request = inside._request
@@ -145,7 +145,7 @@ class _Request:
         self._stack = stack
         self.fixturename = name
         self.scope = "function"
-        params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+        params: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
         if name in params:
             self.param = params[name]
 
@@ -157,7 +157,7 @@ class _Request:
         """Return the value of a fixture of this attempt, or else of one that pytest sets up."""
         return self._values[name] if name in self._values else self._request.getfixturevalue(name)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name == "param":
             raise AttributeError(name)
         return getattr(self._request, name)

@@ -16,7 +16,7 @@ from withal.audit.names import qualified_name
 
 # Any, since a scenario gets the value that its setup yields, and its result is ignored.
 Run: TypeAlias = AnyFunction
-Setup: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
+Setup: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
 
 
 @final
@@ -93,7 +93,7 @@ class Scenario:
             )
         return made
 
-    async def call(self, function: Run, environment: Any) -> None:
+    async def call(self, function: Run, environment: object) -> None:
         """Call the run or the probe with an environment, and await or enter the result."""
         takes = self.setup is not None and takes_argument(function)
         made = function(environment) if takes else function()

@@ -22,7 +22,7 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__base__)
 class _Commands(TyperGroup):
     """The group of all commands. Its errors about arguments show no passwords."""
 
-    def invoke(self, ctx: Any) -> Any:  # Any: the module of click differs between typer versions
+    def invoke(self, ctx: Any) -> object:  # Any: the module of click differs between typer versions
         """Run the command that the arguments name."""
         try:
             return super().invoke(ctx)

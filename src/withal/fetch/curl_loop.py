@@ -30,7 +30,7 @@ class CurlLoop:
     """
 
     def __init__(
-        self, on_end: Callable[[Any, int, str], None], on_turn: Callable[[], None]
+        self, on_end: Callable[[object, int, str], None], on_turn: Callable[[], None]
     ) -> None:
         self._on_end = on_end
         self._on_turn = on_turn
@@ -49,11 +49,11 @@ class CurlLoop:
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, _MOST_CONNECTIONS)
 
-    def add(self, curl: Any) -> None:
+    def add(self, curl: pycurl.Curl) -> None:
         """Start a transfer."""
         self._multi.add_handle(curl)
 
-    def remove(self, curl: Any) -> None:
+    def remove(self, curl: pycurl.Curl) -> None:
         """Remove a handle; if its transfer has not ended, close its connection."""
         self._multi.remove_handle(curl)
 
@@ -118,7 +118,7 @@ class _EpollSockets:
 
     _EVENTS = (0, select.EPOLLIN, select.EPOLLOUT, select.EPOLLIN | select.EPOLLOUT)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, act: Callable[[Any], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, act: Callable[[object], None]) -> None:
         self._loop = loop
         self._act = act
         self._epoll = select.epoll()
@@ -159,7 +159,7 @@ class _EpollSockets:
 class _LoopSockets:
     """Watches sockets by the event loop, one by one."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, act: Callable[[Any], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, act: Callable[[object], None]) -> None:
         self._loop = loop
         self._act = act
         self._watched: dict[int, int] = {}  # the events of each socket

@@ -46,7 +46,7 @@ class CurlTransport:
         self._options = options
         self._timeout = IdleTimeout(options.idle_timeout)
         self._handles: list[_Handle] = []  # idle
-        self._responses: dict[Any, CurlTransportResponse] = {}  # by their libcurl handles
+        self._responses: dict[object, CurlTransportResponse] = {}  # by their libcurl handles
         self._curl_loop: CurlLoop | None = None
 
     async def __aenter__(self) -> CurlTransport:
@@ -104,7 +104,7 @@ class CurlTransport:
         """The limit on the time without data."""
         return self._timeout
 
-    def _on_end(self, curl: Any, code: int, text: str) -> None:
+    def _on_end(self, curl: object, code: int, text: str) -> None:
         response = self._responses.get(curl)
         if response is not None:
             response.end(code, text or f"error {code} of libcurl")
@@ -171,7 +171,7 @@ class _Handle:
         self.close_sockets()
         self.curl.close()
 
-    def _on_connect(self, purpose: int, address: tuple[Any, ...]) -> Any:
+    def _on_connect(self, purpose: int, address: tuple[Any, ...]) -> object:
         family, kind, protocol, where = address
         response = self.response
         if response is not None and response.request.public_only and not is_public(_text(where[0])):

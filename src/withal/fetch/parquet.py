@@ -43,7 +43,7 @@ def write_parquet(path: Path, rows: list[dict[str, str | int | None]]) -> None:
     arrow.parquet.write_table(arrow.Table.from_pylist(rows, schema), path)
 
 
-def rows_of_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+def rows_of_parquet(path: Path) -> Iterator[Mapping[str, object]]:
     """Yield the rows of a Parquet file, or of those in a folder in the order of their names.
 
     Raises:
@@ -62,7 +62,7 @@ def rows_of_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
             raise RequestLineError(0, f"{each.name} is not a Parquet file: {error}") from error
 
 
-def rows_of_dataset(dataset: Any) -> Iterator[Mapping[str, Any]]:
+def rows_of_dataset(dataset: Any) -> Iterator[Mapping[str, object]]:
     """Yield the rows of a ``ray.data.Dataset``, in its order."""
     for batch in dataset.iter_batches(batch_size=_ROWS, batch_format="pyarrow"):
         yield from batch.to_pylist()
@@ -79,12 +79,12 @@ class RequestRows:
 
     def __init__(
         self,
-        rows: Callable[[], Iterator[Mapping[str, Any]]],
+        rows: Callable[[], Iterator[Mapping[str, object]]],
         on_error: Callable[[RequestLineError], None] | None = None,
     ) -> None:
         self._make = rows
         self._on_error = on_error
-        self._rows: Iterator[Mapping[str, Any]] | None = None
+        self._rows: Iterator[Mapping[str, object]] | None = None
         self._number = 0
         self._ready: deque[Request] = deque()
         self._lock = Lock()  # of the rows: a thread may still read when a wait for it was cancelled
@@ -103,7 +103,7 @@ class RequestRows:
         """Close the file."""
         await call(self._close)
 
-    def _read(self) -> list[Mapping[str, Any]]:
+    def _read(self) -> list[Mapping[str, object]]:
         with self._lock:
             if self._is_closed:
                 return []
@@ -118,7 +118,7 @@ class RequestRows:
             if close is not None:
                 close()
 
-    def _take(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def _take(self, rows: Iterable[Mapping[str, object]]) -> None:
         for row in rows:
             self._number += 1
             try:

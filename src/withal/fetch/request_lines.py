@@ -153,7 +153,7 @@ def _of_json(record: object) -> Request:
     return request_of_row(cast("JsonObject", record))
 
 
-def request_of_row(row: Mapping[str, Any]) -> Request:  # Any: as in `_of_fields`
+def request_of_row(row: Mapping[str, object]) -> Request:  # Any: as in `_of_fields`
     """Return the request that a row of a table is: its columns are named as in CSV.
 
     Raises:

@@ -103,7 +103,7 @@ class Shard:
         return [Result.failed(url, reason) for url in urls]
 
 
-def fetch_shard(shard: Shard, limits: Any = None) -> list[Result]:
+def fetch_shard(shard: Shard, limits: object = None) -> list[Result]:
     """Fetch a shard; in a worker of the cluster.
 
     Args:
@@ -122,7 +122,7 @@ def fetch_shard(shard: Shard, limits: Any = None) -> list[Result]:
     return list(report.results)
 
 
-async def _fetch(shard: Shard, limits: Any) -> Report:
+async def _fetch(shard: Shard, limits: object) -> Report:
     folder = shard.marker.folder / shard.name
     if limits is None:
         return await fetch(shard.requests, folder, options=shard.options)

@@ -234,7 +234,7 @@ if sys.platform == "linux":
 
 if hasattr(os, "statx"):
     __all__ += ["statx"]
-    statx: OfFollowed[Any] = threaded(vars(os)["statx"])
+    statx: OfFollowed[object] = threaded(vars(os)["statx"])
     """Return what `stat` returns and more, such as the time of creation."""
 
 if hasattr(os, "link"):
@@ -335,8 +335,8 @@ async def walk(
 @overload
 async def copyfileobj(fsrc: Readable[AnyStr], fdst: Writable[AnyStr], length: int = 0) -> None: ...
 @overload
-async def copyfileobj(fsrc: Any, fdst: Any, length: int = 0) -> None: ...
-async def copyfileobj(fsrc: Any, fdst: Any, length: int = 0) -> None:
+async def copyfileobj(fsrc: object, fdst: object, length: int = 0) -> None: ...
+async def copyfileobj(fsrc: object, fdst: object, length: int = 0) -> None:
     """Copy from one open file to another, from where each is, to the end of the first.
 
     Each of the two is a file object with a method ``read`` or ``write``, asynchronous, such as

@@ -329,7 +329,7 @@ async def mkstemp(
         >>> os.unlink(path)
     """
     place: Any = (suffix, prefix, dir, text)
-    made: tuple[int, Any] = await call_and_own(tempfile.mkstemp, *place, give_back=_end_file)
+    made: tuple[int, object] = await call_and_own(tempfile.mkstemp, *place, give_back=_end_file)
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import final
 
 from withal._core.errors import CloseTimeoutError, WithalError
 from withal.pools.statistics import Holder
@@ -153,7 +153,7 @@ class PoolCloseTimeoutError(CloseTimeoutError):
     ) -> None:
         super().__init__(scope, timeout, resources, abandoned, hurried)
         self.holders = holders
-        self.args: tuple[Any, ...] = (*self.args, holders)
+        self.args: tuple[object, ...] = (*self.args, holders)
 
     def __str__(self) -> str:
         return (

@@ -10,7 +10,7 @@ from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from inspect import isawaitable, iscoroutine
-from typing import Any, final
+from typing import final
 
 from withal._core.events import Observers
 from withal._core.lifecycle import CLOSED
@@ -110,7 +110,7 @@ class Call(Resource):
     result: object = None
 
     def __init__(
-        self, keeper: ScopeHandle, what: str, function: Callable[[Any], Any], argument: object
+        self, keeper: ScopeHandle, what: str, function: Callable[[object], object], argument: object
     ) -> None:
         super().__init__(keeper, what)
         self._function = function

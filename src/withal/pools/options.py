@@ -7,11 +7,11 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncContextDecorator, ContextDecorator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 from withal._core.credentials import text_without_credentials
 
-ResourceCall = Callable[[Any], Awaitable[object] | object]
+ResourceCall = Callable[[object], Awaitable[object] | object]
 """A `check` or a `reset`; the signature of `Pool` has the type of its argument."""
 
 

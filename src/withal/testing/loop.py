@@ -181,7 +181,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
                 await super().shutdown_default_executor()
 
 
-def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
+def run(main: Coroutine[object, object, T], *, debug: bool | None = None) -> T:
     """Run a coroutine in virtual time, as `asyncio.run` does in real time, and return its result.
 
     Raises:

@@ -68,7 +68,7 @@ class Held(Life):
     scope: tuple[str, ...] = ()
     task = ""
     own = True
-    ref: ReferenceType[Any] | None = None
+    ref: ReferenceType[object] | None = None
     opener: ReferenceType[Task[object]] | None = None
     holder: Held | None = None
     held: set[Held] | None = None

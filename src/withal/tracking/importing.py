@@ -96,7 +96,7 @@ class _Adapting:
         self._loader.exec_module(module)
         self._then()
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._loader, name)
 
 

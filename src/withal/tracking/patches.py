@@ -10,9 +10,9 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from types import BuiltinFunctionType, MethodType
-from typing import Any, TypeVar, cast, final
+from typing import Any, TypeVar, final
 
-from withal._core.aliases import AnyFunction, JsonObject
+from withal._core.aliases import AnyFunction
 
 F = TypeVar("F", bound=AnyFunction)
 
@@ -38,16 +38,16 @@ class Patches:
 
     def __init__(self, complain: Callable[[str, Exception], None]) -> None:
         self._complain = complain
-        self._done: list[tuple[Any, str, Any]] = []
-        self._added: list[tuple[set[Any], Any]] = []
+        self._done: list[tuple[object, str, object]] = []
+        self._added: list[tuple[set[Any], object]] = []
 
-    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    def replace(self, owner: object, name: str, make: Callable[[object], Any]) -> None:
         """Replace an attribute by the result of `make`, which is called with the original.
 
         Raises:
             AttributeError: if the owner has no such attribute, or it cannot be replaced.
         """
-        attributes = cast("JsonObject", vars(owner))
+        attributes = vars(owner)
         own = attributes.get(name, _MISSING)
         original = getattr(owner, name)
         replacement = make(original)
@@ -60,14 +60,14 @@ class Patches:
             raise AttributeError(f"{name!r} of {owner!r} cannot be replaced") from exc
         self._done.append((owner, name, own))
 
-    def after(self, owner: Any, name: str, then: Callable[..., None]) -> None:
+    def after(self, owner: object, name: str, then: Callable[..., None]) -> None:
         """Call `then` with the object and the arguments after a method has returned."""
 
-        def make(original: Any) -> Any:
+        def make(original: Any) -> object:
             if inspect.iscoroutinefunction(original):
 
                 @wraps(original)
-                async def later(thing: Any, /, *args: object, **kwargs: object) -> Any:
+                async def later(thing: object, /, *args: object, **kwargs: object) -> object:
                     try:
                         result = await original(thing, *args, **kwargs)
                     except BaseException as exc:
@@ -82,7 +82,7 @@ class Patches:
                 return later
 
             @wraps(original)
-            def replacement(thing: Any, /, *args: object, **kwargs: object) -> Any:
+            def replacement(thing: object, /, *args: object, **kwargs: object) -> object:
                 try:
                     result = original(thing, *args, **kwargs)
                 except BaseException as exc:
@@ -98,14 +98,14 @@ class Patches:
 
         self.replace(owner, name, make)
 
-    def before(self, owner: Any, name: str, first: Callable[..., None]) -> None:
+    def before(self, owner: object, name: str, first: Callable[..., None]) -> None:
         """Call `first` with the object before a method is called."""
 
-        def make(original: Any) -> Any:
+        def make(original: Any) -> object:
             if inspect.iscoroutinefunction(original):
 
                 @wraps(original)
-                async def later(thing: Any, /, *args: object, **kwargs: object) -> Any:
+                async def later(thing: object, /, *args: object, **kwargs: object) -> object:
                     try:
                         first(thing)
                     except Exception as exc:
@@ -119,7 +119,7 @@ class Patches:
                 return later
 
             @wraps(original)
-            def replacement(thing: Any, /, *args: object, **kwargs: object) -> Any:
+            def replacement(thing: object, /, *args: object, **kwargs: object) -> object:
                 try:
                     first(thing)
                 except Exception as exc:
@@ -134,14 +134,14 @@ class Patches:
 
         self.replace(owner, name, make)
 
-    def returning(self, owner: Any, name: str, then: Callable[[Any], None]) -> None:
+    def returning(self, owner: object, name: str, then: Callable[[object], None]) -> None:
         """Call `then` with the result of a function or method."""
 
-        def make(original: Any) -> Any:
+        def make(original: Any) -> object:
             if inspect.iscoroutinefunction(original):
 
                 @wraps(original)
-                async def later(*args: object, **kwargs: object) -> Any:
+                async def later(*args: object, **kwargs: object) -> object:
                     try:
                         result = await original(*args, **kwargs)
                     except BaseException as exc:
@@ -156,7 +156,7 @@ class Patches:
                 return later
 
             @wraps(original)
-            def replacement(*args: object, **kwargs: object) -> Any:
+            def replacement(*args: object, **kwargs: object) -> object:
                 try:
                     result = original(*args, **kwargs)
                 except BaseException as exc:
@@ -172,14 +172,14 @@ class Patches:
 
         self.replace(owner, name, make)
 
-    def returning_of_class(self, owner: Any, name: str, then: Callable[[Any], None]) -> None:
+    def returning_of_class(self, owner: object, name: str, then: Callable[[object], None]) -> None:
         """Call `then` with the result of a class method."""
 
-        def make(original: Any) -> Any:
+        def make(original: Any) -> object:
             function = original.__func__
 
             @wraps(function)
-            def replacement(cls: Any, /, *args: object, **kwargs: object) -> Any:
+            def replacement(cls: type[object], /, *args: object, **kwargs: object) -> object:
                 try:
                     result = function(cls, *args, **kwargs)
                 except BaseException as exc:
@@ -195,7 +195,7 @@ class Patches:
 
         self.replace(owner, name, make)
 
-    def add_to(self, functions: set[Any], replacement: Any) -> None:
+    def add_to(self, functions: set[Any], replacement: object) -> None:
         """Add the replacement of a function to a set that contains the function."""
         functions.add(replacement)
         self._added.append((functions, replacement))
@@ -215,7 +215,7 @@ class Patches:
             else:
                 setattr(owner, name, own)
 
-    def _complain_of(self, owner: Any, error: Exception) -> None:
+    def _complain_of(self, owner: object, error: Exception) -> None:
         name = getattr(owner, "__module__", None) or getattr(owner, "__name__", "")
         self._complain(str(name).partition(".")[0], error)
 

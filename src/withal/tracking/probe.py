@@ -69,7 +69,7 @@ def tasks(
     return [_task(each, name_of) for each in found]
 
 
-def _task(task: Any, name_of: Callable[[object], str | None]) -> dict[str, Any]:
+def _task(task: Any, name_of: Callable[[object], str | None]) -> dict[str, object]:
     coroutine = task.get_coro()
     frames: list[tuple[CodeType, int | None, FrameType]] = []
     last: object = None
@@ -119,13 +119,13 @@ def _waits_for(
     return name or code.co_qualname
 
 
-def threads() -> list[dict[str, Any]]:
+def threads() -> list[dict[str, object]]:
     """Return the stack of each thread, without frames of this module."""
     frames = sys._current_frames()
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
-        stack: list[list[Any]] = []
+        stack: list[list[object]] = []
         while frame is not None and len(stack) < STACK_PLACES:
             if frame.f_code.co_filename != __file__:
                 stack.append([frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname])
@@ -134,10 +134,10 @@ def threads() -> list[dict[str, Any]]:
     return found
 
 
-def descriptors() -> list[list[Any]]:
+def descriptors() -> list[list[object]]:
     """Return the open descriptors, each with a description."""
     folder = "/proc/self/fd"
-    found: list[list[Any]] = []
+    found: list[list[object]] = []
     for number in sorted(int(each) for each in os.listdir(folder)):
         try:
             text = os.readlink(f"{folder}/{number}")
@@ -170,7 +170,7 @@ def _shown(address: object) -> str:
     return address if isinstance(address, str) else ascii(address)
 
 
-def _open(things: list[Any]) -> list[dict[str, Any]]:
+def _open(things: list[object]) -> list[dict[str, object]]:
     """Return the open resources among objects, without the lines that opened them."""
     counts: dict[tuple[str, str], int] = {}
     for each in things:

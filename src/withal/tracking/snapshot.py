@@ -81,7 +81,7 @@ def _row(group: list[Held], session: TrackingSession, now: float) -> JsonObject:
 
 def _tasks(session: TrackingSession, now: float) -> list[JsonObject]:
     book = session.book
-    found: list[Any] = []
+    found: list[object] = []
     for loop in list(book.loops):
         if not loop.is_closed():
             found += [task for task in asyncio.all_tasks(loop) if not task.done()]

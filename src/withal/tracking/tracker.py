@@ -71,7 +71,7 @@ class Tracker:
         get = book.get
         opened = book.opened
 
-        def noted(thing: Any, *_: object, **__: object) -> None:
+        def noted(thing: object, *_: object, **__: object) -> None:
             if (when is None or when(thing)) and get(id(thing)) is None:
                 opened(thing, kind, frame=sys._getframe(2))
 
@@ -105,11 +105,11 @@ class Tracker:
 
         closed = self.book.closed
 
-        def make(original: Any) -> Any:
+        def make(original: Any) -> object:
             from functools import wraps
 
             @wraps(original)
-            async def replacement(self: Any, *args: object, **kwargs: object) -> Any:
+            async def replacement(self: object, *args: object, **kwargs: object) -> object:
                 try:
                     return await original(self, *args, **kwargs)
                 except BaseException as exc:

@@ -194,7 +194,7 @@ def _holders(held: Held) -> tuple[str, ...]:
     return tuple(found[:3])
 
 
-def _holder(holder: Any, thing: object) -> str:
+def _holder(holder: object, thing: object) -> str:
     if isinstance(holder, FrameType):
         if __name__ == holder.f_globals.get("__name__"):
             return ""

@@ -23,7 +23,7 @@ import sys
 import time
 from _thread import LockType
 from types import CodeType
-from typing import Any, cast, final
+from typing import Any, final
 
 from withal._core.managers import name_of
 from withal.ledger.life import Totals
@@ -117,9 +117,9 @@ class Watch:
         for _, totals in entry.kinds:
             totals.add_closed(seconds)
 
-    def _kind(self, thing: Any) -> tuple[str, Totals] | None:
+    def _kind(self, thing: object) -> tuple[str, Totals] | None:
         """Return the name and totals of a manager, or None if an adapter follows it."""
-        cls = cast("type[object]", type(thing))
+        cls = type(thing)
         try:
             kind = self._kinds[cls]
         except KeyError:
@@ -160,7 +160,7 @@ class Watch:
 
     # Explicit calls of enter and exit methods
 
-    def enter_by_hand(self, thing: Any, name: str) -> Any:
+    def enter_by_hand(self, thing: object, name: str) -> object:
         """Call ``__enter__`` or ``__aenter__`` of an object, and record that it is open."""
         frame = _frame(1)
         try:
@@ -173,7 +173,7 @@ class Watch:
         self._opened(thing, frame)
         return result
 
-    async def _later(self, thing: object, entering: Any, frame: Any) -> Any:
+    async def _later(self, thing: object, entering: Any, frame: object) -> object:
         try:
             result = await entering
         except BaseException as exc:
@@ -182,14 +182,14 @@ class Watch:
         self._opened(thing, frame)
         return result
 
-    def _opened(self, thing: Any, frame: Any) -> None:
+    def _opened(self, thing: object, frame: Any) -> None:
         kind = self._kind(thing)
         if kind is not None:
             held = self._book.opened(thing, self._sort(kind[0]), frame=frame)
             if held is not None:
                 held.type_name = held.name = kind[0]
 
-    def leave_by_hand(self, thing: Any) -> Any:
+    def leave_by_hand(self, thing: object) -> object:
         """Record that the exit of an object is about to be called, and return the object."""
         held = self._book.find(thing)
         if held is not None and held.sort is self._sorts.get(held.kind):
@@ -198,7 +198,7 @@ class Watch:
 
     # Locks of threading, whose methods are built-in and cannot be patched
 
-    def acquire(self, thing: Any) -> Any:
+    def acquire(self, thing: Any) -> object:
         """Return the ``acquire`` method of an object; for a lock, one that records the call."""
         if type(thing) is not LockType:
             return thing.acquire
@@ -218,7 +218,7 @@ class Watch:
 
         return acquire
 
-    def release(self, thing: Any) -> Any:
+    def release(self, thing: object) -> Any:
         """Record that a lock is about to be released, and return it."""
         if type(thing) is LockType:
             held = self._book.find(thing)

@@ -13,7 +13,7 @@ from asyncio import AbstractEventLoop, Task
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 from weakref import ref
 
 from withal.audit.engine.injection import ScenarioWatch, Target
@@ -168,7 +168,7 @@ class _Run:
         last = baseline[_AT_THE_END] if baseline else None
         await self._look_for_leftovers(last, environment_is_open=False)
 
-    async def _probe_and_compare(self, environment: Any, baseline: list[Counts] | None) -> None:
+    async def _probe_and_compare(self, environment: object, baseline: list[Counts] | None) -> None:
         """Probe immediately, and after settling; the first may fail while a thread still works."""
         at_work = self._look.current_work()
         at_once = None
@@ -195,7 +195,7 @@ class _Run:
         self._seen.looks.append(counts)
         self._seen.leftovers += without_reported(beyond, self._seen.leftovers)
 
-    async def _run_scenario(self, environment: Any) -> bool:
+    async def _run_scenario(self, environment: object) -> bool:
         """Run the scenario; return whether it has ended and has not failed without cancellation."""
         task = self._watch.start(self._scenario.call(self._scenario.run, environment))
         self._session.task = ref(task)
@@ -223,7 +223,7 @@ class _Run:
             self._seen.outcome, self._seen.failure = classify_baseline(task)
         return not (why or self._seen.failure)
 
-    async def _run_probe(self, environment: Any, when: str) -> Leftover | None:
+    async def _run_probe(self, environment: object, when: str) -> Leftover | None:
         """Use the environment again, and return what is wrong with it.
 
         The probe is not run if the cancelled task is one that only the end of the loop would

@@ -29,7 +29,7 @@ _WAITS: tuple[Any, ...] = (
 )
 # Since 3.12 it awaits its argument itself, which may fail:
 # https://docs.python.org/3/whatsnew/3.12.html#asyncio
-_WAITS_BEFORE_312: tuple[Any, ...] = () if sys.version_info >= (3, 12) else (asyncio.wait_for,)
+_WAITS_BEFORE_312: tuple[object, ...] = () if sys.version_info >= (3, 12) else (asyncio.wait_for,)
 _WAKEUPS = frozenset(wait.__code__ for wait in _WAITS + _WAITS_BEFORE_312)
 
 # Those of anyio, by their names, since the classes are in a private module.

@@ -170,7 +170,7 @@ class ScenarioWatch:
             options = {name: options[name] for name in options.keys() & self._accepted}
         return cast("Task[T]", self._inner(loop, coroutine, **options))
 
-    def _watched(self, coroutine: Coro[T], context: Any) -> Coro[T]:
+    def _watched(self, coroutine: Coro[T], context: object) -> Coro[T]:
         """Put a relay around the coroutine of a new task, if the task is one of the scenario's."""
         if coroutine is self._scenario or not self._is_watched(context):
             return coroutine
@@ -277,7 +277,7 @@ def _options_of(factory: Callable[..., object]) -> frozenset[str] | None:
 
 def _eager_factory(
     loop: AbstractEventLoop,
-    watched: Callable[[Coro[Any], Any], Coro[Any]],
+    watched: Callable[[Coro[object], object], Coro[object]],
 ) -> object:
     """Return an eager task factory of asyncio with relays, if the loop has an eager one.
 
@@ -286,13 +286,13 @@ def _eager_factory(
     because the factory of 3.13.0 rejects options that uvloop passes.
     """
     if sys.version_info >= (3, 12):
-        factory: Any = loop.get_task_factory()
+        factory: object = loop.get_task_factory()
         is_eager = getattr(factory, "__code__", None) is asyncio.eager_task_factory.__code__
         if is_eager and isinstance(loop, asyncio.BaseEventLoop):
             (cell,) = factory.__closure__
             constructor = cell.cell_contents
 
-            def construct(coroutine: Coro[Any], **options: object) -> Any:
+            def construct(coroutine: Coro[object], **options: object) -> object:
                 return constructor(watched(coroutine, options.get("context")), **options)
 
             return asyncio.create_eager_task_factory(construct)

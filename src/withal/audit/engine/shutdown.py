@@ -115,7 +115,7 @@ class _StartedThreads:
         inside: Any = threading
         start = inside._start_joinable_thread
 
-        def starting(function: Any, *, handle: Any, daemon: bool) -> Any:
+        def starting(function: object, *, handle: object, daemon: bool) -> object:
             is_noted = getattr(function, "__self__", None) in self._threads
             return start(function, handle=handle, daemon=daemon or is_noted)
 
@@ -254,5 +254,5 @@ def _warnings_of(left: dict[Thread, Site]) -> list[str]:
     ]
 
 
-def _any(thing: Any) -> Any:  # as Any, since types do not declare the private attribute
+def _any(thing: object) -> Any:  # as Any, since types do not declare the private attribute
     return thing

@@ -35,7 +35,7 @@ def wakes_a_waiter(task: Task[object]) -> bool:
     return any(_wakes(_function_of(each)) for each in callbacks or ())
 
 
-def _function_of(callback: Any) -> Callable[..., object]:
+def _function_of(callback: object) -> Callable[..., object]:
     """Return a callback without its context; the pure-Python task stores both as a tuple."""
     if isinstance(callback, tuple):
         return cast("tuple[Callable[..., object], ...]", callback)[0]
@@ -45,7 +45,7 @@ def _function_of(callback: Any) -> Callable[..., object]:
 def _wakes(callback: Callable[..., object]) -> bool:
     if isinstance(getattr(callback, "__self__", None), Future):  # a task that awaits it directly
         return True
-    function: Any = getattr(callback, "func", callback)  # of a partial
+    function: object = getattr(callback, "func", callback)  # of a partial
     code = getattr(getattr(function, "__func__", function), "__code__", None)
     if code is None or code.co_qualname.startswith(_OF_SHIELD):
         return False

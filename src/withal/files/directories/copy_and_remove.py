@@ -142,7 +142,7 @@ async def rmtree(
 
 
 def _onexc_from(onerror: OnError) -> OnExc:
-    def onexc(function: Callable[..., Any], name: str, error: BaseException) -> None:
+    def onexc(function: Callable[..., object], name: str, error: BaseException) -> None:
         onerror(function, name, (type(error), error, error.__traceback__))
 
     return onexc

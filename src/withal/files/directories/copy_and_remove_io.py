@@ -86,7 +86,7 @@ def copytree(
     return shutil.copytree(src, dst, symlinks, choose, each, **options)
 
 
-def move(stop: Stop, src: StrPath, dst: StrPath, copy_function: CopyFunction) -> Any:
+def move(stop: Stop, src: StrPath, dst: StrPath, copy_function: CopyFunction) -> object:
     """Move as `shutil.move` does; stopped while copying, leave the source complete."""
     return shutil.move(src, dst, _interruptible(stop, copy_function))
 
@@ -110,7 +110,7 @@ def rmtree(
     else:
         on_error = onexc
 
-        def onerror(function: Callable[..., Any], name: str, info: ExcInfo) -> None:
+        def onerror(function: Callable[..., object], name: str, info: ExcInfo) -> None:
             on_error(function, name, info[1])
 
         shutil.rmtree(path, ignore_errors, onerror, dir_fd=dir_fd)

@@ -27,12 +27,12 @@ class Readable(Protocol[R]):
 class Writable(Protocol[W]):
     """A file object that can be written, asynchronous or not."""
 
-    def write(self, data: W, /) -> Any:  # what is returned does not matter
+    def write(self, data: W, /) -> object:  # what is returned does not matter
         """Write bytes or characters."""
         ...
 
 
-async def copy(source: Any, target: Any, length: int) -> None:  # `Readable` and `Writable`
+async def copy(source: object, target: object, length: int) -> None:  # `Readable` and `Writable`
     """Copy to the end of the source; see `withal.files.os.copyfileobj`."""
     read, write = _method(source, "read"), _method(target, "write")
     length = length or CHUNK_BYTES
@@ -43,26 +43,26 @@ async def copy(source: Any, target: Any, length: int) -> None:  # `Readable` and
         await _made(write, data)
 
 
-def _method(file: object, name: str) -> Callable[..., Any]:
+def _method(file: object, name: str) -> Callable[..., object]:
     method = getattr(file, name, None)
     if not callable(method):
         raise TypeError(f"copyfileobj() takes open file objects, and {file!r} has no {name}()")
-    found: Callable[..., Any] = method
+    found: Callable[..., object] = method
     return found
 
 
-def _is_asynchronous(method: Callable[..., Any]) -> bool:
+def _is_asynchronous(method: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(method)
 
 
-async def _made(method: Callable[..., Any], *args: object) -> Any:  # what it returns
+async def _made(method: Callable[..., Any], *args: object) -> object:  # what it returns
     if _is_asynchronous(method):
         return await method(*args)
     return await call(method, *args)
 
 
 def _pump(
-    stop: Stop, read: Callable[[int], Any], write: Callable[[Any], object], length: int
+    stop: Stop, read: Callable[[int], object], write: Callable[[object], object], length: int
 ) -> None:
     """Copy in a thread, as `shutil.copyfileobj` does."""
     while data := read(length):

@@ -18,11 +18,11 @@ class Scandir(ThreadedIterator["os.DirEntry[AnyStr]"]):
 
     __slots__ = ("_path",)
 
-    def __init__(self, path: Any) -> None:  # any that os.scandir takes
+    def __init__(self, path: object) -> None:  # any that os.scandir takes
         self._path = path
         super().__init__(partial(_find_entries, path))
 
-    def __await__(self) -> Generator[Any, None, Scan[AnyStr]]:
+    def __await__(self) -> Generator[object, None, Scan[AnyStr]]:
         return self._whole().__await__()
 
     async def _whole(self) -> Scan[AnyStr]:

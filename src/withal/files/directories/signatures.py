@@ -17,7 +17,7 @@ from typing import Any, AnyStr, Literal, Protocol, TypeAlias, TypeVar, overload
 from withal.files.directories.copy_and_remove_io import AnyPath, StrPath
 
 T = TypeVar("T", covariant=True)
-Coro: TypeAlias = Coroutine[Any, Any, T]
+Coro: TypeAlias = Coroutine[object, object, T]
 TarFilter: TypeAlias = (
     Literal["fully_trusted", "tar", "data"]
     | Callable[[tarfile.TarInfo, str], tarfile.TarInfo | None]

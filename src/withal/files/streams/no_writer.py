@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from asyncio import Future
 from collections.abc import Callable
-from typing import Any, NoReturn, final
+from typing import NoReturn, final
 
 
 @final
@@ -47,7 +47,7 @@ class Idle:
     async def drain(self) -> None:
         """Do not wait."""
 
-    async def call_alone(self, function: Callable[..., Any], *_: object) -> NoReturn:
+    async def call_alone(self, function: Callable[..., object], *_: object) -> NoReturn:
         """Refuse."""
         raise io.UnsupportedOperation(function.__name__)
 

@@ -126,7 +126,7 @@ class StandardStream(Forwarding[AnyStr]):
     def __init__(
         self,
         name: str,
-        find: Callable[[], Any],  # whatever stands in sys
+        find: Callable[[], object],  # whatever stands in sys
         calls: Serial,
         source: _Input | None = None,
     ) -> None:
@@ -181,7 +181,7 @@ class StandardStream(Forwarding[AnyStr]):
             await call(self._target.close)
 
 
-def _there(stream: Any, name: str) -> Any:  # whatever stands in sys
+def _there(stream: object, name: str) -> Any:  # whatever stands in sys
     """Return the object in `sys`, if there is one."""
     if stream is None:
         raise RuntimeError(

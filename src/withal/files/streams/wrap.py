@@ -121,7 +121,7 @@ class WrappedFile(Forwarding[AnyStr]):
 
 
 async def perform(
-    calls: Serial, file: Any, method: str, *args: object, **options: object
+    calls: Serial, file: object, method: str, *args: object, **options: object
 ) -> Any:  # what a method of anything returns
     """Call a method of a file object in a thread, in its turn, as `WrappedFile` says.
 
@@ -141,7 +141,7 @@ def _sync(file: Any) -> None:
     os.fsync(file.fileno())
 
 
-async def _read_into(calls: Serial, file: Any, method: str, buffer: Any) -> int | None:
+async def _read_into(calls: Serial, file: object, method: str, buffer: Any) -> int | None:
     """Read into a buffer, which is not changed any more after a cancellation."""
     view = memoryview(buffer).cast("B")
     if view.readonly:

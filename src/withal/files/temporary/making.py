@@ -22,7 +22,7 @@ class Making(Generic[F]):
 
     __slots__ = ("__name__", "_file", "_is_entered", "_make")
 
-    def __init__(self, name: str, make: Callable[[], Coroutine[Any, Any, F]]) -> None:
+    def __init__(self, name: str, make: Callable[[], Coroutine[object, object, F]]) -> None:
         self.__name__: str = name
         self._make = make
         self._file: F | None = None

@@ -28,7 +28,7 @@ class NamedFile(Forwarding[AnyStr]):
     __slots__ = ("_delete_on_close", "_on_disk", "delete", "file", "name")
 
     def __init__(
-        self, file: Any, on_disk: NamedOnDisk, *, delete: bool, delete_on_close: bool
+        self, file: object, on_disk: NamedOnDisk, *, delete: bool, delete_on_close: bool
     ) -> None:
         self.file: Any = file
         self.name: Any = on_disk.path

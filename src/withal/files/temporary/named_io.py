@@ -69,7 +69,7 @@ class Options:
     def make_named(self) -> tuple[int, Any]:  # the path is str or bytes, as the parts are
         """Make a file that only this user may use, and return a descriptor and its path."""
         make: Any = tempfile.mkstemp
-        made: tuple[int, Any] = make(self.suffix, self.prefix, self.dir)
+        made: tuple[int, object] = make(self.suffix, self.prefix, self.dir)
         return made
 
     def make_nameless(self, _path: object = None, _flags: int = 0) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from withal.files.threads.calls import call
 
@@ -13,7 +13,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def threaded(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+def threaded(function: Callable[P, T]) -> Callable[P, Coroutine[object, object, T]]:
     """Return a coroutine function of the same signature that calls `function` in a thread.
 
     A cancellation ends the wait immediately; the call is still made.

@@ -38,8 +38,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 # The pool accepts calls of any type; `submit` is typed.
-_Job: TypeAlias = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...], bool]
-_Result: TypeAlias = tuple["asyncio.Future[Any]", Any, BaseException | None]
+_Job: TypeAlias = tuple["asyncio.Future[Any]", Callable[..., object], tuple[object, ...], bool]
+_Result: TypeAlias = tuple["asyncio.Future[Any]", object, BaseException | None]
 
 MAX_THREADS = 16
 """The maximum number of concurrent calls: enough to keep a fast disk busy, and few enough that

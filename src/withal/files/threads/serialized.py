@@ -52,7 +52,7 @@ class _Call:
     request: SerializedCall
     is_over: bool = False
     is_given_up: bool = False
-    result: Any = None  # of whatever type the method returns
+    result: object = None  # of whatever type the method returns
     error: BaseException | None = None
 
     def outcome(self) -> Any:  # the result

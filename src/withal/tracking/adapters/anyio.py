@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
 
 from withal.tracking.held import Kind
 from withal.tracking.tracker import Tracker
@@ -49,7 +48,7 @@ def follow_connecting(tracker: Tracker) -> None:
     """Record the line that connects, since a task of anyio's creates the stream."""
     import anyio
 
-    def connected(stream: Any) -> None:
+    def connected(stream: object) -> None:
         inner = getattr(stream, "transport_stream", stream)  # below TLS
         tracker.book.opened_at(inner, sys._getframe(2))
 

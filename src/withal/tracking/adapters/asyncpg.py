@@ -40,7 +40,7 @@ def follow(tracker: Tracker) -> None:
         for holder in a_pool._holders:
             connected(holder)
 
-    def lent(proxy: Any, *_: object) -> None:
+    def lent(proxy: object, *_: object) -> None:
         book.opened(proxy, LENT)
 
     def given_back(a_pool: object, proxy: object, **_: object) -> None:

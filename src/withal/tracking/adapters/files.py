@@ -67,9 +67,9 @@ def follow(tracker: Tracker) -> None:
 
 
 def _returning_descriptors(book: Book) -> Any:
-    def make(original: Any) -> Any:
+    def make(original: Any) -> object:
         @wraps(original)
-        def replacement(*args: object, **kwargs: object) -> Any:
+        def replacement(*args: object, **kwargs: object) -> object:
             try:
                 result: int | tuple[int, ...] = original(*args, **kwargs)
             except BaseException as exc:
@@ -93,9 +93,9 @@ def _is_wanted(book: Book, frame: FrameType) -> bool:
 
 
 def _closing(book: Book) -> Any:
-    def make(original: Any) -> Any:
+    def make(original: Any) -> object:
         @wraps(original)
-        def close(fd: Any) -> None:
+        def close(fd: object) -> None:
             try:
                 original(fd)
             except BaseException as exc:
@@ -220,7 +220,7 @@ def _parsed(mode: str) -> _Mode | None:
     )
     if not is_valid:
         return None
-    buffer: Any = io.BufferedReader
+    buffer: object = io.BufferedReader
     if "+" in mode:
         buffer = io.BufferedRandom
     elif "r" not in mode:
@@ -229,7 +229,7 @@ def _parsed(mode: str) -> _Mode | None:
 
 
 def _make_open(book: Book) -> Any:
-    def make(original: Any) -> Any:
+    def make(original: Any) -> object:
         @wraps(original)
         def open(  # noqa: A001  # the name is that of the built-in, in help() and tracebacks
             file: Any,
@@ -240,7 +240,7 @@ def _make_open(book: Book) -> Any:
             newline: str | None = None,
             closefd: bool = True,
             opener: Any = None,
-        ) -> Any:
+        ) -> object:
             frame = sys._getframe(1)
             try:
                 how = _mode(mode)
@@ -276,7 +276,7 @@ def _is_regular(file: object, how: _Mode, buffering: object, text: tuple[object,
     return buffering != 1 and text == (None, None, None)
 
 
-def _note(book: Book, raw: _FileIO, result: Any, file: object, frame: FrameType) -> None:
+def _note(book: Book, raw: _FileIO, result: object, file: object, frame: FrameType) -> None:
     before = None
     kind = FILE
     if type(file) is int:
@@ -294,7 +294,7 @@ def _note(book: Book, raw: _FileIO, result: Any, file: object, frame: FrameType)
         book.end(before)  # the file closes it from now on
 
 
-def _layered(raw: io.FileIO, how: _Mode, mode: str, buffering: int, text: Any) -> Any:
+def _layered(raw: io.FileIO, how: _Mode, mode: str, buffering: int, text: Any) -> object:
     """Return a file with all of its layers."""
     line_buffering = buffering == 1 or (buffering < 0 and raw.isatty())
     if buffering < 0 or line_buffering:

@@ -44,7 +44,7 @@ def _follow(tracker: Tracker, name: str) -> None:
         tracker.closing(module.Response, close)
 
 
-def _must_be_closed(client: Any) -> bool:
+def _must_be_closed(client: object) -> bool:
     """Return false for Starlette's test client, which need not be closed."""
     testing = sys.modules.get("starlette.testclient")
     return testing is None or not isinstance(client, testing.TestClient)

@@ -44,14 +44,16 @@ def follow_loops(tracker: Tracker) -> None:
 
     book = tracker.book
 
-    def made(loop: Any, *_: object, **__: object) -> None:
+    def made(loop: object, *_: object, **__: object) -> None:
         if book.find(loop) is None:
             book.opened(loop, LOOP)
 
     tracker.patches.after(base_events.BaseEventLoop, "__init__", made)
     tracker.closing(base_events.BaseEventLoop, "close")
 
-    def listening(server: Any, loop: object, sockets: Any = (), *_: object, **__: object) -> None:
+    def listening(
+        server: object, loop: object, sockets: object = (), *_: object, **__: object
+    ) -> None:
         held = book.opened(server, SERVER)
         for each in cast("Iterable[Any]", sockets or ()):
             found = book.find(each)
@@ -68,7 +70,7 @@ def follow_selector_transports(tracker: Tracker) -> None:
 
     book = tracker.book
 
-    def made(transport: Any, loop: object, sock: Any, *_: object, **__: object) -> None:
+    def made(transport: object, loop: object, sock: object, *_: object, **__: object) -> None:
         held = book.opened(transport, TRANSPORT, holds=sock)
         server = getattr(transport, "_server", None)
         if held is not None and server is not None:
@@ -94,7 +96,7 @@ def follow_pipes(tracker: Tracker) -> None:
 
     book = tracker.book
 
-    def made(transport: Any, loop: object, pipe: Any, *_: object, **__: object) -> None:
+    def made(transport: Any, loop: object, pipe: object, *_: object, **__: object) -> None:
         book.opened(transport, TRANSPORT, holds=pipe)
 
     for name in "_UnixReadPipeTransport", "_UnixWritePipeTransport":
@@ -130,13 +132,13 @@ def follow_uvloop(tracker: Tracker) -> None:
     book = tracker.book
     patches = tracker.patches
 
-    def made(loop: Any, *_: object, **__: object) -> None:
+    def made(loop: object, *_: object, **__: object) -> None:
         if book.find(loop) is None:
             held = book.opened(loop, LOOP)
             if held is not None:
                 held.own = bool(held.stack)
 
-    def note(loop: object, result: Any) -> None:
+    def note(loop: object, result: object) -> None:
         if not isinstance(result, tuple):
             _of_loop(book.opened(result, UVLOOP_SERVER), loop)
             return
@@ -203,7 +205,7 @@ def _on_call(protocol: Any, name: str, then: Callable[[], None]) -> bool:
 def _barred(original: Any) -> Any:
     """Return a Python method around a compiled one, whose frame marks that the loop runs."""
 
-    def run(self: Any, *args: object, **kwargs: object) -> Any:
+    def run(self: object, *args: object, **kwargs: object) -> object:
         from withal.tracking.patches import hide_frame
 
         try:
@@ -220,9 +222,9 @@ def _noting(note: Any) -> Any:
 
     from withal.tracking.patches import hide_frame
 
-    def make(original: Any) -> Any:
+    def make(original: Any) -> object:
         @wraps(original)
-        async def replacement(self: Any, *args: object, **kwargs: object) -> Any:
+        async def replacement(self: object, *args: object, **kwargs: object) -> object:
             try:
                 result = await original(self, *args, **kwargs)
             except BaseException as exc:

@@ -27,7 +27,7 @@ def follow_locks(tracker: Tracker) -> None:
     """Follow asyncio's locks while they are held."""
     book = tracker.book
 
-    def taken(lock: Any, *_: object) -> None:
+    def taken(lock: object, *_: object) -> None:
         book.opened(lock, LOCK)
 
     tracker.patches.after(asyncio.Lock, "acquire", taken)
@@ -96,8 +96,8 @@ def follow_folders(tracker: Tracker) -> None:
     book = tracker.book
     tracker.follow(tempfile.TemporaryDirectory, FOLDER, closes=["cleanup"])
 
-    def removed(original: Any) -> Any:
-        def _cleanup(cls: Any, /, name: str, *args: object, **kwargs: object) -> Any:
+    def removed(original: Any) -> object:
+        def _cleanup(cls: type[object], /, name: str, *args: object, **kwargs: object) -> Any:
             for held in book.open_now():
                 if held.sort is FOLDER and held.name == name:
                     book.end(held, Ending.AT_EXIT if book.exiting else Ending.COLLECTED)
@@ -135,13 +135,13 @@ def follow_sqlite(tracker: Tracker) -> None:
         Connection.__module__ = factory.__module__
         return Connection
 
-    def make(original: Any) -> Any:
+    def make(original: Any) -> object:
         from functools import wraps
 
         from withal.tracking.patches import hide_frame
 
         @wraps(original)
-        def connect(*args: object, **kwargs: object) -> Any:
+        def connect(*args: object, **kwargs: object) -> object:
             factory = args[5] if len(args) > 5 else kwargs.get("factory", sqlite3.Connection)
             if isinstance(factory, type) and len(args) <= 5:
                 kwargs["factory"] = followed(factory)

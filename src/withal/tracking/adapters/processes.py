@@ -23,7 +23,7 @@ def follow_popen(tracker: Tracker) -> None:
     """Follow processes from their start until they are reaped."""
     book = tracker.book
 
-    def started(process: Any, *_: object, **__: object) -> None:
+    def started(process: object, *_: object, **__: object) -> None:
         caller = sys._getframe(2).f_code.co_filename
         if not caller.endswith(os.path.join("asyncio", "unix_events.py")):
             book.opened(process, PROCESS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from withal.tracking.held import Kind
 from withal.tracking.tracker import Tracker
 
@@ -19,7 +17,7 @@ def follow(tracker: Tracker) -> None:
 
     book = tracker.book
 
-    def lent(connection: Any) -> None:
+    def lent(connection: object) -> None:
         held = book.find(connection)
         if held is not None:
             book.forget(held)  # its pool closes it

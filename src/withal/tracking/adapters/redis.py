@@ -34,9 +34,9 @@ def _follow_connections(tracker: Tracker, module: Any) -> None:
     book = tracker.book
     pools: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
-    def make(original: Any) -> Any:
+    def make(original: Any) -> object:
         @wraps(original)
-        def make_connection(pool: Any) -> Any:
+        def make_connection(pool: object) -> object:
             connection = original(pool)
             pools[connection] = ref(pool)
             return connection

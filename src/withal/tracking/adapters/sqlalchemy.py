@@ -34,11 +34,11 @@ class _Places:
         self._kind = kind
         self._made: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()
 
-    def made(self, thing: Any, shown: Any) -> None:
+    def made(self, thing: object, shown: object) -> None:
         place = self._book.place(sys._getframe(2), self._kind.within)
         self._made[thing] = place, type(shown).__name__
 
-    def opened(self, thing: Any) -> None:
+    def opened(self, thing: object) -> None:
         if thing in self._made and self._book.find(thing) is None:
             held = self._book.opened(thing, self._kind)
             if held is not None:
@@ -52,7 +52,7 @@ def follow(tracker: Tracker) -> None:
 
     places = _Places(tracker, ENGINE)
 
-    def made(engine: Any, *_: object, **__: object) -> None:
+    def made(engine: object, *_: object, **__: object) -> None:
         places.made(engine, engine)
 
     def used(engine: Any, *_: object, **__: object) -> None:
@@ -78,10 +78,10 @@ def follow_sessions(tracker: Tracker) -> None:
 
     places = _Places(tracker, SESSION)
 
-    def made(each: Any, *_: object, **__: object) -> None:
+    def made(each: object, *_: object, **__: object) -> None:
         places.made(each, each)
 
-    def connected(each: Any, *_: object, **__: object) -> None:
+    def connected(each: object, *_: object, **__: object) -> None:
         places.opened(each)
 
     def ended(transaction: Any, *_: object, **__: object) -> None:

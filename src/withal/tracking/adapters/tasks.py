@@ -38,13 +38,13 @@ def follow_tasks(tracker: Tracker) -> None:
     tracker.patches.before(base_events.BaseEventLoop, "close", partial(end_tasks_of, book))
 
 
-def follow_tasks_of(tracker: Tracker, loop_class: Any) -> None:
+def follow_tasks_of(tracker: Tracker, loop_class: object) -> None:
     """Follow the tasks of a class of loops."""
     book = tracker.book
 
-    def make(original: Any) -> Any:
+    def make(original: Any) -> object:
         @wraps(original)
-        def create_task(self: Any, coro: Any, **kwargs: object) -> Any:
+        def create_task(self: Any, coro: object, **kwargs: object) -> object:
             try:
                 task = original(self, coro, **kwargs)
             except BaseException as exc:
@@ -93,7 +93,7 @@ def follow_runners(tracker: Tracker) -> None:
 
     book = tracker.book
 
-    def make(original: Any) -> Any:
+    def make(original: Any) -> object:
         @wraps(original)
         def cancel_all_tasks(loop: Any) -> None:
             for task in asyncio.all_tasks(loop):
@@ -106,9 +106,9 @@ def follow_runners(tracker: Tracker) -> None:
 
 
 def _recording_destroyed(book: Book) -> Any:
-    def make(original: Any) -> Any:
+    def make(original: Any) -> object:
         @wraps(original)
-        def call_exception_handler(self: Any, context: Any) -> None:
+        def call_exception_handler(self: object, context: Any) -> None:
             if context.get("message") == _DESTROYED:
                 book.died_open(context.get("task"))
             original(self, context)
@@ -143,10 +143,10 @@ def follow_generators(tracker: Tracker) -> None:
             if held is not None:
                 held.type_name = held.name = generator.__qualname__
 
-    def collected(generator: Any) -> None:
+    def collected(generator: object) -> None:
         book.died_open(generator)
 
-    def make(original: Any) -> Any:
+    def make(original: Any) -> object:
         @wraps(original)
         def set_asyncgen_hooks(*args: object, **kwargs: object) -> None:
             names = ("firstiter", "finalizer")
@@ -175,7 +175,7 @@ class _Both:
         self.then(generator)
 
 
-def _both(notice: Any, then: Any) -> Any:
+def _both(notice: object, then: object) -> object:
     while isinstance(then, _Both):  # set again from what sys.get_asyncgen_hooks returned
         then = then.then
     return _Both(notice, then)

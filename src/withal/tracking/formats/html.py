@@ -66,7 +66,7 @@ def _data(report: TrackReport) -> JsonObject:
     stacks: dict[tuple[str, ...], int] = {}
     rows = [_row(life, texts, stacks) for life in shown_lives(report)]
     columns = "id", "kind", "name", "task", "own", "closer", "holder", "from", "to", "end", "state"
-    table: dict[str, list[Any]] = {
+    table: dict[str, list[object]] = {
         name: list(values)
         for name, values in zip((*columns, "stack"), zip(*rows, strict=True), strict=False)
     } or {name: [] for name in (*columns, "stack")}
@@ -82,7 +82,7 @@ def _data(report: TrackReport) -> JsonObject:
 
 def _row(
     life: ShownLife, texts: dict[str, int], stacks: dict[tuple[str, ...], int]
-) -> tuple[Any, ...]:
+) -> tuple[object, ...]:
     return (
         life.id,
         _index(texts, life.kind),
