@@ -13,6 +13,7 @@ import pytest
 from withal import files
 from withal.files.streams import first_chunk as early
 from withal.files.streams import open_file as opening
+from withal.files.streams import open_file_io
 from withal.files.streams.first_chunk import (
     FIRST_CHUNK_BYTES,
     WHOLE_FILE_BYTES,
@@ -108,7 +109,8 @@ async def test_what_was_read_early_is_not_taken_for_the_end_later_on(tmp_path: P
 async def test_without_inline_reads_the_end_takes_no_hop_on_a_local_file_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "inline_way", lambda *_: "thread")
+    for module in opening, open_file_io:
+        monkeypatch.setattr(module, "inline_way", lambda *_: "thread")
     path = made(tmp_path / "file", b"one\ntwo\nthree")
     async with files.open(path) as file:
         assert [line async for line in file] == ["one\n", "two\n", "three"]

@@ -21,8 +21,9 @@ from withal.files.loop_budget import CACHE_MISS_COST, OPERATION_COST, loop_budge
 from withal.files.streams.binary import BinaryFile
 from withal.files.streams.inline_attempts import inline_attempts
 from withal.files.streams.mode import parse
-from withal.files.streams.open_file import binary_file, look_at
+from withal.files.streams.open_file import binary_file
 from withal.files.streams.open_file import open as open_file
+from withal.files.streams.open_file_io import look_at
 from withal.files.system.complete_io import write_all
 from withal.files.system.page_cache import read_opened, read_whole_cached, start_reading, waits
 from withal.files.threads.calls import call, call_and_own, call_in_thread, result_of

@@ -38,6 +38,7 @@ from tests.audit.own.opened import (
 )
 from withal import files
 from withal.files.streams import open_file as opening
+from withal.files.streams import open_file_io
 from withal.files.threads.pool import wait_idle
 
 _LATER = 0.005
@@ -163,7 +164,7 @@ async def records_are_whole(pipe: Pipe) -> None:
 @asynccontextmanager
 async def lonely() -> AsyncGenerator[Path]:
     """Make a FIFO that somebody else opens when withal has tried to for the third time."""
-    tries, try_once = count(1), opening._find_blocking
+    tries, try_once = count(1), open_file_io.find_blocking
     with fifo() as path, ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
 
         def opened_at_the_third(*args: Any) -> Any:
@@ -171,7 +172,7 @@ async def lonely() -> AsyncGenerator[Path]:
                 stack.callback(os.close, os.open(path, os.O_RDONLY | os.O_NONBLOCK))
             return try_once(*args)
 
-        patch.setattr(opening, "_find_blocking", opened_at_the_third)
+        patch.setattr(opening, "find_blocking", opened_at_the_third)
         yield path
 
 

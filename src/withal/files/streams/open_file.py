@@ -1,30 +1,22 @@
 """Opening a file: without a thread if no disk is needed, and never without a limit in a thread.
 
-Opening a FIFO waits for its other end, in a thread that could not be cancelled. So files are opened
-by name as non-blocking, which makes no difference for regular files. A FIFO opens for reading
-immediately, and its first read waits for a writer; opening for writing is repeated until there is
-a reader. See https://man7.org/linux/man-pages/man7/fifo.7.html.
+Opening a FIFO waits for its other end, in a thread that could not be cancelled. A FIFO is therefore
+opened as non-blocking, as all files are: it opens for reading immediately, and its first read waits
+for a writer; opening for writing is repeated until there is a reader.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import io
 import os
 from collections.abc import Callable, Generator
-from functools import partial
-from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG
-from time import time_ns
+from stat import S_ISREG
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
     Generic,
-    NamedTuple,
-    TypeAlias,
     TypeVar,
-    cast,
     final,
     overload,
 )
@@ -35,10 +27,19 @@ from withal._core.managers import EmitsEvents
 from withal.files.loop_budget import OPENING_COST, LoopBudget, loop_budget
 from withal.files.streams.binary import BinaryFile
 from withal.files.streams.channel import Channel, Positional, Sequential
-from withal.files.streams.first_chunk import Early, early_size, read_early
 from withal.files.streams.inline_attempts import inline_attempts
 from withal.files.streams.just_opened import JustOpened
 from withal.files.streams.mode import Mode, check_options, parse, text_encoding
+from withal.files.streams.open_file_io import (
+    FileName,
+    Found,
+    Opener,
+    Source,
+    TextOptions,
+    find_blocking,
+    find_of_descriptor,
+    give_back,
+)
 from withal.files.streams.text import TextFile
 from withal.files.system.descriptor import CountedDescriptor
 from withal.files.system.page_cache import (
@@ -46,7 +47,6 @@ from withal.files.system.page_cache import (
     inline_way,
     note_folder,
     open_cached,
-    start_reading,
 )
 from withal.files.system.residency import Way
 from withal.files.threads.calls import call_and_own
@@ -57,12 +57,7 @@ if TYPE_CHECKING:
 
     from withal.files.streams.events import FileEvents
 
-FileName: TypeAlias = int | str | bytes | os.PathLike[str] | os.PathLike[bytes]
-Opener: TypeAlias = Callable[[Any, int], int]  # of what was given: a name or a descriptor
-
 F_co = TypeVar("F_co", covariant=True)
-
-_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 
 _FIRST_PAUSE_SECONDS = 0.001
 _MAX_PAUSE_SECONDS = 0.05  # seconds between two looks whether a FIFO is read
@@ -158,8 +153,8 @@ def open(  # noqa: A001
         raise ValueError("Cannot use closefd=False with file name")
     text = None
     if parsed.is_text:
-        text = _Text(text_encoding(encoding), errors or "strict", newline)
-    return Opening(_Source(file, parsed, closefd, opener, buffering, text))
+        text = TextOptions(text_encoding(encoding), errors or "strict", newline)
+    return Opening(Source(file, parsed, closefd, opener, buffering, text))
 
 
 _NO_OPTIONS = (None, None, None)
@@ -178,104 +173,12 @@ def _checked(file: FileName) -> FileName:
 
 
 @final
-class _Text(NamedTuple):
-    """How a text file is made of a binary one."""
-
-    encoding: str
-    errors: str
-    newline: str | None
-
-
-@final
-class _Source(NamedTuple):
-    """The file to open, and how. A tuple, since it is fast to create."""
-
-    file: FileName
-    mode: Mode
-    closefd: bool
-    opener: Opener | None
-    buffering: int
-    text: _Text | None
-
-    def made(self, found: Found, events: FileEvents | None) -> TextFile | BinaryFile:
-        """Return the file of a descriptor."""
-        buffering, early = self.buffering, found.early
-        if early is not None and early.is_whole and self.text is None and events is None:
-            assert found.way is not None
-            number, status = found.number, found.status
-            return JustOpened(number, status, self.file, self.mode, found.way, early)
-        size = -1 if buffering == 1 else buffering
-        binary = binary_file(found, self.file, self.mode, self.closefd, size, events)
-        if self.text is None:
-            return binary
-        is_terminal = not found.is_positional and os.isatty(found.number)
-        return self._of_text(binary, is_terminal)
-
-    def made_of_regular(
-        self, number: int, status: os.stat_result, way: Way, events: FileEvents | None
-    ) -> TextFile | BinaryFile:
-        """Return the file of the descriptor of a regular file that has just been opened by name."""
-        buffering = self.buffering
-        size = -1 if buffering == 1 else buffering
-        if (
-            self.text is None
-            and buffering < 0
-            and events is None
-            and 0 < status.st_size <= MAX_INLINE_BYTES
-        ):
-            return JustOpened(number, status, self.file, self.mode, way)
-        channel = Positional(CountedDescriptor(number, self.file, True), status, way, True)
-        binary = BinaryFile(channel, self.file, self.mode, 0, size, False, events)
-        return binary if self.text is None else self._of_text(binary, False)
-
-    def _of_text(self, binary: BinaryFile, is_terminal: bool) -> TextFile:
-        text, buffering = self.text, self.buffering
-        assert text is not None
-        return TextFile(
-            binary,
-            self.mode.text,
-            encoding=text.encoding,
-            errors=text.errors,
-            newline=text.newline,
-            line_buffering=buffering == 1 or (buffering < 0 and is_terminal),
-        )
-
-
-@final
-class Found(NamedTuple):
-    """A descriptor and its properties. A tuple, since it is fast to create.
-
-    Attributes:
-        number: the descriptor.
-        status: of what it refers to.
-        position: where it is.
-        is_nonblocking: its calls never wait.
-        is_ours: it was opened for the file, and nothing else has it.
-        early: the data that was already read.
-        way: how it is read, if that is known.
-    """
-
-    number: int
-    status: os.stat_result
-    position: int
-    is_nonblocking: bool
-    is_ours: bool
-    early: Early | None = None
-    way: Way | None = None
-
-    @property
-    def is_positional(self) -> bool:
-        """Whether it has positions, as a regular file and a disk have."""
-        return S_ISREG(self.status.st_mode) or S_ISBLK(self.status.st_mode)
-
-
-@final
 class Opening(EmitsEvents, Generic[F_co]):
     """A file about to be opened, by ``await`` or ``async with``; made by `open`."""
 
     __slots__ = ("_file", "_is_entered", "_is_held", "_source")
 
-    def __init__(self, source: _Source) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
         self._is_held = False
         self._is_entered = False
@@ -343,7 +246,7 @@ class Opening(EmitsEvents, Generic[F_co]):
         try:
             file = None if events is None else _open_cached(self._source, events)
             if file is None:
-                file = self._source.made(await _find(self._source), events)
+                file = _file_of(self._source, await _find(self._source), events)
             loop_budget().remaining -= OPENING_COST
         except BaseException as error:
             if events is not None:
@@ -385,7 +288,53 @@ def binary_file(
     return file
 
 
-def _open_cached(source: _Source, events: FileEvents | None) -> TextFile | BinaryFile | None:
+def _file_of(source: Source, found: Found, events: FileEvents | None) -> TextFile | BinaryFile:
+    """Return the file of a descriptor."""
+    buffering, early = source.buffering, found.early
+    if early is not None and early.is_whole and source.text is None and events is None:
+        assert found.way is not None
+        number, status = found.number, found.status
+        return JustOpened(number, status, source.file, source.mode, found.way, early)
+    size = -1 if buffering == 1 else buffering
+    binary = binary_file(found, source.file, source.mode, source.closefd, size, events)
+    if source.text is None:
+        return binary
+    is_terminal = not found.is_positional and os.isatty(found.number)
+    return _text_file(source, binary, is_terminal)
+
+
+def _file_of_regular(
+    source: Source, number: int, status: os.stat_result, way: Way, events: FileEvents | None
+) -> TextFile | BinaryFile:
+    """Return the file of the descriptor of a regular file that has just been opened by name."""
+    buffering = source.buffering
+    size = -1 if buffering == 1 else buffering
+    if (
+        source.text is None
+        and buffering < 0
+        and events is None
+        and 0 < status.st_size <= MAX_INLINE_BYTES
+    ):
+        return JustOpened(number, status, source.file, source.mode, way)
+    channel = Positional(CountedDescriptor(number, source.file, True), status, way, True)
+    binary = BinaryFile(channel, source.file, source.mode, 0, size, False, events)
+    return binary if source.text is None else _text_file(source, binary, False)
+
+
+def _text_file(source: Source, binary: BinaryFile, is_terminal: bool) -> TextFile:
+    text, buffering = source.text, source.buffering
+    assert text is not None
+    return TextFile(
+        binary,
+        source.mode.text,
+        encoding=text.encoding,
+        errors=text.errors,
+        newline=text.newline,
+        line_buffering=buffering == 1 or (buffering < 0 and is_terminal),
+    )
+
+
+def _open_cached(source: Source, events: FileEvents | None) -> TextFile | BinaryFile | None:
     """Open a file that is in memory; None if that cannot be done without waiting."""
     path = source.file
     if source.mode.is_writable or source.opener is not None or type(path) is not str:
@@ -399,126 +348,20 @@ def _open_cached(source: _Source, events: FileEvents | None) -> TextFile | Binar
         os.close(number)
         raise
     if not S_ISREG(status.st_mode):
-        return source.made(_looked_at(number, source), events)
+        return _file_of(source, find_of_descriptor(number, source), events)
     way = inline_way(number, status.st_dev)
     if way == "thread":
         note_folder(path)
-    return source.made_of_regular(number, status, way, events)
+    return _file_of_regular(source, number, status, way, events)
 
 
-async def _find(source: _Source) -> Found:
+async def _find(source: Source) -> Found:
     """Open it in a thread; wait for a FIFO to be read, without one."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
-        find: Callable[[_Source, bool], Found | Later[Found | None] | None] = _find_blocking
-        found = await call_and_own(find, source, has_calls(), give_back=_give_back, is_brief=True)
+        find: Callable[[Source, bool], Found | Later[Found | None] | None] = find_blocking
+        found = await call_and_own(find, source, has_calls(), give_back=give_back, is_brief=True)
         if found is not None:
             return found
         await asyncio.sleep(pause)
         pause = min(2 * pause, _MAX_PAUSE_SECONDS)
-
-
-def _find_blocking(source: _Source, has_others: bool) -> Found | Later[Found | None] | None:
-    """Open it, or return None if it is a FIFO without a reader.
-
-    Args:
-        source: the file.
-        has_others: the thread may have others to open: then the kernel is asked to read the first
-            bytes of this one meanwhile.
-    """
-    file, flags = source.file, source.mode.flags
-    if isinstance(file, int) and source.opener is None:
-        return _looked_at(file, source)
-    if source.opener is not None:
-        return _looked_at(_by_opener(source.opener, file, flags), source)
-    assert not isinstance(file, int)
-    before = time_ns()
-    try:
-        found = _looked_at(os.open(file, flags | _NONBLOCK, 0o666), source)
-    except OSError as error:
-        if error.errno == errno.ENXIO and S_ISFIFO(os.stat(file).st_mode):
-            return None
-        raise
-    if source.mode.kind != "r" or source.mode.updates or source.buffering >= 0:
-        return found
-    size = early_size(found.number, found.status, before)
-    if not size:
-        return found
-    if has_others and start_reading(found.number, size):
-        return Later(partial(_with_early, found, size))
-    return _with_early(found, size)
-
-
-def _with_early(found: Found, size: int) -> Found | None:
-    early = read_early(found.number, found.status, size)
-    return Found(*found[:5], early, found.way)
-
-
-def _by_opener(opener: Opener, file: FileName, flags: int) -> int:
-    number = cast("object", opener(file, flags))  # it may return anything
-    if not isinstance(number, int):
-        raise TypeError("expected integer from opener")
-    if number < 0:
-        raise ValueError(f"opener returned {number}")
-    os.set_inheritable(number, False)
-    return number
-
-
-def _looked_at(number: int, source: _Source) -> Found:
-    """Return the properties of a descriptor; close it if it cannot be used."""
-    file = source.file
-    is_ours = source.opener is not None or not isinstance(file, int)
-    try:
-        is_new = is_ours and source.opener is None
-        appends = source.mode.kind == "a"
-        found = look_at(number, is_ours=is_ours, appends=appends, is_new=is_new)
-    except BaseException:
-        if is_ours:
-            os.close(number)
-        raise
-    if S_ISDIR(found.status.st_mode):
-        _give_back(found)
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
-    if source.mode.updates and source.buffering and not _is_seekable(found):
-        _give_back(found)
-        raise io.UnsupportedOperation("File or stream is not seekable.")
-    return found
-
-
-def look_at(number: int, *, is_ours: bool, appends: bool = False, is_new: bool = False) -> Found:
-    """Return the properties of a descriptor.
-
-    Args:
-        number: the descriptor.
-        is_ours: nothing else has it.
-        appends: its position is to be the end.
-        is_new: it was opened just now, so it is at the start of the file.
-    """
-    status = os.fstat(number)
-    kind = status.st_mode
-    if S_ISREG(kind) or S_ISBLK(kind):
-        position = 0
-        if appends or not is_new:
-            position = os.lseek(number, 0, os.SEEK_END if appends else os.SEEK_CUR)
-        way = inline_way(number, status.st_dev)
-        return Found(number, status, position, False, is_ours, None, way)
-    # A device may have no notion of not blocking; a terminal has.
-    if is_ours and S_ISCHR(kind) and not os.isatty(number):
-        os.set_blocking(number, True)
-    is_nonblocking = hasattr(os, "get_blocking") and not os.get_blocking(number)
-    return Found(number, status, 0, is_nonblocking=is_nonblocking, is_ours=is_ours)
-
-
-def _is_seekable(found: Found) -> bool:
-    if found.is_positional:
-        return True
-    try:
-        os.lseek(found.number, 0, os.SEEK_CUR)
-    except OSError:
-        return False
-    return True
-
-
-def _give_back(found: Found | None) -> None:
-    if found is not None and found.is_ours:
-        os.close(found.number)

@@ -17,7 +17,8 @@ from typing import Any, AnyStr, Final, final
 
 from withal.files.streams.binary import BinaryFile
 from withal.files.streams.mode import parse
-from withal.files.streams.open_file import binary_file, look_at
+from withal.files.streams.open_file import binary_file
+from withal.files.streams.open_file_io import look_at
 from withal.files.streams.proxy import Forwarding
 from withal.files.streams.text import TextFile
 from withal.files.streams.wrap import perform
