@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from inspect import iscoroutine
 from types import FrameType
@@ -33,7 +33,7 @@ _POLL_SECONDS = 0.1  # between two checks whether time is up
 
 
 def run(
-    main: Coroutine[Any, Any, T],
+    main: Coro[T],
     *,
     close_timeout: float = 10.0,
     uvloop: bool = False,

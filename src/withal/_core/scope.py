@@ -7,13 +7,14 @@ This module is long because of its docstrings and overloads, which are best read
 from __future__ import annotations
 
 from asyncio import Task, current_task
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token, copy_context
 from functools import partial
 from inspect import iscoroutine
 from types import EllipsisType, NoneType, TracebackType
 from typing import Any, ParamSpec, TypeVar, cast, final, overload
 
+from withal._core.aliases import Coro
 from withal._core.credentials import text_without_credentials
 from withal._core.declared.declaration import Declaration, check_declared
 from withal._core.declared.plan import Plan
@@ -477,7 +478,7 @@ class Scope(EmitsEvents):
         state.resources.add(Callback(state, partial(func, *args, **kwargs), name_of(func)))
         return func
 
-    def spawn(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> Task[T]:
+    def spawn(self, coro: Coro[T], *, name: str | None = None) -> Task[T]:
         """Run a coroutine in a task that the scope owns, and return the task.
 
         It runs in a copy of the scope's context, not of the caller's. When the scope closes, the

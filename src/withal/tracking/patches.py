@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from types import BuiltinFunctionType, MethodType
-from typing import Any, TypeVar, final
+from typing import Any, TypeVar, cast, final
 
 from withal._core.aliases import AnyFunction
 
@@ -41,7 +41,7 @@ class Patches:
         self._done: list[tuple[object, str, object]] = []
         self._added: list[tuple[set[Any], object]] = []
 
-    def replace(self, owner: object, name: str, make: Callable[[object], Any]) -> None:
+    def replace(self, owner: object, name: str, make: Callable[[AnyFunction], object]) -> None:
         """Replace an attribute by the result of `make`, which is called with the original.
 
         Raises:
@@ -53,7 +53,7 @@ class Patches:
         replacement = make(original)
         if isinstance(original, BuiltinFunctionType):
             # A built-in function does not become a method when it is an attribute of a class.
-            replacement = staticmethod(replacement)
+            replacement = staticmethod(cast("AnyFunction", replacement))
         try:
             setattr(owner, name, replacement)
         except TypeError as exc:
@@ -63,7 +63,7 @@ class Patches:
     def after(self, owner: object, name: str, then: Callable[..., None]) -> None:
         """Call `then` with the object and the arguments after a method has returned."""
 
-        def make(original: Any) -> object:
+        def make(original: AnyFunction) -> object:
             if inspect.iscoroutinefunction(original):
 
                 @wraps(original)
@@ -101,7 +101,7 @@ class Patches:
     def before(self, owner: object, name: str, first: Callable[..., None]) -> None:
         """Call `first` with the object before a method is called."""
 
-        def make(original: Any) -> object:
+        def make(original: AnyFunction) -> object:
             if inspect.iscoroutinefunction(original):
 
                 @wraps(original)
@@ -137,7 +137,7 @@ class Patches:
     def returning(self, owner: object, name: str, then: Callable[[object], None]) -> None:
         """Call `then` with the result of a function or method."""
 
-        def make(original: Any) -> object:
+        def make(original: AnyFunction) -> object:
             if inspect.iscoroutinefunction(original):
 
                 @wraps(original)
@@ -175,7 +175,7 @@ class Patches:
     def returning_of_class(self, owner: object, name: str, then: Callable[[object], None]) -> None:
         """Call `then` with the result of a class method."""
 
-        def make(original: Any) -> object:
+        def make(original: Any) -> object:  # a bound method, for the class itself
             function = original.__func__
 
             @wraps(function)

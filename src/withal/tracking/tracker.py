@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, final
 
+from withal._core.aliases import AnyFunction
 from withal.ledger.records import Ending
 from withal.tracking.book import Book
 from withal.tracking.held import Held, Kind
@@ -105,7 +106,7 @@ class Tracker:
 
         closed = self.book.closed
 
-        def make(original: Any) -> object:
+        def make(original: AnyFunction) -> object:
             from functools import wraps
 
             @wraps(original)

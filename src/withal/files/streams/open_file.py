@@ -192,7 +192,7 @@ class Opening(EmitsEvents, Generic[F_co]):
         self._is_held = True
         return name or str(self._source.file), "file"
 
-    def __await__(self) -> Generator[Any, Any, F_co]:
+    def __await__(self) -> Generator[object, Any, F_co]:
         budget = loop_budget()
         if budget.remaining < 0:
             yield from budget.checkpoint().__await__()

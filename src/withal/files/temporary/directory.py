@@ -93,7 +93,7 @@ class TemporaryDirectory(Generic[AnyStr]):
             else "<TemporaryDirectory>"
         )
 
-    def __await__(self) -> Generator[Any, Any, TemporaryDirectory[AnyStr]]:
+    def __await__(self) -> Generator[object, Any, TemporaryDirectory[AnyStr]]:
         return self._make().__await__()
 
     async def _make(self) -> TemporaryDirectory[AnyStr]:

@@ -28,7 +28,7 @@ class Making(Generic[F]):
         self._file: F | None = None
         self._is_entered = False
 
-    def __await__(self) -> Generator[Any, Any, F]:
+    def __await__(self) -> Generator[object, Any, F]:
         return self._get().__await__()
 
     async def _get(self) -> F:

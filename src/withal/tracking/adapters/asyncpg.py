@@ -18,10 +18,17 @@ def follow(tracker: Tracker) -> None:
     """Follow pools from their first connection, and acquired connections."""
     from asyncpg import connection, pool
 
-    book = tracker.book
-    patches = tracker.patches
     tracker.follow(connection.Connection, CONNECTION, closes=["close", "terminate", "_cleanup"])
     tracker.follow(pool.Pool, POOL, opens="_initialize", closes=["close", "terminate"])
+    _follow_owners(tracker)
+    _follow_lent(tracker)
+
+
+def _follow_owners(tracker: Tracker) -> None:
+    """Follow what a connection owns, its transport, and what owns it, a pool."""
+    from asyncpg import connection, pool
+
+    book = tracker.book
 
     def made(each: Any, *_: object, **__: object) -> None:
         held = book.find(each)
@@ -40,10 +47,21 @@ def follow(tracker: Tracker) -> None:
         for holder in a_pool._holders:
             connected(holder)
 
+    tracker.patches.after(connection.Connection, "__init__", made)
+    tracker.patches.after(pool.PoolConnectionHolder, "connect", connected)
+    tracker.patches.after(pool.Pool, "_initialize", initialized)
+
+
+def _follow_lent(tracker: Tracker) -> None:
+    """Follow the connections that users have acquired from a pool."""
+    from asyncpg import pool
+
+    book = tracker.book
+
     def lent(proxy: object, *_: object) -> None:
         book.opened(proxy, LENT)
 
-    def given_back(a_pool: object, proxy: object, **_: object) -> None:
+    def given_back(_pool: object, proxy: object, **_: object) -> None:
         book.closed(proxy)
 
     def detached(proxy: Any) -> None:
@@ -51,9 +69,6 @@ def follow(tracker: Tracker) -> None:
         if not proxy._holder._pool._closed:
             book.closed(proxy)
 
-    patches.after(connection.Connection, "__init__", made)
-    patches.after(pool.PoolConnectionHolder, "connect", connected)
-    patches.after(pool.Pool, "_initialize", initialized)
-    patches.after(pool.PoolConnectionProxy, "__init__", lent)
-    patches.after(pool.Pool, "release", given_back)
-    patches.before(pool.PoolConnectionProxy, "_detach", detached)
+    tracker.patches.after(pool.PoolConnectionProxy, "__init__", lent)
+    tracker.patches.after(pool.Pool, "release", given_back)
+    tracker.patches.before(pool.PoolConnectionProxy, "_detach", detached)

@@ -7,12 +7,14 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from os import fspath
 from types import FrameType
 from typing import Any, cast, final
 
+from withal._core.aliases import AnyFunction
 from withal.ledger.records import Ending
 from withal.tracking.book import Book
 from withal.tracking.held import Held, Kind
@@ -66,8 +68,8 @@ def follow(tracker: Tracker) -> None:
     tracker.patches.replace(os, "closerange", _closing_range(book))
 
 
-def _returning_descriptors(book: Book) -> Any:
-    def make(original: Any) -> object:
+def _returning_descriptors(book: Book) -> Callable[[AnyFunction], object]:
+    def make(original: AnyFunction) -> object:
         @wraps(original)
         def replacement(*args: object, **kwargs: object) -> object:
             try:
@@ -92,8 +94,8 @@ def _is_wanted(book: Book, frame: FrameType) -> bool:
     return book.program.owner(file) is PROGRAM or file.endswith("tempfile.py")
 
 
-def _closing(book: Book) -> Any:
-    def make(original: Any) -> object:
+def _closing(book: Book) -> Callable[[AnyFunction], object]:
+    def make(original: AnyFunction) -> object:
         @wraps(original)
         def close(fd: object) -> None:
             try:
@@ -110,8 +112,8 @@ def _closing(book: Book) -> Any:
     return make
 
 
-def _closing_range(book: Book) -> Any:
-    def make(original: Any) -> Any:
+def _closing_range(book: Book) -> Callable[[AnyFunction], object]:
+    def make(original: AnyFunction) -> Any:
         @wraps(original)
         def closerange(low: Any, high: Any, /) -> None:
             original(low, high)
@@ -228,8 +230,8 @@ def _parsed(mode: str) -> _Mode | None:
     return _Mode(mode.replace("b", "").replace("t", ""), buffer, "b" not in letters)
 
 
-def _make_open(book: Book) -> Any:
-    def make(original: Any) -> object:
+def _make_open(book: Book) -> Callable[[AnyFunction], object]:
+    def make(original: AnyFunction) -> object:
         @wraps(original)
         def open(  # noqa: A001  # the name is that of the built-in, in help() and tracebacks
             file: Any,

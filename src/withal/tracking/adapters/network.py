@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, cast
 
+from withal._core.aliases import AnyFunction
 from withal.ledger.records import Ending
+from withal.tracking.book import Book
 from withal.tracking.held import Held, Kind
 from withal.tracking.reach import found_below
 from withal.tracking.tracker import Tracker
@@ -125,6 +127,21 @@ def follow_streams(tracker: Tracker) -> None:
         tracker.patches.before(asyncio.StreamWriter, "__del__", tracker.dying)
 
 
+_CREATING = (
+    "create_connection",
+    "create_unix_connection",
+    "create_datagram_endpoint",
+    "connect_accepted_socket",
+    "connect_read_pipe",
+    "connect_write_pipe",
+    "subprocess_exec",
+    "subprocess_shell",
+    "create_server",
+    "create_unix_server",
+)
+"""The methods of a loop of uvloop whose results are followed."""
+
+
 def follow_uvloop(tracker: Tracker) -> None:
     """Follow the resources of uvloop's loops. The loops are compiled: only results are visible."""
     import uvloop
@@ -138,48 +155,43 @@ def follow_uvloop(tracker: Tracker) -> None:
             if held is not None:
                 held.own = bool(held.stack)
 
-    def note(loop: object, result: object) -> None:
-        if not isinstance(result, tuple):
-            _of_loop(book.opened(result, UVLOOP_SERVER), loop)
-            return
-        transport, protocol = cast("tuple[Any, Any]", result)
-        is_process = hasattr(transport, "get_returncode")
-        if is_process and transport.get_returncode() is not None:
-            return  # it has ended already, and does not support weak references
-        name = "process_exited" if is_process else "connection_lost"
-        is_notified = _on_call(protocol, name, partial(book.closed_key, id(transport)))
-        kind = TRANSPORT if is_notified else UVLOOP_TRANSPORT
-        _of_loop(book.opened(transport, UVLOOP_PROCESS if is_process else kind), loop)
-
-    def closing(loop: object) -> None:
-        book.sweep("network")
-        book.sweep("process")
-        left = [held for held in book.open_now() if held.loop == id(loop)]
-        # This has to be done before the loop is closed and drops its references to them.
-        for root, below in found_below(book.open_now(), left):
-            book.take_over(root, below)
-        for held in left:
-            book.end(held, Ending.NEVER)
-
     patches.after(uvloop.Loop, "__init__", made)
-    patches.before(uvloop.Loop, "close", closing)
+    patches.before(uvloop.Loop, "close", partial(_end_all_of, book))
     tracker.closing(uvloop.Loop, "close")
     for name in "run_forever", "run_until_complete":
         patches.replace(uvloop.Loop, name, _barred)
-    book.program.add_barrier(_barred(None).__code__)
-    for name in (
-        "create_connection",
-        "create_unix_connection",
-        "create_datagram_endpoint",
-        "connect_accepted_socket",
-        "connect_read_pipe",
-        "connect_write_pipe",
-        "subprocess_exec",
-        "subprocess_shell",
-        "create_server",
-        "create_unix_server",
-    ):
-        patches.replace(uvloop.Loop, name, _noting(note))
+    book.program.add_barrier(_barred(uvloop.Loop.run_forever).__code__)
+    for name in _CREATING:
+        patches.replace(uvloop.Loop, name, _noting(partial(_created, book)))
+
+
+def _created(book: Book, loop: object, result: Any) -> None:
+    """Record what a loop of uvloop has created: a server, or a transport with its protocol."""
+    if not isinstance(result, tuple):
+        _of_loop(book.opened(result, UVLOOP_SERVER), loop)
+        return
+    transport, protocol = cast("tuple[Any, Any]", result)
+    is_process = hasattr(transport, "get_returncode")
+    if is_process and transport.get_returncode() is not None:
+        return  # it has ended already, and does not support weak references
+    name = "process_exited" if is_process else "connection_lost"
+    is_notified = _on_call(protocol, name, partial(book.closed_key, id(transport)))
+    kind = TRANSPORT if is_notified else UVLOOP_TRANSPORT
+    _of_loop(book.opened(transport, UVLOOP_PROCESS if is_process else kind), loop)
+
+
+def _end_all_of(book: Book, loop: object) -> None:
+    """Record that what is left in a loop that closes will never be closed.
+
+    This has to be done before the loop is closed and drops its references.
+    """
+    book.sweep("network")
+    book.sweep("process")
+    left = [held for held in book.open_now() if held.loop == id(loop)]
+    for root, below in found_below(book.open_now(), left):
+        book.take_over(root, below)
+    for held in left:
+        book.end(held, Ending.NEVER)
 
 
 def _of_loop(held: Held | None, loop: object) -> None:
@@ -202,7 +214,7 @@ def _on_call(protocol: Any, name: str, then: Callable[[], None]) -> bool:
     return True
 
 
-def _barred(original: Any) -> Any:
+def _barred(original: AnyFunction) -> AnyFunction:
     """Return a Python method around a compiled one, whose frame marks that the loop runs."""
 
     def run(self: object, *args: object, **kwargs: object) -> object:
@@ -217,12 +229,12 @@ def _barred(original: Any) -> Any:
     return run
 
 
-def _noting(note: Any) -> Any:
+def _noting(note: Callable[[object, Any], None]) -> Callable[[AnyFunction], object]:
     from functools import wraps
 
     from withal.tracking.patches import hide_frame
 
-    def make(original: Any) -> object:
+    def make(original: AnyFunction) -> object:
         @wraps(original)
         async def replacement(self: object, *args: object, **kwargs: object) -> object:
             try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any, final
 from weakref import WeakKeyDictionary
 
+from withal._core.aliases import AnyFunction
 from withal.ledger.records import Ending
+from withal.tracking.book import Book
 from withal.tracking.held import Held, Kind
 from withal.tracking.tracker import Tracker
 
@@ -96,7 +98,7 @@ def follow_folders(tracker: Tracker) -> None:
     book = tracker.book
     tracker.follow(tempfile.TemporaryDirectory, FOLDER, closes=["cleanup"])
 
-    def removed(original: Any) -> object:
+    def removed(original: AnyFunction) -> object:
         def _cleanup(cls: type[object], /, name: str, *args: object, **kwargs: object) -> Any:
             for held in book.open_now():
                 if held.sort is FOLDER and held.name == name:
@@ -119,23 +121,9 @@ def follow_sqlite(tracker: Tracker) -> None:
     import sqlite3
     import sqlite3.dbapi2
 
-    book = tracker.book
+    followed = lru_cache(partial(_followed, tracker.book))
 
-    @lru_cache
-    def followed(factory: Any) -> Any:
-        class Connection(factory):  # type: ignore[misc]
-            _is_followed = True
-
-            def close(self) -> None:
-                book.closed(self)
-                factory.close(self)
-
-        Connection.__name__ = factory.__name__
-        Connection.__qualname__ = factory.__qualname__
-        Connection.__module__ = factory.__module__
-        return Connection
-
-    def make(original: Any) -> object:
+    def make(original: AnyFunction) -> object:
         from functools import wraps
 
         from withal.tracking.patches import hide_frame
@@ -151,7 +139,7 @@ def follow_sqlite(tracker: Tracker) -> None:
                 hide_frame(exc)
                 raise
             if hasattr(connection, "_is_followed"):
-                held = book.opened(connection, SQLITE)
+                held = tracker.book.opened(connection, SQLITE)
                 if held is not None:
                     held.type_name = "Connection"
             return connection
@@ -160,6 +148,22 @@ def follow_sqlite(tracker: Tracker) -> None:
 
     tracker.patches.replace(sqlite3, "connect", make)
     tracker.patches.replace(sqlite3.dbapi2, "connect", lambda _: sqlite3.connect)
+
+
+def _followed(book: Book, factory: Any) -> type[object]:
+    """Return a class of connections, under the same name, that reports when it is closed."""
+
+    class Connection(factory):  # type: ignore[misc]
+        _is_followed = True
+
+        def close(self) -> None:
+            book.closed(self)
+            factory.close(self)
+
+    Connection.__name__ = factory.__name__
+    Connection.__qualname__ = factory.__qualname__
+    Connection.__module__ = factory.__module__
+    return Connection
 
 
 def follow_stacks(tracker: Tracker) -> None:

@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
+from withal._core.aliases import AnyFunction
 from withal.tracking.held import Kind
 from withal.tracking.tracker import Tracker
 
@@ -34,7 +35,7 @@ def _follow_connections(tracker: Tracker, module: Any) -> None:
     book = tracker.book
     pools: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
-    def make(original: Any) -> object:
+    def make(original: AnyFunction) -> object:
         @wraps(original)
         def make_connection(pool: object) -> object:
             connection = original(pool)

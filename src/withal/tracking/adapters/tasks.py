@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+from withal._core.aliases import AnyFunction
 from withal.ledger.records import Ending
 from withal.tracking.book import Book
 from withal.tracking.held import Kind
@@ -42,7 +44,7 @@ def follow_tasks_of(tracker: Tracker, loop_class: object) -> None:
     """Follow the tasks of a class of loops."""
     book = tracker.book
 
-    def make(original: Any) -> object:
+    def make(original: AnyFunction) -> object:
         @wraps(original)
         def create_task(self: Any, coro: object, **kwargs: object) -> object:
             try:
@@ -93,7 +95,7 @@ def follow_runners(tracker: Tracker) -> None:
 
     book = tracker.book
 
-    def make(original: Any) -> object:
+    def make(original: AnyFunction) -> object:
         @wraps(original)
         def cancel_all_tasks(loop: Any) -> None:
             for task in asyncio.all_tasks(loop):
@@ -105,8 +107,8 @@ def follow_runners(tracker: Tracker) -> None:
     tracker.patches.replace(runners, "_cancel_all_tasks", make)
 
 
-def _recording_destroyed(book: Book) -> Any:
-    def make(original: Any) -> object:
+def _recording_destroyed(book: Book) -> Callable[[AnyFunction], object]:
+    def make(original: AnyFunction) -> object:
         @wraps(original)
         def call_exception_handler(self: object, context: Any) -> None:
             if context.get("message") == _DESTROYED:
@@ -118,7 +120,7 @@ def _recording_destroyed(book: Book) -> Any:
     return make
 
 
-def _ending_generators(book: Book) -> Any:
+def _ending_generators(book: Book) -> Callable[..., None]:
     def ending(loop: object) -> None:
         for held in book.open_now():
             if held.sort is GENERATOR and held.ref is not None:
@@ -146,7 +148,7 @@ def follow_generators(tracker: Tracker) -> None:
     def collected(generator: object) -> None:
         book.died_open(generator)
 
-    def make(original: Any) -> object:
+    def make(original: AnyFunction) -> object:
         @wraps(original)
         def set_asyncgen_hooks(*args: object, **kwargs: object) -> None:
             names = ("firstiter", "finalizer")
