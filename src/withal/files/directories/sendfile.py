@@ -1,4 +1,7 @@
-"""Copying from one descriptor to another inside the kernel: `withal.files.os.sendfile`."""
+"""Copying from one descriptor to another inside the kernel: `withal.files.os.sendfile`.
+
+See https://man7.org/linux/man-pages/man2/sendfile.2.html.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ async def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> i
 
 @final
 class _Sending:
-    """Two descriptors of its own, so that it does not matter when the caller closes his."""
+    """Duplicates of two descriptors, so that the caller may close the originals."""
 
     __slots__ = ("_in", "_out")
 

@@ -6,8 +6,8 @@ A thread never blocks in ``flock``, since it could not be cancelled: each attemp
 opens the file, tries to lock it without waiting, and closes the file again on failure. So a
 cancelled waiter holds nothing, except from a try under way, whose result `call_and_own` gives back.
 
-The tasks of one loop stand in a line for each name, and only those whose turn it is try. Between
-processes there is no order.
+The tasks of one loop queue for each name, and only the first of the queue tries. Between processes
+there is no order.
 
 **The file is never deleted.** After a deletion, processes that have it open would
 lock a file without a name, while the next one creates and locks a new file. If other code
@@ -42,10 +42,10 @@ FIRST_DELAY_SECONDS = 0.001
 """Seconds between the first try and the second; it doubles with each."""
 
 MAX_DELAY_SECONDS = 0.05
-"""Seconds between two tries at most, and so how late a waiter of another process may be."""
+"""The maximum seconds between two tries, so the maximum delay after another process's release."""
 
 LAST_TRY_SECONDS = 1.0
-"""Seconds that a try which has begun in time is given to end, if no thread or disk is free."""
+"""Seconds that a try that has begun in time may take, if the threads or the disk are busy."""
 
 _MAKE = os.O_RDWR | os.O_CREAT
 # A directory, or a file that may only be read; NFS wants a file open for writing, so that is first.
@@ -81,8 +81,8 @@ def lock(path: AnyPath, *, shared: bool = False, timeout: float | None = None) -
 
     Tasks of one loop get it first come, first served, if they use the same name for it; those that
     share get it together, but do not pass one that waits for it alone. Other processes, loops, and
-    names are excluded too, but are asked again and again: after 1 ms, then twice as long each
-    time up to 50 ms. So it is got up to 50 ms after they have let go, in no order.
+    names are excluded too, but are asked again and again: after 1 ms, then twice as long each time
+    up to 50 ms. So it is acquired up to 50 ms after their release, in no order.
 
     **A cancelled waiter never holds it**, however early or late, and leaves no descriptor open.
     An attempt in progress ends first: if it gets the lock, it releases it again.
@@ -95,14 +95,15 @@ def lock(path: AnyPath, *, shared: bool = False, timeout: float | None = None) -
 
     Args:
         path: the file. Its folder must exist.
-        shared: have it together with others that share; else alone.
-        timeout: the maximum wait, in seconds; None is no limit, and 0 tries once. An attempt that
-            has begun in time has another second to end, if the disk or the threads are busy.
+        shared: acquire it together with others that share it; otherwise exclusively.
+        timeout: the maximum wait, in seconds; without a limit if it is None; 0 tries once. An
+            attempt that has begun in time may take another second if the disk or the threads are
+            busy.
 
     Raises:
         TimeoutError: if another task or process holds it; the message has the path.
         RuntimeError: if this task already holds it, and would wait for itself. (A task may share it
-            several times.) What a scope enters in a task of its own is not recognised.
+            several times.) A lock that a scope enters in a task of its own is not recognised.
         OSError: if the file cannot be opened or locked; its ``filename`` is `path`.
         ValueError: if the timeout is negative or not a number.
         NotImplementedError: if this system has no ``flock``.
@@ -390,7 +391,7 @@ def _inode_of(name: str | bytes) -> _Inode | None:
 
 
 def _release(taken: _Taken) -> None:
-    """Let go and close. Not by closing alone, which a forked process with the file open undoes."""
+    """Release the lock and close: closing alone keeps it if a forked process has the file open."""
     try:
         if os.getpid() == taken.pid:
             fcntl.flock(taken.fd, fcntl.LOCK_UN)

@@ -77,7 +77,8 @@ class Replacement:
                 draft.sweep()
             old = self._old(draft)
             # A file that is to be private is private from the start. The kernel computes the mode
-            # of a new file: reading the umask would change it for a moment.
+            # of a new file: reading the umask would change it for a moment
+            # (https://man7.org/linux/man-pages/man2/umask.2.html).
             draft.create(flags & (os.O_WRONLY | os.O_RDWR), 0o666 if old is None else 0o600)
             keep(self)
             draft.resemble(old)

@@ -1,7 +1,8 @@
 """The marks of a part file: a name with a checksum, and a lock that is held while its writer lives.
 
-The lock is ``flock(2)`` on the part file itself. It is of the open file description, so a process
-that dies has let go of it, and a duplicate of the descriptor keeps it.
+The lock is ``flock(2)`` on the part file itself. The lock belongs to the open file description: the
+kernel releases it when the process dies, and a duplicate of the descriptor keeps it
+(https://man7.org/linux/man-pages/man2/flock.2.html).
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ def part_name(name: str, mark: str) -> str:
 def new_part_name(name: str) -> str:
     """Return a name with 8 random digits and the checksum of what stands before it.
 
-    The random digits are not of `secrets`: a system call in the event loop's thread, with threads
-    waiting for the interpreter's lock, took 40 us. A forked process has the same numbers to come
-    but another id.
+    The random digits do not come from `secrets`, whose system call took 40 us in the event loop's
+    thread while other threads waited for the interpreter lock. A forked process has the same
+    generator, but another process id.
     """
     drawn = f"{_random.getrandbits(32) ^ (os.getpid() & 0xFFFFFFFF):08x}"
     head = part_name(name, drawn + "0" * 8)[: -len("00000000.part")]

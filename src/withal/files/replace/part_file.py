@@ -25,7 +25,7 @@ two are in memory: the one being written and the one being collected.
 def part_file(
     path: str | os.PathLike[str], *, overwrite: bool = False, durable: bool = False
 ) -> AbstractAsyncContextManager[PartFile]:
-    """Write a file that appears under its name when the block has ended well, and not before.
+    """Write a file that gets its name when the block has ended without an error, not before.
 
     Until then the bytes are in a hidden part file in the same folder, named after the file and
     ending in ``.part``. It is created with the first bytes written to disk, which for a small file
@@ -40,7 +40,7 @@ def part_file(
         path: where the file is to be; its folder must exist.
         overwrite: replace a file that has the name. The new file permits no more than that
             did, as with `atomic_write`. A symbolic link is replaced, not followed.
-        durable: have the file survive a power cut (``fsync`` of the file and of its folder).
+        durable: let the file survive a power failure (``fsync`` of the file and of its folder).
 
     Raises:
         AlreadyEnteredError: if the returned object was entered before.

@@ -49,8 +49,8 @@ class PartOnDisk:
     def write(self) -> None:
         """Write the queued data; create the file the first time.
 
-        It fails now, rather than when all is written, if the name is taken. What makes that
-        certain is how the file is renamed in the end.
+        If the name is taken, it fails here and not only after all is written. The final rename
+        checks the name again, in one step.
 
         Raises:
             OSError: names the path. Nothing is left, and later calls raise the same.

@@ -1,8 +1,9 @@
 """The permissions of a file: read from the old file, and set on its replacement.
 
-The replacement never permits more than the old file did, at no instant. Where an access control
-list (``system.posix_acl_access``) exists, the group bits of the mode are its mask and not what the
-group may do, so the list is kept; where it cannot be kept, the bits are cut. Every function blocks.
+The replacement never permits more than the old file did. If the file has an access control list
+(``system.posix_acl_access``), the group bits of its mode are the mask of the list, not the rights
+of the group (https://man7.org/linux/man-pages/man5/acl.5.html). So the list is kept; if that is
+impossible, the bits are reduced. Every function blocks.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import final
 
 PERMISSIONS = 0o777
 """What is kept of the old file's mode. The set-user-ID, set-group-ID and sticky bits are not: they
-vouched for the old content, and the kernel drops them too when a file is written to."""
+applied to the old content, and the kernel, too, clears the first two when a file is written."""
 
 ACL = "system.posix_acl_access"
 
@@ -82,7 +83,7 @@ def give_access(descriptor: int, old: Access) -> None:
     has_acl = _attribute(descriptor, ACL) is not None
     is_same = made.st_uid == old.uid and made.st_gid == old.gid
     if has_acl or not is_same:
-        # Until it belongs to those whose permissions these are, nothing else may use it.
+        # Until it has its owner and group, no other user may access it.
         os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
         if has_acl:
             os.removexattr(descriptor, ACL)
@@ -120,7 +121,7 @@ def mode_without_list(acl: bytes) -> int:
 
 
 def _narrowed_mode(mode: int, *, keeps_owner: bool, keeps_group: bool) -> int:
-    """Return the bits where the owner or the group is another one now."""
+    """Return the bits to set if the new file has another owner or group."""
     owner, group, other = mode >> 6, mode >> 3 & 0o7, mode & 0o7
     if not keeps_group:  # its members are others now, and another group has its bits
         group = other = group & other
@@ -130,7 +131,7 @@ def _narrowed_mode(mode: int, *, keeps_owner: bool, keeps_group: bool) -> int:
 
 
 def _narrowed_list(acl: bytes, *, keeps_owner: bool, keeps_group: bool) -> bytes:
-    """Return the list where the owner or the group is another one now."""
+    """Return the list to set if the new file has another owner or group."""
     entries = _entries(acl)
     of = {tag: perm for tag, perm, _ in entries if tag not in (_NAMED_USER, _NAMED_GROUP)}
     owner = 0o7 if keeps_owner else of.get(_OWNER, 0)
@@ -155,7 +156,7 @@ def _set_list(descriptor: int, acl: bytes) -> bool:
 
 
 def _chown(descriptor: int, uid: int, gid: int) -> bool:
-    """Give a file away: only root may, and to a group, its members."""
+    """Change the owner and the group, which only root may, or a member of the group."""
     try:
         os.fchown(descriptor, uid, gid)
     except OSError:

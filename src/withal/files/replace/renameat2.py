@@ -1,10 +1,10 @@
 """Renaming without replacing: the new name appears only if nothing had it, in one step.
 
-``rename(2)`` replaces silently, and looking first leaves a gap in which another process can make
-the file. Two calls have no such gap: ``renameat2(2)`` with ``RENAME_NOREPLACE``, which is Linux's
-own and which some file systems refuse (NFS), and ``link(2)``, which is everywhere except where
-there are no hard links (FAT). The first is tried first, because it leaves no second name behind
-if the machine stops in between.
+``rename(2)`` replaces silently, and between a check and a rename another process can create the
+file. Two calls check and rename in one step: ``renameat2(2)`` with ``RENAME_NOREPLACE``, which only
+Linux has and some file systems (NFS) do not support, and ``link(2)``, which fails only on file
+systems without hard links (FAT). The first is preferred, because a crash leaves no second name
+behind. See https://man7.org/linux/man-pages/man2/rename.2.html.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class DraftState(enum.Enum):
 class Draft:
     """One file, and its future name. Every method blocks, and raises its errors.
 
-    The errors are the system's own, with private and relative names; see `about`.
+    The errors have private and relative names, as the system reports them; see `about`.
 
     Attributes:
         path: where the file is to be.
@@ -66,7 +66,7 @@ class Draft:
         self._folder: int | None = None
 
     def open_folder(self) -> None:
-        """Take hold of the folder; the first thing to do."""
+        """Open the folder, before any other call."""
         if _RELATIVE:
             self._folder = os.open(self.path.parent, _FOLDER)
 
@@ -93,7 +93,7 @@ class Draft:
         raise FileExistsError(errno.EEXIST, "no name is free for the temporary file")
 
     def resemble(self, old: os.stat_result | None) -> None:
-        """Permit no more than the file does that is to be replaced, and as much if possible."""
+        """Copy the permissions of the file to replace, or set fewer if they cannot be copied."""
         if old is not None and hasattr(os, "fchown"):
             give_access(self.descriptor, access_of(old, self._path_of_old()))
 
@@ -116,10 +116,11 @@ class Draft:
             self.remove()
 
     def publish(self, *, overwrite: bool) -> None:
-        """Close the file and give it its name; if durable, so that a power cut spares it.
+        """Close the file and rename it; if durable, it then survives a power failure.
 
         A failed sync is not tried again: the kernel may have dropped the pages that it could not
-        write, and a second call would report success. When the sync of the folder fails, the file
+        write, and a second call would report success
+        (https://wiki.postgresql.org/wiki/Fsync_Errors). When the sync of the folder fails, the file
         has its name already.
 
         Raises:
@@ -184,7 +185,7 @@ class Draft:
             raise about(self.path.with_name(self._private), error) from error
 
     def _close_file(self) -> None:
-        """Close before renaming: NFS reports a full disk only now, and Windows refuses else."""
+        """Close before renaming: NFS reports a full disk here, and Windows renames no open file."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)

@@ -19,13 +19,13 @@ async def sweep(folder: AnyStr | os.PathLike[AnyStr]) -> list[AnyStr]:
     """Remove the part files in a folder whose writers are dead, and return their paths.
 
     A writer that is killed (``kill -9``) leaves its part file: that of an `atomic_write`, a
-    `part_file` or a download. While it lives it holds a lock (``flock``) on the file, which the
-    kernel frees when it dies. A file is removed only if no process holds its lock and its name is
-    one that withal has made, which has a checksum; no other file is touched, however it is called.
-    It is safe while writers start and end in the folder, and while others sweep it.
+    `part_file` or a download. While the writer lives, it holds a lock (``flock``) on the file,
+    which the kernel releases when it dies. A file is removed only if no process holds its lock and
+    its name is one that withal has made, which has a checksum; no other file is touched, however it
+    is called. It is safe while writers start and end in the folder, and while others sweep it.
 
-    Folders below are not looked into. What may not be opened or removed, such as another user's, is
-    left. A cancellation ends the wait; the thread stops after the file that it is at.
+    Subfolders are not searched. Files that this user may not open or remove are left. A
+    cancellation ends the wait; the thread stops after the file that it is at.
 
     Raises:
         OSError: if the folder cannot be listed; its ``filename`` is `folder`.

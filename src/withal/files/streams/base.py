@@ -66,10 +66,10 @@ if sys.version_info >= (3, 12):
 
     @final
     class _Lines(Generic[AnyStr]):
-        """What the generator below does, in three quarters of its time since 3.12.
+        """Does the same as the generator below, in three quarters of its time (on 3.12 and later).
 
-        It also goes on after a cancelled wait, and where the file has grown since it ended, as a
-        generator cannot.
+        Unlike a generator, it can continue after a cancelled wait, and after its end if the file
+        has grown.
         """
 
         __slots__ = ("_lines", "_next_lines")

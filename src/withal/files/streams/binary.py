@@ -65,11 +65,11 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
     def fileno(self) -> int:
         """Return the descriptor.
 
-        Its own position, by which others read and write, is set to this file's now and at each
-        `flush`; what they do to it is not seen here.
+        Its own position, which other code reads and writes at, is set to this file's position now
+        and at each `flush`; changes of it by other code are not seen here.
         """
         self._check_open()
-        self._reader.forget_early()  # after locking the file, the user reads what is in it then
+        self._reader.forget_early()  # after locking the file, the user expects its present content
         self._is_shared = True
         if isinstance(self._channel, Positional):
             self._channel.has_own_position = False
@@ -159,7 +159,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
         return len(data)
 
     async def readinto1(self, buffer: WriteableBuffer, /) -> int:
-        """Do as `readinto`, by one call at most."""
+        """Do as `readinto`, with one call at most."""
         self._check_readable("readinto1")
         view = memoryview(buffer).cast("B")
         data = await self.read1(len(view)) if len(view) else b""
@@ -206,8 +206,8 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
     async def write(self, data: ReadableBuffer, /) -> int:
         """Queue bytes to be written, and return how many they are.
 
-        Waits only where much is queued that the disk has not taken yet. If it is cancelled then,
-        nothing is queued.
+        Waits only if too much queued data is unwritten. If that wait is cancelled, nothing is
+        queued.
 
         Raises:
             OSError: if data queued earlier could not be written; `data` is not queued.
@@ -283,7 +283,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
                 await call(self._channel.descriptor.use, os.fsync)
 
     async def truncate(self, size: int | None = None, /) -> int:
-        """Make the file so long, in bytes; by default, up to the present position."""
+        """Set the size of the file, in bytes; by default, to the present position."""
         self._check_open()
         if not self._writable:
             raise io.UnsupportedOperation("truncate")
@@ -315,7 +315,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
     # Positions
 
     async def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a position, counted in bytes from the start, from here or from the end.
+        """Move to a position, in bytes from the start, from the present one or from the end.
 
         Queued data is written first.
         """
@@ -354,7 +354,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
     # Detaching
 
     def detach(self) -> BinaryFile:
-        """Return an unbuffered file in the place of this one, which cannot be used any more.
+        """Return an unbuffered file for the same descriptor; this file cannot be used any more.
 
         Raises:
             ValueError: if data is queued (call ``flush`` first), or if it has been detached.
@@ -378,7 +378,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
     # Between reading and writing
 
     async def _wait_to_write(self) -> None:
-        """Wait until something may be queued, at the position where the file is."""
+        """Wait until data may be queued at the present position."""
         reader, writer = self._reader, self._writer
         budget = reader.budget
         budget.remaining -= BUFFERED_COST * len(writer.parts)
@@ -407,7 +407,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
         self._share_position()
 
     def _go_to(self, position: int) -> None:
-        """Go to a position; nothing is queued."""
+        """Move to a position; no data may be queued."""
         reader = self._reader
         reader.use_early()
         if reader.is_paused:

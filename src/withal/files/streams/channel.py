@@ -1,9 +1,8 @@
-"""How bytes are read from and written to a descriptor: by position if it has any, else in order.
+"""Reading from and writing to a descriptor: by position if it has positions, otherwise in order.
 
-`Positional` is for regular files. Each read passes its position, so that a cancelled one has
-changed nothing, and data in the page cache is read without a thread. `Sequential` is for all
-else: pipes, terminals, devices. Data that a cancelled read has taken out of one of these is kept
-for the next read.
+`Positional` is for regular files. Each read passes its position, so a cancelled read has changed
+nothing, and data in the page cache is read without a thread. `Sequential` is for everything else:
+pipes, terminals, devices. Data that a cancelled read has consumed is kept for the next read.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from withal.files.system.residency import MappedFile, Way, is_local, is_resident
 from withal.files.threads.calls import call_in_thread, result_of
 
 NAME_VALID_SECONDS = 0.001
-"""Seconds for which a small file that had a name is taken to have it still, when it is closed."""
+"""Seconds for which a small file is assumed not to be deleted after its name was last seen."""
 
 _SMALL_BYTES = 64 * 1024  # bytes of a file that is mapped for one query only
 
@@ -134,9 +133,10 @@ class Positional:
         self._asks = False
 
     def closes_at_once(self) -> bool:
-        """Return whether closing it, if it was only read, has nothing to wait for.
+        """Return whether closing it does not wait, if it was only read.
 
-        Closing the last descriptor of a deleted file frees its space, which takes long for much.
+        Closing the last descriptor of a deleted file frees its space, which takes long for a large
+        file (https://man7.org/linux/man-pages/man2/unlink.2.html).
         """
         if not self.counters.hits and not self._is_local():
             return False
@@ -152,7 +152,7 @@ class Positional:
         return READS_CACHED and self.is_local
 
     def read_now(self, size: int, offset: int) -> bytes | None:
-        """Read up to `size` bytes out of memory; None if not even the first is there.
+        """Read up to `size` bytes from memory; None if the first one is not in memory.
 
         Fewer than `size` may be the end of the file, or all that is in memory.
         """
@@ -190,7 +190,7 @@ class Positional:
         return read_resident(self._number, size, offset)
 
     def _in_memory(self, size: int, offset: int) -> int:
-        """Return how much of a range is in memory, after asking for that."""
+        """Query and return how much of a range is in memory."""
         if self._way == "cachestat":
             return unswapped(self._number, size, offset)
         if self._mapped is None:
@@ -198,9 +198,9 @@ class Positional:
         return 0 if self._mapped is None else self._mapped.resident(size, offset)
 
     def rest_now(self, offset: int) -> bytes | None:
-        """Read all from `offset` on out of memory, if it is not much; None if that cannot be done.
+        """Read everything from `offset` on from memory, if it is small; None if that is impossible.
 
-        Nor if the file has changed its size since it was opened.
+        None, too, if the file has changed its size since it was opened.
         """
         size, way = self.size_at_first - offset, self._way
         if not 0 < size <= MAX_INLINE_BYTES or way == "thread":
@@ -229,7 +229,7 @@ class Positional:
         return data
 
     def note_read(self, count: int, *, is_hit: bool, has_missed: bool) -> None:
-        """Count that the first bytes were read, out of memory, or were found missing there."""
+        """Count a read of the first bytes: from memory, or not found there."""
         counters = self.counters
         counters.bytes_read += count
         if count and is_hit:
@@ -250,7 +250,7 @@ class Positional:
         return self._in_memory(size, offset) == size
 
     def is_known_to_end_at(self, offset: int) -> bool:
-        """Return whether the file ends there, where it takes a thread to read but not to know that.
+        """Return whether the file is known to end there although reading it needs a thread.
 
         The size of a file of /proc is reported as 0, even if it has content.
         """
@@ -270,7 +270,7 @@ class Positional:
         return await self.start(size, offset)
 
     def start(self, size: int, offset: int) -> asyncio.Future[bytes]:
-        """Begin to do so. The thread goes on, even if the future is cancelled."""
+        """Start to do so. The thread continues even if the future is cancelled."""
         self.counters.hops += 1
         return call_in_thread(self._read, size, offset, is_brief=True)
 
@@ -280,7 +280,7 @@ class Positional:
         return data
 
     def size(self) -> int:
-        """Return how long the file is now, as the inode in memory has it."""
+        """Return the present size of the file, from its inode in memory."""
         # On overlay, `lseek` would wait for the end of a copy of the file to the upper layer.
         if self.has_own_position and self._way == "nowait" and self.size_at_first:
             return os.lseek(self._number, 0, os.SEEK_END)
@@ -323,11 +323,11 @@ class Sequential:
 
     @property
     def can_be_waited_for(self) -> bool:
-        """Whether it is known, without a thread, when it can be written."""
+        """Whether the loop can watch it, or it never waits, so that writing needs no thread."""
         return self.is_nonblocking or self._can_watch
 
     def closes_at_once(self) -> bool:
-        """Return False: a terminal may wait until what was written is sent."""
+        """Return False: a terminal may wait until written data is sent."""
         return False
 
     def read_now(self, _size: int, _offset: int) -> bytes | None:
@@ -339,15 +339,15 @@ class Sequential:
         return None
 
     def just_missed(self, _offset: int) -> bool:
-        """Return False: nothing was looked for."""
+        """Return False: memory was not queried."""
         return False
 
     def is_known_to_end_at(self, _offset: int) -> bool:
-        """Return False: that is known only by reading."""
+        """Return False: only a read shows the end."""
         return False
 
     async def read(self, size: int, _offset: int) -> bytes:
-        """Read what there is, up to `size` bytes, or a chunk if that is -1; none are the end."""
+        """Read available data, up to `size` bytes, or a chunk if that is -1; ``b""`` at the end."""
         size = _PIPE_BYTES if size < 0 else size
         data = self._kept or await self._receive(size)
         self._kept = data[size:]
@@ -364,7 +364,7 @@ class Sequential:
         try:
             data = await result_of(self._flight)
         except asyncio.CancelledError:
-            raise  # what the thread reads is for the next read
+            raise  # the data that the thread reads is for the next read
         except BaseException:
             self._flight = None
             raise
@@ -376,7 +376,8 @@ class Sequential:
         number = self.descriptor.number
         while True:
             if not self._has_begun:
-                # A FIFO that has had no writer yet reads as if it had ended.
+                # A read of a FIFO that has had no writer yet returns 0, as at the end
+                # (https://man7.org/linux/man-pages/man7/fifo.7.html).
                 await self._wait(wait_readable)
             try:
                 data = os.read(number, size)
@@ -396,12 +397,12 @@ class Sequential:
         return self._can_watch
 
     def wake(self) -> None:
-        """End all waits: the file is closed."""
+        """End all waits, since the file is closed."""
         for each in self._waits:
             each.set()
 
     async def _wait(self, wait: Callable[[int, asyncio.Event], Awaitable[None]]) -> None:
-        """Wait by the loop if it can watch the descriptor: a thread could not be cancelled.
+        """Wait in the loop if it can watch the descriptor, since a thread could not be cancelled.
 
         Raises:
             ValueError: if the file has been closed meanwhile.

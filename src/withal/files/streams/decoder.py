@@ -1,8 +1,9 @@
 """Decoding of chunks, and the position of a character in the file.
 
 A text position is what the standard library calls an opaque number: where to begin reading, the
-decoder's state there, and how many characters to skip. It is worked out here by the standard
-library itself, from the chunk that the character is in, so that the numbers are the same.
+decoder's state there, and how many characters to skip. The standard library itself computes it
+here, from the chunk that contains the character, so that the numbers are the same
+(https://docs.python.org/3/library/io.html#io.TextIOBase.tell).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import io
 from collections import deque
 from typing import Any, NamedTuple, final
 
-# Bits of the first number in a position, and of the others, as in CPython's Modules/_io/textio.c.
+# Bits of the first number in a position, and of the others, as in CPython:
+# https://github.com/python/cpython/blob/main/Modules/_io/textio.c
 _FIRST_BYTES = 64
 _FIELD_BYTES = 32
 _MASK = (1 << _FIELD_BYTES) - 1
@@ -51,7 +53,7 @@ class Chunk(NamedTuple):
 
 @final
 class Decoding:
-    """A decoder, and the chunks that it made the unread text of.
+    """A decoder, and the chunks that contain the unread text.
 
     Args:
         encoding: the name of the encoding.
@@ -65,19 +67,19 @@ class Decoding:
         self._newline = newline
         self._universal = not newline
         made = codecs.getincrementaldecoder(encoding)(errors)
-        # Of one of two types, with the same methods; typeshed has them apart.
+        # One of two types with the same methods, which typeshed does not relate.
         self._decoder: Any = (
             io.IncrementalNewlineDecoder(made, translate=newline is None)
             if self._universal
             else made
         )
-        self._chunks: deque[Chunk] = deque()  # of what is unread, and the last one
+        self._chunks: deque[Chunk] = deque()  # with unread text, and the last one
         self._decoded = 0  # characters in these
         self._earlier: tuple[str, ...] = ()  # line endings, of the decoder before this one
 
     @property
     def newlines(self) -> str | tuple[str, ...] | None:
-        """The line endings that were met so far, where any will do."""
+        """The line endings found so far, if `newline` accepts any."""
         met = self._met()
         if len(met) > 1:
             return met
@@ -119,14 +121,14 @@ class Decoding:
         return bool(self._chunks)
 
     def apart(self) -> Decoding:
-        """Return another in the same state, to decode in a thread what may not be wanted then."""
+        """Return a copy in the same state, to decode in a thread; its text may be discarded."""
         other = Decoding(self._encoding, self._errors, self._newline)
         other._decoder.setstate(self._decoder.getstate())
         other._earlier = self._met()
         return other
 
     def decode_to_end(self, data: bytes) -> str:
-        """Decode the rest of a file, by pieces: other threads have their turn in between."""
+        """Decode the rest of a file, in pieces, so that other threads can run in between."""
         pieces = [
             self._decoder.decode(data[at : at + _PIECE_BYTES])
             for at in range(0, len(data), _PIECE_BYTES)
@@ -139,7 +141,7 @@ class Decoding:
         self._decoded = 0
 
     def position(self, unread: int) -> int | None:
-        """Return the position that is so many characters before the last one that was decoded.
+        """Return the position that is `unread` characters before the end of the decoded text.
 
         None is the position where the file itself is.
         """
@@ -154,7 +156,7 @@ class Decoding:
     def _position_in(self, chunk: Chunk, characters: int) -> int:
         if len(chunk.data) == chunk.characters and not chunk.flags and chunk.data.isascii():
             return chunk.start + characters
-        # One byte in front, since to go to 0 in state 0 is to begin anew, with a byte order mark.
+        # One byte in front: seeking to 0 in state 0 would start anew and expect a byte order mark.
         data = io.BytesIO(b"." + chunk.data)
         file = io.TextIOWrapper(data, self._encoding, self._errors, newline=self._newline)
         file.seek(1 + (chunk.flags << _FIRST_BYTES))
@@ -162,7 +164,7 @@ class Decoding:
         return file.tell() - 1 + chunk.start
 
     def restore(self, place: DecoderPosition) -> None:
-        """Go on from a position, of which the bytes and characters to skip are still to be read."""
+        """Continue at a position; its bytes and characters to skip are read later."""
         self.forget()
         if place.start == 0 and place.flags == 0:
             self.reset()
@@ -170,7 +172,7 @@ class Decoding:
             self._decoder.setstate((b"", place.flags))
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Return to the initial state."""
         self.forget()
         self._earlier = ()
         self._decoder.reset()

@@ -41,7 +41,7 @@ class FileEvents:
         self._emit_step(Step.CLOSING)
 
     def closed(self, closing: Future[Any]) -> None:
-        """Report that it is closed, and with which outcome."""
+        """Report that it is closed, and the outcome."""
         self._emit_step(Step.CLOSED, outcome_of(closing.exception()))
 
     def _emit_step(self, step: Step, outcome: Outcome | None = None) -> None:

@@ -1,10 +1,11 @@
 """Data that a thread has read when it opened a file, for the first read.
 
-Between opening and reading, the file may change: the user may take a lock in between. So what was
-read is used only if size and times of the file are still the same. Times are counted in ticks: two
-changes within one tick set the same time. So nothing is read early of a file that was changed just
-before it was opened; in any other file, each later change is seen. Nothing is read early from file
-systems that generate the content, such as ``/sys``, and from unknown ones.
+Between opening and reading, the file may change: the user may take a lock in between. So the data
+is used only if the size and the times of the file are still the same. Times have a resolution: two
+changes within one tick of the clock set the same time. So a file that was changed just before it
+was opened is not read early; in any other file, each later change is seen. See
+https://man7.org/linux/man-pages/man7/inode.7.html. Nothing is read early from file systems that
+generate the content, such as ``/sys``, and from unknown ones.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from typing import NamedTuple, final
 from withal.files.system.residency import is_local, is_served
 
 WHOLE_FILE_BYTES = 64 * 1024
-"""A file of up to so many bytes is read as a whole."""
+"""The maximum size of a file that is read completely."""
 
 FIRST_CHUNK_BYTES = 16 * 1024
-"""How much is read of a longer one."""
+"""The number of bytes to read of a larger file."""
 
 _TICK_NS = 20_000_000  # nanoseconds: two ticks of the slowest clock that Linux has
 _OTHER_TICK_NS = 4_000_000_000  # of FAT, or of a server
-_KEPT_SECONDS = 1.0  # for which a server is not queried again for the times of a file
+_KEPT_SECONDS = 1.0  # during which a server is not queried again for the times of a file
 
 
 @final
@@ -61,7 +62,7 @@ class Early(NamedTuple):
 
 
 def early_size(fd: int, status: os.stat_result, looked_at: int) -> int:
-    """Return how much to read of a file that has just been opened; 0 if nothing.
+    """Return how many bytes to read of a file that has just been opened; may be 0.
 
     Args:
         fd: the descriptor.
@@ -81,7 +82,7 @@ def early_size(fd: int, status: os.stat_result, looked_at: int) -> int:
 
 
 def read_early(fd: int, status: os.stat_result, size: int) -> Early | None:
-    """Read so many bytes of a file; None if that fails: the next read raises the error. Blocks."""
+    """Read `size` bytes of a file; None if that fails: the next read raises the error. Blocks."""
     read_at = monotonic()
     try:
         data = os.pread(fd, size, 0)

@@ -1,7 +1,7 @@
 """Whether to try a file inline first, while threads open others.
 
-An attempt that fails costs a third of the call in a thread that follows. If the last ones have
-failed, the files that are opened side by side are probably not in memory.
+A failed attempt costs a third of the thread call that then follows. If the last attempts have
+failed, the next files are probably not in memory either.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class InlineAttempts:
         self._skipped = 0  # since the last attempt
 
     def are_unpromising(self) -> bool:
-        """Return whether to skip this one: after n failures, n, while threads are busy."""
+        """Return whether to skip an attempt: after n failures, n are, while threads are busy."""
         if not self._failed or not has_calls():
             return False
         self._skipped += 1

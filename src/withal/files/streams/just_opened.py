@@ -1,9 +1,9 @@
-"""A small file that was just opened, with no more to it than `read()` and `close()` need.
+"""A small file that was just opened: only what `read()` and `close()` need.
 
-Most small files are opened, read as a whole and closed. To make all that a `BinaryFile` consists of
-would take longer than the system calls do. So a small file that is in memory begins as a
-`JustOpened`, and becomes a plain `BinaryFile` when anything else is done with it: an attribute that
-it lacks is the sign of that.
+Most small files are opened, read as a whole and closed. Creating all parts of a `BinaryFile` would
+take longer than the system calls. So a small file that is in memory starts as a `JustOpened`, and
+becomes a plain `BinaryFile` at any other use: on the first access to an attribute that `JustOpened`
+does not have.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
         way: Way,
         early: Early | None = None,
     ) -> None:
-        # Not that of BinaryFile: `_complete` calls that.
+        # Does not call BinaryFile.__init__: `_complete` does.
         self._number = number
         self._status = status
         self.name = name
@@ -59,7 +59,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
         self._opened_way: Way = way
         self._opened_at = monotonic()
         self._early = early
-        self._taken = 0  # how long the file is, once it was read
+        self._taken = 0  # the size of the file, after it was read
 
     if not TYPE_CHECKING:  # or type checkers would take any name to be there
 
@@ -107,7 +107,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
         return self._close_nowait()
 
     def _is_local(self) -> bool:
-        """Return whether closing it has no server to wait for: nor has what is read in memory."""
+        """Return whether closing it queries no server; true if it was read from memory."""
         if self._early is not None:
             return self._early.is_local and READS_CACHED
         return self._taken > 0 or (READS_CACHED and is_local(self._number, self._status.st_dev))
@@ -121,7 +121,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
         return False
 
 
-# Functions, since the file may be a plain one by the time that they are called.
+# Functions, since the file may be a plain `BinaryFile` when they are called.
 
 
 def _is_untouched(file: BinaryFile) -> bool:

@@ -28,7 +28,7 @@ _DETACHED = "raw stream has been detached"
 
 
 class Lifecycle:
-    """What a `BinaryFile` consists of, from its opening to its end."""
+    """The parts of a `BinaryFile`, from its opening to its end."""
 
     # The values that most files never change.
     _appends = False
@@ -56,7 +56,7 @@ class Lifecycle:
         self._channel = channel
         self._readable = readable = mode.is_readable
         self._writable = writable = mode.is_writable
-        self._is_shared = is_shared  # others use the descriptor, and its own position
+        self._is_shared = is_shared  # other code uses the descriptor and its position
         self._events = events
         if not buffering:
             self._is_raw = True
@@ -111,11 +111,10 @@ class Lifecycle:
     # Closing
 
     async def close(self) -> None:
-        """Write what is queued, and close the file. Closing again does nothing.
+        """Write queued data, and close the file. Closing again does nothing.
 
         Writing and closing are submitted to a thread before anything is awaited, so a cancellation
-        does not stop them: it ends the wait. Only what is still to be written to a pipe that is
-        full is dropped then.
+        does not stop them: it ends the wait. Only data for a full pipe is then dropped.
 
         Raises:
             OSError: if queued data could not be written; the file is still closed.
@@ -207,7 +206,7 @@ class Lifecycle:
             closing.get_loop().call_exception_handler({"message": message, "exception": error})
 
     def _let_go(self) -> None:
-        """Leave the descriptor to another file; this one is detached."""
+        """Give up the descriptor to another file; this one is detached."""
         self._reader.close(_DETACHED)
         self._writer.let_go()
         self._is_detached = True
@@ -249,7 +248,7 @@ def _closes_at_once(channel: Channel) -> bool:
 
 
 def _close_now(channel: Channel, closing: Future[None]) -> None:
-    """Close what closes without waiting."""
+    """Close a file whose closing does not wait."""
     try:
         channel.descriptor.close()
     except OSError as error:

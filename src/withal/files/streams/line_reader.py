@@ -1,7 +1,7 @@
-"""Reading of lines: what a reader of bytes and a reader of text have in common.
+"""Reading of lines: the common part of the readers of bytes and of text.
 
-A reader of bytes reads ahead from the file, and a reader of text decodes those bytes. Both cut what
-they have into lines and share the loop with other tasks in the same way, which is written here.
+A reader of bytes reads ahead from the file, and a reader of text decodes those bytes. Both split
+their data into lines and yield to other tasks in the same way, which is implemented here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class LineReader(ABC, Generic[AnyStr]):
         self.budget: LoopBudget = budget
         self.is_raw: bool = False
 
-    # What follows is for the task that has the lock.
+    # The following methods need the lock.
 
     @abstractmethod
     async def begin(self) -> None:
@@ -58,7 +58,7 @@ class LineReader(ABC, Generic[AnyStr]):
 
     @abstractmethod
     def line_end_after(self, data: AnyStr, at: int) -> int:
-        """Return where the line ends that begins at `at`; 0 if it does not end in this data."""
+        """Return the end of the line that begins at `at`; 0 if it is not in this data."""
 
     @abstractmethod
     async def read_lines(self) -> list[AnyStr]:
@@ -69,16 +69,16 @@ class LineReader(ABC, Generic[AnyStr]):
         """Return the lines of this data."""
 
     def beyond_newline(self, end: int) -> int:
-        """Return `end`, or the end of the newline that it is in the middle of."""
+        """Return `end`, or if it is within a newline, the end of that."""
         return end
 
     def after_line(self) -> None:
-        """Do what an unbuffered file does after a line was taken."""
+        """Drop read-ahead data after a line, in an unbuffered file."""
 
-    # What follows takes the lock.
+    # The following methods take the lock.
 
     async def take_line(self, limit: int, beyond: int = 0) -> AnyStr:
-        """Return what `find_line` finds, as one piece."""
+        """Return the line that `find_line` finds."""
         async with self.lock:
             await self.begin()
             line = self.unread.take(await self.find_line(limit, beyond))

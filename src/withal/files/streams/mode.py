@@ -16,7 +16,7 @@ _NEWLINES = (None, "", "\n", "\r", "\r\n")
 
 @final
 class Mode(NamedTuple):
-    """A mode, taken apart. A tuple, since its class is created quickly at import.
+    """A parsed mode. A tuple, since its class is created quickly at import.
 
     Attributes:
         text: as it was given.
@@ -40,7 +40,7 @@ class Mode(NamedTuple):
 
 
 def parse(mode: object) -> Mode:
-    """Take a mode apart.
+    """Parse a mode.
 
     Raises:
         TypeError: if it is not a string.
@@ -103,7 +103,7 @@ def _of_binary(kind: str, updates: bool) -> str:
 def check_options(
     mode: Mode, buffering: object, encoding: object, errors: object, newline: object
 ) -> None:
-    """Check that the options are of use in this mode.
+    """Check that the options are valid in this mode.
 
     Raises:
         TypeError: if an argument has the wrong type.

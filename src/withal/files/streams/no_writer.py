@@ -1,4 +1,4 @@
-"""The writer of a file that is only read: it is idle, and takes nothing."""
+"""The writer of a file that is only read: it is always idle, and accepts no data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Idle:
 
     @property
     def parts(self) -> list[bytes]:
-        """Nothing is gathered."""
+        """Return an empty list: nothing is buffered."""
         return []
 
     def move(self, position: int) -> None:
@@ -52,7 +52,7 @@ class Idle:
         raise io.UnsupportedOperation(function.__name__)
 
     def finish(self) -> Future[None]:
-        """Refuse: there is nothing to write before closing."""
+        """Raise an error: a file that is only read has nothing to write."""
         raise io.UnsupportedOperation("finish")
 
     def end(self) -> None:

@@ -36,11 +36,11 @@ class Forwarding(File[AnyStr]):
         """Call a method of the target, and wait for it."""
 
     async def read(self, size: int | None = -1, /) -> AnyStr:
-        """Read up to `size` characters or bytes, or all that there are."""
+        """Read up to `size` characters or bytes, or all."""
         return await self._perform("read", size)  # type: ignore[no-any-return]
 
     async def read1(self, size: int = -1, /) -> bytes:
-        """Read bytes with one call of the system at most."""
+        """Read bytes with one system call at most."""
         return await self._perform("read1", size)  # type: ignore[no-any-return]
 
     async def readinto(self, buffer: bytearray | memoryview, /) -> int:
@@ -48,11 +48,11 @@ class Forwarding(File[AnyStr]):
         return await self._perform("readinto", buffer)  # type: ignore[no-any-return]
 
     async def readinto1(self, buffer: bytearray | memoryview, /) -> int:
-        """Read bytes into a buffer with one call of the system at most, and return how many."""
+        """Read bytes into a buffer with one system call at most, and return how many."""
         return await self._perform("readinto1", buffer)  # type: ignore[no-any-return]
 
     async def readall(self) -> bytes:
-        """Read all bytes that there are."""
+        """Read all bytes."""
         return await self._perform("readall")  # type: ignore[no-any-return]
 
     async def readline(self, size: int = -1, /) -> AnyStr:
@@ -100,7 +100,7 @@ class Forwarding(File[AnyStr]):
         line_buffering: bool | None = None,
         write_through: bool | None = None,
     ) -> None:
-        """Flush a text file, and go on with other settings, as `io.TextIOWrapper.reconfigure`."""
+        """Flush a text file, and change its settings, as `io.TextIOWrapper.reconfigure`."""
         given = {} if newline is ... else {"newline": newline}
         await self._perform(
             "reconfigure",
@@ -112,15 +112,15 @@ class Forwarding(File[AnyStr]):
         )
 
     async def peek(self, size: int = 0, /) -> bytes:
-        """Return bytes that are to be read next, and leave the position."""
+        """Return the next bytes, without moving the position."""
         return await self._perform("peek", size)  # type: ignore[no-any-return]
 
     async def pread(self, size: int, offset: int, /) -> bytes:
-        """Read bytes at an offset, and leave the position."""
+        """Read bytes at an offset, without moving the position."""
         return await self._perform("pread", size, offset)  # type: ignore[no-any-return]
 
     async def pwrite(self, data: bytes | bytearray | memoryview, offset: int, /) -> int:
-        """Write bytes at an offset, and leave the position."""
+        """Write bytes at an offset, without moving the position."""
         return await self._perform("pwrite", data, offset)  # type: ignore[no-any-return]
 
     async def isatty(self) -> bool:
@@ -141,7 +141,7 @@ class Forwarding(File[AnyStr]):
         file = target.buffer if isinstance(target, TextFile) else target  # which awaits it
         return file.readable()
 
-    def detach(self) -> Any:  # what the target has underneath
+    def detach(self) -> Any:  # the object below the target
         """Detach the underlying object, and return it."""
         return self._target.detach()
 
@@ -167,7 +167,7 @@ class Forwarding(File[AnyStr]):
 
     @property
     def newlines(self) -> str | tuple[str, ...] | None:
-        """The line ends that a text file has met."""
+        """The line endings found so far in a text file."""
         return self._target.newlines  # type: ignore[no-any-return]
 
     @property

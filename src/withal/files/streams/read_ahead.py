@@ -19,10 +19,10 @@ MAX_AHEAD_BYTES = 512 * 1024
 """The maximum size of a read."""
 
 GROWTH_FACTOR = 4
-"""How many times as much the next read takes."""
+"""How many times as long the next read is."""
 
 MAX_SHARED_BYTES = 64 * 1024 * 1024
-"""How many bytes all readers of the process hold together at most."""
+"""The maximum number of bytes that all readers of the process hold together."""
 
 _EACH = 2 * MAX_AHEAD_BYTES  # what is used, and what is read meanwhile
 
@@ -64,7 +64,7 @@ class ReadAhead:
 
     def __init__(self, channel: Positional) -> None:
         self._channel = channel
-        self._size = 0  # of the next read, if it goes on
+        self._size = 0  # of the next read, if it continues there
         self._at = -1  # where that begins
         self._flight: Future[bytes] | None = None  # of the next read, if it has begun
         self._has_allowance = False
@@ -96,7 +96,7 @@ class ReadAhead:
                 self._flight = None
 
     def _go_on(self, data: bytes, wanted: int, offset: int) -> bytes:
-        """Plan the next read, and begin it if it is a long one."""
+        """Plan the next read, and start it if it is long."""
         self._at = offset + len(data)
         if len(data) < wanted:
             self._size = 0  # it has ended
@@ -110,7 +110,7 @@ class ReadAhead:
         return data
 
     def forget(self) -> None:
-        """Start over: the next read is somewhere else, or there is none."""
+        """Reset: the next read is elsewhere, or there is none."""
         self._size, self._at = 0, -1
         self._flight = None  # its thread continues
         if self._has_allowance:

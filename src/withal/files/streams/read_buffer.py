@@ -1,7 +1,7 @@
 """The read-ahead buffer: bytes or characters, the used part, and their lines.
 
-``async for`` and ``readline`` take lines from an iterator over a list, which costs nothing a line.
-How far the buffer is used is then worked out only when it is asked for, from how many are left.
+``async for`` and ``readline`` take lines from an iterator over a list, which costs almost nothing
+per line. The used part is computed only on request, from the number of remaining lines.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from operator import length_hint
 from typing import AnyStr, Generic, final
 
 INITIAL_SPLIT_BYTES = 2 * 1024
-"""How much is cut into lines at first. It doubles each time."""
+"""How much is split into lines at first. It doubles each time."""
 
 MIN_SPLIT_BYTES = 64
-"""How much is cut into lines together at least. Where that is too much, lines are taken singly."""
+"""The minimum to split into lines at once. If not all of these lines are used, lines are taken
+singly."""
 
 SPLIT_STEP_BYTES = 8
-"""How much nearer to `MIN_SPLIT_BYTES` a line brings that was taken singly."""
+"""How much each line that is taken singly adds to the split size, up to `MIN_SPLIT_BYTES`."""
 
 MAX_SPLIT_BYTES = 128 * 1024
-"""How much is cut into lines together at most."""
+"""The maximum to split into lines at once."""
 
 MAX_SPLIT_LINES = 1024
-"""How many lines are to be taken together at most: after these the loop may have a turn."""
+"""The maximum number of lines to take at once; after these the loop may have a turn."""
 
 
 @final
@@ -51,7 +52,7 @@ class Buffer(Generic[AnyStr]):
         self._end = 0  # of these, in the data
 
     def __len__(self) -> int:
-        """Return how much is unread."""
+        """Return the amount of unread data."""
         self.checkpoint()
         return len(self.data) - self.at
 
@@ -78,7 +79,7 @@ class Buffer(Generic[AnyStr]):
         return part
 
     def take_all(self) -> AnyStr:
-        """Return all that is unread."""
+        """Return all unread data."""
         return self.take(len(self.data))
 
     def take_line(self, end: int) -> AnyStr:
@@ -88,7 +89,7 @@ class Buffer(Generic[AnyStr]):
         return self.data[at:end]
 
     def iterate(self, lines: Sequence[AnyStr], end: int) -> Iterator[AnyStr]:
-        """Begin to take these lines, which are the next unread up to `end`, one by one.
+        """Start to iterate over these lines, the unread data up to `end`.
 
         The iterator ends early when something else is done with the buffer.
         """
@@ -104,7 +105,7 @@ class Buffer(Generic[AnyStr]):
         return self.lines
 
     def checkpoint(self) -> None:
-        """Work out how far the lines have been iterated."""
+        """Compute how far the lines have been iterated."""
         if self.lines is not None:
             left = length_hint(self.lines)
             if not left:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 _MAX_CALL_BYTES = 1 << 30  # a system call takes 2 GiB at most
 _CHUNK_BYTES = 1 << 20
-_MAX_PARTS = 1024  # IOV_MAX of Linux, and elsewhere
+_MAX_PARTS = 1024  # IOV_MAX of Linux: https://man7.org/linux/man-pages/man2/readv.2.html
 _LONG_BYTES = 4 * 1024
 _GATHERS = hasattr(os, "writev") and hasattr(os, "pwritev")
 _MIN_READ_BYTES = 64 * 1024  # the minimum read, whatever size is reported
 
 
 def read_to_end(fd: int, size: int) -> bytes:
-    """Read all of a descriptor that is said to have `size` bytes, in as few calls as that takes.
+    """Read a descriptor to its end, in few calls if it has the expected `size` in bytes.
 
     One byte more is requested, to detect the end of the file.
 
@@ -35,7 +35,7 @@ def read_fully(fd: int, size: int, offset: int) -> bytes:
     """Read `size` bytes at a position, or all from there on if that is negative."""
     parts: list[bytes] = []
     while size:
-        # No more than there is: the buffer is made before it is known what comes.
+        # Limit the buffer to the file's size: it is allocated before anything is read.
         there = max(os.fstat(fd).st_size - offset, 0) + 1
         most = min(there if size < 0 else min(size, max(there, _MIN_READ_BYTES)), _MAX_CALL_BYTES)
         data = os.pread(fd, most, offset)
@@ -48,7 +48,7 @@ def read_fully(fd: int, size: int, offset: int) -> bytes:
 
 
 def write_fully(fd: int, parts: Sequence[bytes], offset: int | None) -> tuple[int, OSError | None]:
-    """Write all of this at a position, or without one.
+    """Write all of the data, at a position, or at the current one.
 
     Returns:
         How many bytes were written, and what prevented the rest.
@@ -69,16 +69,16 @@ def write_fully(fd: int, parts: Sequence[bytes], offset: int | None) -> tuple[in
 
 
 def _are_long(parts: Sequence[bytes]) -> bool:
-    """Return whether passing them as they are is quicker than joining them first."""
+    """Return whether passing the parts separately is quicker than joining them first."""
     count = len(parts)
     return 1 < count <= _MAX_PARTS and _GATHERS and _LONG_BYTES * count <= sum(map(len, parts))
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write all of this, where the descriptor is.
+    """Write all of the data at the descriptor's position.
 
     Raises:
-        OSError: if some of it could not be written: what still fitted the disk was.
+        OSError: if not all could be written; the first part of the data may have been.
     """
     _, error = write_fully(fd, (data,), None)
     if error is not None:

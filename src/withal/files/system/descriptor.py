@@ -1,8 +1,9 @@
 """A descriptor that is closed once, and not while a thread uses it.
 
-When an operation is cancelled its call goes on in a thread. To close the descriptor then would let
-the number go to another file, which that call would read from or write to. So each call in a
-thread counts itself in and out, and if the file is closed meanwhile, the last one out closes.
+When an operation is cancelled, its call continues in a thread. If the descriptor were closed at
+that time, another file could get its number, and the call would read or write that file. So the
+calls in threads are counted, and if the file is closed meanwhile, the last call to end closes the
+descriptor (``close(2)`` warns of this race: https://man7.org/linux/man-pages/man2/close.2.html).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class CountedDescriptor:
 
     @property
     def is_closing(self) -> bool:
-        """Whether it has been closed, or is as soon as it has no users."""
+        """Whether it is closed, or will be closed when its last user ends."""
         return self._is_closing
 
     def use(self, function: Callable[[int, *Ts], T], *args: *Ts) -> T:

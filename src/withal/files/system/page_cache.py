@@ -10,7 +10,8 @@ https://man7.org/linux/man-pages/man2/readv.2.html.
 So only success has to be exact, not the reason of a failure:
 
 * A partly cached range is a short read, so a short read is the end of the file only if it reaches
-  ``st_size``. Before Linux 5.11 not even that held (a miss could be a 0), so older ones are out.
+  ``st_size``. Linux 5.9 and 5.10 may return 0 before the end of the file (BUGS in ``readv(2)``), so
+  kernels before 5.11 are not used.
 * ``RESOLVE_CACHED`` covers the lookup of the path only. Opening a FIFO waits for its other end, so
   the descriptor is made with ``O_NONBLOCK``; what is not a regular file is not read here.
 * tmpfs, overlay, and file systems over a network refuse ``RWF_NOWAIT``. On the first two the
@@ -38,10 +39,10 @@ from withal.files.system.complete_io import read_to_end
 from withal.files.system.residency import Way, is_resident, unswapped, way_of
 
 MAX_INLINE_BYTES = 256 * 1024
-"""How many bytes are read inline at most: some 60 us of copying."""
+"""The maximum number of bytes that are read inline: about 60 us of copying."""
 
 MUCH_BYTES = 32 * 1024
-"""From how many bytes on `read_much_cached` costs less than another copy of them."""
+"""The size from which `read_much_cached` costs less than copying the bytes again."""
 
 _NEWEST_BAD_KERNEL = (5, 10)
 _OPENAT2 = c_long(437)  # the same on every architecture of Linux but alpha
@@ -137,8 +138,8 @@ def room_for(size: int) -> Room:
 def open_cached(path: str) -> int | None:
     """Open a file for reading without waiting for a disk. Returns None if that cannot be done.
 
-    The descriptor is non-blocking, which makes no difference to a regular file. To close a FIFO
-    and open it again would not do: its writer would have been woken, and would be killed when it
+    The descriptor is non-blocking, which makes no difference to a regular file. Closing a FIFO and
+    opening it again would fail: its writer would be woken, and would be killed by SIGPIPE when it
     writes.
 
     Raises:
@@ -180,8 +181,8 @@ def read_cached(fd: int, room: Room, size: int, offset: int) -> bytes | None:
 def read_much_cached(fd: int, size: int, offset: int) -> bytes | None:
     """Do as `read_cached`, quicker from `MUCH_BYTES` on to less than `MAX_INLINE_BYTES`.
 
-    The bytes are read to where they stay: a `BytesIO` that nothing else refers to returns its
-    buffer itself.
+    The bytes are not copied again: a `BytesIO` that nothing else refers to returns its buffer
+    itself.
     """
     target = BytesIO(bytes(size))
     view = target.getbuffer()
@@ -249,7 +250,7 @@ def _read_whole(fd: int, size: int, way: Way, owner: int) -> bytes | None:
 def read_all_cached(fd: int, size: int, way: Way, owner: int) -> bytes | None:
     """Read a small file that was opened a while ago; None if it is not all in memory.
 
-    That is so too where it has changed its size since it had `size` bytes.
+    None, too, if its size is not `size` any more.
 
     Args:
         fd: a descriptor whose position nothing else uses.
@@ -280,8 +281,8 @@ def read_whole_cached(path: str) -> bytes | int | None:
     """Open, read and close a regular file of up to `MAX_INLINE_BYTES` that is all in memory.
 
     Returns:
-        The bytes of the file; or a descriptor of the file, with nothing read, for `read_opened` to
-        read and close in a thread if `waits` is false of it; or None if it could not be opened.
+        The bytes of the file; or, if nothing was read, a descriptor, which `read_opened` reads and
+        closes, in a thread unless `waits` is true; or None if it could not be opened.
     """
     fd = open_cached(path)
     if fd is None:
@@ -307,7 +308,7 @@ def read_whole_cached(path: str) -> bytes | int | None:
 
 
 def waits(fd: int) -> bool:
-    """Return whether a descriptor may wait for its other end, as a FIFO, a terminal or a device."""
+    """Return whether a read may wait for data: of a FIFO, a terminal or another device."""
     mode = os.fstat(fd).st_mode
     return not (S_ISREG(mode) or S_ISDIR(mode) or S_ISBLK(mode))
 

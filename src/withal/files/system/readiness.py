@@ -1,7 +1,7 @@
 """Waiting until a descriptor can be read or written without waiting.
 
-The waiter is woken by an event, which cannot fail: an error always comes from
-the request to the loop, never from the wait. So any error means that the loop cannot watch it.
+The waiter is woken by an event, which cannot fail. So an error always means that the loop cannot
+watch the descriptor.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 
 
 async def wait_readable(number: int, ready: asyncio.Event) -> None:
-    """Wait until there is something to read, or the end of it, or until `ready` is set.
+    """Wait for data to read, or its end, or until `ready` is set.
 
     Raises:
         OSError: if the loop cannot watch the descriptor, for example of a regular file.
@@ -25,7 +25,10 @@ async def wait_readable(number: int, ready: asyncio.Event) -> None:
 
 
 async def wait_writable(number: int, ready: asyncio.Event) -> None:
-    """Wait until there is room to write, or no reader. Raises as `wait_readable` does."""
+    """Wait until a write would not block, or the reader has closed its end.
+
+    Raises as `wait_readable` does.
+    """
     loop = asyncio.get_running_loop()
     loop.add_writer(number, ready.set)
     try:

@@ -3,8 +3,8 @@
 `RWF_NOWAIT` does both in one call, but tmpfs and overlay, which have the files of containers,
 refuse it. There the kernel is queried first, and a plain ``pread`` follows:
 
-* tmpfs is memory. If the system has swap space, ``cachestat(2)`` (Linux 6.5) reports whether pages
-  of the range were swapped out.
+* tmpfs is memory. If the system has swap space, ``cachestat(2)`` reports whether pages of the range
+  were swapped out (since Linux 6.5: https://kernelnewbies.org/Linux_6.5).
 * On overlay, ``mincore(2)`` reports the pages of a mapping that are in the page cache:
   https://man7.org/linux/man-pages/man2/mincore.2.html. The mapping has no access rights and is
   never accessed, so that truncating the file causes no SIGBUS.
@@ -39,16 +39,18 @@ Way: TypeAlias = Literal["nowait", "memory", "cachestat", "mincore", "thread"]
 ``cachestat`` or ``mincore``; or in a thread only."""
 
 MAX_MAPPINGS = 128
-"""How many files a thread keeps mapped, of the 65,530 mappings that Linux allows a process."""
+"""How many files a thread keeps mapped, of the 65,530 mappings that Linux allows a process:
+https://docs.kernel.org/admin-guide/sysctl/vm.html#max-map-count."""
 
 _PAGE: int = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _BLOCK = _PAGE * (_PAGE // 8)
-"""The largest unit of the page cache. One that the file ends in may reach behind its end, after it
-was truncated; the next one is never in memory."""
+"""The largest unit of the page cache. After a truncation, the unit in which the file ends may reach
+beyond that end; the next unit is never in memory."""
 
 _TMPFS, _RAMFS, _OVERLAY = 0x01021994, 0x858458F6, 0x794C7630
 _LOCAL = frozenset({_TMPFS, _RAMFS, _OVERLAY, 0xEF53, 0x58465342, 0x9123683E, 0xF2F52010})
-"""With ext2 to ext4, xfs, btrfs and f2fs: closing what was only read has nothing to wait for."""
+"""With ext2 to ext4, xfs, btrfs and f2fs: closing a file that was only read does not wait. The
+numbers are those of https://man7.org/linux/man-pages/man2/statfs.2.html."""
 
 _SERVED = frozenset({0x6969, 0xFE534D42, 0xFF534D42, 0x00C36400})
 """NFS, SMB 2 and later, CIFS, Ceph."""
@@ -106,8 +108,8 @@ def _calls_here() -> _Calls | None:
 
 
 _calls = _calls_here()
-_kinds: dict[int, tuple[float, int]] = {}  # by device, and until when they are to be believed
-_swap = (0.0, True)  # until when that is to be believed, and whether there is any
+_kinds: dict[int, tuple[float, int]] = {}  # by device, and the time at which they expire
+_swap = (0.0, True)  # the time at which this expires, and whether there is swap space
 
 
 @final
@@ -115,7 +117,7 @@ class _Memory(threading.local):
     """The buffers of the calls, and the mapped files, of each thread."""
 
     def __init__(self) -> None:
-        self.answer = bytearray(256)  # a page each; grows with what is asked for
+        self.answer = bytearray(256)  # a page each; grows with the requested range
         self.answer_at = _address(self.answer)
         self.status = (c_long * 32)()  # struct statfs has 120 bytes
         self.range = _Range()
@@ -131,7 +133,7 @@ _memory = _Memory()
 
 
 def kind_of(fd: int, device: int) -> int:
-    """Return the magic number of a file system; 0 if it is not known. May ask a server.
+    """Return the magic number of a file system; 0 if it is not known. May query a server.
 
     Args:
         fd: a descriptor of a file on it.
@@ -145,7 +147,7 @@ def kind_of(fd: int, device: int) -> int:
     if len(_kinds) >= _MAX_DEVICES:
         _kinds.clear()
     kind = _asked_kind_of(fd)
-    if kind:  # a descriptor that others have closed says nothing about the other files
+    if kind:  # other code has closed the descriptor; other files are not affected
         _kinds[device] = now + _KNOWN_SECONDS, kind
     return kind
 
@@ -158,12 +160,12 @@ def _asked_kind_of(fd: int) -> int:
 
 
 def is_local(fd: int, device: int) -> bool:
-    """Return whether the file system is known not to wait for a server."""
+    """Return whether the file system is known to be local."""
     return kind_of(fd, device) in _LOCAL
 
 
 def is_served(fd: int, device: int) -> bool:
-    """Return whether the file system is that of a server which keeps the times of its files."""
+    """Return whether a server provides the file system and sets the times of its files."""
     return kind_of(fd, device) in _SERVED
 
 
@@ -172,7 +174,7 @@ def way_of(fd: int, device: int) -> Way:
 
     Args:
         fd: a descriptor of it.
-        device: its ``st_dev``. One with a major number is a disk, whose file systems are left to
+        device: its ``st_dev``. A device with a major number is a disk; its file system is read with
             `RWF_NOWAIT`.
     """
     if os.major(device):
@@ -225,8 +227,9 @@ def unswapped(fd: int, size: int, offset: int) -> int:
 def is_resident(fd: int, size: int, owner: int) -> bool:
     """Return whether a small file of this size is completely in memory, reliably.
 
-    This is one query, for a file that is then read immediately; `MappedFile` is for many. The
-    kernel reports the real state to the owner, so the reliability is checked for other users only.
+    This is for one query, of a file that is then read immediately; use `MappedFile` for several.
+    The kernel reports the real state to the owner, so the reliability is checked for other users
+    only.
     """
     pages = -(-size // _PAGE)
     memory = _memory
@@ -262,7 +265,7 @@ class MappedFile:
         self._fd = fd
         self._address = 0
         self._length = 0  # of the file when it was mapped, in whole pages
-        self._behind = 0  # where the page is that is never in memory
+        self._behind = 0  # the offset of the page that is never in memory
         self._user = -1
         self.is_honest: bool = False
         self._map()
@@ -280,7 +283,7 @@ class MappedFile:
     def resident(self, size: int, offset: int) -> int:
         """Return how many bytes from `offset` on can be read without waiting; 0 if not the first.
 
-        All can where the file ends: there is nothing to read behind it.
+        At the end of the file, all can: nothing is left to read.
         """
         if not self._address or self._user != _geteuid():
             self._map()
@@ -293,7 +296,7 @@ class MappedFile:
         return self._up_to_end(size, offset, there)
 
     def _up_to_end(self, size: int, offset: int, there: int) -> int:
-        """Return the same where something is missing: not in memory, or not in the file."""
+        """Return the same for a range that is partly not in memory, or not in the file."""
         end = os.fstat(self._fd).st_size
         if self._length < min(offset + size, end):  # it has grown
             self._map()
@@ -317,7 +320,7 @@ class MappedFile:
             return
         self._address = address
         _make_room(self)
-        # A growing file looks the same: then the answer is not used, and it is read in threads.
+        # A growing file has the same effect: the answer is not used, and it is read in threads.
         answer = _memory.answer
         failed = _calls.mincore(address + self._behind, _PAGE, _memory.answer_at)
         self.is_honest = not failed and not answer[0] & 1
@@ -340,7 +343,7 @@ class MappedFile:
 
 
 def _make_room(latest: MappedFile) -> None:
-    """Unmap the files that were mapped first, where a thread has many."""
+    """Unmap the oldest mappings if the thread has too many."""
     mapped = _memory.mapped
     mapped.append(weakref.ref(latest))
     while len(mapped) > MAX_MAPPINGS:

@@ -74,8 +74,9 @@ class Options:
 
     def make_nameless(self, _path: object = None, _flags: int = 0) -> int:
         """Make a file that no folder lists, and return a descriptor; an opener."""
-        # Whatever O_TMPFILE fails with, mkstemp fails with the same or does better: EISDIR of a
-        # kernel that takes it for O_DIRECTORY, EOPNOTSUPP of a file system, EACCES of a folder.
+        # After any error of O_TMPFILE, mkstemp succeeds or raises the same error: EISDIR (an old
+        # kernel), EOPNOTSUPP (the file system), EACCES (the folder). See
+        # https://man7.org/linux/man-pages/man2/open.2.html.
         with suppress(OSError):
             if _TMPFILE is not None:
                 folder = tempfile.gettempdir() if self.dir is None else self.dir

@@ -1,8 +1,9 @@
 """Files with unwritten data, and drafts, that are still open when the interpreter ends.
 
-A dropped object ends itself in ``__del__``. One that is still referred to when the interpreter ends
-may never be collected, or only when the modules that it needs are gone. So it is kept here, by a
-weak reference, and ended by `atexit`.
+A dropped object ends itself in ``__del__``. An object that is still referred to when the
+interpreter ends may never be collected, or only after the modules that it needs
+(https://docs.python.org/3/reference/datamodel.html#object.__del__). So a weak reference to it is
+kept here, and a callback of `atexit` ends it.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ class Unended(Protocol):
     """An object that can end itself."""
 
     def end_unclosed(self, patience: float) -> None:
-        """Write or remove what is left, with a `ResourceWarning`; do nothing if it has ended.
+        """Write or remove its data, with a `ResourceWarning`; do nothing if it has ended.
 
         Args:
             patience: seconds to wait for a call that a thread is making.
         """
 
     def flush_at_loop_end(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start to write what is left: the loop is about to end, and waits for its calls."""
+        """Start to write its data: the loop is about to end, and waits for its calls."""
 
 
 _unended: dict[int, weakref.ref[Unended]] = {}
 
 
 def keep(thing: Unended) -> None:
-    """End it with the interpreter. It must call `forget` when it has ended, or has been collected
-    and ended itself: not before, since the end of the interpreter would not wait for that.
+    """End it with the interpreter. It must call `forget` after it has ended, not before: the end of
+    the interpreter would not wait for it.
     """
     _unended[id(thing)] = weakref.ref(thing)
 
@@ -74,7 +75,7 @@ def _end_all() -> None:
 
 
 def _wait_for_collected() -> None:
-    """Wait for what a thread is just ending: it is collected already, but not forgotten yet."""
+    """Wait for objects that are collected, and that another thread is ending."""
     until = time.monotonic() + EXIT_SECONDS
     while any(reference() is None for reference in _unended.copy().values()):
         if time.monotonic() > until:

@@ -1,8 +1,9 @@
 """Calls in a thread, which a cancellation does not undo.
 
-Cancelling the future of ``loop.run_in_executor`` also takes a call that has not started out of the
-executor's queue. For a call that closes a file that would be a leak. Here what is cancelled
-while waiting only stops waiting.
+Cancelling the future of ``loop.run_in_executor`` also removes a call that has not started from the
+executor's queue
+(https://docs.python.org/3/library/concurrent.futures.html#concurrent.futures.Future.cancel). If the
+call were to close a file, the file would leak. Here, a cancellation only ends the wait.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ def call_in_thread(
     """Start ``function(*args)`` in a thread, and return the future of its result.
 
     A cancellation of a task that awaits the future directly cancels the future, but not the call;
-    use `result_of` if several tasks wait for it. An error that nothing asks for is not reported:
-    `function` must keep it where it matters.
+    use `result_of` if several tasks wait for it. An error that is not retrieved is not reported: if
+    it matters, `function` must store it.
 
-    A call that `is_brief`, as a rule some microseconds, may share a thread with others that are.
+    A call that `is_brief` (usually some microseconds) may share a thread with other brief calls.
     """
     return submit(function, args, is_brief=is_brief)
 
@@ -44,7 +45,7 @@ async def result_of(future: asyncio.Future[T]) -> T:
 
 
 async def call(function: Callable[[*Ts], T], *args: *Ts, is_brief: bool = False) -> T:
-    """Return what ``function(*args)`` returns in a thread; if its result needs no clean-up.
+    """Return the result of ``function(*args)``, made in a thread; the result needs no clean-up.
 
     A cancellation ends the wait immediately. The call is still made.
     """
@@ -57,10 +58,10 @@ async def call_and_own(
     give_back: Callable[[T], object],
     is_brief: bool = False,
 ) -> T:
-    """Return what ``function(*args)`` returns in a thread; for results that must not be lost.
+    """Return the result of ``function(*args)``, made in a thread; it must be cleaned up.
 
-    When the wait is cancelled, or ends in another way without it, ``give_back(result)`` is called
-    in a thread as soon as there is a result, even if the loop is closed by then. An error of
+    When the wait is cancelled, or ends without a result in another way, ``give_back(result)`` is
+    called in a thread as soon as the result exists, even if the loop is closed by then. An error of
     `give_back` is dropped.
     """
     handover = _Handover(function, args, give_back)

@@ -26,8 +26,8 @@ BATCH_SECONDS = 0.02
 class Finder(Generic[T]):
     """The blocking half: a generator that is read, and closed exactly once, in threads.
 
-    A call that closes may come while another reads, or before it has begun. It does not wait: the
-    holder of the lock closes when it releases it, so no second thread waits for a slow disk.
+    `close` may be called while another call reads, or before it has begun. It does not wait: the
+    call that has the lock then closes the generator, so no second thread waits for a slow disk.
     """
 
     __slots__ = ("_error", "_items", "_lock", "ended", "stop")

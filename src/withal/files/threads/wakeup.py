@@ -1,7 +1,8 @@
 """A quicker way than ``loop.call_soon_threadsafe`` for a thread to wake an event loop.
 
 asyncio wakes its loop by a byte through a pair of sockets, which takes four system calls and an
-exception. An ``eventfd(2)`` takes two calls. uvloop uses one itself.
+exception. An ``eventfd(2)`` takes two calls: https://man7.org/linux/man-pages/man2/eventfd.2.html.
+uvloop uses one itself.
 """
 
 from __future__ import annotations
