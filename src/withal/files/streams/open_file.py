@@ -33,8 +33,8 @@ from withal.files.streams.mode import Mode, check_options, parse, text_encoding
 from withal.files.streams.open_file_io import (
     FileName,
     Found,
+    OpenArguments,
     Opener,
-    Source,
     TextOptions,
     find_blocking,
     find_of_descriptor,
@@ -154,7 +154,7 @@ def open(  # noqa: A001
     text = None
     if parsed.is_text:
         text = TextOptions(text_encoding(encoding), errors or "strict", newline)
-    return Opening(Source(file, parsed, closefd, opener, buffering, text))
+    return Opening(OpenArguments(file, parsed, closefd, opener, buffering, text))
 
 
 _NO_OPTIONS = (None, None, None)
@@ -178,7 +178,7 @@ class Opening(EmitsEvents, Generic[F_co]):
 
     __slots__ = ("_file", "_is_entered", "_is_held", "_source")
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: OpenArguments) -> None:
         self._source = source
         self._is_held = False
         self._is_entered = False
@@ -288,7 +288,9 @@ def binary_file(
     return file
 
 
-def _file_of(source: Source, found: Found, events: FileEvents | None) -> TextFile | BinaryFile:
+def _file_of(
+    source: OpenArguments, found: Found, events: FileEvents | None
+) -> TextFile | BinaryFile:
     """Return the file of a descriptor."""
     buffering, early = source.buffering, found.early
     if early is not None and early.is_whole and source.text is None and events is None:
@@ -304,7 +306,7 @@ def _file_of(source: Source, found: Found, events: FileEvents | None) -> TextFil
 
 
 def _file_of_regular(
-    source: Source, number: int, status: os.stat_result, way: Way, events: FileEvents | None
+    source: OpenArguments, number: int, status: os.stat_result, way: Way, events: FileEvents | None
 ) -> TextFile | BinaryFile:
     """Return the file of the descriptor of a regular file that has just been opened by name."""
     buffering = source.buffering
@@ -321,7 +323,7 @@ def _file_of_regular(
     return binary if source.text is None else _text_file(source, binary, False)
 
 
-def _text_file(source: Source, binary: BinaryFile, is_terminal: bool) -> TextFile:
+def _text_file(source: OpenArguments, binary: BinaryFile, is_terminal: bool) -> TextFile:
     text, buffering = source.text, source.buffering
     assert text is not None
     return TextFile(
@@ -334,7 +336,7 @@ def _text_file(source: Source, binary: BinaryFile, is_terminal: bool) -> TextFil
     )
 
 
-def _open_cached(source: Source, events: FileEvents | None) -> TextFile | BinaryFile | None:
+def _open_cached(source: OpenArguments, events: FileEvents | None) -> TextFile | BinaryFile | None:
     """Open a file that is in memory; None if that cannot be done without waiting."""
     path = source.file
     if source.mode.is_writable or source.opener is not None or type(path) is not str:
@@ -355,11 +357,11 @@ def _open_cached(source: Source, events: FileEvents | None) -> TextFile | Binary
     return _file_of_regular(source, number, status, way, events)
 
 
-async def _find(source: Source) -> Found:
+async def _find(source: OpenArguments) -> Found:
     """Open it in a thread; wait for a FIFO to be read, without one."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
-        find: Callable[[Source, bool], Found | Later[Found | None] | None] = find_blocking
+        find: Callable[[OpenArguments, bool], Found | Later[Found | None] | None] = find_blocking
         found = await call_and_own(find, source, has_calls(), give_back=give_back, is_brief=True)
         if found is not None:
             return found

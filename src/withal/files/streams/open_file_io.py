@@ -38,7 +38,7 @@ class TextOptions(NamedTuple):
 
 
 @final
-class Source(NamedTuple):
+class OpenArguments(NamedTuple):
     """The file to open, and how. A tuple, since it is fast to create."""
 
     file: FileName
@@ -77,7 +77,7 @@ class Found(NamedTuple):
         return S_ISREG(self.status.st_mode) or S_ISBLK(self.status.st_mode)
 
 
-def find_blocking(source: Source, has_others: bool) -> Found | Later[Found | None] | None:
+def find_blocking(source: OpenArguments, has_others: bool) -> Found | Later[Found | None] | None:
     """Open a file, or return None if it is a FIFO without a reader.
 
     Args:
@@ -123,7 +123,7 @@ def _by_opener(opener: Opener, file: FileName, flags: int) -> int:
     return number
 
 
-def find_of_descriptor(number: int, source: Source) -> Found:
+def find_of_descriptor(number: int, source: OpenArguments) -> Found:
     """Return the properties of a descriptor; close it if it cannot be used."""
     file = source.file
     is_ours = source.opener is not None or not isinstance(file, int)
