@@ -60,8 +60,8 @@ class EmitsEvents:
         raise NotImplementedError
 
 
-# The methods as the type has them. The values have any type of the user's; the signatures of Scope
-# give them their types.
+# The methods, as found on the type. Their values may have any type; the signatures of Scope give
+# them their types.
 Enter: TypeAlias = Callable[[object], Any]
 Exit: TypeAlias = Callable[[object, object, object, object], Any]
 

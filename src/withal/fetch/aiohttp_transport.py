@@ -1,4 +1,4 @@
-"""The transport by aiohttp, which is always there."""
+"""The transport that uses aiohttp, the default HTTP client."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _READ_BUFFER_BYTES = 256 << 10
 
 @final
 class AiohttpTransport:
-    """Requests by `aiohttp.ClientSession`: an async context manager.
+    """Makes requests with `aiohttp.ClientSession`: an async context manager.
 
-    Connections that may go to public addresses only are kept apart from the others: one that is
-    already open is not checked.
+    Requests to public addresses only have a pool of connections of their own, because the address
+    of an open connection is not checked again.
     """
 
     def __init__(self, options: FetchOptions) -> None:
         self._options = options
-        # No scope: its owner would be the host of this transport, which outlives a cancellation
-        # until it is its turn to close, and the session would wait for it to leave.
+        # This is not a scope: its owner would be the host of this transport. A cancelled host runs
+        # until it is its turn to close, and the session would wait for it.
         self._stack = AsyncExitStack()
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._watch = IdleTimeout(options.idle_timeout)
@@ -191,7 +191,7 @@ def _translated(error: Exception) -> AttemptError:
         (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError, TimeoutError),
     ) and not isinstance(error, _LASTING)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        # A name that does not exist will not exist in a second either.
+        # Not transient: a name that does not exist now will not exist in a second.
         is_transient = error.os_error.errno == socket.EAI_AGAIN
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(
         error.os_error, NotPublicError
@@ -216,7 +216,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientResponseError):
         return f"the server's answer is not HTTP: {error.message}"
     if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
-        # It may quote a password.
+        # The message may contain a password.
         return "cannot look up the host, or that of the proxy: it is not valid"
     return text_without_credentials(str(error)) or type(error).__name__
 

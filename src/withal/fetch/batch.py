@@ -40,7 +40,7 @@ CLOSE_SECONDS = 120.0
 _DEFAULTS = FetchOptions()
 _RETRY_RESERVE_REQUESTS = 50
 _MOST_RESULTS = 1024  # unread results; with more, no further request is started
-_GROUP_RESULTS = 64  # that are handed over together
+_GROUP_RESULTS = 64  # results that are handed over together
 _MOST_JOBS = 64
 _LOOK_SECONDS = 0.5
 _SPARED_DESCRIPTORS = 16  # reserved for other files of the program
@@ -424,6 +424,6 @@ def _jobs(options: FetchOptions) -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return jobs
-    # Each has a connection, a part file and its folder.
+    # Each file needs a connection, a part file and its folder.
     free = soft - _SPARED_DESCRIPTORS
     return max(1, min(jobs, free // 3))

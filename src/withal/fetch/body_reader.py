@@ -1,4 +1,4 @@
-"""The reading of a body, within the limits on bytes a second: the most, and the least."""
+"""Reads the body of a response, with a minimum and a maximum of bytes per second."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class BodyReader:
     """Reads one body.
 
     Args:
-        throttle: the most bytes a second, of all bodies together; None for no limit.
-        low_speed: the least bytes a second, over 30 seconds; None for no limit.
-        adaptive: counts what arrives; None where the concurrency is fixed.
+        throttle: the maximum of bytes per second, of all bodies together; None for no limit.
+        low_speed: the minimum of bytes per second, over 30 seconds; None for no limit.
+        adaptive: counts the received bytes; None if the concurrency is fixed.
     """
 
     __slots__ = ("_adaptive", "_low_speed", "_received", "_since", "_throttle")
@@ -41,7 +41,7 @@ class BodyReader:
         """Wait for more of the body; return its pieces and their length, 0 at the end.
 
         Raises:
-            AttemptError: if it has broken off, or came too slowly for too long.
+            AttemptError: if the body was cut off, or was slower than `low_speed`.
         """
         chunks = await response.read_some()
         size = len(chunks[0]) if len(chunks) == 1 else sum(map(len, chunks))

@@ -1,4 +1,4 @@
-"""Which bytes of a file are there, where it does not come in order. Pure."""
+"""The received byte ranges of a file that is not received in order. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ByteRanges:
 
     @property
     def size(self) -> int:
-        """How many bytes there are."""
+        """The number of bytes in all spans."""
         return sum(self._ends) - sum(self._starts)
 
     def spans(self) -> tuple[Span, ...]:

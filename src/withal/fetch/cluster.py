@@ -1,8 +1,9 @@
-"""Fetching on a Ray cluster: the list is cut into shards, and each is a Ray task.
+"""Fetching on a Ray cluster: the list is split into shards, and each shard is a Ray task.
 
-A shard has a folder and a journal of its own. If its worker or node dies, Ray runs it again
-elsewhere, where it finds the journal and fetches only what is missing. Limits hold over the whole
-cluster: an actor has them, and each shard asks it again and again for what it may use.
+A shard has a folder and a journal of its own. If its worker or node dies, Ray runs the shard again
+on another one. There it finds the journal and fetches only missing files. The limits apply to the
+whole cluster: an actor divides them, and each shard requests its share from the actor at intervals.
+See https://docs.ray.io/en/latest/ray-core/fault_tolerance/tasks.html.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ _CONNECT_SECONDS = 5.0  # seconds
 _FRAME_HEADER_BYTES = 9
 _SETTINGS = b"\x04"  # the type of a frame, its fourth byte
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
-_CPU_SHARDS = 2  # shards for each CPU: one runs, and one waits, so that its worker need not
-_MOST_CALLS = 100_000  # that wait at the actor at the same time
-_CALL_SECONDS = 5.0  # seconds that one call for calls may take
-_BLIND_SECONDS = 1.0  # seconds in which limits that were started may not have been asked by all
+_CPU_SHARDS = 2  # shards for each CPU: one runs and one waits, so that no worker is idle
+_MOST_CALLS = 100_000  # concurrent calls that may wait at the actor
+_CALL_SECONDS = 5.0  # seconds that one wait for calls of the actor may take
+_BLIND_SECONDS = 1.0  # seconds in which a new actor may not know the demand of all shards
 
 
 async def on_ray(
@@ -50,39 +51,41 @@ async def on_ray(
 ) -> AsyncGenerator[Result, None]:
     """Download each request on the workers of a Ray cluster, and yield its result.
 
-    As `fetch_each`, for lists too long for one machine. The list is cut into shards, in its order;
-    each is fetched by a Ray task, with a journal of its own, into the folder ``00000``, ``00001``
-    and so on below `folder`, which all nodes have to share. What became of each request is also in
-    ``results/00000.jsonl`` and so on. As many shards run at a time as the cluster has CPUs, and as
-    many more wait for one. Results come when a shard is done. A run that is given the same list
-    again, in the same order and with the same `shard_size`, fetches only what is missing.
+    This is `fetch_each` for lists that are too long for one machine. The list is split into shards,
+    in order. A Ray task fetches each shard, with a journal of its own, into the folder ``00000``,
+    ``00001`` and so on below `folder`, which all nodes must share. The results are also written to
+    ``results/00000.jsonl`` and so on. At most one shard for each CPU of the cluster runs at a time,
+    and as many more are queued. The results of a shard are yielded when it has ended. A later run
+    with the same list, in the same order and with the same `shard_size`, fetches only missing
+    files.
 
-    A shard whose worker or node dies is run again by Ray, up to five times; then its requests have
-    failed. A cancellation, or closing the iterator, ends the tasks; what they have fetched stays.
+    If the worker or node of a shard dies, Ray runs the shard again, up to five times; after that
+    its requests fail. A cancellation, or closing the iterator, ends the tasks; complete files stay.
 
-    The limits of the options hold for the whole cluster. `per_host` is granted, host by host, to
-    the shards that have requests for that host, and is never exceeded; `jobs`, `rate` and
-    `limit_bytes` are divided by the number of shards that run. A pause that a host asked one shard
-    for (``Retry-After``) is kept by all, from up to a quarter of a second later. The journal is
-    always kept. A request that is given twice, in two shards, is fetched twice.
+    The limits of the options apply to the whole cluster. `per_host` is divided among the shards
+    that have requests for the host, and is never exceeded. `jobs`, `rate` and `limit_bytes` are
+    divided equally among the running shards. If a host requests a pause (``Retry-After``), all
+    shards pause within a quarter of a second. The journal is always kept. A request that is in two
+    shards is fetched twice.
 
     Args:
-        requests: as for `fetch_each`; or a ``ray.data.Dataset``, with the columns of a CSV file.
+        requests: as for `fetch_each`; or a ``ray.data.Dataset``, with the same columns as a CSV
+            file.
         folder: on a file system that all nodes share.
-        address: of the cluster, as Ray takes it: ``"host:6379"``, ``"ray://host:10001"``,
-            ``"auto"`` for one that runs on this machine, ``"local"`` to start one. A cluster that
-            the program has connected to before is used in any case.
-        shard_size: how many requests make a shard.
+        address: the address of the cluster in Ray's form: ``"host:6379"``, ``"ray://host:10001"``,
+            ``"auto"`` for one that runs on this machine, ``"local"`` to start one. If the program
+            is already connected to a cluster, that cluster is used instead.
+        shard_size: the number of requests in a shard.
         results: the format of the files of results. Parquet needs the extra ``withal[parquet]``.
-        options: how wide, how often, how long.
-        on_progress: called with the end of each URL.
+        options: limits, retries and other options.
+        on_progress: called when a URL has succeeded or failed.
 
     Raises:
         ImportError: if Ray is not installed; needs the extra ``withal[ray]``.
-        ConnectionError: if no cluster answers at the address, within five seconds.
-        FileNotFoundError: if a worker does not see the folder.
-        OSError: if the folder cannot be made or written to.
-        ValueError: if `shard_size` is below 1, or the format is not one of these.
+        ConnectionError: if no cluster answers at the address within five seconds.
+        FileNotFoundError: if a worker cannot find the folder.
+        OSError: if the folder cannot be created or written to.
+        ValueError: if `shard_size` is less than 1, or the format is unknown.
     """
     if shard_size < 1:
         raise ValueError(f"shard_size must be 1 or more requests, not {shard_size}")
@@ -132,7 +135,7 @@ def _end_of(result: Result) -> Progress:
 
 @asynccontextmanager
 async def _connected(address: str) -> AsyncGenerator[None]:
-    """Be connected to a cluster in this block; to the one that the program has, if it has one."""
+    """Connect to a cluster for this block; an existing connection of the program is used."""
     ray = _import_ray()
     if ray.is_initialized():
         yield
@@ -188,7 +191,7 @@ async def _check_grpc(host: str, port: int) -> None:
 
 @final
 class _Limits:
-    """The actor that has the limits of one call."""
+    """The actor that divides the limits of one call among its shards."""
 
     def __init__(self, options: FetchOptions, first: int) -> None:
         limits = options.per_host, options.jobs, options.rate, options.limit_bytes
@@ -206,7 +209,7 @@ class _Limits:
     async def exchange(self, shard: int, demand: Demand) -> Share:
         """Return the share of a shard.
 
-        That is no more than it uses already, until all that run have asked.
+        Until all running shards have reported, the share does not exceed the present use.
         """
         now = time.monotonic()
         most = self._most if now < self._sees_at else math.inf
@@ -215,7 +218,7 @@ class _Limits:
         return share
 
     async def wait_called(self, shard: int) -> None:
-        """Wait until a shard is to ask again, or for some seconds."""
+        """Wait until a shard has to report again, or for some seconds."""
         called = self._calls.setdefault(shard, asyncio.Event())
         with suppress(TimeoutError):
             async with asyncio.timeout(_CALL_SECONDS):
@@ -235,7 +238,7 @@ class _Limits:
 
 
 def _start_limits(ray: Any, options: FetchOptions, first: int) -> Any:
-    """Start the actor, on the node of this program if that can be: it ends with it in any case."""
+    """Start the actor, on this program's node if possible. It ends with this program."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
@@ -252,7 +255,7 @@ def _start_limits(ray: Any, options: FetchOptions, first: int) -> Any:
 @final
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How a list is cut and fetched."""
+    """How a list is split into shards and fetched."""
 
     shard_size: int
     options: FetchOptions
@@ -267,7 +270,7 @@ class _Shards:
         ray = _import_ray()
         self._ray = ray
         self._fetch_shard = ray.remote(num_cpus=1, max_retries=_MAX_TRIES)(fetch_shard)
-        # The actor takes seconds to start. What is begun before may use an equal part until then.
+        # The actor takes seconds to start. Until then each shard may use an equal part.
         self._first = plan.options.per_host // self._slots()
         self._limits = _start_limits(ray, plan.options, self._first)
         ready: Future[object] = self._limits.__ray_ready__.remote().future()
@@ -308,7 +311,7 @@ class _Shards:
             return shard.failed(f"its worker died {_MAX_TRIES + 1} times: {lines[0]}")
 
     async def _start_more(self) -> None:
-        """Start shards, as many as there are CPUs, and as many more that wait for one."""
+        """Start shards: one for each CPU, and as many more that wait for a CPU."""
         most = _CPU_SHARDS * self._slots()
         while self._has_more and len(self._running) < most:
             requests = await self._take()

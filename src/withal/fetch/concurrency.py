@@ -51,11 +51,12 @@ class AdaptiveConcurrency:
         self._failures += 1
 
     def look(self, seconds: float, *, is_full: bool) -> int:
-        """Return the number from now on, after an interval.
+        """Return the new number of concurrent files, after an interval.
 
         Args:
-            seconds: how long it was.
-            is_full: as many were fetched as might be; else their number says nothing.
+            seconds: the length of the interval.
+            is_full: whether as many files were fetched as allowed; otherwise the goodput does not
+                depend on that number.
         """
         goodput, self._work = self._work / seconds, 0
         failures, self._failures = self._failures, 0
@@ -68,13 +69,13 @@ class AdaptiveConcurrency:
     def _compare(self, goodput: float) -> None:
         before = self._before
         if self._step_from is not None and goodput < before * _GAIN_FACTOR:
-            self._settle(self._step_from, before)  # it brought nothing
+            self._settle(self._step_from, before)  # it was not faster
             self._goes_up = not self._goes_up
         elif self._step_from is None and before and goodput < before * _LOSS_FACTOR:
             self._settle(max(1, int(self.limit * _BACK_OFF_FACTOR)), goodput)
         elif self._hold:
             self._hold -= 1
-            self._before += (goodput - before) / 4  # the link is not the same all the time
+            self._before += (goodput - before) / 4  # the speed of the link varies
         else:
             self._try_another(goodput)
 

@@ -1,4 +1,4 @@
-"""What all transfers of a batch share, and how they report progress."""
+"""The objects that all transfers of a batch share, and the report of their progress."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class FetchContext:
         transport: makes the requests.
         gate: limits the requests to each host.
         environment: proxies and passwords.
-        throttle: limits the bytes a second; None for no limit.
-        adaptive: finds the best number of concurrent files; None where that is fixed.
+        throttle: limits the received bytes per second; None for no limit.
+        adaptive: finds the best number of concurrent files; None if the number is fixed.
         on_progress: called with each step; None if it is not needed.
     """
 

@@ -1,4 +1,4 @@
-"""How the limits of a batch are changed while it runs, from outside of it."""
+"""Changes the limits of a batch while it runs, for a cluster that divides limits among shards."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from withal.fetch.throttle import Throttle
 from withal.fetch.transfer import Transfer
 from withal.http.gate import HostGate
 
-_SOONEST, _LATEST = 0.02, 0.25  # seconds until the next exchange if nothing happens
-_SOON_SECONDS = 0.2  # seconds in which the first answer comes, if what answers has been started
-_MIN_EXCHANGE_SECONDS = 0.005  # seconds between two exchanges at least
+_SOONEST, _LATEST = 0.02, 0.25  # seconds between exchanges without a change of demand
+_SOON_SECONDS = 0.2  # seconds to wait for the first answer, before the initial share is used
+_MIN_EXCHANGE_SECONDS = 0.005  # minimum seconds between two exchanges
 
 
 @final
@@ -42,14 +42,14 @@ class Controls:
         """Return the demand of the batch."""
         passing = self._gate.demand()
         waiting = self._schedule.demand()
-        for host, (_, more) in passing.items():  # they were led to this host by a redirect
+        for host, (_, more) in passing.items():  # these were redirected to this host
             if more:
                 waiting[host] = waiting.get(host, 0) + more
         running = {host: count for host, (count, _) in passing.items() if count}
         return Demand(running, waiting, self._gate.statistics().paused)
 
     def apply(self, share: Share) -> None:
-        """Have the batch keep to a share."""
+        """Set the limits of the batch to a share."""
         for host, seconds in share.paused.items():
             self._gate.pause(host, seconds)
         if share.jobs is not None:
@@ -62,7 +62,7 @@ class Controls:
         self._schedule.limits_changed()
 
     async def exchange(self, limits: Limits) -> None:
-        """Ask for a share again and again, and keep to it: soon where things change."""
+        """Request and apply shares at intervals, which are short while the demand changes."""
         await self._has_news.wait()
         first = asyncio.create_task(self._begin_without(limits), name="fetch-limits-first")
         calls = asyncio.create_task(self._be_called(limits), name="fetch-limits-calls")
@@ -103,7 +103,7 @@ class Controls:
 
 
 class Limits(Protocol):
-    """Where the limits are."""
+    """The place that divides the limits, such as an actor of the cluster."""
 
     @property
     def first(self) -> int:
@@ -111,7 +111,7 @@ class Limits(Protocol):
         ...
 
     async def exchange(self, demand: Demand) -> Share | None:
-        """Return the share for a demand; None if there is no answer just now."""
+        """Return the share for a demand; None if there is no answer."""
         ...
 
     async def wait_called(self) -> None:

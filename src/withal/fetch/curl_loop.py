@@ -1,5 +1,7 @@
 """Runs libcurl's "multi socket" interface on the event loop: its sockets and timers.
 
+https://curl.se/libcurl/c/curl_multi_socket_action.html
+
 libcurl requests which sockets to watch and when to be called, and is called with the sockets that
 are ready. A reader of the event loop for each socket, added and removed for each request, and a
 timer of the loop for each timer of libcurl took longer than the transfer of a small file. So the

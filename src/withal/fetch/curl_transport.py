@@ -1,8 +1,9 @@
 """The transport that uses libcurl, which is faster. Needs the extra ``withal[curl]``.
 
 The callbacks of libcurl only append to lists: lines of a head, and chunks of a body, of 16 KiB
-each. The lists are read after libcurl has returned, because its functions must not be called from
-a callback, and because a wake-up for each callback took longer than the transfer.
+each. The lists are read after libcurl has returned, because its functions must not be called from a
+callback (``CURLM_RECURSIVE_API_CALL`` in https://curl.se/libcurl/c/libcurl-errors.html), and
+because a wake-up for each callback took longer than the transfer.
 """
 
 from __future__ import annotations
@@ -33,14 +34,15 @@ _PAUSE = int(pycurl.WRITEFUNC_PAUSE)
 _ENDS = (b"\r\n", b"\n")  # of a head
 _MOST_IDLE_HANDLES = 64
 
-# libcurl-errors(3). Others, such as a wrong certificate, are not transient.
+# https://curl.se/libcurl/c/libcurl-errors.html. Other errors, such as a wrong certificate, are not
+# transient.
 _TRANSIENT = frozenset({7, 16, 18, 28, 35, 52, 55, 56, 92, 95})
 _SENDS_NO_HTTP = frozenset({1, 8, 27, 43, 61, 100})
 
 
 @final
 class CurlTransport:
-    """Requests by libcurl: an async context manager."""
+    """Makes requests with libcurl: an async context manager."""
 
     def __init__(self, options: FetchOptions) -> None:
         self._options = options

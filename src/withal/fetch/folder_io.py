@@ -25,7 +25,8 @@ from withal.files.system.complete_io import write_all
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
 _NAMELESS = getattr(os, "O_TMPFILE", 0)  # Linux
-# The file system has no files without a name, or there is no /proc to link them from.
+# The file system has no unnamed files (https://man7.org/linux/man-pages/man2/open.2.html,
+# O_TMPFILE), or there is no /proc, which is needed to link them.
 _REFUSED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
 
 _MIB_BYTES = 1 << 20
@@ -44,7 +45,7 @@ class FolderIO:
 
     Attributes:
         path: its path when it was opened.
-        descriptor: of the folder; -1 while it is not open.
+        descriptor: the descriptor of the folder; -1 while it is not open.
     """
 
     def __init__(self, path: Path, *, replace: bool, durable: bool) -> None:
@@ -180,7 +181,7 @@ class FolderIO:
             os.fsync(folder)
 
     def _link(self, folder: int, base: str, body: list[bytes]) -> None:
-        """Write a file without a name, which a crash removes, and then give it its name."""
+        """Write an unnamed file, which is gone after a crash, and then give it its name."""
         try:
             file = os.open(".", _NAMELESS | os.O_WRONLY, 0o666, dir_fd=folder)
         except OSError as error:

@@ -15,12 +15,13 @@ NAME_BYTES = 224
 FALLBACK = "index.html"
 """The name for a URL with an empty path or a final slash."""
 
-# A longer ending is not a file name extension.
+# A longer part after the last dot is not a file name extension.
 _ENDING_BYTES = 16
 # Separators of folders, drives or streams, and wildcards, on some system.
 _FORBIDDEN = frozenset('<>:"/\\|?*')
-# Control characters; format characters, among them those that turn the direction of writing; halves
-# of surrogate pairs; line and paragraph separators.
+# Control characters; format characters, such as those that change the direction of writing;
+# surrogates;
+# line and paragraph separators.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # The names of devices on Windows, with any ending.
 _DEVICES = frozenset(
@@ -28,7 +29,8 @@ _DEVICES = frozenset(
 )
 
 _MAX_DEVICE_CHARACTERS = 4
-# Most names are safe: letters and digits of ASCII, and marks that mean nothing anywhere.
+# Most names are safe: ASCII letters and digits, and characters without a special meaning on any
+# system.
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+=@,-]*(?:\.[A-Za-z0-9_+=@,-]+)*")
 
 

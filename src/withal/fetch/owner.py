@@ -1,8 +1,9 @@
-"""Who writes a part file, and whether that process may still be alive.
+"""The process that writes a part file, and whether it may still be alive.
 
-A lock would be simpler, and is not to be relied on: ``flock`` does nothing on Lustre and on some
-mounts of NFS. So a part file is continued only if its owner is surely dead: it ran on this host,
-since this boot, among the processes that can be seen from here, and is not there any more.
+A lock would be simpler but is not reliable: ``flock`` may be local to each client on a network file
+system (https://man7.org/linux/man-pages/man2/flock.2.html), and does nothing on some. So a part
+file is continued only if its owner is known to be dead: it ran on this host, since this boot, in
+this process namespace, and does not exist any more.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from typing import final
 @final
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Identifies one process among all machines.
+    """Identifies one process on any machine.
 
     Attributes:
         host: the name of its machine.
-        boot: which start of that machine it runs in.
-        space: which processes it can see, and is seen by.
+        boot: the identifier of the boot in which it runs.
+        space: its process namespace: https://man7.org/linux/man-pages/man7/pid_namespaces.7.html
         pid: its number.
-        started: when it started, in ticks since the boot.
+        started: when it started, in clock ticks since the boot.
     """
 
     host: str
@@ -36,7 +37,7 @@ class Owner:
     started: str
 
     def is_dead(self) -> bool:
-        """Return whether it has surely ended. This process has not."""
+        """Return whether it is known to have ended."""
         here = myself()
         if (self.host, self.space) != (here.host, here.space) or not self.boot:
             return False
@@ -46,14 +47,14 @@ class Owner:
 
 
 def myself() -> Owner:
-    """Return this process. Blocks for a moment the first time."""
-    return _owner(os.getpid())  # which differs after a fork
+    """Return this process. The first call reads files of ``/proc``."""
+    return _owner(os.getpid())  # the process id differs after a fork
 
 
 @lru_cache(1)
 def _owner(pid: int) -> Owner:
     boot = space = ""
-    with suppress(OSError):  # not Linux, or no /proc: then nothing is ever surely dead
+    with suppress(OSError):  # not Linux, or no /proc: then no owner is known to be dead
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         space = os.readlink("/proc/self/ns/pid")
     return Owner(socket.gethostname(), boot, space, pid, _started(pid))
@@ -65,6 +66,7 @@ def _started(pid: int) -> str:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    # The name, in brackets, may have anything in it. The start is the 22nd field.
+    # The name, in parentheses, may contain any character. The start time is the 22nd field:
+    # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
     state, *rest = text.rpartition(")")[2].split()
     return "" if state in "ZX" else rest[18]

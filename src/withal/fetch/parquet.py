@@ -1,4 +1,4 @@
-"""Requests and results in Parquet, by pyarrow. Needs ``withal[parquet]``."""
+"""Requests and results as Parquet files, with pyarrow. Needs ``withal[parquet]``."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write_parquet(path: Path, rows: list[dict[str, str | int | None]]) -> None:
 
 
 def rows_of_parquet(path: Path) -> Iterator[Mapping[str, object]]:
-    """Yield the rows of a Parquet file, or of those in a folder in the order of their names.
+    """Yield the rows of a Parquet file, or of all such files in a folder, in order of their names.
 
     Raises:
         OSError: if it cannot be read.
@@ -73,7 +73,7 @@ class RequestRows:
     """Requests from the rows of a table, some at a time, read in a thread.
 
     Args:
-        rows: gives the rows, by a column's name; called in a thread.
+        rows: returns the rows, each by names of columns; called in a thread.
         on_error: called with each row that is not a request; by default the error is raised.
     """
 
@@ -87,7 +87,7 @@ class RequestRows:
         self._rows: Iterator[Mapping[str, object]] | None = None
         self._number = 0
         self._ready: deque[Request] = deque()
-        self._lock = Lock()  # of the rows: a thread may still read when a wait for it was cancelled
+        self._lock = Lock()  # for the rows: a thread may still read after its waiter was cancelled
         self._is_closed = False
 
     async def take(self, most: int) -> list[str | Request]:

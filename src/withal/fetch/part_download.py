@@ -33,7 +33,7 @@ class SegmentOptions:
 
     Attributes:
         connections: the largest number of connections.
-        turns: where further connections wait until there may be one more.
+        turns: limits the connections to the host; a further one waits there.
         validator: identifies the version of the file.
     """
 
@@ -44,19 +44,19 @@ class SegmentOptions:
 
 @final
 class PartDownload:
-    """One body on its way into a part file.
+    """Receives one body into a part file.
 
     Args:
         context: the folder, the transport and the options.
-        job: what is fetched.
+        job: what to fetch.
         attempt: the number of the attempt, for progress.
-        record: what the journal says about the part; None if it is not to be continued.
-        kept: what an earlier attempt left, and this one continues.
+        record: the record of the part in the journal; None if it is never continued.
+        kept: the part of an earlier attempt, which is continued.
         total: the length of the whole file; None if it is not known.
-        is_segmented: whether the bytes do not arrive in order.
+        is_segmented: whether the bytes arrive over several connections, not in order.
 
     Attributes:
-        kept: what is left after a failure, and can be continued.
+        kept: the part that is left after a failure and can be continued.
         is_refused: whether the server did not send the requested ranges.
     """
 
@@ -82,11 +82,11 @@ class PartDownload:
 
     @property
     def size(self) -> int:
-        """How many bytes of the file there are."""
+        """The number of received bytes of the file."""
         return self._part.received
 
     async def receive(self, response: TransportResponse, begun: list[bytes]) -> None:
-        """Write the body to the disk as it arrives; `begun` is what was read before.
+        """Write the body to the disk as it arrives; `begun` has the chunks that were read already.
 
         Raises:
             AttemptError: if the body is not the expected one.

@@ -136,7 +136,7 @@ class PartFileIO:
         with self._lock:
             if self._failure is not None:
                 raise self._failure
-            if self._ended:  # `leave` was faster, and nothing waits for this call
+            if self._ended:  # `leave` has ended it, and no task waits for this call
                 raise gone(self._name)
             try:
                 return self._finish(expected)
@@ -147,7 +147,7 @@ class PartFileIO:
         self._drain()
         if self._segmented_size is not None:
             if self._written.gaps(self._segmented_size):
-                raise gone(self._name)  # which would be an error of the caller
+                raise gone(self._name)  # this would be a bug of the caller
             self._hash_written(self._segmented_size)
         digest = None if self._hash is None else self._hash.hexdigest()
         if expected is not None and digest != expected:
@@ -201,7 +201,7 @@ class PartFileIO:
         self._folder_io.check_exists()
         is_segmented = self._segmented_size is not None
         if not is_segmented:
-            check_room(self._folder_io, sum(map(len, chunks)))  # takes a microsecond or two
+            check_room(self._folder_io, sum(map(len, chunks)))  # this takes one or two microseconds
             if self._hash is not None:
                 for chunk in chunks:
                     self._hash.update(chunk)

@@ -179,7 +179,7 @@ def _hash_path(target: URL, whole: str) -> str:
 
 
 def _basic(target: URL) -> str:
-    """Return the RFC 7617 header for the user and the password of a URL."""
+    """Return the ``Authorization`` header (RFC 7617) for the user and the password of a URL."""
     pair = f"{target.user or ''}:{target.password or ''}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
@@ -226,7 +226,7 @@ def _is_host(host: str) -> bool:
 
 
 def _scheme_problem(url: str, scheme: str) -> str:
-    # Without the slashes it may be the user's name, as in "ann:password@host".
+    # Without slashes, the part before the colon may be a user, as in "ann:password@host".
     if not url.lower().startswith(f"{scheme}://"):
         return "not a valid URL: it does not begin with http:// or https://"
     return f"cannot fetch {scheme!r} URLs, only http and https"

@@ -1,4 +1,4 @@
-"""Disk space for a file before its bytes arrive."""
+"""Reserves disk space for a file before its bytes arrive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 _Fallocate = Callable[[int, int, int, int], int]
 
-# The kernel has not got the call, or the file system does not support it.
+# The kernel does not have the call, or the file system does not support it:
+# https://man7.org/linux/man-pages/man2/fallocate.2.html
 _REFUSED = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 
@@ -27,10 +28,10 @@ _fallocate = _find_fallocate()
 
 
 def preallocate(file: int, size: int) -> None:
-    """Make a file `size` bytes long, with its space reserved where the file system can do that.
+    """Make a file `size` bytes long, and reserve its space if the file system supports that.
 
-    Where it cannot, the file is sparse. `os.posix_fallocate` would write to each of its blocks
-    there, which takes as long as the download may.
+    Otherwise the file is sparse. There `os.posix_fallocate` would write to each block, which may
+    take as long as the download: https://man7.org/linux/man-pages/man3/posix_fallocate.3.html
 
     Raises:
         OSError: if there is not enough space.

@@ -28,11 +28,12 @@ class RequestFile:
 
     Each line is a URL; or a row of CSV, with a heading (``url``, and optionally ``name``,
     ``checksum`` and ``size``) or with these in this order; or a JSON object with such keys
-    (JSONL), and ``headers``. Empty lines, and those that begin with ``#``, are passed over. It is
+    (JSONL), and ``headers``. Empty lines, and lines that begin with ``#``, are ignored. The file is
     read as requests are needed: a million lines take no more memory than ten.
 
     A file, or a folder of files, whose name ends in ``.parquet`` is a table with such columns;
-    that needs the extra ``withal[parquet]``. In errors the number of a line is that of the row.
+    that needs the extra ``withal[parquet]``. In errors, the number of a line is the number of the
+    row.
 
     Args:
         path: the file; None for standard input.
@@ -40,9 +41,9 @@ class RequestFile:
             ends the batch.
 
     Raises:
-        OSError: when it is entered, and the file cannot be opened; or it cannot be read.
+        OSError: if the file cannot be opened, when this is entered; or if it cannot be read.
         RequestLineError: if a line is not a request.
-        ImportError: if the file is of Parquet, and pyarrow is not installed.
+        ImportError: if it is a Parquet file, and pyarrow is not installed.
 
     Example:
         >>> import asyncio, tempfile
@@ -74,7 +75,7 @@ class RequestFile:
 
     async def __aenter__(self) -> RequestFile:
         if self._path is not None and self._path.suffix == ".parquet":
-            await call(os.stat, self._path)  # so that a missing file is an error now
+            await call(os.stat, self._path)  # so that a missing file raises an error now
             self._rows = RequestRows(partial(rows_of_parquet, self._path), self._on_error)
         elif self._path is None:
             self._descriptor = 0

@@ -1,7 +1,7 @@
 """Requests in lines of text, CSV or JSON. Pure.
 
-Which of them it is shows in the first line that is not empty: a JSON object or string, a heading
-or an address with a comma behind it, or else one URL.
+The first line that is not empty determines the format. A JSON object or string: JSON. A heading, or
+a URL that is followed by a comma: CSV. Anything else: one URL per line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from withal.fetch.request import Request
 
 _COLUMNS = ("url", "path", "sha256", "size")
 _ALSO = {"name": "path", "file": "path", "filename": "path", "checksum": "sha256", "bytes": "size"}
-_MAX_FIELD_CHARACTERS = 1 << 20  # a quoted field of CSV that goes on for longer has lost its end
+_MAX_FIELD_CHARACTERS = 1 << 20  # a longer quoted field of CSV has no closing quote
 
 
 @final
@@ -26,7 +26,7 @@ class RequestLineError(WithalError):
     """A line is not a request.
 
     Attributes:
-        number: of the line, from 1.
+        number: the number of the line, from 1.
         reason: what is wrong with it.
     """
 
@@ -154,7 +154,7 @@ def _of_json(record: object) -> Request:
 
 
 def request_of_row(row: Mapping[str, object]) -> Request:  # Any: as in `_of_fields`
-    """Return the request that a row of a table is: its columns are named as in CSV.
+    """Return the request in a row of a table, whose columns have the names of those in CSV.
 
     Raises:
         TypeError: if a column is missing or is of another type.

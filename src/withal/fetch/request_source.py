@@ -37,7 +37,7 @@ class _Given:
         self._requests = iter(requests)
 
     async def take(self, most: int) -> list[str | Request]:
-        """Return the next."""
+        """Return the next requests."""
         return list(islice(self._requests, most))
 
 
@@ -49,7 +49,7 @@ class _Streamed:
         self._requests: AsyncIterator[str | Request] = aiter(requests)
 
     async def take(self, most: int) -> list[str | Request]:
-        """Wait for the next, and return it alone."""
+        """Wait for the next request, and return only that."""
         try:
             return [await anext(self._requests)]
         except StopAsyncIteration:

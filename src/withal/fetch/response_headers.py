@@ -15,8 +15,9 @@ _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 _UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})", re.ASCII)
 _STRONG_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
-# RFC 9110 section 8.8.2.2: a date is a strong validator if it is old enough that the file cannot
-# have changed twice within its second. A minute allows for two clocks.
+# A date is a strong validator if it is so old that the file cannot have changed twice within that
+# second: https://www.rfc-editor.org/rfc/rfc9110.html#section-8.8.2.2. A minute allows for a
+# difference between two clocks.
 _SETTLED_SECONDS = 60
 
 

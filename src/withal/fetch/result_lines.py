@@ -14,7 +14,7 @@ def result_line(result: Result) -> str:
 
 
 def result_row(result: Result) -> dict[str, str | int | None]:
-    """Return a result as the columns of a table."""
+    """Return a result as a row of a table, by names of columns."""
     error = result.error
     return {
         "url": printable(result.url),

@@ -37,11 +37,11 @@ class Turns(Protocol):
     """Limits how many connections there are."""
 
     async def enter(self) -> None:
-        """Wait until there may be one more."""
+        """Wait until one more connection is allowed."""
         ...
 
     def leave(self) -> None:
-        """There is one less."""
+        """Record that one connection has ended."""
         ...
 
 
@@ -58,10 +58,10 @@ class SegmentedBody:
         total: the length of the whole file.
         connections: the largest number of connections; 1 requests one range after the other.
         transport: makes the requests.
-        turns: where further connections wait until there may be one more.
+        turns: limits the connections to the host; a further one waits there.
         reader: returns a new reader for each body.
         received: called when more bytes have been received.
-        backoff: the longest pause in seconds of a further connection that has failed.
+        backoff: the longest pause, in seconds, after a further connection has failed.
     """
 
     part: TransferFile
@@ -109,7 +109,7 @@ class SegmentedBody:
         stream = _Stream(first, self.reader(), self.total)
         while segment is not None:
             await self._read(stream, segment)
-            # The same response also has the free bytes after the end.
+            # The response also contains the free bytes after the end of the segment.
             segment = self.plan.take_at(segment.end)
         first.abort()
         while not self.plan.is_done:

@@ -2,7 +2,7 @@
 
 One connection starts with all that is missing. Each further one takes the second half of the
 largest segment that is left, when it starts and whenever it has nothing more to do. So a slow
-connection never holds up the others, and the bytes are spread evenly without a plan in advance.
+connection does not delay the others, and no connection is idle while bytes are missing.
 """
 
 from __future__ import annotations

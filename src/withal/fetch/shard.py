@@ -1,4 +1,4 @@
-"""A part of a list that a worker of a cluster fetches, into a folder that all workers share."""
+"""A shard: the part of a list that one worker of a cluster fetches into the shared folder."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ RESULTS = "results"
 ResultsFormat: TypeAlias = Literal["jsonl", "parquet"]
 """The format of these files, which is the end of their names too."""
 
-_PAUSE_SECONDS = 0.25  # seconds until the limits are asked for again, if there was no answer
+_PAUSE_SECONDS = 0.25  # seconds until the share is requested again, if there was no answer
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """The folder, and what its marker has in it.
+    """The shared folder, and the content of its marker file.
 
     Attributes:
         folder: its absolute path.
@@ -47,17 +47,17 @@ class Marker:
 
     @classmethod
     def new(cls, folder: Path) -> Marker:
-        """Return one for this run, which is written into the folder."""
+        """Write the marker file of this run into the folder, and return the marker."""
         marker = cls(folder.absolute(), uuid4().hex)
         (folder / RESULTS).mkdir(parents=True, exist_ok=True)
         (folder / MARKER).write_text(marker.content, "ascii")
         return marker
 
     def check(self) -> None:
-        """Check that this process sees the same folder.
+        """Check that this process has access to the same folder.
 
         Raises:
-            FileNotFoundError: if it does not.
+            FileNotFoundError: if the folder is missing here, or is another one.
         """
         try:
             found = (self.folder / MARKER).read_text("ascii")
@@ -77,12 +77,12 @@ class Shard:
     """One part of the list.
 
     Attributes:
-        number: of the shard, from 0.
+        number: the number of the shard, from 0.
         requests: its requests.
-        marker: where it belongs.
-        options: how it is fetched.
+        marker: the shared folder and its marker.
+        options: limits, retries and other options.
         results: the format of the file of its results.
-        first: how many requests of each host may run before the limits have been asked for.
+        first: how many requests to each host may run before the first share is received.
     """
 
     number: int
@@ -104,11 +104,11 @@ class Shard:
 
 
 def fetch_shard(shard: Shard, limits: object = None) -> list[Result]:
-    """Fetch a shard; in a worker of the cluster.
+    """Fetch a shard. Called in a worker of the cluster.
 
     Args:
         shard: what to fetch.
-        limits: the actor that has the limits; None to keep to those of the shard's options.
+        limits: the actor that divides the limits; None to use those of the shard's options.
     """
     shard.marker.check()
     report = asyncio.run(_fetch(shard, limits))
@@ -132,7 +132,7 @@ async def _fetch(shard: Shard, limits: object) -> Report:
 
 @final
 class _LimitsOfActor:
-    """The limits that an actor has. While it is started again elsewhere, there is no answer."""
+    """The limits that an actor divides. While Ray restarts the actor, there is no answer."""
 
     def __init__(self, actor: Any, shard: Shard) -> None:
         self._actor = actor

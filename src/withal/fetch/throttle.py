@@ -1,4 +1,4 @@
-"""A limit on the bytes a second that are received."""
+"""A limit on the bytes received per second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file: attempts, until one of them completes it or no further one makes sense."""
+"""The transfer of one file: attempts, until one completes the file or the failure is final."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from withal.http.retry import BUSY_STATUSES, RetryBudget, pause, seconds_announc
 @final
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a transfer needs from its batch.
+    """The part of a batch that its transfers use.
 
     Attributes:
         context: the objects that all transfers use.
@@ -59,7 +59,7 @@ class Batch:
 
 @final
 class Transfer:
-    """One job on its way into a file.
+    """Fetches one file, in one or more attempts.
 
     Attributes:
         job: what to fetch.

@@ -19,7 +19,7 @@ def open_transport(options: FetchOptions) -> OpenTransport:
         raise ImportError(
             'transport="curl" needs pycurl, which is not installed: pip install "withal[curl]"'
         )
-    # libcurl takes a quarter less time for small files, and the same for large ones: see
+    # libcurl takes a quarter less time for small files, and the same time for large ones: see
     # docs/dependencies.md.
     if options.transport is TransportName.AIOHTTP or not has_curl:
         from withal.fetch.aiohttp_transport import AiohttpTransport

@@ -1,13 +1,13 @@
 """A budget of inline work, so that operations that do not suspend yield to the event loop.
 
 A read served from memory never suspends, so a task that does nothing but such reads would starve
-every other task of its loop. So inline work takes its cost off a budget. When the budget is spent,
-the next call checks the clock, and after `TURN_SECONDS` it gives the loop a turn.
+every other task of its loop. So inline work subtracts its cost from a budget. When the budget is
+spent, the next call checks the clock, and after `TURN_SECONDS` it gives the loop a turn.
 
 The budget belongs to a thread and not to a task: in the turn in which it is spent, all other tasks
 yield, so that a thousand readers do not take a thousand times as long as one. Only `RESUMED_TASKS`
-of these go on in the next turn, each with one operation at least. The others keep their places in a
-queue, so that each waits once, and none starves.
+of these continue in the next turn, each with at least one operation. The others keep their places
+in a queue, so that each waits once, and none starves.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class LoopBudget:
     """The budget of one thread.
 
     Attributes:
-        remaining: what may still be served before the clock is checked. Inline work takes off its
-            bytes, and `OPERATION_COST` if it made system calls; and `CACHE_MISS_COST` if these
-            found nothing in memory.
+        remaining: the bytes that may still be served before the clock is checked. Inline work
+            subtracts its bytes, `OPERATION_COST` if it made system calls, and `CACHE_MISS_COST` if
+            these found nothing in memory.
 
     Example:
         >>> import asyncio
@@ -85,9 +85,9 @@ class LoopBudget:
     async def checkpoint(self) -> None:
         """Renew the budget, after a turn of the loop if one is due.
 
-        Whether the loop had turns of its own meanwhile is not known, so one may be given that was
-        not needed: at most one in `TURN_SECONDS`. A cancellation is raised at once and costs
-        nothing.
+        It is not known whether the loop had turns meanwhile. So this may wait for a turn that was
+        not needed, at most once in `TURN_SECONDS`. A cancellation is raised immediately and does
+        not change the budget.
         """
         if self._yielding_loop is None and monotonic() - self._last_turn_at < TURN_SECONDS:
             self.remaining = CLOCK_CHECK_COST

@@ -47,7 +47,7 @@ CLOSE_SECONDS = 1.0
 """Seconds that closing waits for the calls under way, each of which ends after one file."""
 
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
-_POLL_SECONDS = 0.02  # seconds between two looks whether a thread that waits for a FIFO is to end
+_POLL_SECONDS = 0.02  # seconds between two checks whether a thread that waits for a FIFO has to end
 _YIELD_COST = 4 * 1024  # the cost of handing over one file, for the budget of the loop
 
 
@@ -82,13 +82,13 @@ def read_many(
     its thread until a writer has opened and closed it, or the iteration ends.
 
     Args:
-        paths: the files to read. They are taken as far ahead as files are read; a separate task
-            takes those of an asynchronous iterable.
-        workers: how many threads are used at most. More of them read a disk faster, and keep the
-            event loop waiting longer for the interpreter's lock: on 2 cores up to 2.5 ms with 4,
-            and 3.7 to 12 ms with 6 or 8, which read 1.0 to 1.4 times as fast.
-        return_exceptions: yield the error of a file in place of its bytes and go on, as
-            `asyncio.gather` does, in place of raising it, which ends the iteration.
+        paths: the files to read. They are taken as far ahead as files are read. A separate task
+            iterates over an asynchronous iterable.
+        workers: how many threads are used at most. More threads read a disk faster, but the event
+            loop waits longer for the interpreter's lock. Measured on 2 cores: up to 2.5 ms with 4
+            threads, and 3.7 to 12 ms with 6 or 8, which read 1.0 to 1.4 times as fast.
+        return_exceptions: yield the error of a file in place of its bytes and continue, as
+            `asyncio.gather` does. By default the error is raised, which ends the iteration.
 
     Raises:
         OSError: if a file cannot be opened or read; raised when it is the next file; its
@@ -133,7 +133,7 @@ async def _read_many(
 
 @final
 class _Given(Generic[P]):
-    """Paths of a synchronous iterable, taken without waiting."""
+    """The paths of a synchronous iterable, which are available without waiting."""
 
     def __init__(self, paths: Iterable[P]) -> None:
         self._paths = iter(paths)
@@ -141,7 +141,7 @@ class _Given(Generic[P]):
         self.ended = False
 
     def take(self, most: int) -> list[P]:
-        """Return the next paths; none at the end, and after an error, which is kept."""
+        """Return the next paths; an empty list at the end or after an error, which is kept."""
         taken: list[P] = []
         try:
             taken.extend(islice(self._paths, most))
@@ -161,7 +161,7 @@ class _Given(Generic[P]):
 
 @final
 class _Pump(Generic[P]):
-    """Paths of an asynchronous iterable, taken ahead by one task from its beginning to its end."""
+    """The paths of an asynchronous iterable, over which one task iterates ahead."""
 
     def __init__(self, paths: AsyncIterable[P]) -> None:
         self._waiting = deque[P]()
@@ -190,7 +190,7 @@ class _Pump(Generic[P]):
             self._news.set_result(None)
 
     def take(self, most: int) -> list[P]:
-        """Return the paths that have arrived; none if there are none yet."""
+        """Return the paths that are available; an empty list if there are none yet."""
         taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
         self._room.set()
         if not self._waiting and not self.ended and self._news.done():
@@ -198,11 +198,11 @@ class _Pump(Generic[P]):
         return taken
 
     def wait_more(self) -> asyncio.Future[None] | None:
-        """Return a future that is done when a path, or the end, has arrived."""
+        """Return a future that is done when a path is available, or the iterable has ended."""
         return self._news
 
     def stop(self) -> asyncio.Task[None] | None:
-        """Have the task end, and return it."""
+        """Cancel the task, and return it."""
         self._task.cancel()
         return self._task
 
@@ -216,7 +216,7 @@ class _Batch(Generic[P]):
         needs: the size of the first file, if it is known to exceed what one call may read.
         flight: the call that reads it.
         reserved: how many bytes it may have in memory.
-        outcomes: of each path, once the call has ended.
+        outcomes: the content or the error of each path, once the call has ended.
     """
 
     paths: list[P]
@@ -230,7 +230,7 @@ class _Batch(Generic[P]):
         return self.flight is not None and not self.flight.done()
 
     def handed_over(self) -> Iterator[tuple[P, Outcome]]:
-        """Return the data, path by path, and keep none of it."""
+        """Yield each path with its data, and drop the reference to the data."""
         assert self.outcomes is not None
         self.outcomes.reverse()
         for path in self.paths:
@@ -239,7 +239,7 @@ class _Batch(Generic[P]):
 
 @final
 class _Reading(Generic[P]):
-    """The batches that are ahead, in order, and the calls that read them."""
+    """The batches that are read ahead, in order, and the calls that read them."""
 
     def __init__(self, source: _Given[P] | _Pump[P], workers: int) -> None:
         self._source: Final = source
@@ -253,7 +253,7 @@ class _Reading(Generic[P]):
         """Return the next batch that has been read, or None at the end.
 
         Raises:
-            Exception: what getting the paths raised, when all before it has been returned.
+            Exception: the error of iterating over the paths, after all batches before it.
         """
         while True:
             self._land()
@@ -273,7 +273,7 @@ class _Reading(Generic[P]):
         self._held -= batch.reserved
 
     async def stop(self) -> None:
-        """Have the calls under way end, and wait for them, but not for long."""
+        """Stop the calls in progress, and wait for them, at most for a second."""
         self._stop.set()
         ending: set[asyncio.Future[Any]] = set(self._flights())
         if (task := self._source.stop()) is not None:
@@ -295,7 +295,7 @@ class _Reading(Generic[P]):
         return waited_for
 
     def _land(self) -> None:
-        """Record the data of a call; the paths that it has left are read by another."""
+        """Record the data of a call; another call reads the paths that it has not read."""
         for index, batch in reversed(list(enumerate(self._batches))):
             if batch.flight is None or not batch.flight.done() or batch.outcomes is not None:
                 continue
@@ -309,7 +309,7 @@ class _Reading(Generic[P]):
                 self.release(self._batches.pop(index))
 
     def _start(self) -> None:
-        """Start as many calls as may be, the first batches first."""
+        """Start calls up to the limits, the first batches first."""
         flying = len(self._flights())
         for index, batch in enumerate(self._batches):
             if flying < self._workers and batch.flight is None:
@@ -327,7 +327,7 @@ class _Reading(Generic[P]):
         )
 
     def _size(self) -> int:
-        """Return how many files the next call reads: few at first, for the threads to share."""
+        """Return how many files the next call reads: few at first, so that no thread is idle."""
         doublings = min(self._started // self._workers, 16)
         return min(HOP_FILES, FIRST_FILES << doublings)
 
@@ -344,7 +344,7 @@ class _Reading(Generic[P]):
         return True
 
 
-# From here on in threads
+# The following runs in threads
 
 
 @final
@@ -370,7 +370,7 @@ class _Waiting:
     name: str | bytes
 
     def read(self, stop: Event) -> bytes | OSError:
-        """Read to the end, and look now and then whether something still waits for it."""
+        """Read to the end, and check at intervals whether a task still waits for the data."""
         try:
             return self._read(stop)
         except OSError as error:
@@ -380,8 +380,9 @@ class _Waiting:
             os.close(self.fd)
 
     def _read(self, stop: Event) -> bytes:
-        # Linux does not report the hang-up of a FIFO that this descriptor has seen no writer of,
-        # so that this waits for data or for a writer that has come and gone.
+        # Linux does not report a hang-up of a FIFO before this descriptor has had a writer
+        # (https://man7.org/linux/man-pages/man7/fifo.7.html). So this waits for data, or until a
+        # writer has opened and closed it.
         poll = select.poll()
         poll.register(self.fd, select.POLLIN)
         parts: list[bytes] = []
@@ -395,7 +396,7 @@ class _Waiting:
 
 
 def _read_batch(paths: Sequence[AnyPath], allowance: int, is_next: bool, stop: Event) -> _Landing:
-    """Read the files, as far as the allowance goes; the first one whatever its size, if next."""
+    """Read files up to `allowance` bytes; if `is_next`, the first one is read whatever its size."""
     outcomes: list[Outcome] = []
     for path in paths:
         if stop.is_set():

@@ -337,7 +337,7 @@ async def copyfileobj(fsrc: Readable[AnyStr], fdst: Writable[AnyStr], length: in
 @overload
 async def copyfileobj(fsrc: object, fdst: object, length: int = 0) -> None: ...
 async def copyfileobj(fsrc: object, fdst: object, length: int = 0) -> None:
-    """Copy from one open file to another, from where each is, to the end of the first.
+    """Copy from one open file to another, from the position of each, to the end of the first.
 
     Each of the two is a file object with a method ``read`` or ``write``, asynchronous, such as
     those of `withal.files.open`, or blocking, which is then called in a thread. Neither is closed,
@@ -346,15 +346,15 @@ async def copyfileobj(fsrc: object, fdst: object, length: int = 0) -> None:
     Args:
         fsrc: the file that is read.
         fdst: the file that is written; text or bytes, as `fsrc`.
-        length: how many bytes or characters are copied at a time; 0 for a number that fits, a
-            negative one for all at once.
+        length: how many bytes or characters are copied at a time; 0 for a suitable number, a
+            negative number for all at once.
 
     A cancellation ends the wait immediately, and a thread at its next read. Both files are then at
     the positions that copying has reached; the data that was read last may not have been written.
 
     Raises:
         TypeError: if a file object has no such method, or one is of text and the other of bytes.
-        OSError: as reading and writing raise.
+        OSError: the errors of reading and writing.
 
     Example:
         >>> import asyncio, io, tempfile

@@ -88,7 +88,7 @@ class Path(SegmentedPath):
             """Return the path that a ``file:`` URI names. Does not use the disk."""
             return cls(pathlib.Path.from_uri(uri))
 
-    def as_uri(self) -> str:  # CPython 3.14 deprecates that of pure paths
+    def as_uri(self) -> str:  # deprecated for pure paths since 3.14
         """Return the path as a ``file:`` URI. Does not use the disk.
 
         Raises:
@@ -169,7 +169,11 @@ class Path(SegmentedPath):
         return await call(pathlib.Path(self).is_char_device)
 
     async def is_junction(self) -> bool:
-        """Whether this is a junction, which only Windows has (and Python knows since 3.12)."""
+        """Whether this is a junction.
+
+        Only Windows has them, and pathlib has this method since 3.12:
+        https://docs.python.org/3/library/pathlib.html#pathlib.Path.is_junction
+        """
         return await call(_is_junction, pathlib.Path(self))
 
     async def samefile(self, other_path: StrPath) -> bool:
@@ -409,8 +413,8 @@ class Path(SegmentedPath):
     ) -> ThreadedIterator[Self]:
         """Iterate over the matches of the pattern here, in no particular order.
 
-        What matches, and what is not a pattern, is as for the `pathlib` of the running Python:
-        before 3.13 a ``**`` at the end matches folders only.
+        The `pathlib` of the running Python determines the matches and the invalid patterns: before
+        3.13 a ``**`` at the end matches folders only.
 
         Raises:
             TypeError: if `case_sensitive` is given before Python 3.12, or `recurse_symlinks` before

@@ -1,1 +1,1 @@
-"""The parts that the HTML reports of the audit and of tracking share: page, style and script."""
+"""The common parts of the HTML reports of the audit and of tracking: page, style and script."""

@@ -36,38 +36,41 @@ def session(
     work as aiohttp documents them. Differences from its defaults:
 
     * No limit on connections. aiohttp counts the wait for a free connection as connecting, so a
-      request that queues for it times out for nothing: limit the requests that you start.
-    * No limit on the whole of a request, which aborts large bodies (aiohttp has 5 minutes), but
-      one for each of its phases.
+      request that queues for a connection may time out although the server is fast. Limit the
+      requests that you start instead.
+    * No time limit for a whole request, which would abort large bodies (aiohttp's is 5 minutes:
+      https://docs.aiohttp.org/en/stable/client_quickstart.html#timeouts), but one for each of its
+      phases.
     * Bodies are neither requested with compression nor decompressed, so that their length is the
-      announced one, and a compressed bomb stays small.
+      announced one, and a decompression bomb has no effect.
     * With `gate`, each request waits for its turn before it gets a connection, and holds the turn
       until its response has been read, released or closed; a redirect waits again, for its own
       host. A 429 or 503 with a ``Retry-After`` pauses the whole host. No timeout but a ``total``
-      one runs while a request waits. A task that holds a response must not wait for a turn at the
-      same host, if it may have the last place.
+      one runs while a request waits. A task that holds a response may have the last turn of its
+      host. So it must not wait for another turn at the same host.
     * With `retry`, a request is retried after a failed connection or a transient status, if a retry
       is harmless. A body that breaks off while it is read is not retried.
-    * With `public_only`, connections are made to public addresses only (see `is_public`), however
-      the address is written, whatever a name resolves to, and after each redirect. Proxies and
+    * With `public_only`, connections are made to public addresses only (see `is_public`), for each
+      spelling of an address, for each resolved name, and after each redirect. Proxies and
       ``.netrc`` are not used then.
     * Proxies and passwords are taken from the environment: ``HTTPS_PROXY``, ``NO_PROXY``,
-      ``~/.netrc``. Whether there are any is looked up when the session opens.
+      ``~/.netrc``. They are looked up once, when the session opens.
 
-    The errors of its requests are aiohttp's own. Those about an invalid URL quote it as it was
-    given, with the password that is in it: `withal.fetch` does not show these.
+    The errors of its requests are aiohttp's own. An error about an invalid URL contains the URL
+    with its password; `withal.fetch` does not show such errors.
 
     The session and its connections are closed when the block ends, also during requests.
 
-    What this returns can be entered once; again is an `AlreadyEnteredError`.
+    The returned object can be entered once; a second time raises `AlreadyEnteredError`.
 
     Args:
         connect_timeout: seconds for looking up a host, connecting and TLS together.
-        idle_timeout: seconds without a byte, while waiting for an answer or for more of it.
+        idle_timeout: seconds without a received byte, while waiting for a response or for more of
+            its body.
         trust_env: use the environment's proxies and ``.netrc``.
         user_agent: the ``User-Agent`` header.
         gate: limits for each host and in all. It may be shared by sessions of one event loop.
-        retry: which requests are made again, and when. Each session has a budget of its own.
+        retry: which requests are repeated, and when. Each session has a budget of its own.
         public_only: refuse addresses that are not public. A request to one fails with an
             `aiohttp.ClientConnectorError` whose ``os_error`` is a `NotPublicError`; nothing was
             sent.
@@ -103,9 +106,9 @@ def plain_session(
     read_buffer: int,
     response_class: type[aiohttp.ClientResponse],
 ) -> AbstractAsyncContextManager[aiohttp.ClientSession]:
-    """Open a session for `withal.fetch`, which sees to all else.
+    """Open a session for `withal.fetch`, which handles retries, limits and redirects itself.
 
-    It has no environment, no cookies, and no limit on the time to an answer.
+    It does not read the environment, keeps no cookies, and has no limit on the time to a response.
     """
     settings = {
         "timeout": aiohttp.ClientTimeout(total=None, connect=connect_timeout),
@@ -124,8 +127,8 @@ async def _open(
     trust_env: bool,
     public_only: bool,
 ) -> AsyncGenerator[aiohttp.ClientSession, None]:
-    # With trust_env aiohttp goes to a thread twice for each request, to look at the environment
-    # and at ~/.netrc. Where there is nothing to find, that took longer than a small download.
+    # With trust_env, aiohttp makes two calls in a thread for each request, to read the environment
+    # and ~/.netrc. If there is neither, these calls took longer than a small download.
     trust_env = trust_env and await asyncio.to_thread(_environment_matters)
     connector = aiohttp.TCPConnector(limit=0, socket_factory=public_socket if public_only else None)
     async with aiohttp.ClientSession(

@@ -16,7 +16,7 @@ import aiohttp
 from withal.http.gate import HostGate
 from withal.http.retry import BUSY_STATUSES, RetryBudget, RetryPolicy, seconds_announced
 
-# Kinds of connection error that the next connection would meet again.
+# Connection errors that the next attempt would raise again.
 _LASTING = (
     aiohttp.ClientSSLError,
     aiohttp.ServerFingerprintMismatch,
@@ -26,7 +26,7 @@ _LASTING = (
 
 @final
 class GateMiddleware:
-    """Has each request wait for its turn at a gate, and hold it until its response is released."""
+    """Makes each request wait for a turn at a gate, and hold it until its response is released."""
 
     def __init__(self, gate: HostGate) -> None:
         self._gate = gate
@@ -60,7 +60,7 @@ class GateMiddleware:
 
 @final
 class RetryMiddleware:
-    """Makes a request again whose failure may pass. Stands outside of the gate."""
+    """Repeats a request whose failure may be transient. It is outside of the gate."""
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy

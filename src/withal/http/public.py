@@ -1,4 +1,4 @@
-"""Public addresses: which ones a client that follows foreign URLs may connect to."""
+"""Public addresses: the only ones that a client may connect to if others choose its URLs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TypeAlias, final
 
 from withal._core.errors import WithalError
 
-# The special-purpose registries of IANA (RFC 6890), as of 2025. `ipaddress.is_global` says
-# something else in each version of the interpreter.
+# The special-purpose registries of IANA, as of 2025 (https://www.rfc-editor.org/rfc/rfc6890.html).
+# `ipaddress.is_global` has different results in different versions of the interpreter.
 _NOT_PUBLIC_4 = tuple(
     map(
         ipaddress.IPv4Network,
@@ -70,8 +70,8 @@ def is_public(address: str) -> bool:
     """Return whether an address, in text, is one of the public Internet.
 
     It is not if it is private, loopback, link-local, shared (100.64.0.0/10), multicast, reserved,
-    or that of a cloud's metadata service. An IPv6 address that contains one of IPv4 (mapped, or
-    NAT64) is as public as that; those of 6to4 and Teredo are not.
+    or that of a cloud's metadata service. An IPv6 address that contains an IPv4 address (mapped, or
+    NAT64) is public if the latter is public. Addresses of 6to4 and Teredo are not public.
 
     Raises:
         ValueError: if `address` is not a valid address.

@@ -1,4 +1,4 @@
-"""Retries: which requests are made again, after how long, and how many of them in all."""
+"""Retries: which requests are repeated, after which pause, and how many in total."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ MAX_BACKOFF_SECONDS = 30.0
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """Which requests are made again, and when. Times are in seconds.
+    """Which requests are repeated, and when. Times are in seconds.
 
     Attributes:
         attempts: how often a request is made before its failure is final.
         backoff: the longest pause before the second attempt; it doubles with each further one, up
-            to `max_backoff`. The pause is drawn from all that are shorter ("full jitter"), so that
-            requests that failed together do not come back together.
+            to `max_backoff`. The pause is a random part of that ("full jitter"), so that requests
+            that failed together are not repeated together.
         max_backoff: the longest pause without a ``Retry-After``.
-        max_retry_after: the longest that a server's ``Retry-After`` is followed.
-        statuses: answers that are not final.
+        max_retry_after: the longest pause after a server's ``Retry-After``.
+        statuses: the status codes after which a request is repeated.
         methods: which methods may be repeated. A body that can be sent only once is never
             repeated.
-        budget: how many retries there may be for each request that is made, over all requests of
-            a session. A server that fails every request is so asked ``1 + budget`` times as much
-            as otherwise, not `attempts` times.
-        reserve: how many retries there may be beyond the budget, so that the first requests can be
+        budget: the number of retries per request, on average over all requests of a session. So a
+            server that fails every request gets ``1 + budget`` times as many requests, not
+            `attempts` times as many.
+        reserve: the number of retries beyond the budget, so that the first requests can be
             repeated, too.
 
     Raises:
@@ -79,7 +79,7 @@ class RetryPolicy:
 
 @final
 class RetryBudget:
-    """How many retries are left, over many requests (after Finagle's ``RetryBudget``).
+    """How many retries are left, over many requests (as Finagle's ``RetryBudget``).
 
     Example:
         >>> budget = RetryBudget(0.5, reserve=1)
@@ -95,7 +95,8 @@ class RetryBudget:
     def __init__(self, share: float, *, reserve: int) -> None:
         self._share = share
         self._left = float(reserve)
-        # Retries saved without failures are not all spent at once when servers fail.
+        # The saved retries are limited, so that not all of them are spent at once when servers
+        # fail.
         self._most = max(float(reserve), 100 * share)
 
     def earn(self) -> None:
@@ -120,9 +121,10 @@ def pause(
 ) -> float:
     """Return the seconds between attempt number `attempt`, from 1, and the next.
 
-    Full jitter: a draw from nought to a bound that doubles with each attempt, which spreads those
-    that failed together best (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
-    2015). What the server announced is waited for first, so that jitter comes on top of it.
+    Full jitter: a random time from 0 to a bound that doubles with each attempt. This spreads
+    requests that failed together best
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). The pause that the
+    server announced is added to it.
 
     Args:
         attempt: the attempt that failed.
@@ -137,14 +139,15 @@ def pause(
         >>> pause(1, 10.0, backoff=1, draw=lambda: 0.5)
         10.5
     """
-    # The exponent is bounded, or a float overflows at the thousandth attempt.
+    # The exponent is bounded, since a float would overflow at the thousandth attempt.
     return (announced or 0.0) + draw() * min(bound, backoff * 2.0 ** min(attempt - 1, 64))
 
 
 def seconds_announced(retry_after: str | None, now: datetime) -> float | None:
     """Return the seconds of a ``Retry-After`` header; None if it is missing or invalid.
 
-    It is a number of seconds or a date (RFC 9110 section 10.2.3). A date that has passed is 0.
+    It is a number of seconds or a date: https://www.rfc-editor.org/rfc/rfc9110.html#section-10.2.3.
+    A date in the past is 0.
 
     Example:
         >>> now = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What withal says of itself to servers."""
+"""The ``User-Agent`` header that withal sends to servers."""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ Those that a server of the setup accepts are known by their local address, which
 the server listens at. Two kinds outlive the setup although the scenario did nothing wrong. asyncio
 drops a connection that it accepts in the turn of the loop in which the server is closed:
 ``Server._attach`` fails, and the handler is never called. And before CPython 3.12.1
-``Server.wait_closed`` does not wait for handlers.
+``Server.wait_closed`` does not wait for handlers:
+https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.Server.wait_closed
 
 Those that replace a connection of the setup are known by their peer: a client of the setup may
 close a connection whose use was cancelled, and open another to the same peer.

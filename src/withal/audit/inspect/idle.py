@@ -82,7 +82,7 @@ async def limited(seconds: float) -> AsyncGenerator[Timeout]:
 
 @final
 class _Ticks:
-    """Looks at a limit again and again, and has a timeout expire when it is used up."""
+    """Checks a limit at intervals, and expires a timeout when the limit is used up."""
 
     def __init__(self, timeout: Timeout, limit: _Limit) -> None:
         self._timeout = timeout
@@ -91,7 +91,7 @@ class _Ticks:
         self._schedule()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._handle.cancel()
 
     def _schedule(self) -> None:

@@ -25,7 +25,7 @@ _SETTLE_TURNS = 10  # turns of the loop for tasks that are about to end
 _SETTLE_SECONDS = 0.25  # for activity that is not awaited: a thread, a peer's answer
 _FIXTURE_SECONDS = 1.0  # for other users of the environment
 _POLL_SECONDS = 0.005  # between two checks
-# Looks are counted, not seconds: on a loaded machine both the peer and the looks come later.
+# Checks are counted, not seconds: on a loaded machine both the peer and the checks are late.
 _SETTLE_LOOKS = round(_SETTLE_SECONDS / _POLL_SECONDS)
 
 

@@ -100,7 +100,7 @@ class CapturedWarnings:
         error = context.get("exception")
         message = str(context.get("message"))
         if message.startswith(_ACCEPTING_FAILED):
-            return  # told in debug mode only, which must not change a verdict
+            return  # reported in debug mode only, which must not change a verdict
         if isinstance(error, InjectedError):
             return  # injected by the audit, into a task that no other has to await
         if "was destroyed" in message:

@@ -1,1 +1,1 @@
-"""``withal demo``: a batch from a misbehaving server, and the account of what was opened."""
+"""``withal demo``: downloads from a misbehaving server, and a table of the opened resources."""

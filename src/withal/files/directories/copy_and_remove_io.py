@@ -38,7 +38,7 @@ CHUNK_BYTES = 1024 * 1024
 
 
 def copyfile(stop: Stop, src: AnyPath, dst: D, *, follow_symlinks: bool = True) -> D:
-    """Copy as `shutil.copyfile` does; stopped, remove the target if it was made here."""
+    """Copy as `shutil.copyfile` does; if stopped, remove the target if this call created it."""
     stop.check()
     if _is_long(src, follow_symlinks=follow_symlinks) and _is_plain_target(src, dst):
         with open(src, "rb", buffering=0) as source:
@@ -87,7 +87,7 @@ def copytree(
 
 
 def move(stop: Stop, src: StrPath, dst: StrPath, copy_function: CopyFunction) -> object:
-    """Move as `shutil.move` does; stopped while copying, leave the source complete."""
+    """Move as `shutil.move` does; if stopped while copying, leave the source complete."""
     return shutil.move(src, dst, _interruptible(stop, copy_function))
 
 
@@ -166,7 +166,7 @@ def _within(dst: AnyPath, src: AnyPath) -> AnyPath:
     """Return the target of a copy to `dst`: within it, if that is a folder."""
     if not os.path.isdir(dst):
         return dst
-    # As shutil: a bytes path does not mix with a str path, and os.path.join says so.
+    # As in shutil, os.path.join raises an error if one path is bytes and the other is str.
     return os.path.join(dst, os.path.basename(src))  # type: ignore[arg-type]
 
 
@@ -187,8 +187,8 @@ def _interruptible(stop: Stop, copy_function: CopyFunction) -> CopyFunction:
 def _clear(stop: Stop, path: AnyPath, dir_fd: int | None, *, persist: bool) -> None:
     """Remove the contents of the folder; on an error continue if `persist`, or raise it.
 
-    Links are not followed, even ones that another task puts in the place of a folder meanwhile:
-    `os.fwalk` goes by descriptors.
+    Links are not followed, even if another task replaces a folder by a link meanwhile: `os.fwalk`
+    uses descriptors.
     """
     for _, folders, files, fd in os.fwalk(
         os.fspath(path), topdown=False, follow_symlinks=False, dir_fd=dir_fd

@@ -1,8 +1,8 @@
 """Copying and moving files and trees as `pathlib.Path` does since Python 3.14, in a thread.
 
-The order of the steps, the errors and what is done with links are CPython's
-(``Lib/pathlib/__init__.py`` of 3.14), so that they are the same on each Python; what is ours is to
-look at a `Stop` between the steps.
+The order of the steps, the errors and the handling of links are those of CPython 3.14, so that they
+are the same on each Python: https://github.com/python/cpython/blob/3.14/Lib/pathlib/__init__.py. In
+addition, a `Stop` is checked between the steps.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def copy(stop: Stop, source: PurePath, target: PurePath, how: Copying) -> None:
 
 
 def move(stop: Stop, source: PurePath, target: PurePath) -> None:
-    """Rename, or copy and remove; stopped while copying, leave the source whole."""
+    """Rename, or copy and remove; if stopped while copying, leave the source complete."""
     stop.check()
     _ensure_different(os.fspath(source), os.fspath(target))
     try:
@@ -91,7 +91,7 @@ def _copy_file(stop: Stop, source: str, target: str) -> None:
 
 
 def _transfer(stop: Stop, source: BinaryIO, target: BinaryIO) -> None:
-    """Copy by the kernel where it can, which may share the blocks; else by reading and writing."""
+    """Copy in the kernel if possible, which may share the blocks; else by reading and writing."""
     if hasattr(os, "copy_file_range") and _is_regular(source):
         try:
             if os.copy_file_range(source.fileno(), target.fileno(), KERNEL_CHUNK_BYTES):
@@ -102,7 +102,7 @@ def _transfer(stop: Stop, source: BinaryIO, target: BinaryIO) -> None:
             if error.errno not in _ELSEWHERE:
                 error.filename, error.filename2 = source.name, target.name
                 raise
-    # Nothing was copied so far: the file is empty, or one of /proc, which only looks so.
+    # Nothing was copied so far: the file is empty, or a file of /proc, whose size is reported as 0.
     while data := source.read(CHUNK_BYTES):
         stop.check()
         rest = memoryview(data)
@@ -125,7 +125,7 @@ def _ensure_different(source: str, target: str) -> None:
     try:
         are_same = os.path.samestat(os.stat(source), os.stat(target))
     except (OSError, ValueError):
-        return  # one of them is not there, or out of reach
+        return  # one of them does not exist, or may not be accessed
     if are_same:
         raise _invalid("Source and target are the same file", source, target)
 

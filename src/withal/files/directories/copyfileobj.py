@@ -27,7 +27,7 @@ class Readable(Protocol[R]):
 class Writable(Protocol[W]):
     """A file object that can be written, asynchronous or not."""
 
-    def write(self, data: W, /) -> object:  # what is returned does not matter
+    def write(self, data: W, /) -> object:  # the result is not used
         """Write bytes or characters."""
         ...
 

@@ -1,12 +1,13 @@
-"""Glob patterns, matched by pathlib, with the way through the tree cut into steps.
+"""Glob patterns, matched by pathlib in many short steps, so that a thread can be stopped.
 
 One ``next`` of `pathlib.Path.rglob` may visit a million folders before it finds anything, and it
 cannot be stopped. So a pattern is split at its ``**``: the folders are found here, with a check of
 a `Stop` at each, and `pathlib.Path.glob` matches the rest from each of them. The running Python
-determines the matches, which have changed: before 3.13 a ``**`` at the end matches folders only.
+determines the matches. They differ: before 3.13 a ``**`` at the end matches folders only
+(https://docs.python.org/3/library/pathlib.html#pathlib.Path.glob).
 
-A pattern that cannot be cut without knowing more of pathlib's rules, because it has two of them or
-a ``..``, is left to pathlib, and stops when it next finds something.
+A pattern with two ``**`` or a ``..`` is not split, since that would need more of pathlib's rules.
+pathlib matches it as a whole, and the thread stops at the next match.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Matching:
     recurse_symlinks: bool
 
     def glob(self, folder: pathlib.Path, pattern: str) -> Iterator[pathlib.Path]:
-        """Match by pathlib, which raises an error for arguments that this Python does not have."""
+        """Match with pathlib, which raises an error for arguments of later versions."""
         given: dict[str, bool] = {}
         if self.case_sensitive is not None:
             given["case_sensitive"] = self.case_sensitive
@@ -45,7 +46,7 @@ def find(
     folder: pathlib.Path, pattern: str, matching: Matching, stop: Stop
 ) -> Generator[pathlib.Path, None, None]:
     """Find what ``folder.glob(pattern)`` finds, in an order of its own."""
-    whole = matching.glob(folder, pattern)  # some mistakes it refuses at once
+    whole = matching.glob(folder, pattern)  # it raises an error for some invalid patterns now
     cut = _cut(pattern)
     if cut is None:
         yield from whole
@@ -97,7 +98,7 @@ def _below(
         stop.check()
         folder = folders.pop()
         if tail:
-            with suppress(PermissionError):  # of a folder that can be listed and not entered
+            with suppress(PermissionError):  # a folder that can be listed but not entered
                 yield from matching.glob(folder, tail)
         else:
             yield folder

@@ -33,7 +33,7 @@ class PathInfo:
         return f"<PathInfo of {self._path!r}>"
 
     async def exists(self, *, follow_symlinks: bool = True) -> bool:
-        """Whether there is something here."""
+        """Whether something exists at this path."""
         return await self._kind(follow_symlinks) != "missing"
 
     async def is_dir(self, *, follow_symlinks: bool = True) -> bool:

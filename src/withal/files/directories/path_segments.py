@@ -1,4 +1,4 @@
-"""Pure paths that make every path they lead to by `with_segments`, on each Python."""
+"""Pure paths that create each derived path with `with_segments`, on each Python."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class SegmentedPath(PurePathHere):
     __slots__ = ()
 
     def with_segments(self, *pathsegments: str | os.PathLike[str]) -> Self:
-        """Make a path of these parts, of the type of this one.
+        """Return a path with these parts, of the type of this one.
 
-        All that leads from one path to another is made by it. A subclass whose objects know more
-        than their parts overrides it to hand that on.
+        All methods that return another path call it. A subclass whose objects have further
+        attributes overrides it to pass these on.
         """
         return type(self)(*pathsegments)
 
     def with_stem(self, stem: str) -> Self:
-        """Return a path with another name, but for its suffix.
+        """Return a path with another name and the same suffix.
 
         Raises:
-            ValueError: if the stem is not valid, or is empty where there is a suffix.
+            ValueError: if the stem is invalid, or is empty and there is a suffix.
         """
         suffix = self.suffix
         if suffix and not stem:
@@ -53,7 +53,7 @@ class SegmentedPath(PurePathHere):
             """Return the path with these parts added."""
             return self.with_segments(super().joinpath(*other))
 
-        def __truediv__(self, key: Any) -> Self:  # anything: what is not a path is not implemented
+        def __truediv__(self, key: Any) -> Self:  # NotImplemented for other types
             made = super().__truediv__(key)
             return made if made is NotImplemented else self.with_segments(made)
 
@@ -70,7 +70,7 @@ class SegmentedPath(PurePathHere):
             return self.with_segments(super().with_suffix(suffix))
 
         def relative_to(self, *other: str | os.PathLike[str]) -> Self:
-            """Return the path as seen from another.
+            """Return the path relative to another one.
 
             Raises:
                 ValueError: if it is not below that path.

@@ -32,13 +32,13 @@ class Scandir(ThreadedIterator["os.DirEntry[AnyStr]"]):
         return list(_find_entries(self._path, stop))
 
 
-# Of any: the overloads of os.scandir do not cover their own union.
+# Any: the overloads of os.scandir do not accept the union of their own types.
 def _find_entries(path: Any, stop: Stop) -> Generator[os.DirEntry[Any], None, None]:
     with os.scandir(path) as entries:
         for entry in entries:
             stop.check()
             with suppress(OSError):
-                entry.is_dir()  # it caches the answer
+                entry.is_dir()  # the entry caches the result
             yield entry
 
 

@@ -16,12 +16,13 @@ from withal.files.threads.calls import call
 async def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
     """Copy up to `count` bytes from one descriptor to another inside the kernel.
 
-    Returns how many bytes were copied, 0 at the end of the file. A non-blocking socket that
-    takes nothing now is waited for, by the event loop, instead of a `BlockingIOError`. A
-    blocking one holds a thread until it takes all: prefer a non-blocking one.
+    Returns how many bytes were copied, 0 at the end of the file. If a non-blocking socket accepts
+    no data now, the event loop waits for it; `BlockingIOError` is not raised. A blocking socket
+    occupies a thread until it has accepted all data, so prefer a non-blocking one. See
+    https://man7.org/linux/man-pages/man2/sendfile.2.html.
 
-    A cancellation while the socket is waited for means that nothing was sent; later, the bytes
-    may or may not be. The descriptors may be closed at once.
+    A cancellation during the wait for the socket means that nothing was sent. After that, the bytes
+    may or may not be sent. The descriptors may be closed immediately.
 
     Raises:
         OSError: as `os.sendfile`.

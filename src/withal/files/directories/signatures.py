@@ -1,7 +1,7 @@
 """The signatures of functions of `os` and `os.path` that are made by `threaded`.
 
-A `Callable` cannot name its parameters, so that they could not be passed by keyword. For type
-checkers only: nothing imports this at run time.
+A `Callable` has no names of parameters, so they could not be passed by keyword. This module is for
+type checkers only: nothing imports it at run time.
 """
 
 # ruff: noqa: D102 (the class says what its call does)

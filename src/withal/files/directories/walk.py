@@ -32,8 +32,8 @@ class Links:
     """How a walk treats symbolic links to folders.
 
     Attributes:
-        are_files: they stand among the files.
-        are_walked: they are walked into, if they stand among the folders.
+        are_files: they are listed with the files.
+        are_walked: they are followed, if they are listed with the folders.
     """
 
     are_files: bool
@@ -57,7 +57,7 @@ class ListedFolder(Generic[AnyStr]):
 # With `Any`, since pyright finds no overload of `os.path.join` for an AnyStr.
 _join: Callable[[Any, Any], Any] = os.path.join
 
-# None is a link that is not to be walked into; an error is why a folder could not be listed.
+# None stands for a link that is not followed; an error is the reason why a folder was not listed.
 Found: TypeAlias = "ListedFolder[AnyStr] | OSError | None"
 
 
@@ -99,7 +99,7 @@ def walk_up(top: AnyStr, links: Links) -> ThreadedIterator[ListedFolder[AnyStr] 
 @final
 @dataclass(slots=True)
 class _Visit(Generic[AnyStr]):
-    """A folder that is to be visited, and how it was when it was read ahead."""
+    """A folder to be visited, and its content when it was read ahead."""
 
     path: AnyStr
     found: Found[AnyStr] = None
@@ -115,7 +115,7 @@ async def _read_ahead(ahead: list[_Visit[AnyStr]], links: Links) -> None:
 
 
 def _list_folders(stop: Stop, paths: list[AnyStr], links: Links) -> list[Found[AnyStr]]:
-    """List the folders, at least the first, and more until it is enough for one call."""
+    """List the first folder, and further ones up to the limits of one call."""
     found: list[Found[AnyStr]] = []
     entries = 0
     deadline = time.monotonic() + BATCH_SECONDS

@@ -11,11 +11,11 @@ from typing import Final, final
 @final
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A place in a line: one task's, from joining to leaving.
+    """The place of one task in a queue, from `join` to `leave`.
 
     Attributes:
-        shared: it may be served together with others that share.
-        turn: done when it is served.
+        shared: whether it may be served together with others that share.
+        turn: a future that is done when it is served.
     """
 
     shared: bool
@@ -26,7 +26,8 @@ class Ticket:
 class Line:
     """The served and the waiting tickets. Every method is called in the thread of one loop.
 
-    A place that shares does not pass one that waits and does not share, so neither kind starves.
+    A ticket that shares does not overtake a waiting one that does not share, so neither kind
+    starves.
     """
 
     __slots__ = ("_served", "_waiting")

@@ -1,10 +1,11 @@
 """Locks by file: between processes, and between the tasks of one; a cancelled waiter holds none.
 
-The lock is ``flock(2)``, which belongs to an open file description: two openings of one file
-exclude each other even within a process, and the kernel frees the lock of a process that dies.
-A thread never blocks in ``flock``, since it could not be cancelled: each attempt is one call that
-opens the file, tries to lock it without waiting, and closes the file again on failure. So a
-cancelled waiter holds nothing, except from a try under way, whose result `call_and_own` gives back.
+The lock is ``flock(2)`` (https://man7.org/linux/man-pages/man2/flock.2.html), which belongs to an
+open file description: two openings of one file exclude each other even within a process, and the
+kernel frees the lock of a process that dies. A thread never blocks in ``flock``, since it could not
+be cancelled: each attempt is one call that opens the file, tries to lock it without waiting, and
+closes the file again on failure. So a cancelled waiter holds nothing. If an attempt is in progress,
+`call_and_own` releases its lock.
 
 The tasks of one loop queue for each name, and only the first of the queue tries. Between processes
 there is no order.
@@ -48,7 +49,8 @@ LAST_TRY_SECONDS = 1.0
 """Seconds that a try that has begun in time may take, if the threads or the disk are busy."""
 
 _MAKE = os.O_RDWR | os.O_CREAT
-# A directory, or a file that may only be read; NFS wants a file open for writing, so that is first.
+# A directory, or a file that may only be read; NFS needs a file open for writing, so that is tried
+# first.
 _CANNOT_WRITE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR})
 _FLAGS: int = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY"))
 
@@ -56,10 +58,10 @@ _FLAGS: int = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NONBLOCK", "
 @final
 @dataclass(frozen=True, slots=True)
 class FileLock:
-    """The value of `lock`: the lock that is held.
+    """The value of `lock`: the held lock.
 
     Attributes:
-        path: the file, as it was given.
+        path: the file, as passed to `lock`.
         shared: whether others may share it.
     """
 
@@ -75,9 +77,9 @@ def lock(path: AnyPath, *, shared: bool = False, timeout: float | None = None) -
     lock on a deleted file excludes no other process. Symbolic links are followed, and a directory
     can be locked.
 
-    What this returns is a `Lock`, which may be kept and entered any number of times: by several
-    tasks at once, which exclude each other, and on one event loop after another or on several in
-    threads. Each entering is an acquisition of its own, with the whole of the `timeout`.
+    The returned `Lock` may be kept and entered any number of times: by several tasks at the same
+    time, which exclude each other, and on several event loops, one after another or in several
+    threads. Each time, it is acquired again, with the full `timeout`.
 
     Tasks of one loop get it first come, first served, if they use the same name for it; those that
     share get it together, but do not pass one that waits for it alone. Other processes, loops, and
@@ -89,9 +91,9 @@ def lock(path: AnyPath, *, shared: bool = False, timeout: float | None = None) -
     The release is submitted to a thread before anything is awaited: a cancellation while the block
     ends only ends the wait for it. The kernel releases the lock of a process that dies.
 
-    A forked process shares the lock, but not the block: its end does not release the lock, and if
-    it lives longer than its parent, which was killed, the lock is held as long as it lives. A
-    process started by ``exec`` (as `subprocess` does) does not have it.
+    A forked process shares the lock, but its end does not release it. If the parent is killed, the
+    lock is held until the forked process ends. A process started by ``exec`` (as `subprocess` does)
+    does not have the lock.
 
     Args:
         path: the file. Its folder must exist.
@@ -162,7 +164,7 @@ class Lock(AbstractAsyncContextManager[FileLock]):
         await result_of(self._take_back().start_release())
 
     def _take_back(self) -> _Request:
-        """Return the last acquisition of this task; of its loop, if the task has none."""
+        """Return the last acquisition of this task, or else the last one of its loop."""
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         held = [each for each in reversed(self._held) if each.loop is loop]
         if not held:
@@ -245,7 +247,7 @@ class _Request:
         assert self._holding is not None
         try:
             flight = call_in_thread(_release, self._taken)
-        except RuntimeError:  # the loop has no threads any more: it is being closed
+        except RuntimeError:  # the loop is being closed, and starts no threads any more
             _release(self._taken)
             flight = self.loop.create_future()
             flight.set_result(None)
@@ -263,7 +265,7 @@ class _Request:
         behind a task that waits for its release.
 
         Raises:
-            RuntimeError: if it would wait for itself.
+            RuntimeError: if if it would wait for itself.
         """
         held = _holdings.get(self.task)
         if not held:
@@ -284,8 +286,7 @@ class _Request:
             return
         if self._timeout == 0:
             raise self._late()
-        # Waited for by asyncio.wait, which does not pass a cancellation on to it: only leaving
-        # the line ends a place.
+        # asyncio.wait does not pass a cancellation on to the future: only `leave` ends a ticket.
         left = None if self._timeout == math.inf else self._deadline - self.loop.time()
         await asyncio.wait((turn,), timeout=left)
         if not turn.done():
@@ -328,7 +329,7 @@ class _Request:
         )
 
 
-# From here on in threads
+# The following runs in threads
 
 
 @final

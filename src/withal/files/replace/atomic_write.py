@@ -79,8 +79,8 @@ def atomic_write(
     after that, the rename is in progress, which a cancelled wait does not stop. A killed process
     (``kill -9``, a power failure) leaves the temporary file behind, hidden, named after the target
     and ending in ``.part``: ``.notes.txt.<16 hex digits>.part``. `withal.files.sweep` removes such
-    files. A write that is dropped, with its block never left, is discarded with a
-    `ResourceWarning`.
+    files. If the block is never left and the object is collected, the temporary file is removed
+    with a `ResourceWarning`.
 
     Details of the replacement:
 
@@ -96,11 +96,12 @@ def atomic_write(
 
     Args:
         path: the file. Its folder must exist.
-        mode: ``"w"``, or ``"x"`` for a file that must be new: a name that is taken, if only by a
-            dangling link, is an error when the block begins and, just as surely, when it ends.
+        mode: ``"w"``, or ``"x"`` for a file that must be new: if the name exists, even as a
+            dangling link, this is an error when the block begins and when it ends.
             With ``"b"``, ``"t"``, and ``"+"`` to read back what was written.
-        durable: let the file survive a power failure (``fsync`` of the file before it is renamed
-            and of the folder after). A failed ``fsync`` is an error and is not repeated. If that of
+        durable: make the file survive a power failure (``fsync`` of the file before it is renamed,
+            and of the folder after that: https://man7.org/linux/man-pages/man2/fsync.2.html). A
+            failed ``fsync`` is an error and is not repeated. If that of
             the folder fails, the new file is already in its place.
         sweep: first remove the files that killed writers have left in the target's folder, as
             `withal.files.sweep` does, if possible.
@@ -108,7 +109,7 @@ def atomic_write(
 
     Raises:
         AlreadyEnteredError: if the returned object was entered before.
-        ValueError: if the mode is one of reading or appending, or is invalid.
+        ValueError: if the mode is for reading or appending, or is invalid.
         FileExistsError: if the mode is ``"x"`` and the name exists.
         IsADirectoryError: if the target is a folder.
         OSError: if the target is a FIFO, a socket or a device (``EINVAL``), or the file cannot be
@@ -169,8 +170,8 @@ async def _discard(
     """Remove the file, in a thread before anything is awaited; report it if that fails."""
     flight = call_in_thread(replacement.discard)
     if file is not None:
-        # Closing may fail for the reason that the block has, such as a full disk, or because the
-        # block has detached the file. Neither matters to a file that is thrown away.
+        # Closing may fail for the same reason as the block, such as a full disk, or because the
+        # block has detached the file. Both are irrelevant for a file that is removed.
         with suppress(OSError, ValueError):
             await file.close()
     try:

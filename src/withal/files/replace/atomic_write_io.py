@@ -1,8 +1,8 @@
-"""The blocking half of an atomic write: where it goes, what it keeps of the old file, and its end.
+"""The blocking half of an atomic write: the target, the kept permissions, and the rename.
 
-As with a part file, the calls may come in any order: a write that is cancelled while it is being
-opened is discarded by one thread while another may still be about to make its file. So each call
-takes the lock, and a call after the end has nothing to do.
+As with a part file, the calls may run in any order: if a write is cancelled while it is being
+opened, one thread discards it while another may be about to create its file. So each call takes the
+lock, and a call after the end does nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KINDS = {
 
 @final
 class Replacement:
-    """A file that is to take the place of another, or of none. Every method blocks."""
+    """A new file that replaces an old one, if there is one. Every method blocks."""
 
     __slots__ = (
         "__weakref__",
@@ -57,14 +57,14 @@ class Replacement:
         self._lock = Lock()
 
     def make(self, _path: object, flags: int) -> int:
-        """Make the private file and return a descriptor of it, which is the caller's; an opener.
+        """Create the private file and return a descriptor, which the caller closes; an opener.
 
-        The draft keeps another, so that it does not matter when the caller closes this one.
+        The draft has a descriptor of its own, so the caller may close this one at any time.
 
         Raises:
-            FileExistsError: something has the name, and it is to be a new file.
+            FileExistsError: if the name exists, and the mode is ``"x"``.
             IsADirectoryError: if the target is a folder.
-            OSError: any other failure; names the path. Nothing is left.
+            OSError: if anything else fails; names the path. No file is left.
         """
         with self._alone():
             if self._ended:
@@ -85,11 +85,11 @@ class Replacement:
             return os.dup(draft.descriptor)
 
     def publish(self) -> None:
-        """Give the file its name, and the permissions that the old one has by now.
+        """Give the file its name, and the present permissions of the old one.
 
         Raises:
-            OSError: names the path. The old file is as it was, unless it is the folder that could
-                not be synced. Nothing else is left.
+            OSError: names the path. The old file is unchanged, unless only the sync of the folder
+                has failed. No other file is left.
         """
         with self._alone():
             if self._draft is not None and not self._ended:
@@ -101,7 +101,7 @@ class Replacement:
         """Remove the file, if it was made and not published.
 
         Raises:
-            OSError: if it could not be removed; the message names the private file.
+            OSError: if it cannot be removed; the message names the private file.
         """
         with self._lock:
             self._ended = True
@@ -122,7 +122,7 @@ class Replacement:
         forget(id(self), None)
 
     def flush_at_loop_end(self, loop: object) -> None:
-        """Do nothing: a file that is not complete is not to be published."""
+        """Do nothing: an incomplete file is not published."""
 
     @contextmanager
     def _alone(self) -> Generator[None, None, None]:
@@ -147,39 +147,38 @@ class Replacement:
             return None
         if self._exclusive:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        if stat.S_ISLNK(old.st_mode):  # it was not a folder a moment ago
+        if stat.S_ISLNK(old.st_mode):  # it was not a folder when it was resolved
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         _refuse_special(old.st_mode)
         return old
 
 
 def _resolved(path: str) -> str:
-    """Return the path at which ``open(path, "w")`` would make or truncate a file.
+    """Return the path at which ``open(path, "w")`` would create or truncate a file.
 
-    Not `os.path.realpath`: it takes ``missing/..`` for the folder that it is written in, and
-    forgets a slash at the end. Only the last part is followed here. The folder's own links are the
-    kernel's business when the folder is opened.
+    `os.path.realpath` is not used: it removes ``missing/..`` and a slash at the end. Only a link in
+    the last part is followed here; the kernel follows the others when it opens the folder.
     """
-    with suppress(FileNotFoundError):  # a new file, or where a dangling link points
+    with suppress(FileNotFoundError):  # a new file, or the target of a dangling link
         _refuse_special(os.stat(path).st_mode)
     for _ in range(MAX_LINKS + 1):
         try:
             link = os.readlink(path)
-        except OSError:  # EINVAL: there, and no link; ENOENT: not there
+        except OSError:  # EINVAL: it exists and is not a link; ENOENT: it does not exist
             return _with_name(path)
         path = os.path.join(os.path.dirname(path), link)
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def _unused(path: str) -> str:
-    """Return the path if nothing has it, not even a dangling link."""
+    """Return the path if nothing exists there, not even a dangling link."""
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     return _with_name(path)
 
 
 def _with_name(path: str) -> str:
-    """Return the path if it ends in a name that a file can have."""
+    """Return the path if its last part is a valid file name."""
     if os.path.basename(path) in ("", os.curdir, os.pardir):
         number = errno.ENOENT if not path or path.endswith(os.curdir) else errno.EISDIR
         raise OSError(number, os.strerror(number))

@@ -28,7 +28,7 @@ _random = random.Random()
 
 
 def part_name(name: str, mark: str) -> str:
-    """Return the name of a part file: hidden, recognisable, and no longer than names may be.
+    """Return the name of a part file: hidden, recognizable, and not too long for a file name.
 
     Example:
         >>> part_name("video.mp4", "1f2e")
@@ -36,12 +36,12 @@ def part_name(name: str, mark: str) -> str:
     """
     tail = f".{mark}.part"
     room = NAME_BYTES - len(tail) - 1
-    # A character cut in half would be refused by file systems that want UTF-8.
+    # A part of a character would be refused by file systems that require UTF-8.
     return f".{os.fsencode(name)[:room].decode(errors='ignore')}{tail}"
 
 
 def new_part_name(name: str) -> str:
-    """Return a name with 8 random digits and the checksum of what stands before it.
+    """Return a name with 8 random digits and a checksum of the part before it.
 
     The random digits do not come from `secrets`, whose system call took 40 us in the event loop's
     thread while other threads waited for the interpreter lock. A forked process has the same
@@ -68,9 +68,9 @@ def _checksum(head: str) -> str:
 
 
 def lock_made(descriptor: int) -> bool:
-    """Hold the lock of a part file just made. Returns whether the file is still there.
+    """Lock a part file that was just created. Returns whether the file still exists.
 
-    A sweep may find it before it is locked; that takes some microseconds.
+    A sweep may remove it in the microseconds before it is locked.
     """
     if sys.platform != "win32":
         with suppress(OSError):  # a file system without locks; nothing is swept there

@@ -37,18 +37,18 @@ def part_file(
     wait, and shortly afterwards the file is either complete under its name or removed.
 
     Args:
-        path: where the file is to be; its folder must exist.
-        overwrite: replace a file that has the name. The new file permits no more than that
-            did, as with `atomic_write`. A symbolic link is replaced, not followed.
+        path: the path of the complete file; its folder must exist.
+        overwrite: replace an existing file. The new file permits no more than the old one, as with
+            `atomic_write`. A symbolic link is replaced, not followed.
         durable: let the file survive a power failure (``fsync`` of the file and of its folder).
 
     Raises:
         AlreadyEnteredError: if the returned object was entered before.
         ValueError: if the path has no file name.
         OSError: if the file cannot be created, written or named; its ``filename`` is `path`. Raised
-            by a `PartFile.write`, or when the block ends. Among them `FileExistsError` if there is
-            such a file and `overwrite` is false, `FileNotFoundError` and `NotADirectoryError` for
-            the folder.
+            by a `PartFile.write`, or when the block ends. This includes `FileExistsError` if the
+            file exists and `overwrite` is false, and `FileNotFoundError` and `NotADirectoryError`
+            for the folder.
 
     Example:
         >>> import asyncio, tempfile
@@ -80,8 +80,8 @@ class PartFile:
     """The value of `part_file`: buffers bytes, and writes them in the background.
 
     Attributes:
-        path: where the file is to be.
-        size: how many bytes it has been given.
+        path: the path of the complete file.
+        size: how many bytes were written to it.
     """
 
     __slots__ = ("_disk", "_ended", "_flight", "_gathered", "_sha256", "_waiting", "path", "size")
@@ -113,7 +113,7 @@ class PartFile:
         return self._sha256
 
     async def write(self, data: bytes) -> None:
-        """Add to the end of the file. Waits only when two batches are still to be written.
+        """Add to the end of the file. Waits only while two batches are unwritten.
 
         A cancelled call has added nothing.
 

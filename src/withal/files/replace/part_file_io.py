@@ -1,8 +1,8 @@
-"""The blocking half of a part file: made, written, then published or discarded, in threads.
+"""The blocking half of a part file: creates, writes, publishes and discards it, in threads.
 
 The calls of one part file may run in any order: one that discards can overtake a batch that is
-still waiting for its thread. So the calls carry no data. The data is in a queue, each call takes
-the lock, and a call after the end has nothing to do. The descriptors belong to the draft, not to a
+still waiting for its thread. So the data is not passed to the calls, but is in a queue. Each call
+takes the lock, and a call after the end does nothing. The descriptors belong to the draft, not to a
 call, so the cancellation of a waiter cannot lose them.
 """
 
@@ -25,7 +25,7 @@ from withal.files.threads.at_exit import forget, keep
 
 @final
 class PartOnDisk:
-    """One part file and the name that it is to have. Every method but `put` blocks."""
+    """One part file and its future name. Every method except `put` blocks."""
 
     __slots__ = ("__weakref__", "_batches", "_draft", "_failure", "_hash", "_lock", "_overwrite")
 
@@ -53,7 +53,7 @@ class PartOnDisk:
         checks the name again, in one step.
 
         Raises:
-            OSError: names the path. Nothing is left, and later calls raise the same.
+            OSError: names the path. No file is left, and later calls raise the same error.
         """
         self._do(self._make, self._refuse_existing, self._drain)
 
@@ -89,10 +89,10 @@ class PartOnDisk:
         forget(id(self), None)
 
     def flush_at_loop_end(self, loop: object) -> None:
-        """Do nothing: a file that is not complete is not to be published."""
+        """Do nothing: an incomplete file is not published."""
 
     def _do(self, *steps: Callable[[], None]) -> None:
-        """Take the steps, alone; an error removes the file and is kept."""
+        """Make the steps with the lock; an error removes the file and is kept."""
         with self._lock:
             if self._failure is not None:
                 raise self._failure
@@ -120,7 +120,7 @@ class PartOnDisk:
             self._draft.resemble(old)
 
     def _replaced(self) -> os.stat_result | None:
-        """Return the status of the file that is to be replaced; of a link, nothing is kept."""
+        """Return the status of the file to replace, whose permissions are kept; None for a link."""
         old = self._draft.status() if self._overwrite else None
         return old if old is not None and stat.S_ISREG(old.st_mode) else None
 
@@ -130,8 +130,9 @@ class PartOnDisk:
 
     def _drain(self) -> None:
         while self._batches:
-            # One join, one hash, one write: each gives up the interpreter's lock once, and with a
-            # busy event loop it can take 5 ms (sys.getswitchinterval) to get it back.
+            # One join, one hash, one write: each releases the interpreter's lock once. With a busy
+            # event loop it can take 5 ms to get it back:
+            # https://docs.python.org/3/library/sys.html#sys.setswitchinterval
             data = b"".join(self._batches.popleft())
             self._hash.update(data)
             write_all(self._draft.descriptor, data)

@@ -30,7 +30,7 @@ _OWNER, _NAMED_USER, _GROUP, _NAMED_GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x0
 _HAS_XATTR = hasattr(os, "getxattr")
 _NONE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOENT, errno.ENOSYS})
 
-# The labels of SELinux and Smack: without its own, a file has that of its folder.
+# The labels of SELinux and Smack: by default, a new file gets the label of its folder.
 _LABELS = tuple(
     name
     for name, place in (
@@ -91,7 +91,7 @@ def give_access(descriptor: int, old: Access) -> None:
     keeps_group = made.st_gid == old.gid or _chown(descriptor, -1, old.gid)
     for name, value in old.labels:
         if _attribute(descriptor, name) != value:
-            with suppress(OSError):  # the policy may keep this process from doing so
+            with suppress(OSError):  # the security policy may forbid it
                 os.setxattr(descriptor, name, value)
     if old.acl is None:
         mode = _narrowed_mode(old.mode, keeps_owner=keeps_owner, keeps_group=keeps_group)
@@ -100,14 +100,14 @@ def give_access(descriptor: int, old: Access) -> None:
         if _set_list(descriptor, acl):
             return
         mode = old.mode & stat.S_IRWXU | mode_without_list(acl)
-    if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:  # some file systems refuse to try
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:  # some file systems do not support it
         os.fchmod(descriptor, mode)
 
 
 def mode_without_list(acl: bytes) -> int:
     """Return the bits of the group and of others that permit no more than a list does.
 
-    Without the list, a user named in it belongs to the group or to the others.
+    Without the list, the rights of a user in the list are those of the group or of others.
     """
     entries = _entries(acl)
     mask = next((perm for tag, perm, _ in entries if tag == _MASK), 0o7)
@@ -123,7 +123,7 @@ def mode_without_list(acl: bytes) -> int:
 def _narrowed_mode(mode: int, *, keeps_owner: bool, keeps_group: bool) -> int:
     """Return the bits to set if the new file has another owner or group."""
     owner, group, other = mode >> 6, mode >> 3 & 0o7, mode & 0o7
-    if not keeps_group:  # its members are others now, and another group has its bits
+    if not keeps_group:  # the bits would apply to members of another group
         group = other = group & other
     if not keeps_owner:
         group, other = group & owner, other & owner

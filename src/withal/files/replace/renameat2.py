@@ -38,8 +38,8 @@ def rename_new(folder: int, old: str, new: str) -> None:
     """Rename `old` to `new` inside the folder of a descriptor; both are plain names. Blocks.
 
     Raises:
-        FileExistsError: something has the new name, even a dangling link. It is untouched.
-        OSError: any other failure; `old` is where it was.
+        FileExistsError: if the new name exists, even as a dangling link. It is not changed.
+        OSError: if anything else fails; `old` is unchanged.
     """
     try:
         _rename_noreplace(folder, old, new)

@@ -4,8 +4,8 @@ This is the common part of a part file and an atomic write. It does not use thre
 loop, and has no lock: the owner of a draft calls it from threads, one call at a time.
 
 The folder is held by a descriptor, so that the file is published where it was written, even if the
-folder has been moved meanwhile. Where a system has no calls relative to a descriptor (Windows),
-full paths serve.
+folder has been moved meanwhile. On systems without calls relative to a descriptor (Windows), full
+paths are used.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ class Draft:
     The errors have private and relative names, as the system reports them; see `about`.
 
     Attributes:
-        path: where the file is to be.
-        state: how far it has come.
-        descriptor: of the file while it is made, -1 before and after. It belongs to the draft.
+        path: the future path of the file.
+        state: its state.
+        descriptor: the descriptor of the file; -1 before it is created and after the end. It
+            belongs to the draft.
     """
 
     __slots__ = ("_durable", "_folder", "_private", "descriptor", "path", "state")
@@ -77,7 +78,7 @@ class Draft:
         return None
 
     def create(self, access: int, mode: int) -> None:
-        """Make the file, under its private name; `access` is ``O_WRONLY`` or ``O_RDWR``.
+        """Create the file under its private name; `access` is ``O_WRONLY`` or ``O_RDWR``.
 
         It is locked until it has its name, so that no sweep removes it.
         """
@@ -145,7 +146,7 @@ class Draft:
         """Unlink the file unless it is published, and close all descriptors, despite errors.
 
         Raises:
-            OSError: if the file is still there; the message names it.
+            OSError: if the file still exists; the message names it.
         """
         made = self.state is DraftState.MADE
         self.state = DraftState.ENDED
@@ -162,7 +163,7 @@ class Draft:
         return name if _RELATIVE else str(self.path.with_name(name))
 
     def _path_of_old(self) -> str:
-        """Return a path of the file with this name, in the folder even if that was renamed."""
+        """Return a path of the old file that is valid even if its folder was renamed."""
         if self._folder is not None and _HAS_PROC:
             return f"/proc/self/fd/{self._folder}/{self.path.name}"
         return str(self.path)

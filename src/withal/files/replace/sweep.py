@@ -21,8 +21,8 @@ async def sweep(folder: AnyStr | os.PathLike[AnyStr]) -> list[AnyStr]:
     A writer that is killed (``kill -9``) leaves its part file: that of an `atomic_write`, a
     `part_file` or a download. While the writer lives, it holds a lock (``flock``) on the file,
     which the kernel releases when it dies. A file is removed only if no process holds its lock and
-    its name is one that withal has made, which has a checksum; no other file is touched, however it
-    is called. It is safe while writers start and end in the folder, and while others sweep it.
+    its name is one that withal has made, which has a checksum; no other file is removed. It is safe
+    while writers start and end in the folder, and while other processes sweep it.
 
     Subfolders are not searched. Files that this user may not open or remove are left. A
     cancellation ends the wait; the thread stops after the file that it is at.
@@ -46,7 +46,7 @@ async def sweep(folder: AnyStr | os.PathLike[AnyStr]) -> list[AnyStr]:
     return swept  # type: ignore[no-any-return]
 
 
-# From here on in threads
+# The following runs in threads
 
 
 def _sweep(stop: Stop, folder: str | bytes) -> list[str]:
@@ -64,7 +64,7 @@ def sweep_opened(folder: int, stop: Stop) -> list[str]:
         names = [entry.name for entry in entries if is_part_name(entry.name)]
     for name in names:
         stop.check()
-        with suppress(OSError):  # it has gone, or is not ours to remove
+        with suppress(OSError):  # it does not exist any more, or may not be removed
             if _remove_if_dead(folder, name):
                 removed.append(name)
     return removed
@@ -76,7 +76,8 @@ def _remove_if_dead(folder: int, name: str) -> bool:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or not try_lock(descriptor):
             return False
-        # With the lock: a writer that starts now waits for it, and then finds its file gone.
+        # With the lock: a writer that has just created the file waits for the lock, and then finds
+        # that its file is removed.
         there = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if (there.st_dev, there.st_ino) != (status.st_dev, status.st_ino):
             return False
