@@ -265,7 +265,7 @@ class _Request:
         behind a task that waits for its release.
 
         Raises:
-            RuntimeError: if if it would wait for itself.
+            RuntimeError: if it would wait for itself.
         """
         held = _holdings.get(self.task)
         if not held:

@@ -30,7 +30,7 @@ class File(ABC, Generic[AnyStr]):
 
     @abstractmethod
     async def _next_lines(self) -> Iterator[AnyStr] | None:
-        """Return the next lines, some or many, or None at the end."""
+        """Return an iterator over the next lines, or None at the end."""
 
     def __aiter__(self) -> AsyncIterator[AnyStr]:
         return _iterate(self._next_lines)

@@ -1,4 +1,4 @@
-"""Binary files: the methods of the standard library's, over a `Reader` and a `Writer`."""
+"""Binary files: the methods of `io`'s binary files, implemented by a `Reader` and a `Writer`."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
     coroutines. Several tasks may use one file: each operation is atomic, in order of arrival.
 
     A cancelled read loses no data: the next one returns it. A write is queued completely or, if it
-    is cancelled while it waits for room, not at all; queued data is written by `flush`, `seek`,
-    `close`, or when there is enough of it.
+    is cancelled while it waits for room, not at all; queued data is written by `flush`, `seek` or
+    `close`, or when a batch is full.
 
     Attributes:
         name: the argument of `open`.
@@ -143,7 +143,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
         return await reader.read_all()
 
     async def read1(self, size: int = -1, /) -> bytes:
-        """Read up to `size` bytes by at most one call: buffered data, if there is any."""
+        """Read up to `size` bytes with at most one system call: buffered data, if there is any."""
         self._check_readable("read1")
         if size == 0:
             return b""
@@ -151,7 +151,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
         return await reader.read_once(reader.most_ahead if size < 0 else size)
 
     async def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Read into a bytes-like object, and return how many bytes that were."""
+        """Read into a bytes-like object, and return the number of bytes."""
         self._check_readable("readinto")
         view = memoryview(buffer).cast("B")
         data = await self.read(len(view))
@@ -179,7 +179,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
         """Read up to `size` bytes at `offset`, wherever the file's own position is.
 
         Raises:
-            OSError: if it has no positions (ESPIPE), or could not be read.
+            OSError: if it has no positions (ESPIPE), or cannot be read.
         """
         budget = self._reader.budget
         if budget.remaining < 0:
@@ -204,7 +204,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
     # Writing
 
     async def write(self, data: ReadableBuffer, /) -> int:
-        """Queue bytes to be written, and return how many they are.
+        """Queue bytes to be written, and return their number.
 
         Waits only if too much queued data is unwritten. If that wait is cancelled, nothing is
         queued.
@@ -255,7 +255,8 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
         A cancellation ends the wait; queued data stays queued.
 
         Raises:
-            OSError: if it could not be written. Unwritten data stays queued, to be tried again.
+            OSError: if it could not be written. Unwritten data stays queued, and the next call
+                tries again.
         """
         self._check_open()
         if self._writable:
@@ -341,7 +342,7 @@ class BinaryFile(Lifecycle, LineFile[bytes]):
             if whence == os.SEEK_CUR:
                 whence, offset = os.SEEK_SET, offset + self._position()
             if whence != os.SEEK_SET or offset < 0 or not self._channel.is_positional:
-                # From the end, or to a hole, or an error: done by the kernel.
+                # The kernel computes positions from the end and of holes, and raises the errors.
                 offset = os.lseek(self._channel.descriptor.number, offset, whence)
             self._go_to(offset)
             return offset
@@ -427,7 +428,7 @@ def _bytes_of(data: ReadableBuffer) -> bytes:
 
 
 def size_of(size: object) -> int:
-    """Return how much is to be read; -1 is all.
+    """Return the number of bytes or characters to read; -1 for all.
 
     Raises:
         TypeError: if it is not a number.

@@ -35,7 +35,7 @@ from withal.files.threads.calls import call_in_thread, result_of
 NAME_VALID_SECONDS = 0.001
 """Seconds for which a small file is assumed not to be deleted after its name was last seen."""
 
-_SMALL_BYTES = 64 * 1024  # bytes of a file that is mapped for one query only
+_SMALL_BYTES = 64 * 1024  # maximum bytes of a file that is mapped for one query only
 
 _POLL_SECONDS = 0.01  # between two polls of a descriptor that the loop cannot watch
 _PIPE_BYTES = 64 * 1024  # the size of one read from a pipe, which holds as much
@@ -47,14 +47,14 @@ class Positional:
 
     Args:
         descriptor: what it is read and written by.
-        status: of the file, just now.
-        way: how it is read, if that is known.
-        has_own_position: the descriptor's position is not used by other code.
+        status: the present status of the file.
+        way: how it is read, if this is known.
+        has_own_position: whether no other code uses the descriptor's position.
 
     Attributes:
-        is_local: the file system does not ask a server; None if that is not known yet.
-        looked_at: when its status was asked for.
-        size_at_first: how long it was then.
+        is_local: whether the file system needs no server; None if this is not known yet.
+        looked_at: when its status was queried.
+        size_at_first: its size at that time, in bytes.
     """
 
     __slots__ = (
@@ -101,13 +101,13 @@ class Positional:
         self._way: Way = way or inline_way(number, device)
         self._missed_at = -1
         self._asks = self._way == "mincore" or self._way == "cachestat"
-        # Reads of one size are often many: the buffers are made once.
+        # Many reads often have the same size, so the buffers are created once.
         self._size = 0
         self._room: Room | None = None
 
     @property
     def way(self) -> Way:
-        """How it is read, or was until it was closed."""
+        """How it is read; after closing, how it was read."""
         if self._last_way is not None:
             return self._last_way
         if self._way == "mincore" and self._mapped is None:
@@ -116,7 +116,7 @@ class Positional:
 
     @property
     def reads_inline(self) -> bool:
-        """Whether reads are tried without a thread."""
+        """Whether reads are first tried without a thread."""
         return self._way != "thread"
 
     def _map(self) -> None:
@@ -154,7 +154,7 @@ class Positional:
     def read_now(self, size: int, offset: int) -> bytes | None:
         """Read up to `size` bytes from memory; None if the first one is not in memory.
 
-        Fewer than `size` may be the end of the file, or all that is in memory.
+        A shorter result means the end of the file, or the end of the part in memory.
         """
         way = self._way
         if way == "nowait":
@@ -239,7 +239,7 @@ class Positional:
             self._missed_at = 0
 
     def just_missed(self, offset: int) -> bool:
-        """Return, once, whether the last read found that the data there is not in memory."""
+        """Return, once, whether the last read has found that this data is not in memory."""
         missed, self._missed_at = self._missed_at, -1
         return missed == offset
 
@@ -257,7 +257,7 @@ class Positional:
         return self._way == "thread" and self.is_local is True and 0 < self.size() <= offset
 
     def wake(self) -> None:
-        """Forget the mapping, which would keep a deleted file: the file is closed."""
+        """Remove the mapping of the closed file: it would keep a deleted file on the disk."""
         if self._mapped is not None:
             self._mapped.release()
             self._mapped = None
@@ -266,7 +266,7 @@ class Positional:
         self._use_threads()
 
     async def read(self, size: int, offset: int) -> bytes:
-        """Read `size` bytes, or to the end if that is -1; fewer are the end of the file."""
+        """Read `size` bytes, or all if that is -1; a shorter result means the end of the file."""
         return await self.start(size, offset)
 
     def start(self, size: int, offset: int) -> asyncio.Future[bytes]:
@@ -293,7 +293,7 @@ class Sequential:
 
     Args:
         descriptor: what it is read and written by.
-        is_nonblocking: its calls never wait.
+        is_nonblocking: whether its calls never wait.
     """
 
     __slots__ = (
@@ -390,10 +390,10 @@ class Sequential:
             return data
 
     async def wait_writable(self) -> bool:
-        """Wait until a write would not wait. Return false if that is not known."""
+        """Wait until a write does not wait. Return false if this is not known."""
         await self._wait(wait_writable)
         if not self._can_watch and self.is_nonblocking:
-            await asyncio.sleep(_POLL_SECONDS)  # or a loop of attempts would block the event loop
+            await asyncio.sleep(_POLL_SECONDS)  # so that repeated attempts do not block the loop
         return self._can_watch
 
     def wake(self) -> None:
@@ -409,7 +409,7 @@ class Sequential:
         """
         if not self._can_watch:
             return
-        # A copy: the loop has one callback for each descriptor, and the user may have set it.
+        # A duplicate: the loop has one callback per descriptor, and the user may have set it.
         copy = os.dup(self.descriptor.number)
         ready = asyncio.Event()
         self._waits.add(ready)
@@ -424,7 +424,7 @@ class Sequential:
             raise ValueError("I/O operation on closed file")
 
     def size(self) -> int:
-        """Return 0: it has none."""
+        """Return 0: it has no size."""
         return 0
 
 

@@ -74,8 +74,8 @@ class Decoding:
             else made
         )
         self._chunks: deque[Chunk] = deque()  # with unread text, and the last one
-        self._decoded = 0  # characters in these
-        self._earlier: tuple[str, ...] = ()  # line endings, of the decoder before this one
+        self._decoded = 0  # characters in these chunks
+        self._earlier: tuple[str, ...] = ()  # line endings that an earlier decoder has met
 
     @property
     def newlines(self) -> str | tuple[str, ...] | None:
@@ -94,12 +94,12 @@ class Decoding:
 
         Args:
             data: the bytes.
-            end: where in the file they end.
-            unread: how many characters of earlier chunks are unread.
-            at_end: the file ends here.
+            end: their end in the file.
+            unread: the number of unread characters of earlier chunks.
+            at_end: whether the file ends after them.
 
         Raises:
-            UnicodeDecodeError: nothing has changed.
+            UnicodeDecodeError: if they cannot be decoded; the state is then unchanged.
         """
         pending, flags = before = self._decoder.getstate()
         try:

@@ -23,8 +23,8 @@ WHOLE_FILE_BYTES = 64 * 1024
 FIRST_CHUNK_BYTES = 16 * 1024
 """The number of bytes to read of a larger file."""
 
-_TICK_NS = 20_000_000  # nanoseconds: two ticks of the slowest clock that Linux has
-_OTHER_TICK_NS = 4_000_000_000  # of FAT, or of a server
+_TICK_NS = 20_000_000  # nanoseconds: two ticks of Linux's slowest clock (CONFIG_HZ=100)
+_OTHER_TICK_NS = 4_000_000_000  # nanoseconds: two ticks of FAT, or of a server
 _KEPT_SECONDS = 1.0  # during which a server is not queried again for the times of a file
 
 
@@ -34,9 +34,9 @@ class Early(NamedTuple):
 
     Attributes:
         data: the bytes.
-        status: of the file before they were read.
-        read_at: when that was, by the loop's kind of clock.
-        is_local: the file is on a file system that does not ask a server.
+        status: the status of the file before they were read.
+        read_at: when they were read, by `time.monotonic`.
+        is_local: whether the file system needs no server.
     """
 
     data: bytes
@@ -46,7 +46,7 @@ class Early(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether this is all of the file."""
+        """Whether these are all bytes of the file."""
         return len(self.data) == self.status.st_size
 
     def is_current(self, fd: int) -> bool:
@@ -67,7 +67,7 @@ def early_size(fd: int, status: os.stat_result, looked_at: int) -> int:
     Args:
         fd: the descriptor.
         status: of the file.
-        looked_at: a time before the status was asked for, in nanoseconds since the epoch.
+        looked_at: a time before the status was queried, in nanoseconds since the epoch.
     """
     size = status.st_size
     if not size or not S_ISREG(status.st_mode):

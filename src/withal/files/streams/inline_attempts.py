@@ -1,4 +1,4 @@
-"""Whether to try a file inline first, while threads open others.
+"""Determines whether to open or read a file without a thread first.
 
 A failed attempt costs a third of the thread call that then follows. If the last attempts have
 failed, the next files are probably not in memory either.
@@ -18,8 +18,8 @@ class InlineAttempts:
     """The last attempts to open or read a file without a thread."""
 
     def __init__(self) -> None:
-        self._failed = 0  # in a row
-        self._skipped = 0  # since the last attempt
+        self._failed = 0  # consecutive failures
+        self._skipped = 0  # attempts skipped since the last one
 
     def are_unpromising(self) -> bool:
         """Return whether to skip an attempt: after n failures, n are, while threads are busy."""

@@ -27,18 +27,18 @@ from withal.files.system.residency import Way, is_local
 class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     """A `BinaryFile` that was opened by its name, for reading only, and was not used yet.
 
-    `BinaryFile` is final for users; this is not another kind of it.
+    `BinaryFile` is final for users. This class only delays its initialization.
 
     Args:
         number: its descriptor.
-        status: of the file; a regular one, neither empty nor longer than `MAX_INLINE_BYTES`.
+        status: the status of the file: regular, not empty, and at most `MAX_INLINE_BYTES` long.
         name: the argument of `open`.
         mode: a binary mode that only reads.
         way: how it is read without a thread.
-        early: all of the file, if a thread has read that when it opened it.
+        early: the whole content, if a thread has read it when it opened the file.
     """
 
-    # The class attributes of a file hold here as well, but for this one.
+    # The other class attributes of a file are correct here, too.
     _writable = False
 
     def __init__(
@@ -116,7 +116,7 @@ class JustOpened(BinaryFile):  # type: ignore[misc]  # pyright: ignore[reportGen
         """Return whether the file is not deleted, as `Positional.closes_at_once` does."""
         if monotonic() - self._opened_at < NAME_VALID_SECONDS:
             return self._status.st_nlink > 0
-        with suppress(OSError):  # another task has closed it, which closing raises
+        with suppress(OSError):  # another task has closed it; closing raises the error
             return os.fstat(self._number).st_nlink > 0
         return False
 
@@ -130,7 +130,7 @@ def _is_untouched(file: BinaryFile) -> bool:
 
 
 def _complete(file: BinaryFile, has_missed: bool = False) -> None:
-    """Make a plain `BinaryFile` of it, at the same position; do nothing if it is one."""
+    """Turn it into a plain `BinaryFile` at the same position; do nothing if it is one."""
     if not isinstance(file, JustOpened):
         return
     descriptor = CountedDescriptor(file._number, file.name, not file._is_closed)

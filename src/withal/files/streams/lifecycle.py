@@ -37,8 +37,8 @@ class Lifecycle:
     _closing: Future[None] | None = None
     _writable = True  # until it is known
     _is_raw = False
-    _has_no_read = False  # as a BufferedWriter has no method for it
-    _has_no_write = True  # nor a BufferedReader
+    _has_no_read = False  # like BufferedWriter, which cannot read
+    _has_no_write = True  # like BufferedReader, which cannot write
     _writer: Writer | Idle = IDLE
 
     def __init__(
@@ -243,7 +243,7 @@ class Lifecycle:
 def _closes_at_once(channel: Channel) -> bool:
     try:
         return channel.closes_at_once()
-    except OSError:  # another task has closed it, which closing raises
+    except OSError:  # another task has closed it; closing raises the error
         return False
 
 

@@ -22,9 +22,9 @@ class LineReader(ABC, Generic[AnyStr]):
 
     Attributes:
         budget: the budget of the loop that the file is used in.
-        is_raw: the file is unbuffered: nothing stays read ahead after an operation.
-        lock: held for each operation that may suspend, first come, first served, so that tasks may
-            share a file. A reader of text has that of its bytes.
+        is_raw: whether the file is unbuffered: no data stays read ahead after an operation.
+        lock: held for each operation that may suspend, in the order of the calls, so that tasks may
+            share a file. A reader of text uses the lock of its bytes.
         unread: the read-ahead data.
     """
 
@@ -52,7 +52,7 @@ class LineReader(ABC, Generic[AnyStr]):
 
         Args:
             limit: the longest result; -1 for any.
-            beyond: lines that end within so many bytes or characters are counted as one with the
+            beyond: a line that ends within this number of bytes or characters is combined with the
                 next.
         """
 
@@ -139,7 +139,7 @@ class LineFile(File[AnyStr]):
         return await reader.take_line(size)
 
     async def readlines(self, hint: int | None = -1, /) -> list[AnyStr]:
-        """Read all lines, or as many as it takes to have `hint` bytes or characters."""
+        """Read all lines, or lines until they have `hint` bytes or characters together."""
         self._check_readable("read")
         if hint is None or hint <= 0:
             return await self._reader.read_lines()

@@ -19,12 +19,12 @@ class Mode(NamedTuple):
     """A parsed mode. A tuple, since its class is created quickly at import.
 
     Attributes:
-        text: as it was given.
-        is_text: characters are read and written, not bytes.
+        text: the mode, as passed to `open`.
+        is_text: whether it is a text mode.
         kind: ``"r"``, ``"w"``, ``"a"`` or ``"x"``.
-        updates: it has a ``"+"``.
-        is_readable: the file can be read.
-        is_writable: the file can be written.
+        updates: whether it has a ``"+"``.
+        is_readable: whether the file can be read.
+        is_writable: whether the file can be written.
         flags: the flags for ``open(2)``.
         of_binary: the mode of the binary file, as the standard library's objects have it.
     """
@@ -107,7 +107,7 @@ def check_options(
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if an argument has no effect in this mode, or an invalid value.
+        ValueError: if an argument has no effect in this mode, or is invalid.
     """
     if not isinstance(buffering, int):
         name = type(buffering).__name__
@@ -141,7 +141,7 @@ def text_encoding(encoding: str | None) -> str:
     name = io.text_encoding(encoding, 4)
     if name == "locale":
         name = "utf-8" if sys.flags.utf8_mode else locale.getencoding()
-    if not codecs.lookup(name)._is_text_encoding:  # as io asks it
+    if not codecs.lookup(name)._is_text_encoding:  # the same check as in io
         raise LookupError(
             f"{name!r} is not a text encoding; use codecs.open() to handle arbitrary codecs"
         )

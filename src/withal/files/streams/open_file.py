@@ -1,4 +1,4 @@
-"""Opening a file: without a thread if no disk is needed, and never without a limit in a thread.
+"""Opening a file: without a thread if no disk is needed; no thread ever waits for a FIFO.
 
 Opening a FIFO waits for its other end, in a thread that could not be cancelled. A FIFO is therefore
 opened as non-blocking, as all files are: it opens for reading immediately, and its first read waits
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 F_co = TypeVar("F_co", covariant=True)
 
 _FIRST_PAUSE_SECONDS = 0.001
-_MAX_PAUSE_SECONDS = 0.05  # seconds between two looks whether a FIFO is read
+_MAX_PAUSE_SECONDS = 0.05  # seconds between two checks whether a FIFO has a reader
 
 
 @overload
@@ -112,19 +112,19 @@ def open(  # noqa: A001
     that to ``await file.close()``. The file is a `TextFile`, or in a binary mode a `BinaryFile`.
     The arguments are those of the builtin; `opener` is called in a thread.
 
-    What this returns can be entered once at a time. A file that is dropped without `close` writes
-    what it holds and closes itself, when it is collected or when the interpreter ends, with a
-    `ResourceWarning`; if that fails, `sys.unraisablehook` has the error. What it holds is written
-    when the event loop ends, too.
+    The returned object can be entered by one task at a time. A file that was not closed writes its
+    buffered data and closes itself with a `ResourceWarning`, when it is collected or the
+    interpreter ends; an error goes to `sys.unraisablehook`. Its buffered data is also written when
+    the event loop ends.
 
-    A cancelled opening leaves nothing open. With observers in place the file is in their ledger as
-    a resource of kind ``"file"``; it is safe to be entered ``inline`` in a scope.
+    A cancelled opening leaves nothing open. Observers get events of the file, a resource of the
+    kind ``"file"``. It is safe to enter it ``inline`` in a scope.
 
-    A FIFO opens for reading at once, and the first read waits until there is a writer.
+    A FIFO opens for reading immediately, and the first read waits until there is a writer.
 
     Raises:
         AlreadyEnteredError: if the returned object is entered twice at the same time.
-        OSError: if it cannot be opened; the same as the builtin raises. Now or when it is awaited:
+        OSError: if it cannot be opened, as the builtin raises. Raised now or when it is awaited:
         TypeError, ValueError, LookupError: if an argument is not valid, as for the builtin.
 
     Example:
@@ -174,7 +174,7 @@ def _checked(file: FileName) -> FileName:
 
 @final
 class Opening(EmitsEvents, Generic[F_co]):
-    """A file about to be opened, by ``await`` or ``async with``; made by `open`."""
+    """The result of `open`: ``await`` or ``async with`` opens the file."""
 
     __slots__ = ("_file", "_is_entered", "_is_held", "_source")
 
@@ -230,7 +230,7 @@ class Opening(EmitsEvents, Generic[F_co]):
             await file.close()
 
     def _open_now(self, budget: LoopBudget) -> Any:  # F_co, or None
-        """Open it without waiting; None if that cannot be done, or if there are observers."""
+        """Open it without waiting; None if that is not possible, or if there are observers."""
         if not self._is_held and current_observers():
             return None
         budget.remaining -= OPENING_COST
@@ -241,7 +241,7 @@ class Opening(EmitsEvents, Generic[F_co]):
         return file
 
     async def _open(self) -> Any:  # F_co
-        """Open it in a thread, or before observers."""
+        """Open it in a thread, or with events for observers."""
         events = None if self._is_held else _events_of(self._source.file)
         try:
             file = None if events is None else _open_cached(self._source, events)
@@ -291,7 +291,7 @@ def binary_file(
 def _file_of(
     source: OpenArguments, found: Found, events: FileEvents | None
 ) -> TextFile | BinaryFile:
-    """Return the file of a descriptor."""
+    """Return a file object for a descriptor."""
     buffering, early = source.buffering, found.early
     if early is not None and early.is_whole and source.text is None and events is None:
         assert found.way is not None
@@ -308,7 +308,7 @@ def _file_of(
 def _file_of_regular(
     source: OpenArguments, number: int, status: os.stat_result, way: Way, events: FileEvents | None
 ) -> TextFile | BinaryFile:
-    """Return the file of the descriptor of a regular file that has just been opened by name."""
+    """Return a file object for a regular file that has just been opened by name."""
     buffering = source.buffering
     size = -1 if buffering == 1 else buffering
     if (
@@ -337,7 +337,7 @@ def _text_file(source: OpenArguments, binary: BinaryFile, is_terminal: bool) -> 
 
 
 def _open_cached(source: OpenArguments, events: FileEvents | None) -> TextFile | BinaryFile | None:
-    """Open a file that is in memory; None if that cannot be done without waiting."""
+    """Open a file that is in memory; None if that is not possible without waiting."""
     path = source.file
     if source.mode.is_writable or source.opener is not None or type(path) is not str:
         return None
@@ -358,7 +358,7 @@ def _open_cached(source: OpenArguments, events: FileEvents | None) -> TextFile |
 
 
 async def _find(source: OpenArguments) -> Found:
-    """Open it in a thread; wait for a FIFO to be read, without one."""
+    """Open it in a thread; wait for the reader of a FIFO without a thread."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
         find: Callable[[OpenArguments, bool], Found | Later[Found | None] | None] = find_blocking

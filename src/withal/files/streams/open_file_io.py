@@ -30,7 +30,7 @@ _NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 
 @final
 class TextOptions(NamedTuple):
-    """How a text file is made of a binary one."""
+    """The arguments for making a text file from a binary one."""
 
     encoding: str
     errors: str
@@ -39,7 +39,7 @@ class TextOptions(NamedTuple):
 
 @final
 class OpenArguments(NamedTuple):
-    """The file to open, and how. A tuple, since it is fast to create."""
+    """The arguments of `open`. A tuple, since it is created quickly."""
 
     file: FileName
     mode: Mode
@@ -51,14 +51,14 @@ class OpenArguments(NamedTuple):
 
 @final
 class Found(NamedTuple):
-    """A descriptor and its properties. A tuple, since it is fast to create.
+    """A descriptor and its properties. A tuple, since it is created quickly.
 
     Attributes:
         number: the descriptor.
-        status: of what it refers to.
+        status: the status of its file.
         position: where it is.
         is_nonblocking: its calls never wait.
-        is_ours: it was opened for the file, and nothing else has it.
+        is_ours: whether it was opened for this file, and no other code uses it.
         early: the data that was already read.
         way: how it is read, if that is known.
     """
@@ -82,8 +82,8 @@ def find_blocking(source: OpenArguments, has_others: bool) -> Found | Later[Foun
 
     Args:
         source: the file.
-        has_others: the thread may have others to open: then the kernel is asked to read the first
-            bytes of this one meanwhile.
+        has_others: whether the thread may have further files to open. If so, the kernel is asked to
+            read the first bytes of this file meanwhile.
     """
     file, flags = source.file, source.mode.flags
     if isinstance(file, int) and source.opener is None:
@@ -150,8 +150,8 @@ def look_at(number: int, *, is_ours: bool, appends: bool = False, is_new: bool =
     Args:
         number: the descriptor.
         is_ours: nothing else has it.
-        appends: its position is to be the end.
-        is_new: it was opened just now, so it is at the start of the file.
+        appends: whether its position has to be the end of the file.
+        is_new: whether it was opened just now, so that its position is 0.
     """
     status = os.fstat(number)
     kind = status.st_mode
@@ -161,7 +161,7 @@ def look_at(number: int, *, is_ours: bool, appends: bool = False, is_new: bool =
             position = os.lseek(number, 0, os.SEEK_END if appends else os.SEEK_CUR)
         way = inline_way(number, status.st_dev)
         return Found(number, status, position, False, is_ours, None, way)
-    # A device may have no notion of not blocking; a terminal has.
+    # A device may ignore O_NONBLOCK; a terminal does not.
     if is_ours and S_ISCHR(kind) and not os.isatty(number):
         os.set_blocking(number, True)
     is_nonblocking = hasattr(os, "get_blocking") and not os.get_blocking(number)

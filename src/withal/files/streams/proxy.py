@@ -64,7 +64,7 @@ class Forwarding(File[AnyStr]):
         return await self._perform("readlines", hint)  # type: ignore[no-any-return]
 
     async def write(self, data: AnyStr, /) -> int:
-        """Write, and return how many characters or bytes."""
+        """Write, and return the number of characters or bytes."""
         return await self._perform("write", data)  # type: ignore[no-any-return]
 
     async def writelines(self, lines: Iterable[AnyStr], /) -> None:

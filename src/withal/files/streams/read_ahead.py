@@ -24,7 +24,7 @@ GROWTH_FACTOR = 4
 MAX_SHARED_BYTES = 64 * 1024 * 1024
 """The maximum number of bytes that all readers of the process hold together."""
 
-_EACH = 2 * MAX_AHEAD_BYTES  # what is used, and what is read meanwhile
+_EACH = 2 * MAX_AHEAD_BYTES  # the part in use, and the part that is read meanwhile
 
 
 @final
@@ -33,7 +33,7 @@ class _Allowance:
 
     def __init__(self) -> None:
         self._left = MAX_SHARED_BYTES
-        self._lock = Lock()  # of loops in several threads
+        self._lock = Lock()  # for loops in several threads
 
     def take(self) -> bool:
         """Reserve the share of one reader, and return whether there was enough."""
@@ -65,8 +65,8 @@ class ReadAhead:
     def __init__(self, channel: Positional) -> None:
         self._channel = channel
         self._size = 0  # of the next read, if it continues there
-        self._at = -1  # where that begins
-        self._flight: Future[bytes] | None = None  # of the next read, if it has begun
+        self._at = -1  # the offset of the next read
+        self._flight: Future[bytes] | None = None  # the next read, if it has begun
         self._has_allowance = False
 
     @property
@@ -75,7 +75,7 @@ class ReadAhead:
         return self._flight is not None
 
     async def read(self, size: int, offset: int) -> bytes:
-        """Read at least `size` bytes; fewer are the end of the file.
+        """Read at least `size` bytes; a shorter result means the end of the file.
 
         A cancellation ends the wait; what the thread reads may be used by the next read.
         """

@@ -33,10 +33,10 @@ class Buffer(Generic[AnyStr]):
 
     Attributes:
         data: the read-ahead data.
-        at: how much of it is used. True only while no lines are iterated: see `checkpoint`.
+        at: how much of it is used. Valid only while no lines are iterated: see `checkpoint`.
         lines: those that are being iterated, if any are.
-        split_bytes: how much is to be cut into lines together. Less than `MIN_SPLIT_BYTES` where
-            those that were cut last were not all wanted: then `take_line` is to take each line.
+        split_bytes: how much data is split into lines at a time. Less than `MIN_SPLIT_BYTES` if
+            some lines of the last split were not used: then `take_line` takes single lines.
     """
 
     __slots__ = ("_cut", "_empty", "_end", "_left", "at", "data", "lines", "split_bytes")
@@ -47,9 +47,9 @@ class Buffer(Generic[AnyStr]):
         self.at: int = 0
         self.lines: Iterator[AnyStr] | None = None
         self.split_bytes: int = INITIAL_SPLIT_BYTES
-        self._cut: Sequence[AnyStr] = ()  # the list that they are taken from
-        self._left = 0  # of these, when `at` was worked out
-        self._end = 0  # of these, in the data
+        self._cut: Sequence[AnyStr] = ()  # the list of the lines
+        self._left = 0  # lines left when `at` was computed
+        self._end = 0  # the end of the lines in the data
 
     def __len__(self) -> int:
         """Return the amount of unread data."""
@@ -57,7 +57,7 @@ class Buffer(Generic[AnyStr]):
         return len(self.data) - self.at
 
     def set(self, data: AnyStr, at: int = 0) -> None:
-        """Replace all."""
+        """Replace the data."""
         self.forget_lines()
         self.data = data
         self.at = at

@@ -1,4 +1,4 @@
-"""Reading of a binary file: its read-ahead data, where that ends in the file, and how more comes.
+"""Reading of a binary file: its read-ahead data, and reads from memory or in threads.
 
 Buffered data is served without suspending, and data in the page cache without a thread. All other
 operations take the lock. Data leaves the buffer only when all of the requested data is in it, so a
@@ -33,19 +33,19 @@ READ_AHEAD_BYTES = 64 * 1024
 
 @final
 class Reader(LineReader[bytes]):
-    """The bytes of a file, read ahead. A `Writer` is what writes the same file.
+    """The bytes of a file, read ahead. The file may have a `Writer`, too.
 
     Args:
         channel: the file.
-        writer: what writes it.
-        position: where reading begins.
-        is_active: reading comes first, not writing.
+        writer: the writer of the same file.
+        position: the position of the first byte to read.
+        is_active: whether reading comes first, not writing.
 
     Attributes:
         end: where the read-ahead data ends in the file.
-        is_active: what is in memory may be read without further ado: reading was done last, and the
-            file is open.
-        is_paused: writing was done last: the position is that of the writer.
+        is_active: whether data in memory may be read immediately: the last operation was a read,
+            and the file is open.
+        is_paused: whether the last operation was a write: the position is that of the writer.
         most_ahead: the maximum size of read-ahead.
     """
 
@@ -75,24 +75,24 @@ class Reader(LineReader[bytes]):
         self.is_paused: bool = not is_active
         self._ahead = self._first_ahead = FIRST_READ_BYTES
         self.most_ahead: int = READ_AHEAD_BYTES
-        self._early: Early | None = None  # what was read when it was opened
-        self._read_ahead: ReadAhead | None = None  # of what is read in threads
-        self._known_end = -1  # where a look at the file has found its end, in this operation
+        self._early: Early | None = None  # the data that was read when it was opened
+        self._read_ahead: ReadAhead | None = None  # the reads in threads
+        self._known_end = -1  # the end of the file, if this operation has queried it
         self._why_closed = ""  # the message of the error, once it is closed
 
     def set_buffering(self, size: int) -> None:
-        """Read ahead up to so many bytes; 0 makes the file unbuffered."""
+        """Read ahead up to `size` bytes; 0 makes the file unbuffered."""
         self.is_raw: bool = not size
         self._ahead = self._first_ahead = min(FIRST_READ_BYTES, size)
         self.most_ahead = min(size, MAX_INLINE_BYTES)
 
     def rebind(self) -> None:
-        """Continue in the running loop; what was read ahead stays."""
+        """Continue in the running loop; read-ahead data is kept."""
         self.lock: Lock = Lock()
         self.budget: LoopBudget = loop_budget()
 
     def close(self, why: str) -> None:
-        """Drop what was read ahead; each operation raises `ValueError` with this message."""
+        """Drop read-ahead data; each operation raises `ValueError` with this message."""
         self._why_closed = why
         self.is_active = False
         self._early = self._read_ahead = None
@@ -114,7 +114,7 @@ class Reader(LineReader[bytes]):
         self.is_active = False  # so that the next read checks it first
 
     def forget_early(self) -> None:
-        """Read from the file, also what was read at opening."""
+        """Drop the data that was read at opening, so that it is read again."""
         if self._early is not None:
             self._early = None
             self.is_active = True
@@ -138,7 +138,7 @@ class Reader(LineReader[bytes]):
     # Reading without suspending
 
     def read_now(self, size: int) -> bytes | None:
-        """Read more than is buffered, out of the page cache; None if it has not all of that."""
+        """Read more than the buffered data from the page cache; None if not all is there."""
         channel, unread = self._channel, self.unread
         have = len(unread.data) - unread.at
         missing = size - have
@@ -168,7 +168,7 @@ class Reader(LineReader[bytes]):
         return unread.take(size)
 
     def rest_now(self) -> bytes | None:
-        """Read to the end of the file, out of the page cache; None if that cannot be done."""
+        """Read to the end of the file from the page cache; None if that is not possible."""
         self._known_end = -1
         if self._early is not None:
             self.use_early()
@@ -201,7 +201,7 @@ class Reader(LineReader[bytes]):
             return unread.take(size)
 
     async def read_once(self, size: int) -> bytes:
-        """Return buffered data, up to `size` bytes; if there is none, read by one call at most."""
+        """Return up to `size` buffered bytes; if there are none, make at most one system call."""
         async with self.lock:
             await self.begin()
             if not len(self.unread):
@@ -225,7 +225,7 @@ class Reader(LineReader[bytes]):
             return await self.read_rest()
 
     async def read_lines(self) -> list[bytes]:
-        """Read all lines to the end of the file; cut them in a thread if they are long."""
+        """Read all lines to the end of the file; split long data in a thread."""
         async with self.lock:
             await self.begin()
             data = await self.read_rest()
@@ -237,7 +237,7 @@ class Reader(LineReader[bytes]):
                 self.restore(data)
                 raise
 
-    # Reading, for the task that has the lock
+    # Reading; the caller must hold the lock
 
     async def begin(self) -> None:
         """Write queued data, and continue at its end."""
@@ -254,7 +254,7 @@ class Reader(LineReader[bytes]):
             self._writer.pause()
 
     async def fetch(self, size: int) -> int:
-        """Read ahead, by one call at most, at least so much if there is. Returns how much."""
+        """Read ahead at least `size` bytes, if there are so many; return the number of bytes."""
         channel = self._channel
         if self._has_ended():
             return 0
@@ -282,7 +282,7 @@ class Reader(LineReader[bytes]):
         if self._has_ended():
             return self.unread.take_all()
         while (left := channel.size() - self.end) <= MAX_INLINE_BYTES:
-            # A size of 0 may be that of a file in /proc, which has none before it is read.
+            # The size of a file in /proc is 0 before it is read.
             data = self._read_more_now(max(left, 1))
             if data is None or (not data and left > 0):
                 break
@@ -307,12 +307,12 @@ class Reader(LineReader[bytes]):
         return b"".join(parts)
 
     def restore(self, data: bytes) -> None:
-        """Put data back that was taken by an operation that has failed, unless it was closed."""
+        """Put the data of a failed operation back, unless the file was closed."""
         if not self._why_closed:
             self.unread.set(data)
 
     def _read_more_now(self, size: int) -> bytes | None:
-        """Read ahead out of memory, unless that was just tried, or a thread is about to."""
+        """Read ahead from memory, unless this was just tried or a thread is reading."""
         is_begun = self._read_ahead is not None and self._read_ahead.is_ahead
         if self._channel.just_missed(self.end) or is_begun:
             return None
@@ -332,11 +332,11 @@ class Reader(LineReader[bytes]):
         return await self._read_ahead.read(size, self.end)
 
     def _has_ended(self) -> bool:
-        """Return whether the file is known, without reading, to end where it was read to."""
+        """Return whether the file is known to end where the read-ahead data ends."""
         return self.end == self._known_end or self._channel.is_known_to_end_at(self.end)
 
     def _is_at_end(self) -> bool:
-        """Return whether all that the file has was read ahead, as far as that is known."""
+        """Return whether the whole rest of the file is read ahead, as far as this is known."""
         return self.end >= self._channel.size()
 
     # Lines
@@ -344,10 +344,10 @@ class Reader(LineReader[bytes]):
     async def find_line(self, limit: int, beyond: int = 0) -> int:
         """Read ahead to the end of a line, or of the file, and return the length up to there."""
         unread = self.unread
-        # An unbuffered file is read ahead of a line too, where it can go back.
+        # An unbuffered file with positions is read ahead for a line too, since it can seek back.
         step = READ_AHEAD_BYTES if self.is_raw and self._channel.is_positional else 1
-        earlier: list[bytes] = []  # parts of a long line, which is put together once
-        kept = 0  # bytes in these
+        earlier: list[bytes] = []  # parts of a long line, which are joined once
+        kept = 0  # bytes in these parts
         try:
             while True:
                 unread.forget_lines()
@@ -374,7 +374,7 @@ class Reader(LineReader[bytes]):
         return BytesIO(data).readlines()
 
     def after_line(self) -> None:
-        """Keep nothing read ahead, if the file is unbuffered."""
+        """Drop read-ahead data, if the file is unbuffered."""
         if self.is_raw:
             self.drop_ahead()
 
@@ -382,7 +382,7 @@ class Reader(LineReader[bytes]):
 
     @property
     def position(self) -> int:
-        """The offset of the next byte, if reading was done last."""
+        """The offset of the next byte, if the last operation was a read."""
         return self.end - len(self.unread)
 
     def pause(self) -> int:
@@ -399,7 +399,7 @@ class Reader(LineReader[bytes]):
             self.unread.set(b"")
 
     def move(self, position: int) -> None:
-        """Continue at another position; keep what is read ahead if that is in it."""
+        """Continue at another position; keep read-ahead data if the position is in it."""
         unread = self.unread
         start = self.end - len(unread.data)
         if start <= position <= self.end and self._channel.is_positional:
@@ -415,7 +415,7 @@ class Reader(LineReader[bytes]):
 
 
 def lines_of(file: IO[AnyStr]) -> list[AnyStr]:
-    """Return all lines, some at a time, so that other threads have their turn in between."""
+    """Return all lines, some at a time, so that other threads can run in between."""
     lines: list[AnyStr] = []
     while more := file.readlines(LONG_BYTES):
         lines += more

@@ -39,7 +39,7 @@ class _Input:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def file(self) -> TextFile | None:
-        """Return a file over the descriptor of `sys.stdin`; None if it is not read by one."""
+        """Return a file for the descriptor of `sys.stdin`; None if that cannot be used."""
         stdin: object = sys.stdin
         if self._stand_for is None or self._stand_for() is not stdin:
             self._text = _over_descriptor(stdin)
@@ -48,13 +48,13 @@ class _Input:
             return None
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            # What was read ahead stays for the next loop. A lock and its waiters are of one loop.
+            # Read-ahead data is kept for the next loop. A lock and its waiters belong to one loop.
             self._loop = loop
             self._text._reader.rebind()
         return self._text
 
     async def close(self) -> None:
-        """Close the objects of this one, and `sys.stdin` even if this is cancelled."""
+        """Close the file, and `sys.stdin` even if this is cancelled."""
         file = self.file()
         try:
             if file is not None:
@@ -64,14 +64,14 @@ class _Input:
 
 
 def _over_descriptor(stdin: object) -> TextFile | None:
-    """Return a file over the descriptor of an object; None if it does more than decode that."""
+    """Return a file for the descriptor of an object; None if the object also converts the data."""
     if type(stdin) is not io.TextIOWrapper or stdin.closed:
         return None
     try:
         raw = getattr(stdin.buffer, "raw", None)
     except ValueError:  # it has been detached
         return None
-    if type(raw) is not io.FileIO:  # a compressed file has a descriptor too
+    if type(raw) is not io.FileIO:  # a compressed file has a descriptor, too
         return None
     binary = binary_file(
         look_at(raw.fileno(), is_ours=False),
@@ -91,11 +91,11 @@ def _over_descriptor(stdin: object) -> TextFile | None:
 
 @final
 class StandardStream(Forwarding[AnyStr]):
-    """A standard stream, as `sys` has it when it is used; there are six.
+    """One of the six standard streams; each use gets the present object of `sys`.
 
     Its methods are those of the object in `sys`, with the same arguments, results and errors; those
     that may wait are coroutines. Replacing `sys.stdout` while the program runs, as pytest and
-    `contextlib.redirect_stdout` do, replaces what is written to.
+    `contextlib.redirect_stdout` do, replaces the target.
 
     **Output** is written in a thread, by the object itself, so that it stays in order with
     ``print``. Calls are made one at a time. A cancelled write is still made, unless it was waiting

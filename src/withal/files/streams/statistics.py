@@ -14,14 +14,15 @@ class Statistics:
     """Counts of the operations of an open file so far.
 
     Attributes:
-        hits: reads that the page cache served, without a thread.
-        misses: reads that were tried so and had to go to a thread.
+        hits: reads that were served by the page cache, without a thread.
+        misses: reads that were tried in this way and then made in a thread.
         hops: calls made in a thread.
-        bytes_read: bytes read from the file, read ahead included.
+        bytes_read: bytes read from the file, including read-ahead data.
         bytes_written: bytes written to the file.
-        way: how reads are tried without a thread: ``"nowait"``, with `RWF_NOWAIT`; ``"memory"``,
-            since the file system is memory; ``"cachestat"`` or ``"mincore"``, after asking so what
-            is in memory; ``"thread"`` if they are not. Decided when the file is opened.
+        way: how reads without a thread are made: ``"nowait"``: with `RWF_NOWAIT`; ``"memory"``: the
+            file system is in memory; ``"cachestat"`` or ``"mincore"``: after this system call has
+            reported which part is in memory; ``"thread"``: all reads are made in threads. It is
+            determined when the file is opened.
     """
 
     hits: int
@@ -34,7 +35,7 @@ class Statistics:
 
 @final
 class Counters:
-    """The same while they grow."""
+    """The mutable form of `Statistics`."""
 
     __slots__ = ("bytes_read", "bytes_written", "hits", "hops", "misses")
 

@@ -35,9 +35,9 @@ class TextFile(LineFile[str]):
         mode: the argument of `open`.
         encoding: the encoding.
         errors: how to treat data that cannot be decoded or encoded.
-        line_buffering: what is written is flushed at each line's end.
-        write_through: what `reconfigure` was given; false at first. It has no effect, since
-            text is always passed to the binary file immediately.
+        line_buffering: whether written data is flushed at the end of each line.
+        write_through: the argument of `reconfigure`; initially false. It has no effect, since text
+            is always passed to the binary file immediately.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TextFile(LineFile[str]):
         self.buffer = buffer
         self.mode = mode
         self.write_through: bool = False
-        # It never changes, so that a narrower type than that of `LineFile` is safe.
+        # It never changes, so a narrower type than that of `LineFile` is safe.
         self._reader: TextReader = TextReader(  # pyright: ignore[reportIncompatibleVariableOverride]
             buffer._reader, encoding, errors, newline
         )
@@ -68,7 +68,7 @@ class TextFile(LineFile[str]):
         self.errors = errors
         self._encoder = codecs.getincrementalencoder(encoding)(errors)
         self._line_end = os.linesep if newline is None else newline or "\n"
-        # An encoding without states can be left to str.encode, which is faster.
+        # For an encoding without states, str.encode is used, which is faster.
         self._is_stateless = codecs.lookup(encoding).name in ("utf-8", "ascii", "iso8859-1")
 
     def _set_line_buffering(self, line_buffering: bool) -> None:
@@ -89,7 +89,7 @@ class TextFile(LineFile[str]):
 
     @property
     def newlines(self) -> str | tuple[str, ...] | None:
-        """The line endings met so far, where any will do: one, several, or None yet."""
+        """The line endings that were met so far, if any are allowed; None if there were none."""
         return self._reader.newlines
 
     @property
@@ -152,11 +152,11 @@ class TextFile(LineFile[str]):
     # Writing
 
     async def write(self, text: str, /) -> int:
-        """Queue characters to be written, and return how many they are.
+        """Queue characters to be written, and return their number.
 
-        Waits only where much is queued that the disk has not taken yet. If it is cancelled then,
-        nothing is queued. With line buffering it also waits until a line is written; if that wait
-        is cancelled, the line stays queued.
+        Waits only if the queue is full. If this wait is cancelled, nothing is queued. With line
+        buffering it also waits until a line is written; if that wait is cancelled, the line stays
+        queued.
 
         Raises:
             UnicodeEncodeError: if the text cannot be encoded; nothing is queued.
@@ -195,7 +195,7 @@ class TextFile(LineFile[str]):
             await self.write(line)
 
     async def flush(self) -> None:
-        """Wait until all that was queued is written, as `BinaryFile.flush` does."""
+        """Wait until all queued data is written, as `BinaryFile.flush` does."""
         await self._binary.flush()
 
     async def sync(self) -> None:
@@ -242,7 +242,7 @@ class TextFile(LineFile[str]):
         """
         self._check_open()
         options: dict[str, Any] = {"encoding": encoding, "errors": errors}
-        if newline is not ...:  # the standard library's takes no Ellipsis
+        if newline is not ...:  # the method of the standard library does not accept Ellipsis
             options["newline"] = newline
         changes_codec = encoding is not None or errors is not None or newline is not ...
         if changes_codec:
@@ -263,7 +263,7 @@ class TextFile(LineFile[str]):
         self.write_through = model.write_through
 
     def _model(self, **options: Any) -> io.TextIOWrapper:  # options of several types
-        """Return a file of the standard library that has these settings."""
+        """Return a file object of the standard library with these settings."""
         model = io.TextIOWrapper(
             io.BytesIO(),
             self.encoding,
@@ -298,7 +298,7 @@ class TextFile(LineFile[str]):
     # Positions
 
     async def seek(self, position: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to a position that `tell` has returned, or to the start, here or the end."""
+        """Change the position: to a result of `tell`, or to the start or the end of the file."""
         self._check_open()
         if not await self.seekable():
             raise io.UnsupportedOperation("underlying stream is not seekable")
@@ -346,7 +346,7 @@ class TextFile(LineFile[str]):
             self._reader.skip(place, await binary.read(place.feed))
 
     def _go_on_encoding(self, position: int) -> None:
-        """Have a byte order mark written at the start of the file only."""
+        """Write a byte order mark at the start of the file only."""
         if position:
             self._encoder.setstate(0)
         else:

@@ -1,4 +1,4 @@
-"""Reading of a text file: characters that are decoded ahead, from the bytes of a `Reader`."""
+"""Reading of a text file: characters are decoded ahead from the bytes of a `Reader`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from withal.files.threads.calls import call
 
 T = TypeVar("T")
 
-# As the standard library, it decodes so many bytes at once, however small the buffer below.
+# As the standard library does, it decodes this many bytes at a time, even if the buffer below is
+# smaller.
 _CHUNK_BYTES = 8 * 1024
 
-# A text is cut into lines by the standard library: `str.splitlines` splits at more than newlines.
+# The standard library splits the text into lines: `str.splitlines` also splits at other characters
+# than newlines.
 _AS_BYTES = ("utf-8", "surrogatepass")
 
 
@@ -43,12 +45,12 @@ class TextReader(LineReader[str]):
         self.set_codec(encoding, errors, newline)
 
     def set_codec(self, encoding: str, errors: str, newline: str | None) -> None:
-        """Decode in another way from here on; nothing may be decoded ahead."""
+        """Change the encoding from here on; no text may be decoded ahead."""
         self._newline = newline
         self._decoding = Decoding(encoding, errors, newline)
 
     def rebind(self) -> None:
-        """Continue in the running loop; what was read ahead stays."""
+        """Continue in the running loop; read-ahead data is kept."""
         self._source.rebind()
         self.lock: Lock = self._source.lock
         self.budget: LoopBudget = self._source.budget
@@ -60,16 +62,16 @@ class TextReader(LineReader[str]):
 
     @property
     def newlines(self) -> str | tuple[str, ...] | None:
-        """The line endings met so far, where any will do: one, several, or None yet."""
+        """The line endings that were met so far, if any are allowed; None if there were none."""
         return self._decoding.newlines
 
     @property
     def is_ahead(self) -> bool:
-        """Whether text was decoded that is unread, or whose last character may be half read."""
+        """Whether there is unread decoded text, or a partly decoded character."""
         return len(self.unread) > 0 or self._decoding.has_decoded
 
     def drop_ahead(self) -> None:
-        """Drop what was decoded ahead, and decode from a fresh state."""
+        """Drop the text that was decoded ahead, and reset the decoder."""
         self.unread.set("")
         self._decoding.reset()
 
@@ -92,14 +94,14 @@ class TextReader(LineReader[str]):
             await self.begin()
             return await self._read_rest(self.split)
 
-    # Reading, for the task that has the lock
+    # Reading; the caller must hold the lock
 
     async def begin(self) -> None:
         """Write queued data, and continue at its end."""
         await self._source.begin()
 
     async def _fetch(self) -> bool:
-        """Read ahead and decode. Returns whether there was anything."""
+        """Read ahead and decode. Returns whether there was data."""
         source, unread = self._source, self.unread
         while True:
             if not len(source.unread):
@@ -112,7 +114,7 @@ class TextReader(LineReader[str]):
                 return bool(text)
 
     async def _read_rest(self, made: Callable[[str], T]) -> T:
-        """Return what is made of the rest of the file; in a thread, if that is long."""
+        """Decode the rest of the file, and return `made` of the text; in a thread if it is long."""
         unread = self.unread
         rest = await self._source.read_rest()
         decoding = self._decoding.apart()
@@ -123,7 +125,7 @@ class TextReader(LineReader[str]):
         unread.forget_lines()
         try:
             result = make() if len(rest) <= LONG_BYTES else await call(make)
-        except BaseException:  # it cannot be decoded, or no task waits any more
+        except BaseException:  # it cannot be decoded, or the wait was cancelled
             self._source.restore(rest)
             raise
         self._decoding = decoding
@@ -136,8 +138,8 @@ class TextReader(LineReader[str]):
         """Decode ahead to the end of a line, or of the file, and return the length up to there."""
         unread = self.unread
         unread.forget_lines()
-        # No need to look again at what has no end of a line, but for the last character: a newline
-        # of two may begin there.
+        # The text searched so far has no end of a line. Only its last character is checked again: a
+        # newline of two characters may begin there.
         looked = max(beyond + 1 - len(self._newline or "."), 0)
         while True:
             at = unread.at
@@ -169,7 +171,7 @@ class TextReader(LineReader[str]):
         return end + 1 if self.unread.data.endswith("\r", end - 1, end) else end
 
     def split(self, data: str) -> list[str]:
-        """Return the lines of this text; other threads have their turn while it is long."""
+        """Return the lines of this text; other threads can run if it is long."""
         newline = self._newline
         encoded = io.BytesIO(data.encode(*_AS_BYTES))
         # All newlines are translated already.
@@ -191,7 +193,7 @@ class TextReader(LineReader[str]):
         """Decode the bytes between the start of a position and the position itself.
 
         Raises:
-            OSError: if these are fewer characters than the position has.
+            OSError: if there are fewer characters than the position needs.
         """
         end = place.start + len(data)
         text = self._decoding.feed(data, end, unread=0, at_end=place.at_end)

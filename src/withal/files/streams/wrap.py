@@ -23,8 +23,8 @@ def wrap(file: object) -> WrappedFile[Any]:
 
     `file` may be any object with the methods of a file: the result of `open`, `gzip.open` or
     `tempfile`, an `io.StringIO`, an object of your own. Each call that may wait is made in a
-    thread: for a file of the file system, `withal.files.open` is much faster. Do not use `file`
-    itself, and do not wrap it twice, while calls are in progress.
+    thread. For a file on a disk, `withal.files.open` is much faster. Do not use `file` itself, and
+    do not wrap it twice, while calls are in progress.
 
     Raises:
         TypeError: if it is not a file object, or is already asynchronous.
@@ -69,8 +69,8 @@ class WrappedFile(Forwarding[AnyStr]):
     A call that is cancelled before its turn is not made. One in progress continues in its thread,
     and the next call waits for its end. If it was a read, the next call with the same arguments
     returns its data, so that repeating a cancelled ``readline`` loses no data. A ``seek``, or a
-    read with other arguments, discards that data: reading continues behind it. If another call
-    fails after it was cancelled, the error goes to the loop's exception handler.
+    read with other arguments, discards that data: reading continues after it. If another call fails
+    after it was cancelled, the error goes to the loop's exception handler.
     """
 
     __slots__ = ("_calls", "_file")
@@ -123,7 +123,7 @@ class WrappedFile(Forwarding[AnyStr]):
 async def perform(
     calls: Serial, file: object, method: str, *args: object, **options: object
 ) -> Any:  # what a method of anything returns
-    """Call a method of a file object in a thread, in its turn, as `WrappedFile` says.
+    """Call a method of a file object in a thread, after the earlier calls; see `WrappedFile`.
 
     Raises:
         AttributeError: if the object has no such method.
