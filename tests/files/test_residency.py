@@ -18,7 +18,7 @@ from withal.files.system.residency import MAX_MAPPINGS, MappedFile, is_resident,
 pytestmark = pytest.mark.skipif(
     not cached.READS_CACHED or resident._calls is None, reason="nothing is read inline here"
 )
-PAGE = resident._PAGE
+PAGE = resident._PAGE_BYTES
 CONTENT = bytes(range(256)) * 1024  # 256 KiB
 IN_MEMORY = ("memory", "cachestat", "thread")  # as the system has swap space, and the call
 

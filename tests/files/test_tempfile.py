@@ -25,7 +25,7 @@ from tests.support.threads import FullPool
 from withal import Scope
 from withal._core.descriptors import open_descriptors
 from withal.files import tempfile as ours
-from withal.files.temporary.directory_io import PAUSES
+from withal.files.temporary.directory_io import PAUSES_SECONDS
 from withal.files.temporary.spooled import SpooledFile
 
 MODES = ["w+b", "wb", "r+b", "w", "w+", "r+", "a+", "a+b"]
@@ -543,7 +543,7 @@ async def test_an_error_of_the_removal_is_raised_unless_it_is_to_be_ignored(
 
 @pytest.mark.parametrize("ignore", [False, True])
 @pytest.mark.parametrize("delete", [True, False])
-@pytest.mark.parametrize("late", [1, len(PAUSES), len(PAUSES) + 1])
+@pytest.mark.parametrize("late", [1, len(PAUSES_SECONDS), len(PAUSES_SECONDS) + 1])
 async def test_what_a_thread_puts_into_a_folder_while_it_is_removed_is_removed(
     monkeypatch: pytest.MonkeyPatch, late: int, delete: bool, ignore: bool
 ) -> None:
@@ -559,13 +559,13 @@ async def test_what_a_thread_puts_into_a_folder_while_it_is_removed_is_removed(
     monkeypatch.setattr("withal.files.temporary.directory_io.time.sleep", pauses.append)
     with monkeypatch.context() as patch:
         patch.setattr("os.rmdir", write_and_remove)
-        if late > len(PAUSES) and not ignore:
+        if late > len(PAUSES_SECONDS) and not ignore:
             with pytest.raises(OSError, match="not empty"):
                 await folder.cleanup()
         else:
             await folder.cleanup()
-    assert path.exists() == (late > len(PAUSES))
-    assert tuple(pauses) == PAUSES[:late]
+    assert path.exists() == (late > len(PAUSES_SECONDS))
+    assert tuple(pauses) == PAUSES_SECONDS[:late]
     await folder.cleanup()
 
 

@@ -1,4 +1,4 @@
-"""Facades whose names are imported when they are first used (PEP 562).
+"""Facades whose names are imported when they are first used: https://peps.python.org/pep-0562/.
 
 Importing everything that a package exports takes time, and a program uses only a few of the names.
 So a facade lists the module of each name; type checkers see plain imports.

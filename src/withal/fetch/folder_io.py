@@ -30,7 +30,7 @@ _NAMELESS = getattr(os, "O_TMPFILE", 0)  # Linux
 _REFUSED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
 
 _MIB_BYTES = 1 << 20
-_RESERVE = 64 * _MIB_BYTES
+_RESERVED_BYTES = 64 * _MIB_BYTES
 _RESERVED_SHARE = 100  # a hundredth of a small file system
 
 
@@ -134,7 +134,7 @@ class FolderIO:
         with self.held() as descriptor:
             status = os.fstatvfs(descriptor)
         whole = status.f_blocks * status.f_frsize
-        return status.f_bavail * status.f_frsize - min(_RESERVE, whole // _RESERVED_SHARE)
+        return status.f_bavail * status.f_frsize - min(_RESERVED_BYTES, whole // _RESERVED_SHARE)
 
     @contextmanager
     def at(self, name: str, *, make: bool = True) -> Generator[tuple[int, str]]:

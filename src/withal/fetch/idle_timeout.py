@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, final
 
-_LOOKS = 4  # checks of all waits, within an idle timeout
+_CHECK_COUNT = 4  # checks of all waits, within an idle timeout
 _MAX_LOOK_SECONDS = 1.0
 
 
@@ -52,7 +52,7 @@ class IdleTimeout:
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = loop.call_later(
-            min(_MAX_LOOK_SECONDS, self._seconds / _LOOKS), self._look, loop
+            min(_MAX_LOOK_SECONDS, self._seconds / _CHECK_COUNT), self._look, loop
         )
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:

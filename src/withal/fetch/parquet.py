@@ -20,7 +20,7 @@ COLUMNS = frozenset(
 )
 """The columns of a table of requests; of ``headers`` each is a struct, or a map, of texts."""
 
-_ROWS = 4096  # of a file that are read at a time
+_BATCH_ROWS = 4096  # of a file that are read at a time
 
 
 def _import_pyarrow() -> Any:  # it has no types
@@ -56,7 +56,7 @@ def rows_of_parquet(path: Path) -> Iterator[Mapping[str, object]]:
         try:
             with arrow.parquet.ParquetFile(os.fspath(each)) as file:
                 columns = [name for name in file.schema_arrow.names if name in COLUMNS]
-                for batch in file.iter_batches(_ROWS, columns=columns):
+                for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
                     yield from batch.to_pylist()
         except arrow.ArrowInvalid as error:
             raise RequestLineError(0, f"{each.name} is not a Parquet file: {error}") from error
@@ -64,7 +64,7 @@ def rows_of_parquet(path: Path) -> Iterator[Mapping[str, object]]:
 
 def rows_of_dataset(dataset: Any) -> Iterator[Mapping[str, object]]:
     """Yield the rows of a ``ray.data.Dataset``, in its order."""
-    for batch in dataset.iter_batches(batch_size=_ROWS, batch_format="pyarrow"):
+    for batch in dataset.iter_batches(batch_size=_BATCH_ROWS, batch_format="pyarrow"):
         yield from batch.to_pylist()
 
 
@@ -109,7 +109,7 @@ class RequestRows:
                 return []
             if self._rows is None:
                 self._rows = self._make()
-            return list(islice(self._rows, _ROWS))
+            return list(islice(self._rows, _BATCH_ROWS))
 
     def _close(self) -> None:
         with self._lock:

@@ -314,7 +314,8 @@ async def mkstemp(
     dir: Folder = None,  # noqa: A002
     text: bool = False,
 ) -> tuple[int, Any]:
-    """Make a temporary file, and return a descriptor and the path: both are the caller's to end.
+    """Make a temporary file, and return a descriptor and the path: the caller closes and removes
+    them.
 
     The path is str, or bytes if the parts of it are. A cancelled call leaves neither.
 
@@ -342,7 +343,7 @@ def _end_file(made: tuple[int, Any]) -> None:
 
 
 async def mkdtemp(suffix: Part = None, prefix: Part = None, dir: Folder = None) -> Any:  # noqa: A002
-    """Make a temporary folder, and return its path; it is the caller's to remove.
+    """Make a temporary folder, and return its path; the caller removes it.
 
     The path is str, or bytes if the parts of it are. A cancelled call leaves no folder.
 

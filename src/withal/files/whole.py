@@ -46,7 +46,7 @@ ADVISED_BYTES = 128 * 1024
 # Not to block makes no difference to a regular file; see `waits`.
 _FLAGS: int = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
 
-# Encodings that begin with a byte order mark, which is not to be in the middle of a file.
+# Encodings that begin with a byte order mark, which must not be in the middle of a file.
 _MARKED = frozenset({"utf-16", "utf-32", "utf-8-sig"})
 
 

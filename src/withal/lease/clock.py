@@ -16,7 +16,7 @@ _ID = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def monotonic() -> float:
-    """Return the seconds since the machine started; on Linux, with the time in suspension."""
+    """Return the seconds since the machine started; on Linux, including suspension."""
     return time.clock_gettime(_ID)
 
 

@@ -135,7 +135,7 @@ class Owners:
         return [held for held in self._book.open_now() if held.stack and self.of(held) == owner]
 
     def _claim(self, owner: Hashable) -> None:
-        """Assign resources that the values of lasting owners refer to to these owners."""
+        """Assign to each lasting owner the resources that its value refers to."""
         for lasting, value in self._lasting.items():
             objects = objects_of(self._open(owner))
             if objects:

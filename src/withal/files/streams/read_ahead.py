@@ -24,7 +24,7 @@ GROWTH_FACTOR = 4
 MAX_SHARED_BYTES = 64 * 1024 * 1024
 """The maximum number of bytes that all readers of the process hold together."""
 
-_EACH = 2 * MAX_AHEAD_BYTES  # the part in use, and the part that is read meanwhile
+_READER_BYTES = 2 * MAX_AHEAD_BYTES  # the part in use, and the part that is read meanwhile
 
 
 @final
@@ -38,15 +38,15 @@ class _Allowance:
     def take(self) -> bool:
         """Reserve the share of one reader, and return whether there was enough."""
         with self._lock:
-            if self._left < _EACH:
+            if self._left < _READER_BYTES:
                 return False
-            self._left -= _EACH
+            self._left -= _READER_BYTES
             return True
 
     def give_back(self) -> None:
         """Return the share, for another reader."""
         with self._lock:
-            self._left += _EACH
+            self._left += _READER_BYTES
 
 
 _allowance = _Allowance()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-_MAX_CALL_BYTES = 1 << 30  # a system call takes 2 GiB at most
+_MAX_CALL_BYTES = 1 << 30  # a call transfers at most 2 GiB: read(2)
 _CHUNK_BYTES = 1 << 20
 _MAX_PARTS = 1024  # IOV_MAX of Linux: https://man7.org/linux/man-pages/man2/readv.2.html
 _LONG_BYTES = 4 * 1024

@@ -25,8 +25,8 @@ class CountedDescriptor:
 
     Attributes:
         number: the descriptor.
-        name: what it is of, for messages.
-        is_ours: it is to be closed with the file; false once it is closed.
+        name: the name of its file, for messages.
+        is_ours: whether to close it with the file; false after it was closed.
     """
 
     __slots__ = ("__weakref__", "_is_closing", "_lock", "_users", "is_ours", "name", "number")

@@ -42,8 +42,8 @@ MAX_MAPPINGS = 128
 """How many files a thread keeps mapped, of the 65,530 mappings that Linux allows a process:
 https://docs.kernel.org/admin-guide/sysctl/vm.html#max-map-count."""
 
-_PAGE: int = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-_BLOCK = _PAGE * (_PAGE // 8)
+_PAGE_BYTES: int = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_BLOCK_BYTES = _PAGE_BYTES * (_PAGE_BYTES // 8)
 """The largest unit of the page cache. After a truncation, the unit in which the file ends may reach
 beyond that end; the next unit is never in memory."""
 
@@ -231,19 +231,21 @@ def is_resident(fd: int, size: int, owner: int) -> bool:
     The kernel reports the real state to the owner, so the reliability is checked for other users
     only.
     """
-    pages = -(-size // _PAGE)
+    pages = -(-size // _PAGE_BYTES)
     memory = _memory
     if _calls is None or pages > len(memory.answer):
         return False
     is_owner = owner == _geteuid() and owner != _UNKNOWN_USER_KEY
-    behind = 0 if is_owner else -(-size // _BLOCK) * _BLOCK
-    length = behind + _PAGE if behind else size
+    behind = 0 if is_owner else -(-size // _BLOCK_BYTES) * _BLOCK_BYTES
+    length = behind + _PAGE_BYTES if behind else size
     address = _calls.mmap(None, length, 0, _MAP_SHARED_FLAG, fd, 0)
     if address is None or address == _FAILED:
         return False
     answer = memory.answer
     try:
-        if behind and (_calls.mincore(address + behind, _PAGE, memory.answer_at) or answer[0] & 1):
+        if behind and (
+            _calls.mincore(address + behind, _PAGE_BYTES, memory.answer_at) or answer[0] & 1
+        ):
             return False
         failed = _calls.mincore(address, size, memory.answer_at)
     finally:
@@ -278,7 +280,7 @@ class MappedFile:
         """Unmap the file, until the next query."""
         address, self._address = self._address, 0
         if address and _calls is not None:
-            _calls.munmap(address, self._behind + _PAGE)
+            _calls.munmap(address, self._behind + _PAGE_BYTES)
 
     def resident(self, size: int, offset: int) -> int:
         """Return how many bytes from `offset` on can be read without waiting; 0 if not the first.
@@ -287,7 +289,7 @@ class MappedFile:
         """
         if not self._address or self._user != _geteuid():
             self._map()
-        start = offset - offset % _PAGE
+        start = offset - offset % _PAGE_BYTES
         there = self._ask(start, offset + size) if self.is_honest else 0
         if there >= offset + size:
             return size
@@ -300,7 +302,7 @@ class MappedFile:
         end = os.fstat(self._fd).st_size
         if self._length < min(offset + size, end):  # it has grown
             self._map()
-            there = self._ask(offset - offset % _PAGE, offset + size) if self.is_honest else 0
+            there = self._ask(offset - offset % _PAGE_BYTES, offset + size) if self.is_honest else 0
         if there >= min(offset + size, end):
             return size
         return max(there - offset, 0)
@@ -311,35 +313,35 @@ class MappedFile:
         self.is_honest = False
         self._user = _geteuid()
         size = os.fstat(self._fd).st_size
-        self._length = -(-size // _PAGE) * _PAGE
-        self._behind = -(-size // _BLOCK) * _BLOCK
+        self._length = -(-size // _PAGE_BYTES) * _PAGE_BYTES
+        self._behind = -(-size // _BLOCK_BYTES) * _BLOCK_BYTES
         if _calls is None:
             return
-        address = _calls.mmap(None, self._behind + _PAGE, 0, _MAP_SHARED_FLAG, self._fd, 0)
+        address = _calls.mmap(None, self._behind + _PAGE_BYTES, 0, _MAP_SHARED_FLAG, self._fd, 0)
         if address is None or address == _FAILED:
             return
         self._address = address
         _make_room(self)
         # A growing file has the same effect: the answer is not used, and it is read in threads.
         answer = _memory.answer
-        failed = _calls.mincore(address + self._behind, _PAGE, _memory.answer_at)
+        failed = _calls.mincore(address + self._behind, _PAGE_BYTES, _memory.answer_at)
         self.is_honest = not failed and not answer[0] & 1
 
     def _ask(self, start: int, end: int) -> int:
         """Return the position up to which all is in memory, from the start of a page on."""
         end = min(end, self._length)
-        pages = -(-(end - start) // _PAGE)
+        pages = -(-(end - start) // _PAGE_BYTES)
         if pages <= 0 or _calls is None:
             return start
         memory = _memory
         if pages > len(memory.answer):
             memory.answer = bytearray(pages)
             memory.answer_at = _address(memory.answer)
-        if _calls.mincore(self._address + start, pages * _PAGE, memory.answer_at):
+        if _calls.mincore(self._address + start, pages * _PAGE_BYTES, memory.answer_at):
             return start
         # The other bits of each byte are reserved, and 0.
         missing = memory.answer.find(0, 0, pages)
-        return start + (pages if missing < 0 else missing) * _PAGE
+        return start + (pages if missing < 0 else missing) * _PAGE_BYTES
 
 
 def _make_room(latest: MappedFile) -> None:

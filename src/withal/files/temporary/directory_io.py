@@ -12,7 +12,7 @@ import tempfile
 import time
 from typing import Any, final
 
-PAUSES = (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
+PAUSES_SECONDS = (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
 """Seconds between two attempts, in a thread, to remove a folder while files are created in it."""
 
 
@@ -39,7 +39,7 @@ class FolderOnDisk:
         A file that appears after its folder was listed makes the removal fail. The next attempt
         removes it.
         """
-        for pause in PAUSES:
+        for pause in PAUSES_SECONDS:
             try:
                 self._remove_once()
             except OSError as error:

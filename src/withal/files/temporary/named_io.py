@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, final
 
 from withal.files.streams import open_file as opening
 
-# What the standard library takes: all three of one type, and the name is of that type too.
+# As in the standard library: all three have one type, and the name has that type, too.
 Part: TypeAlias = str | bytes | None
 Folder: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes] | None
 

@@ -22,7 +22,7 @@ EXIT_SECONDS = 5.0
 
 
 class Unended(Protocol):
-    """An object that can end itself."""
+    """An object that can write or remove its own data."""
 
     def end_unclosed(self, patience: float) -> None:
         """Write or remove its data, with a `ResourceWarning`; do nothing if it has ended.

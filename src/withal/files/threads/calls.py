@@ -1,4 +1,4 @@
-"""Calls in a thread, which a cancellation does not undo.
+"""Calls in a thread that are made even if the wait for them is cancelled.
 
 Cancelling the future of ``loop.run_in_executor`` also removes a call that has not started from the
 executor's queue

@@ -2,8 +2,8 @@
 
 A read by an object of the standard library cannot be stopped. So a call whose waiter was
 cancelled goes on in its thread; the next one waits until it has ended, without a thread of its
-own. What a read has read that nothing waited for any more is kept, for a call that asks for the
-same.
+own. The data of a read whose waiter was cancelled is kept for the next read with the same
+arguments.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Long work in a thread that ends soon after nothing waits for it any more.
+"""Stopping of long work in a thread, soon after its waiter was cancelled.
 
-A thread cannot be cancelled. So work that takes long is given a `Stop`, and looks at it between
-its steps.
+A thread cannot be cancelled. So long work gets a `Stop`, and checks it between its steps.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ T = TypeVar("T")
 class StoppedError(Exception):
     """Raised in the thread by `Stop.check`; nothing waits for it.
 
-    Not an `OSError`: `shutil.copytree` gathers those and goes on.
+    It is not an `OSError`, since `shutil.copytree` collects these and continues.
     """
 
 
@@ -46,8 +45,8 @@ async def stoppable(
 ) -> T:
     """Return what ``function(stop, ...)`` returns in a thread.
 
-    A cancellation ends the wait at once, and the call sees at its next step that it is to end. One
-    that has not begun by then does nothing.
+    A cancellation ends the wait immediately, and the call ends at its next step. A call that has
+    not begun by then does nothing.
     """
     stop = Stop()
 

@@ -26,7 +26,8 @@ TRANSPORT = Kind("transport", "network", 2, _is_shut, is_system=True)
 STREAM = Kind("stream writer", "network", 3, lambda each: _is_shut(each.transport))
 SERVER = Kind("server", "network", 4, lambda each: not each.is_serving() and not each.sockets)
 UVLOOP_TRANSPORT = Kind("transport", "network", 2, _is_shut, is_system=True, dies_closed=True)
-# A loop of uvloop keeps a reference to a server until the server is closed.
+# A loop of uvloop keeps a reference to a server until the server is closed:
+# https://github.com/MagicStack/uvloop/blob/master/uvloop/server.pyx
 UVLOOP_SERVER = Kind("server", "network", 4, lambda each: not each.is_serving(), dies_closed=True)
 UVLOOP_PROCESS = Kind(
     "process", "process", 5, lambda each: each.get_returncode() is not None, dies_closed=True
