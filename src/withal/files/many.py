@@ -44,7 +44,7 @@ FIRST_FILES = 4
 """How many files the first calls read, so that a few files are read side by side too."""
 
 CLOSE_SECONDS = 1.0
-"""Seconds that closing waits for the calls under way, each of which ends after one file."""
+"""Seconds that closing waits for the calls in progress, each of which ends after one file."""
 
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NONBLOCK"))
 _POLL_SECONDS = 0.02  # seconds between two checks whether a thread that waits for a FIFO has to end

@@ -48,7 +48,8 @@ class LoopClock:
     """A clock, with timers, for one event loop.
 
     If the loop has a virtual time, such as `withal.testing.VirtualTimeLoop`, that is used. The time
-    of uvloop is not used, because it does not advance while a callback runs.
+    of uvloop is not used, because it does not advance while a callback runs:
+    https://docs.libuv.org/en/v1.x/loop.html#c.uv_now
     """
 
     __slots__ = ("_alarms", "_time")

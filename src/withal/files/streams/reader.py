@@ -25,7 +25,7 @@ FIRST_READ_BYTES = 4 * 1024
 """The size of read-ahead after a seek. It doubles with each sequential read."""
 
 LONG_BYTES = 128 * 1024
-"""From how many bytes on the rest of a file is decoded, or cut into lines, in a thread."""
+"""The size from which the rest of a file is decoded, or split into lines, in a thread."""
 
 READ_AHEAD_BYTES = 64 * 1024
 """The maximum size of read-ahead: a reader holds this, and the lines made of it."""
@@ -107,7 +107,7 @@ class Reader(LineReader[bytes]):
     # The first bytes
 
     def expect(self, early: Early) -> None:
-        """Begin with the data that was read at opening, if it is still valid then."""
+        """Start with the data that was read at opening, if it is still valid at the first read."""
         self._early = early
         if isinstance(self._channel, Positional):
             self._channel.is_local = early.is_local

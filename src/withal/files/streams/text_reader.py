@@ -156,7 +156,7 @@ class TextReader(LineReader[str]):
                 return len(unread)
 
     def line_end_after(self, data: str, at: int) -> int:
-        """Return where the line ends that begins at `at`; 0 if it does not end in this text."""
+        """Return the end of the line that begins at `at`; 0 if it is not in this text."""
         newline = self._newline
         if newline:
             found = data.find(newline, at)

@@ -35,8 +35,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 FLUSH_BYTES = 256 * 1024
-"""The number of buffered bytes that a thread writes in one call: several times what it could
-write while it is being woken."""
+"""The number of buffered bytes that a thread writes in one call: several times the amount that it
+could write in the time of its wake-up."""
 
 PIPE_BUF: int = getattr(select, "PIPE_BUF", 512)
 """The number of bytes that a ready pipe accepts in one call."""
@@ -153,7 +153,7 @@ class Writer:
         self._gathered_from = position
 
     def pause(self) -> None:
-        """Set the room to zero, so that the next write takes the slow path first."""
+        """Set the room to zero, so that the next write takes the slow path."""
         self._limit = self.room = -1
 
     def resume(self) -> None:
@@ -369,10 +369,7 @@ class Writer:
             self._start()
 
     def _keep(self, parts: list[bytes], done: int, error: OSError) -> None:
-        """Put unwritten data back in front of the data buffered since.
-
-        An unbuffered file has nowhere to keep it.
-        """
+        """Put unwritten data back in front of newer data; an unbuffered file drops it."""
         rest = b"".join(parts)[done:]
         self._gathered_from -= len(rest)
         self._error = error
@@ -453,7 +450,7 @@ class Writer:
             raise error
 
     def _write_what_goes(self) -> None:
-        """Write to a pipe as much as it takes without waiting."""
+        """Write to a pipe as much as it accepts without waiting."""
         channel = self._channel
         assert isinstance(channel, Sequential)
         poll = select.poll()
