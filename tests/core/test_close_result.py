@@ -134,17 +134,26 @@ def test_a_member_that_two_groups_share_is_reported_once() -> None:
 def test_what_wraps_an_exception_that_one_beside_it_has_suppressed_adds_nothing() -> None:
     body, more = ValueError("body"), OSError("more")
     ending = CloseResult(body)
-    ending.suppress()
+    ending.suppress(body)
     ending.fail(ExceptionGroup("group", [body]), saw=body)
     assert ending.is_ok
     ending.fail(ExceptionGroup("group", [body, more]), saw=body)
     assert leaves(conclude(ending)[0]) == [more]
 
 
+def test_suppressing_an_exception_does_not_suppress_a_translation_of_it() -> None:
+    body, translated = ValueError("body"), OSError("translated")
+    translated.__cause__ = body
+    ending = CloseResult(body)
+    ending.fail(translated, saw=body)
+    ending.suppress(body)
+    assert conclude(ending) == (translated, None)
+
+
 def test_a_suppressed_exception_raised_by_a_finalizer_that_did_not_see_it_is_reported() -> None:
     body = ValueError("body")
     ending = CloseResult(body)
-    ending.suppress()
+    ending.suppress(body)
     ending.fail(body)
     assert conclude(ending) == (body, None)
 

@@ -23,6 +23,7 @@ from tests.laws.witness import Held, PlantedError, ScopeRecord, Witness
 from tests.support.loop import turns
 from withal import Declaration, Scope, WithalError, resource
 from withal._core.scope import _current
+from withal._core.waiting.cancellation import requests_delivered
 
 T = TypeVar("T")
 
@@ -373,6 +374,7 @@ class _Drawing:
         self._profile = profile
         self._count = 0
         self._names: list[str] = []  # of all that can be released or killed
+        self._governing: list[str] = []  # of those entered inline that hold anyio's cancel scopes
         self._declared: tuple[Declared, ...] = ()
 
     def program(self) -> Program:
@@ -427,6 +429,8 @@ class _Drawing:
         manager = self._manager(can_die=not inline)
         if inline and place.in_block and manager.grouped == "anyio":
             manager = replace(manager, grouped="asyncio")
+        if inline and manager.grouped == "anyio":
+            self._governing.append(manager.name)
         return Enter(manager, inline)
 
     def _enter_all(self, _: _Place) -> Step:
@@ -446,7 +450,12 @@ class _Drawing:
         return Defer(self._name("callback"), wait, self._rarely())
 
     def _release(self, place: _Place) -> Step:
-        return Release(self._one_of(self._names)) if self._names else self._pause(place)
+        name = self._one_of(self._names) if self._names else None
+        if name is None or (
+            name in self._governing and (place.in_block or name != self._governing[-1])
+        ):
+            return self._pause(place)  # anyio's cancel scopes have to end in reverse order
+        return Release(name)
 
     def _kill(self, place: _Place) -> Step:
         return Kill(self._one_of(self._names)) if self._names else self._pause(place)
@@ -459,6 +468,8 @@ class _Drawing:
     def _enter_scope(self, place: _Place) -> Step:
         name, limits = self._named("inner"), self._limits()
         inline = place.is_owner and self._rarely()
+        if inline:
+            self._governing.append(name)  # by what is entered inline in it
         return EnterScope(name, self._body(place.within(is_owner=inline)), *limits, inline)
 
     def _catch(self, place: _Place) -> Step:
@@ -922,11 +933,16 @@ class _Run:
     async def _wrapped(self, step: Timeout | MoveOn | Group | Catch, here: _Here | None) -> None:
         match step:
             case Timeout(seconds, body):
+                task = asyncio.current_task()
+                assert task is not None
+                is_owed = task.cancelling() > requests_delivered(task)
                 try:
                     async with asyncio.timeout(seconds):
                         await self._steps(body, here)
                 except TimeoutError as exc:
                     self._witness.dropped(exc)
+                    if is_owed:
+                        self._witness.lost_to_timeout(task)
             case MoveOn(seconds, after, body):
                 limit = anyio.CancelScope() if seconds is None else anyio.move_on_after(seconds)
                 with limit:

@@ -14,10 +14,7 @@ import pytest
 
 from tests.laws.probes import Hostile, Log, Probe, fail, failing, forever
 from tests.support.loop import turns
-from withal import (
-    CloseTimeoutError,
-    Scope,
-)
+from withal import CloseTimeoutError, Scope, needs, resource
 
 
 async def test_the_error_of_the_body_is_raised_as_it_is() -> None:
@@ -94,6 +91,32 @@ async def test_one_that_suppresses_is_enough_among_those_that_close_together() -
     async with Scope() as scope:
         await scope.enter_all(Probe(Log(), "a"), Probe(Log(), "b", suppress=True))
         raise ValueError("body")
+
+
+async def test_suppressing_does_not_hide_a_translation_by_what_closes_at_the_same_time() -> None:
+    @resource
+    async def need() -> AsyncGenerator[None]:
+        yield
+
+    @resource
+    async def suppressing(_: None = needs(need)) -> AsyncGenerator[None]:
+        with suppress(ValueError):
+            try:
+                yield
+            finally:
+                await turns(1)
+
+    @resource
+    async def translating() -> AsyncGenerator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise OSError("translated") from error
+
+    with pytest.raises(OSError, match="translated"):
+        async with Scope() as scope:
+            await scope.open(suppressing, translating)
+            raise ValueError("body")
 
 
 async def test_suppressing_does_not_hide_the_errors_of_finalizers() -> None:

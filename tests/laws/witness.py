@@ -143,6 +143,8 @@ class Witness:
     _open_calls: list[Operation] = field(default_factory=list)
     _has_abandoned: bool = False
     _repeated: set[asyncio.Task[Any]] = field(default_factory=set)
+    _lost_to_timeout: set[asyncio.Task[Any]] = field(default_factory=set)
+    _leaks: list[tuple[Held, str]] = field(default_factory=list)
 
     # What happens
 
@@ -183,6 +185,15 @@ class Witness:
         assert task is not None
         if sys.version_info >= (3, 13) and task.cancelling() > self.accepted:
             self._repeated.add(task)
+
+    def lost_to_timeout(self, task: asyncio.Task[Any]) -> None:
+        """Record that an `asyncio.timeout` has expired that began while a cancellation was pending.
+
+        It counts that request as one from before, and raises `TimeoutError` in place of the
+        cancellation if this arrives together with its own.
+        https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.uncancel
+        """
+        self._lost_to_timeout.add(task)
 
     def plant(self, text: str) -> PlantedError:
         error = PlantedError(text)
@@ -239,7 +250,7 @@ class Witness:
             ]
         for each in opened:
             if each.has_leaked and not self._abandons():
-                self._violation(2, f"{each} is left open by an opening that raised")
+                self._leak(each, f"law 2: {each} is left open by an opening that raised")
         self._check_not_late(operation)
 
     def _check_not_late(self, operation: Operation) -> None:
@@ -266,7 +277,7 @@ class Witness:
     def _check_released(self, held: Held) -> None:
         for each in self.all_held:
             if held in each.chain and each.has_leaked and not self._abandons():
-                self._violation(1, f"{held} was released, and {each} is open")
+                self._leak(each, f"law 1: {held} was released, and {each} is open")
 
     def leaves(self, record: ScopeRecord) -> None:
         """Hear that the body of a scope leaves."""
@@ -283,7 +294,7 @@ class Witness:
         for held in self.all_held:
             inside = any(each.record is record for each in held.chain)
             if inside and held.has_leaked and not self._abandons():
-                self._violation(1, f"{held} is open when {record.name!r} has been left")
+                self._leak(held, f"law 1: {held} is open when {record.name!r} has been left")
 
     def is_owner(self, record: ScopeRecord) -> bool:
         scope = next(scope for each, scope in self._scopes if each is record)
@@ -300,6 +311,12 @@ class Witness:
             self.violations.append(f"the loop's exception handler was called: {self.unhandled}")
         if not task.cancelled() and (error := task.exception()) is not None:
             self._seen.append(error)
+        abandoned = self._abandoned()
+        self.violations += [
+            text
+            for held, text in self._leaks
+            if abandoned.isdisjoint(each.name for each in held.chain)
+        ]
         self._check_once()
         self._check_cancelled(task)
         self._check_errors()
@@ -383,7 +400,7 @@ class Witness:
             self._violation(6, f"{self.requests} requests to cancel are left, and none was made")
         if not self.is_exact:
             return
-        if self.accepted and not task.cancelled():
+        if self.accepted and not task.cancelled() and task not in self._lost_to_timeout:
             self._violation(6, f"a cancellation was swallowed; ended with {self.raised!r}")
         if self.requests is not None and self.requests != self.accepted:
             self._violation(6, f"{self.accepted} requests to cancel have become {self.requests}")
@@ -436,13 +453,25 @@ class Witness:
 
     def _abandons(self) -> bool:
         """Tell whether a scope has said that it left something behind."""
-        if not self._has_abandoned:
-            self._has_abandoned = any(
-                isinstance(each, CloseTimeoutError) and each.abandoned
-                for error in (*self._seen, *self._dropped, self.raised)
-                for each in errors_reported_by(error)
-            )
+        self._has_abandoned = self._has_abandoned or bool(self._abandoned())
         return self._has_abandoned
+
+    def _abandoned(self) -> set[str]:
+        """Return the names of all that scopes have said they left behind."""
+        return {
+            name
+            for error in (*self._seen, *self._dropped, self.raised)
+            for each in errors_reported_by(error)
+            if isinstance(each, CloseTimeoutError)
+            for name in each.abandoned
+        }
+
+    def _leak(self, held: Held, text: str) -> None:
+        """Record something that is open, which is a violation unless a scope has abandoned it.
+
+        Another task may have abandoned it, and raises the error that says so later.
+        """
+        self._leaks.append((held, text))
 
     def _is_open(self, record: ScopeRecord) -> bool:
         """Tell whether neither this scope nor one that holds it has begun to close."""

@@ -84,11 +84,14 @@ class CloseResult:
         if cancellation is self.cancellation:
             self._arrived = cancellation
 
-    def suppress(self) -> None:
-        """Drop the body's exception: a finalizer returned true."""
-        if self.seen is not None and not self.ignore_suppression:
+    def suppress(self, saw: BaseException | None) -> None:
+        """Drop the body's exception: a finalizer that was called with `saw` returned true.
+
+        A translation by a finalizer that ran at the same time stays: `saw` is not that error.
+        """
+        if saw is not None and saw is self.seen and not self.ignore_suppression:
             self._suppressed = ReportedErrors()  # at most once: `seen` stays None after that
-            self._suppressed.add(self.seen)
+            self._suppressed.add(saw)
             self.seen = None
             self._reported = None
 
