@@ -13,7 +13,7 @@ import os
 import resource
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any, TypeAlias, final
+from typing import TypeAlias, final
 
 from withal.audit.engine.address import Address, PlannedAttempt, Point
 from withal.audit.engine.attempt import AttemptOptions, Observation, attempt
@@ -408,7 +408,7 @@ def _difference(one: Iterable[Trace], other: Iterable[Trace]) -> str:
     return ""
 
 
-def _maximum(looks: tuple[Any, ...]) -> Counts:
+def _maximum(looks: tuple[Counts, ...]) -> Counts:
     most = Counts()
     for each in looks:
         most |= each

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
-from typing import Any, final
+from typing import final
 from weakref import WeakSet
 
 
@@ -38,7 +38,7 @@ class Timers:
 
     def _noting(self, method: Callable[..., TimerHandle]) -> Callable[..., TimerHandle]:
         # The arguments are passed on unchanged, whatever the loop accepts.
-        def noting(*args: Any, **options: object) -> TimerHandle:
+        def noting(*args: object, **options: object) -> TimerHandle:
             handle = method(*args, **options)
             if self._are_ours():
                 self._handles.add(handle)

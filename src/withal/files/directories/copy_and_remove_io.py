@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, BinaryIO, TypeAlias, TypeVar
+from typing import BinaryIO, TypeAlias, TypeVar
 
 from withal.files.threads.stop import Stop, StoppedError
 
@@ -26,9 +26,9 @@ S = TypeVar("S", bound=StrPath)
 CopyFunction: TypeAlias = "Callable[[str, str], object]"
 Ignore: TypeAlias = "Callable[[str, list[str]], Iterable[str]]"
 # The first argument is the function of `os` that has failed.
-OnExc: TypeAlias = "Callable[[Callable[..., Any], str, BaseException], object]"
+OnExc: TypeAlias = "Callable[[Callable[..., object], str, BaseException], object]"
 ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | None]"
-OnError: TypeAlias = "Callable[[Callable[..., Any], str, ExcInfo], object]"
+OnError: TypeAlias = "Callable[[Callable[..., object], str, ExcInfo], object]"
 
 LARGE_BYTES = 8 * 1024 * 1024
 """How many bytes `shutil` copies at most in one call, which cannot be stopped."""

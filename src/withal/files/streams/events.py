@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future, current_task, get_running_loop
-from typing import Any, final
+from typing import final
 
 from withal._core.events import Event, Observers, Outcome, Step, emit, next_id
 from withal._core.outcome import outcome_of
@@ -40,7 +40,7 @@ class FileEvents:
         """Report that it is about to close."""
         self._emit_step(Step.CLOSING)
 
-    def closed(self, closing: Future[Any]) -> None:
+    def closed(self, closing: Future[None]) -> None:
         """Report that it is closed, and the outcome."""
         self._emit_step(Step.CLOSED, outcome_of(closing.exception()))
 
