@@ -40,6 +40,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("withal.audit.inspect.settle._SETTLE_SECONDS", 0.03)
 
 
+@pytest.mark.slow
 def test_what_a_timer_of_the_scenario_does_after_its_end_is_waited_for() -> None:
     opened: list[int] = []
 
@@ -53,6 +54,7 @@ def test_what_a_timer_of_the_scenario_does_after_its_end_is_waited_for() -> None
     assert [each.address for each in report.findings] == ["1:early", "1:late"]
 
 
+@pytest.mark.slow
 def test_a_race_that_a_cancellation_has_lost_is_run_again() -> None:
     runs = 0
 
@@ -77,6 +79,7 @@ def test_a_race_that_a_cancellation_has_lost_is_run_again() -> None:
     assert [each.category for each in report.findings] == [Category.DESCRIPTOR]
 
 
+@pytest.mark.slow
 def test_where_a_result_always_comes_first_the_cancellation_comes_late() -> None:
     async def child() -> int:
         return take()
@@ -107,6 +110,7 @@ def outcome_of(report: Report) -> list[tuple[str, Category]]:
     return [(each.address, each.category) for each in report.findings]
 
 
+@pytest.mark.slow
 def test_a_report_that_is_safe_checks_and_any_other_raises_with_its_text() -> None:
     report = audit(turn)
     report.check()
@@ -134,6 +138,7 @@ def test_what_is_left_without_a_cancellation_is_normal_and_reported() -> None:
     )
 
 
+@pytest.mark.slow
 def test_more_than_is_normal_is_a_finding() -> None:
     async def leaks_twice() -> None:
         take()
@@ -161,6 +166,7 @@ def test_what_is_made_once_for_the_whole_program_is_no_leak() -> None:
     assert report.expected == ()
 
 
+@pytest.mark.slow
 def test_what_is_expected_is_no_finding_and_is_reported_with_the_reason() -> None:
     async def leaks_by_design() -> None:
         expect("descriptor", "/dev/null", why="one is kept for the next call")
@@ -172,6 +178,7 @@ def test_what_is_expected_is_no_finding_and_is_reported_with_the_reason() -> Non
     assert report.expected == ("descriptor (/dev/null): one is kept for the next call",)
 
 
+@pytest.mark.slow
 def test_what_is_expected_hides_nothing_else() -> None:
     async def leaks_something_else() -> None:
         expect("descriptor", "/dev/zero", why="another one")
@@ -256,6 +263,7 @@ async def leaks_at_the_second() -> None:
     give_back(fd)
 
 
+@pytest.mark.slow
 def test_a_second_cancellation_is_named_by_both() -> None:
     report = audit(leaks_at_the_second, depth=2)
     mutants.clear()
@@ -269,6 +277,7 @@ def test_a_second_cancellation_is_named_by_both() -> None:
     assert again.after[0].chain[0].line < again.suspension.chain[0].line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["1:early", "1+1:late", "1+2:early"])
 def test_an_address_makes_one_attempt_again_with_what_came_after(address: str) -> None:
     whole = audit(leaks_at_the_second, depth=2)
@@ -432,6 +441,7 @@ def server_port() -> int:
 # One attempt and the next
 
 
+@pytest.mark.slow
 def test_what_an_attempt_leaves_is_ended_before_the_next() -> None:
     tasks: weakref.WeakSet[asyncio.Task[bool]] = weakref.WeakSet()
 

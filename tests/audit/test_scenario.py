@@ -37,6 +37,7 @@ def test_a_task_of_the_setup_that_still_waits_is_no_residue() -> None:
     audit(produce, setup=consumer).check()
 
 
+@pytest.mark.slow
 def test_a_task_of_the_setup_that_outlives_the_setup_is_residue() -> None:
     tasks = list[Task[int]]()
 
@@ -103,6 +104,7 @@ def test_it_is_cancelled_without_a_probe_where_that_is_asked_for() -> None:
     assert {each.suspension.task for each in report.attempts} == {"scenario", "Client.work"}
 
 
+@pytest.mark.slow
 def test_a_task_is_cancelled_that_ends_with_the_scenario_and_is_awaited_or_defined_there() -> None:
     async def own() -> None:
         await asyncio.sleep(0)
@@ -184,6 +186,7 @@ async def leaves_its_server(listening: list[socket.socket]) -> AsyncGenerator[li
         listening.pop().close()
 
 
+@pytest.mark.slow
 def test_the_listening_socket_of_the_setup_is_a_finding_once_the_setup_has_ended() -> None:
     listening = list[socket.socket]()
     report = audit(ask_if_cancelled, setup=lambda: leaves_its_server(listening), deliveries="early")

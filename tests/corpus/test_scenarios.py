@@ -33,6 +33,7 @@ def test_what_is_in_order_is_safe(root: Path, scenario: str) -> None:
     assert report.attempts
 
 
+@pytest.mark.slow
 def test_a_file_that_aiofiles_opened_after_a_cancellation_is_found(root: Path) -> None:
     report = audited(root, "aiofiles_open.py:scenario")
     found = {finding.category for finding in report.findings}

@@ -46,6 +46,7 @@ def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | N
     assert seconds_announced(header, NOW) == seconds
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_no_retry_after_makes_reading_it_fail(header: str) -> None:
     announced = seconds_announced(header, NOW)

@@ -213,6 +213,7 @@ def test_a_loop_that_shuts_down_cancels_the_body_once(turned: bool) -> None:
     assert left == ["cleaned up"]
 
 
+@pytest.mark.slow
 async def test_a_body_that_swallowed_a_cancellation_is_cancelled_by_a_death() -> None:
     swallowed = asyncio.Event()
 

@@ -98,6 +98,7 @@ async def test_a_lease_is_stored_even_if_commits_are_not_waited_for(
     assert await use(PostgresLeases(postgres_server.dsn(database=name))) > 0
 
 
+@pytest.mark.slow
 async def test_it_works_behind_a_pooler_and_says_that_it_polls(
     postgres_server: Server, driver: str, caplog: pytest.LogCaptureFixture
 ) -> None:

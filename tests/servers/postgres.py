@@ -110,7 +110,7 @@ def postgres_server() -> Generator[Postgres]:
             server.start()
             yield server
         finally:
-            server.stop()
+            server.stop(signal.SIGQUIT)  # without a checkpoint: the data is removed
 
 
 @contextmanager

@@ -413,6 +413,7 @@ def test_a_generator_that_yields_twice_is_found() -> None:
     assert "didn't stop" in problems(yields_twice)[0]
 
 
+@pytest.mark.slow
 def test_a_thread_left_behind_is_found() -> None:
     assert "used: it leaves behind thread 'forgotten'" in problems(leaves_a_thread)
 

@@ -297,6 +297,7 @@ def test_a_warning_about_a_file_names_the_line_of_the_program(
     assert done.stderr == without.stderr
 
 
+@pytest.mark.slow
 def test_the_interim_report_opens_nothing_in_the_program(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
         "import os, time\n"
@@ -316,6 +317,7 @@ def test_the_interim_report_opens_nothing_in_the_program(tmp_path: Path) -> None
     assert json.loads(report.read_text())["complete"]
 
 
+@pytest.mark.slow
 def test_a_program_may_close_all_its_descriptors(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
         "import os, time\n"

@@ -33,12 +33,15 @@ with open("/dev/null"): pass
 kept = open("/dev/null")
 exporter.shutdown = show
 """
+OWN_LINES = 16
+"""The first line of the program that opens a file itself."""
 
 
 def test_a_span_a_resource_is_sent_before_the_provider_shuts_down(tmp_path: Path) -> None:
     ended = track(tmp_path, PROGRAM, "--otel", "-q")
     assert ended.returncode == 0, ended.stderr
     files = [each for each in json.loads(ended.stdout) if each[0].startswith("file")]
+    files = [each for each in files if each[3] >= OWN_LINES]  # not those of the imports
     assert files == [
         ["file TextIOWrapper", "UNSET", "closed", 16],
         ["file TextIOWrapper", "ERROR", "never closed", 17],

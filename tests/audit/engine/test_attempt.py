@@ -7,6 +7,8 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from withal.audit import Category, Verdict, audit
 
 
@@ -17,6 +19,7 @@ async def an_open_file() -> AsyncGenerator[None]:
     os.close(descriptor)
 
 
+@pytest.mark.slow
 def test_after_a_hang_what_was_normal_before_the_tear_down_is_not_taken_for_normal() -> None:
     """There is but one look then, the last, and nothing of the environment may be there."""
     left: list[int] = []
@@ -58,12 +61,14 @@ async def produce_and_consume() -> None:
         group.create_task(consume())
 
 
+@pytest.mark.slow
 def test_who_waits_for_a_child_that_was_cancelled_alone_is_cancelled_as_when_a_loop_ends() -> None:
     report = audit(produce_and_consume)
     assert {each.suspension.task for each in report.attempts} > {"scenario"}
     assert report.verdict is Verdict.SAFE, str(report)
 
 
+@pytest.mark.slow
 def test_who_then_does_not_end_hangs() -> None:
     async def wait_for_a_child_at_any_price() -> None:
         done = asyncio.Event()

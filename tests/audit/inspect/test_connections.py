@@ -7,6 +7,8 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 
+import pytest
+
 from withal.audit import Category, Report, Scenario, Verdict, audit
 
 
@@ -76,17 +78,20 @@ def test_a_connection_that_replaces_one_of_the_setup_is_no_leftover() -> None:
     assert report.verdict is Verdict.SAFE, str(report)
 
 
+@pytest.mark.slow
 def test_a_connection_beside_one_of_the_setup_is_a_leftover() -> None:
     report = audited(ask, closes=False)
     assert {each.category for each in report.findings} == {Category.TRANSPORT}
 
 
+@pytest.mark.slow
 def test_one_connection_replaces_one_only() -> None:
     connected = asynccontextmanager(client(closes=True, reopens=2))
     report = audit(Scenario(ask, connected, ask), deliveries="early")
     assert {each.category for each in report.findings} == {Category.TRANSPORT}
 
 
+@pytest.mark.slow
 def test_a_connection_that_replaces_one_is_a_leftover_once_the_setup_has_ended() -> None:
     report = audited(ask, closes=True, closes_at_end=False)
     # From CPython 3.12.1 on the end of the server waits for it.

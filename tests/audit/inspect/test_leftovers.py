@@ -78,6 +78,7 @@ class KeepsAnExecutor:
         self.kept.pop().shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mended", [False, True])
 def test_an_executor_that_is_not_shut_down_is_a_finding(mended: bool) -> None:
     report = audit(lambda: KeepsAnExecutor(mended=mended))
