@@ -208,13 +208,15 @@ class Scope(EmitsEvents):
         state = self._state
         if state is None:
             return False
+        task = current_task()
         if state.phase is OPEN:
-            if state.owner() is not current_task():
+            if state.owner() is not task:
                 check_closer(state)
-        elif state.phase is CLOSING and waits_for(state, current_task()):
+        elif state.phase is CLOSING and waits_for(state, task):
             return False  # a finalizer of this scope closes it again: closing waits for that task
         self._leave_context()
-        error = await (close(state, exc) if state.phase is OPEN else close_again(state, exc))
+        finish = close if state.phase is OPEN else close_again
+        error = await finish(state, exc, task)
         if error is not None and error is not exc:
             raise_unchanged(error)
         return exc is not None and error is None
@@ -292,7 +294,7 @@ class Scope(EmitsEvents):
         state = self._state
         if state is None or state.phase is not OPEN:
             raise self._not_open(manager)
-        if inline and state.owner() is not _current_task():
+        if inline and not state.is_owned_by_caller():
             raise not_the_owner(state, name or name_of(manager))
         cls = type(manager)
         # is_direct(), without its call in Python for most classes
@@ -602,13 +604,6 @@ class Scope(EmitsEvents):
 
 
 _PARENTS = (Scope, NoneType)
-
-
-def _current_task() -> Task[object] | None:
-    try:
-        return current_task()
-    except RuntimeError:  # no loop runs
-        return None
 
 
 def current_names() -> tuple[str, ...]:

@@ -56,16 +56,20 @@ def inline_elsewhere(state: ScopeState, resource: Resource, more: str = "") -> R
 
 
 async def close(
-    state: ScopeState, exc: BaseException | None, closing: Closing | None = None
+    state: ScopeState,
+    exc: BaseException | None,
+    closer: Task[object] | None,
+    closing: Closing | None = None,
 ) -> BaseException | None:
     """Close all resources, in order, and return the exception to raise in place of `exc`.
 
     Args:
         state: the scope.
         exc: the exception that its body ended with.
+        closer: the calling task.
         closing: a closing that another task has begun, to continue it.
     """
-    state.closed_by = closer = current_task()
+    state.closed_by = closer
     outermost = state.outermost or state
     if closing is None:
         state.set_closing()
@@ -128,15 +132,16 @@ def _hand_on(state: ScopeState, closing: Closing) -> bool:
 
 
 async def _close_the_rest(state: ScopeState, closing: Closing) -> None:
-    state.error_left = await close(state, None, closing)
+    state.error_left = await close(state, None, current_task(), closing)
 
 
-async def close_again(state: ScopeState, exc: BaseException | None) -> BaseException | None:
+async def close_again(
+    state: ScopeState, exc: BaseException | None, task: Task[object] | None
+) -> BaseException | None:
     """Wait until the scope has closed, and return the exception to raise in place of `exc`.
 
     For a task that closes the scope a second time, such as the owner after another task's `aclose`.
     """
-    task = current_task()
     assert task is not None
     floor = requests_delivered(task) - is_a(exc, CancelledError)
     cancellation = None
@@ -165,7 +170,7 @@ async def close_again(state: ScopeState, exc: BaseException | None) -> BaseExcep
 async def close_unowned(state: ScopeState) -> None:
     """Close, and keep the exception for a task that closes the scope later, if one does."""
     if state.phase is OPEN:
-        state.error_left = await close(state, None)
+        state.error_left = await close(state, None, current_task())
 
 
 # One closing, of the scope or of a part of it

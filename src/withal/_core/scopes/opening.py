@@ -54,7 +54,8 @@ async def open_together(
             await start(hosts, latch)
     except (CancelledError, Exception) as exc:  # a task factory may raise, too
         failure = exc
-    await _finish(state, hosts, latch, failure, floor)
+    if failure is not None or not state.adopt(latch):
+        await _give_up(state, hosts, latch, failure, floor)
 
 
 def open_at_once(state: ScopeState, host: Openable) -> Awaitable[None] | None:
@@ -72,8 +73,7 @@ def open_at_once(state: ScopeState, host: Openable) -> Awaitable[None] | None:
         return _give_up(state, hosts, latch, exc, floor)
     if latch.missing > 0:
         return _wait_and_finish(state, hosts, latch, floor)
-    if state.adopt(hosts):
-        del state.in_flight[latch]
+    if state.adopt(latch):
         return None
     return _give_up(state, hosts, latch, None, floor)
 
@@ -83,7 +83,7 @@ def _begin(state: ScopeState, hosts: Sequence[Openable], latch: Latch) -> int:
     if get_running_loop() is not state.loop:
         raise state.in_another_loop("open", hosts[0].name)
     state.in_flight[latch] = hosts
-    task = current_task()
+    task = current_task(state.loop)
     return requests_seen(state, task) if task is None or task.cancelling() else 0
 
 
@@ -95,20 +95,7 @@ async def _wait_and_finish(
         await wait_until_open(hosts, latch)
     except (CancelledError, Exception) as exc:  # code that drives the task may throw any in
         failure = exc
-    await _finish(state, hosts, latch, failure, floor)
-
-
-async def _finish(
-    state: ScopeState,
-    hosts: Sequence[Openable],
-    latch: Latch,
-    failure: BaseException | None,
-    floor: int,
-) -> None:
-    """Take these over if all are open; otherwise close them, and raise the reason."""
-    if failure is None and state.adopt(hosts):
-        del state.in_flight[latch]
-    else:
+    if failure is not None or not state.adopt(latch):
         await _give_up(state, hosts, latch, failure, floor)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, BaseEventLoop, Task, current_task, get_running_loop
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from threading import get_ident
 from time import monotonic
 from typing import final
 from weakref import ReferenceType, ref
@@ -127,6 +128,7 @@ class ScopeState(HasPhase):
         self.in_flight: dict[Latch, Sequence[Openable]] = {}
         self.within: dict[ScopeState, None] = {}
         self._close_unowned = close_unowned
+        self._thread = get_ident()
         if parent is not None:
             parent.within[self] = None
             parent.entered_within += 1
@@ -178,22 +180,33 @@ class ScopeState(HasPhase):
             f"{what} it in the loop that entered the scope"
         )
 
+    def is_owned_by_caller(self) -> bool:
+        """Return whether the calling task has entered the scope; false if there is no task."""
+        # Without its argument, current_task() makes a system call on 3.11.
+        owner = self.owner()
+        return (
+            owner is not None and owner is current_task(self.loop) and get_ident() == self._thread
+        )
+
     def is_owned_by(self, task: Task[object] | None) -> bool:
         """Return whether this task has entered the scope."""
         return task is not None and self.owner() is task
 
     # What is open
 
-    def adopt(self, hosts: Sequence[Openable]) -> bool:
-        """Add resources that have opened together.
+    def adopt(self, latch: Latch) -> bool:
+        """Add resources that have opened together, and whose opening task waited for `latch`.
 
-        Returns false, and adds none, if one of them has not opened or the scope is not open.
+        Returns false, and leaves them in flight, if one of them has not opened or the scope is not
+        open.
         """
         if self.phase is not OPEN:
             return False
+        hosts = self.in_flight[latch]
         for host in hosts:
             if host.phase is not OPEN or host.lost:
                 return False
+        del self.in_flight[latch]
         self.resources.add_together(hosts)
         for host in hosts:
             if host.after != host.before:
