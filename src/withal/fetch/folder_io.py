@@ -24,7 +24,8 @@ from withal.files.system.complete_io import write_all
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
-_NAMELESS = getattr(os, "O_TMPFILE", 0)  # Linux
+# Linux only: https://man7.org/linux/man-pages/man2/open.2.html
+_NAMELESS = getattr(os, "O_TMPFILE", 0)
 # The file system has no unnamed files (https://man7.org/linux/man-pages/man2/open.2.html,
 # O_TMPFILE), or there is no /proc, which is needed to link them.
 _REFUSED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})

@@ -38,7 +38,7 @@ _UNICAST_6 = ipaddress.IPv6Network("2000::/3")
 _NOT_PUBLIC_6 = tuple(
     map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
 )
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # https://www.rfc-editor.org/rfc/rfc6052
 
 AddressInfo: TypeAlias = "tuple[int, int, int, str, tuple[str | int, ...]]"
 """One address to connect to, as `socket.getaddrinfo` returns it."""

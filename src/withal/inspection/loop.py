@@ -1,7 +1,8 @@
 """The transports, servers and timers of an event loop of asyncio.
 
-They are read from the loop's selector and its heap of timers. These attributes are private; a test
-fails if one of them changes. uvloop keeps them in C, where they cannot be read.
+They are read from the loop's selector and its heap of timers. These attributes are private
+(https://github.com/python/cpython/blob/main/Lib/asyncio/base_events.py); a test fails if one of
+them changes. uvloop keeps them in C, where they cannot be read.
 """
 
 from __future__ import annotations

@@ -32,8 +32,9 @@ Ts = TypeVarTuple("Ts")
 _CALL_SECONDS = 1.0
 
 # A loop with a ready callback on every turn would never reach its next timer. Busy waits exist: a
-# cancelled anyio scope repeats its cancellation on each turn until its task has left it. So after
-# this many turns at one virtual time, each further turn takes some virtual time.
+# cancelled anyio scope repeats its cancellation on each turn until its task has left it
+# (https://anyio.readthedocs.io/en/stable/cancellation.html). So after this many turns at one
+# virtual time, each further turn takes some virtual time.
 _BUSY_TURNS = 10_000
 _BUSY_TURN_SECONDS = 0.001
 

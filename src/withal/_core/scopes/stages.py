@@ -327,10 +327,8 @@ class Closing:
 
     def _collect(self, resources: Sequence[Resource]) -> None:
         for each in resources:
-            if each.suppressed:
-                self.result.suppress(
-                    each.seen
-                )  # before the errors: one that suppresses is enough for all
+            if each.suppressed:  # before the errors: one that suppresses is enough for all
+                self.result.suppress(each.seen)
         for each in resources:
             if each.error is not None:
                 self.result.fail(each.error, each.seen)

@@ -25,7 +25,8 @@ TextMode: TypeAlias = Literal[
 ]
 BinaryMode: TypeAlias = Literal["wb", "bw", "wb+", "w+b", "bw+", "rb+", "r+b", "ab", "ab+", "a+b"]
 
-_TMPFILE: int | None = getattr(os, "O_TMPFILE", None)  # Linux
+# Linux only: https://man7.org/linux/man-pages/man2/open.2.html
+_TMPFILE: int | None = getattr(os, "O_TMPFILE", None)
 
 NAMELESS = "<temporary file>"
 

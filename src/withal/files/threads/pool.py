@@ -69,9 +69,9 @@ _IDLE_SECONDS = 10.0  # seconds that a thread stays without work, unless it is t
 class Later(Generic[T]):
     """What a brief call returns in place of its result if it is to be continued after other calls.
 
-    So one thread has the disk read several files at once: each call asks the kernel to read ahead,
-    and its continuation finds the data in memory. Several threads in place of that would contend
-    for the interpreter lock.
+    So one thread has the disk read several files at once: each call asks the kernel to read ahead
+    (https://man7.org/linux/man-pages/man2/posix_fadvise.2.html), and its continuation finds the
+    data in memory. Several threads in place of that would contend for the interpreter lock.
 
     Args:
         function: returns the result.
