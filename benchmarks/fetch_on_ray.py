@@ -26,9 +26,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from withal.fetch import FetchOptions, cluster, on_ray
-from withal.fetch.cluster_limits import Demand, Numbers, Share
-from withal.fetch.shard import Marker, Shard, fetch_shard
+from withal.fetch import FetchOptions, on_ray
+from withal.fetch.cluster import cluster
+from withal.fetch.cluster.cluster_limits import Demand, Numbers, Share
+from withal.fetch.cluster.shard import Marker, Shard, fetch_shard
 
 WORKERS = 2
 SHARDS = 8

@@ -192,11 +192,11 @@ THIRD_PARTY = {
     "withal.tracking.adapters.tasks": {"uvloop"},
     "withal.tracking.otel": {"opentelemetry"},  # if it is asked for
     "withal.fetch": {"aiohttp", "yarl"},
-    "withal.fetch.cluster": {"ray"},  # if it is asked for
-    "withal.fetch.shard": {"ray"},
-    "withal.fetch.parquet": {"pyarrow"},  # if it is asked for
-    "withal.fetch.curl_loop": {"pycurl"},  # if it is installed
-    "withal.fetch.curl_transport": {"multidict", "pycurl", "yarl"},  # if it is asked for
+    "withal.fetch.cluster.cluster": {"ray"},  # if it is asked for
+    "withal.fetch.cluster.shard": {"ray"},
+    "withal.fetch.requests.parquet": {"pyarrow"},  # if it is asked for
+    "withal.fetch.transports.curl_loop": {"pycurl"},  # if it is installed
+    "withal.fetch.transports.curl_transport": {"multidict", "pycurl", "yarl"},  # if it is asked for
     "withal.cli": {"aiohttp", "rich", "typer"},
     "withal.cli.audit": {"rich", "uvloop"},  # if it is asked for
     "pytest_withal": {"pytest"},

@@ -21,7 +21,7 @@ from tests.cli.commands import Done, ended, ran, running
 from withal.cli import fetch_arguments
 from withal.cli.fetch import folder_problem
 from withal.fetch import FetchOptions
-from withal.fetch.journal import JOURNAL_NAME
+from withal.fetch.disk.journal import JOURNAL_NAME
 
 pytestmark = pytest.mark.slow  # each starts an interpreter
 

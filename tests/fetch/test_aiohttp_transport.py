@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
-from withal.fetch.aiohttp_transport import _translated
+from withal.fetch.transports.aiohttp_transport import _translated
 from withal.http import NotPublicError
 
 PEER = ConnectionKey("host.example", 443, True, True, None, None, None)

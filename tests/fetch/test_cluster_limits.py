@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from withal.fetch.cluster_limits import SILENCE_SECONDS, ClusterLimits, Demand, Share
+from withal.fetch.cluster.cluster_limits import SILENCE_SECONDS, ClusterLimits, Demand, Share
 
 
 def demand(running: int = 0, waiting: int = 0, host: str = "a") -> Demand:

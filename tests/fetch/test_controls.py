@@ -16,7 +16,7 @@ from aiohttp import web
 
 from withal.fetch import FetchOptions
 from withal.fetch.batch import fetch_within
-from withal.fetch.cluster_limits import ClusterLimits, Demand, Share
+from withal.fetch.cluster.cluster_limits import ClusterLimits, Demand, Share
 
 pytestmark = pytest.mark.slow
 

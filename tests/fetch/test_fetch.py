@@ -27,7 +27,7 @@ from withal.fetch import (
     TransportName,
     fetch,
 )
-from withal.fetch.journal import JOURNAL_NAME
+from withal.fetch.disk.journal import JOURNAL_NAME
 
 CONTENT = os.urandom(2 * 1024 * 1024 + 1)
 AT_ONCE = FetchOptions(backoff=0)

@@ -25,8 +25,8 @@ from tests.fetch.fetch_hostile import options
 from tests.fetch.hostile import ALSO, EXPECTED, LARGE, NAMES, changed, content
 from tests.fetch.transports import TRANSPORTS
 from withal.fetch import FetchOptions, Report, fetch
-from withal.fetch.byte_ranges import ByteRanges
-from withal.fetch.journal import JOURNAL_NAME, History
+from withal.fetch.disk.byte_ranges import ByteRanges
+from withal.fetch.disk.journal import JOURNAL_NAME, History
 
 pytestmark = pytest.mark.slow
 

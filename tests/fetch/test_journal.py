@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from withal.fetch import Request
-from withal.fetch.fingerprints import FingerprintSet, fingerprint
-from withal.fetch.journal import (
+from withal.fetch.disk.journal import (
     JOURNAL_NAME,
     History,
     Journal,
@@ -27,7 +26,8 @@ from withal.fetch.journal import (
     gone_line,
     part_line,
 )
-from withal.fetch.owner import Owner, myself
+from withal.fetch.disk.owner import Owner, myself
+from withal.fetch.fingerprints import FingerprintSet, fingerprint
 
 PART = PartRecord(
     ".a.12345678.part", "a", 7, "http://host.example/a", Validator("ETag", '"x"'), 10, myself()
@@ -126,7 +126,7 @@ def test_a_journal_that_is_a_link_is_refused(tmp_path: Path) -> None:
 
 def test_this_process_is_alive_and_one_that_has_ended_is_dead() -> None:
     assert not myself().is_dead()
-    code = "from withal.fetch.owner import myself; print(repr(myself()))"
+    code = "from withal.fetch.disk.owner import myself; print(repr(myself()))"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     owner: Owner = eval(child.stdout, {"Owner": Owner})
     assert owner.is_dead()

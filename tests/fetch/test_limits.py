@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.fetch.transports import TRANSPORTS
 from withal.fetch import FetchOptions, fetch
-from withal.fetch.journal import JOURNAL_NAME
+from withal.fetch.disk.journal import JOURNAL_NAME
 
 LARGE = bytes(3_000_000)
 

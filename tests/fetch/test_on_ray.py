@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from withal.fetch import cluster, on_ray
-from withal.fetch.shard import Marker
+from withal.fetch import on_ray
+from withal.fetch.cluster import cluster
+from withal.fetch.cluster.shard import Marker
 
 COUNT = int(os.environ.get("WITHAL_RAY_URLS", "600"))
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from withal.fetch import Request, RequestFile, RequestLineError
-from withal.fetch.parquet import RequestRows, rows_of_dataset, write_parquet
+from withal.fetch.cluster.result_lines import result_row
 from withal.fetch.report import Result
-from withal.fetch.result_lines import result_row
+from withal.fetch.requests.parquet import RequestRows, rows_of_dataset, write_parquet
 
 arrow: Any = pytest.importorskip("pyarrow")
 parquet: Any = pytest.importorskip("pyarrow.parquet")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from withal.fetch.disk.folder_io import FolderIO
+from withal.fetch.disk.part_file_io import PartFileIO
 from withal.fetch.failures import AttemptError
-from withal.fetch.folder_io import FolderIO
-from withal.fetch.part_file_io import PartFileIO
 
 
 @pytest.fixture

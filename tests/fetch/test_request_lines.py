@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from withal.fetch import Request, RequestFile, RequestLineError
-from withal.fetch.request_lines import RequestLines
+from withal.fetch.requests.request_lines import RequestLines
 
 A = "http://host.example/a"
 B = "http://host.example/b,c"

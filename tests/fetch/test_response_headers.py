@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from withal.fetch.failures import AttemptError
-from withal.fetch.redirects import carried_over, redirect_target
-from withal.fetch.response_headers import (
+from withal.fetch.transfers.redirects import carried_over, redirect_target
+from withal.fetch.transfers.response_headers import (
     ContentRange,
     content_length,
     content_range,

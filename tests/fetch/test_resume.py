@@ -25,7 +25,7 @@ from withal.fetch import (
     fetch,
     fetch_each,
 )
-from withal.fetch.journal import JOURNAL_NAME, History, PartRecord, part_line
+from withal.fetch.disk.journal import JOURNAL_NAME, History, PartRecord, part_line
 
 OLD = os.urandom(3_000_000)
 NEW = bytes(reversed(OLD))  # of the same length

@@ -17,8 +17,8 @@ from aiohttp.test_utils import TestServer
 
 from tests.fetch.transports import TRANSPORTS
 from withal.fetch import FetchOptions, Progress, Report, Request, Result, TransportName, fetch
-from withal.fetch.byte_ranges import ByteRanges
-from withal.fetch.journal import JOURNAL_NAME, History, PartRecord, part_line, received_line
+from withal.fetch.disk.byte_ranges import ByteRanges
+from withal.fetch.disk.journal import JOURNAL_NAME, History, PartRecord, part_line, received_line
 
 SIZE = 17_000_000
 CONTENT = os.urandom(1 << 20) * 17

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from withal.fetch.byte_ranges import ByteRanges
-from withal.fetch.segments import LEAST_BYTES, Segment, SegmentPlan
+from withal.fetch.disk.byte_ranges import ByteRanges
+from withal.fetch.transfers.segments import LEAST_BYTES, Segment, SegmentPlan
 
 
 @pytest.mark.parametrize("seed", range(30))

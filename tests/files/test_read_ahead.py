@@ -14,6 +14,7 @@ from withal import files
 from withal.files.streams import channel
 from withal.files.streams import first_chunk as early
 from withal.files.streams import open_file as opening
+from withal.files.streams import open_file_io
 from withal.files.streams import read_ahead as read_ahead
 from withal.files.streams.read_ahead import MAX_AHEAD_BYTES, ReadAhead
 from withal.files.system import page_cache as cached
@@ -28,7 +29,7 @@ READ_COST = 64 * 1024
 @pytest.fixture(autouse=True)
 def _in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cached, "_syscall", None)
-    for module in (opening, channel):
+    for module in (opening, open_file_io, channel):
         monkeypatch.setattr(module, "inline_way", lambda *_: "thread")
 
 

@@ -25,11 +25,11 @@ from withal.fetch import (
     fetch_each,
     on_ray,
 )
-from withal.fetch.journal import JOURNAL_NAME
+from withal.fetch.cluster.result_lines import result_line
+from withal.fetch.cluster.shard import ResultsFormat
+from withal.fetch.disk.journal import JOURNAL_NAME
 from withal.fetch.plan import ChosenPath
-from withal.fetch.request_source import Requests, Source, source_of
-from withal.fetch.result_lines import result_line
-from withal.fetch.shard import ResultsFormat
+from withal.fetch.requests.request_source import Requests, Source, source_of
 
 _MAX_REASONS = 10
 

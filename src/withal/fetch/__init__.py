@@ -11,7 +11,7 @@ except ImportError as _error:
         'withal.fetch needs aiohttp, which is not installed: pip install "withal[http]"'
     ) from _error
 
-from withal.fetch.cluster import on_ray
+from withal.fetch.cluster.cluster import on_ray
 from withal.fetch.options import FetchOptions, OnExists, TransportName
 from withal.fetch.plan import Layout
 from withal.fetch.report import (
@@ -22,9 +22,9 @@ from withal.fetch.report import (
     Report,
     Result,
 )
-from withal.fetch.request import Request
-from withal.fetch.request_file import RequestFile
-from withal.fetch.request_lines import RequestLineError
+from withal.fetch.requests.request import Request
+from withal.fetch.requests.request_file import RequestFile
+from withal.fetch.requests.request_lines import RequestLineError
 
 __all__ = [
     "FetchError",

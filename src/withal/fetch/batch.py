@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import final
 
 from withal._core.scope import Scope
+from withal.fetch.cluster.controls import Controls, Limits
 from withal.fetch.concurrency import AdaptiveConcurrency
-from withal.fetch.context import FetchContext
-from withal.fetch.controls import Controls, Limits
-from withal.fetch.environment import Environment
+from withal.fetch.disk.folder import Folder
+from withal.fetch.disk.journal import FailedRequests
 from withal.fetch.failures import exists_already
-from withal.fetch.folder import Folder
-from withal.fetch.journal import FailedRequests
 from withal.fetch.options import FetchOptions, OnExists
 from withal.fetch.plan import Job, Planner, Rejected
 from withal.fetch.report import OnProgress, Progress, ProgressKind, Report, Result, report_progress
-from withal.fetch.request import Request
-from withal.fetch.request_source import Requests, source_of
+from withal.fetch.requests.request import Request
+from withal.fetch.requests.request_source import Requests, source_of
 from withal.fetch.schedule import Schedule
-from withal.fetch.throttle import Throttle
-from withal.fetch.transfer import Batch, Transfer
-from withal.fetch.transport import Transport
-from withal.fetch.transports import open_transport
+from withal.fetch.transfers.context import FetchContext
+from withal.fetch.transfers.environment import Environment
+from withal.fetch.transfers.throttle import Throttle
+from withal.fetch.transfers.transfer import Batch, Transfer
+from withal.fetch.transports.selection import open_transport
+from withal.fetch.transports.transport import Transport
 from withal.files.threads.calls import call, call_and_own
 from withal.http.gate import HostGate
 from withal.http.retry import RetryBudget

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import final
 
 from withal.fetch.plan import Layout
-from withal.fetch.request import check_headers
+from withal.fetch.requests.request import check_headers
 
 
 @final

@@ -20,7 +20,7 @@ from yarl import URL
 from withal._core.credentials import url_without_credentials
 from withal.fetch.fingerprints import FingerprintSet, fingerprint
 from withal.fetch.names import FALLBACK, Names, ending_of, name_in, safe_name
-from withal.fetch.request import Request
+from withal.fetch.requests.request import Request
 
 # Spaces and control characters. urllib and yarl remove or encode them, but in a list of URLs they
 # are a sign of a malformed line.

@@ -21,7 +21,7 @@ from withal.fetch import (
     fetch,
     fetch_each,
 )
-from withal.fetch.journal import JOURNAL_NAME
+from withal.fetch.disk.journal import JOURNAL_NAME
 from withal.files.threads.pool import wait_idle
 from withal.http import HostGate, RetryPolicy, session
 

@@ -26,15 +26,16 @@ from tests.audit.own.case import Case, case
 from tests.audit.own.grounds import in_tmpfs
 from tests.audit.own.network import Site, site
 from tests.audit.own.server import BODY
-from withal.fetch import FetchOptions, Request, Result, TransportName, segments
-from withal.fetch.context import FetchContext
-from withal.fetch.environment import Environment
-from withal.fetch.folder import Folder
+from withal.fetch import FetchOptions, Request, Result, TransportName
+from withal.fetch.disk.folder import Folder
 from withal.fetch.plan import Job, Planner
 from withal.fetch.schedule import Schedule
-from withal.fetch.transfer import Batch, Transfer
-from withal.fetch.transport import Transport, TransportRequest, TransportResponse
-from withal.fetch.transports import open_transport
+from withal.fetch.transfers import segments
+from withal.fetch.transfers.context import FetchContext
+from withal.fetch.transfers.environment import Environment
+from withal.fetch.transfers.transfer import Batch, Transfer
+from withal.fetch.transports.selection import open_transport
+from withal.fetch.transports.transport import Transport, TransportRequest, TransportResponse
 from withal.files.threads.pool import wait_idle
 from withal.http import HostGate
 from withal.http.retry import RetryBudget
@@ -133,8 +134,8 @@ async def bench() -> AsyncGenerator[Bench]:
     """Make them; a segment has 4 KiB at least, and what is gathered for a thread is smaller yet."""
     with in_tmpfs() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "LEAST_BYTES", 4096)
-        patch.setattr("withal.fetch.transfer.LEAST_BYTES", 4096)
-        patch.setattr("withal.fetch.transfer.BATCH_BYTES", 4096)
+        patch.setattr("withal.fetch.transfers.transfer.LEAST_BYTES", 4096)
+        patch.setattr("withal.fetch.transfers.transfer.BATCH_BYTES", 4096)
         yield Bench(folder, ScriptedTransport())
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from withal.fetch.body_reader import BodyReader
 from withal.fetch.concurrency import AdaptiveConcurrency
-from withal.fetch.environment import Environment
-from withal.fetch.folder import Folder
+from withal.fetch.disk.folder import Folder
 from withal.fetch.options import FetchOptions
 from withal.fetch.plan import Job
 from withal.fetch.report import OnProgress, Progress, ProgressKind, report_progress
-from withal.fetch.throttle import Throttle
-from withal.fetch.transport import Transport
+from withal.fetch.transfers.body_reader import BodyReader
+from withal.fetch.transfers.environment import Environment
+from withal.fetch.transfers.throttle import Throttle
+from withal.fetch.transports.transport import Transport
 from withal.http.gate import HostGate
 
 

@@ -6,8 +6,8 @@ import asyncio
 from typing import final
 
 from withal._core.events import Outcome
-from withal.fetch.part_file_io import Kept, PartFileIO, Piece
-from withal.fetch.resource_events import ResourceEvents
+from withal.fetch.disk.part_file_io import Kept, PartFileIO, Piece
+from withal.fetch.transfers.resource_events import ResourceEvents
 from withal.files.threads.calls import call, call_in_thread
 
 BATCH_BYTES = 512 * 1024

@@ -19,11 +19,11 @@ from pathlib import Path
 from threading import Lock
 from typing import NoReturn, TypeAlias, final
 
-from withal.fetch.byte_ranges import ByteRanges, Span
+from withal.fetch.disk.byte_ranges import ByteRanges, Span
+from withal.fetch.disk.folder_io import FolderIO, FolderRemovedError
+from withal.fetch.disk.journal import Journal, PartRecord, gone_line, part_line, received_line
+from withal.fetch.disk.preallocation import preallocate
 from withal.fetch.failures import AttemptError, final_failure
-from withal.fetch.folder_io import FolderIO, FolderRemovedError
-from withal.fetch.journal import Journal, PartRecord, gone_line, part_line, received_line
-from withal.fetch.preallocation import preallocate
 from withal.files.replace.owner_mark import lock_made, new_part_name, unlock
 from withal.files.replace.staged_file import about
 from withal.files.system.complete_io import write_fully

@@ -19,10 +19,10 @@ from threading import Lock
 from typing import cast, final
 
 from withal._core.aliases import JsonObject
-from withal.fetch.byte_ranges import ByteRanges, Span
+from withal.fetch.disk.byte_ranges import ByteRanges, Span
+from withal.fetch.disk.owner import Owner
 from withal.fetch.fingerprints import FingerprintSet, fingerprint
-from withal.fetch.owner import Owner
-from withal.fetch.request import Request
+from withal.fetch.requests.request import Request
 
 JOURNAL_NAME = ".withal-fetch"
 """The name of the journal, in the folder whose files it is about."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import final
 
-from withal.fetch.byte_ranges import Span
+from withal.fetch.disk.byte_ranges import Span
 
 LEAST_BYTES = 4 << 20
 """The smallest size of a segment. A further connection costs a handshake and a slow start, and the

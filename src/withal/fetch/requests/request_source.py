@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from itertools import islice
 from typing import Protocol, TypeAlias, final, runtime_checkable
 
-from withal.fetch.request import Request
+from withal.fetch.requests.request import Request
 
 
 @runtime_checkable

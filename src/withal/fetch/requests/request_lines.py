@@ -14,7 +14,7 @@ from typing import Any, cast, final
 from withal._core.aliases import JsonObject
 from withal._core.credentials import text_without_credentials
 from withal._core.errors import WithalError
-from withal.fetch.request import Request
+from withal.fetch.requests.request import Request
 
 _COLUMNS = ("url", "path", "sha256", "size")
 _ALSO = {"name": "path", "file": "path", "filename": "path", "checksum": "sha256", "bytes": "size"}

@@ -20,11 +20,11 @@ from typing import Any, final
 import pycurl
 from multidict import CIMultiDict
 
-from withal.fetch.curl_loop import CurlLoop
 from withal.fetch.failures import AttemptError, final_failure
-from withal.fetch.idle_timeout import TIMED_OUT, IdleTimeout
 from withal.fetch.options import FetchOptions
-from withal.fetch.transport import TransportRequest, TransportResponse
+from withal.fetch.transports.curl_loop import CurlLoop
+from withal.fetch.transports.idle_timeout import TIMED_OUT, IdleTimeout
+from withal.fetch.transports.transport import TransportRequest, TransportResponse
 from withal.http.public import NotPublicError, is_public
 from withal.http.user_agent import USER_AGENT
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import final
 
-from withal.fetch.folder_io import FolderIO
-from withal.fetch.journal import JOURNAL_NAME, History, Journal, PartRecord, gone_line
+from withal.fetch.disk.folder_io import FolderIO
+from withal.fetch.disk.journal import JOURNAL_NAME, History, Journal, PartRecord, gone_line
+from withal.fetch.disk.owner import myself
+from withal.fetch.disk.part_file_io import Kept, wrong_digest
 from withal.fetch.options import FetchOptions, OnExists
-from withal.fetch.owner import myself
-from withal.fetch.part_file_io import Kept, wrong_digest
 from withal.fetch.plan import Job
 from withal.files.replace.sweep import sweep_opened
 from withal.files.threads.calls import call, call_and_own, call_in_thread

@@ -20,13 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, final
 
-from withal.fetch.cluster_limits import ClusterLimits, Demand, Share
+from withal.fetch.cluster.cluster_limits import ClusterLimits, Demand, Share
+from withal.fetch.cluster.shard import Marker, ResultsFormat, Shard, fetch_shard
 from withal.fetch.options import FetchOptions
-from withal.fetch.parquet import RequestRows, rows_of_dataset
 from withal.fetch.report import OnProgress, Progress, ProgressKind, Result, report_progress
-from withal.fetch.request import Request
-from withal.fetch.request_source import Requests, Source, source_of
-from withal.fetch.shard import Marker, ResultsFormat, Shard, fetch_shard
+from withal.fetch.requests.parquet import RequestRows, rows_of_dataset
+from withal.fetch.requests.request import Request
+from withal.fetch.requests.request_source import Requests, Source, source_of
 
 _MAX_TRIES = 5  # times that a shard is run again after its worker or node has died
 _CONNECT_SECONDS = 5.0  # seconds

@@ -15,10 +15,10 @@ from aiohttp.connector import Connection
 from withal._core.credentials import text_without_credentials, url_without_credentials
 from withal._core.errors import WithalError
 from withal.fetch.failures import AttemptError, final_failure
-from withal.fetch.idle_timeout import TIMED_OUT, IdleTimeout
 from withal.fetch.options import FetchOptions
-from withal.fetch.resource_events import ResourceEvents
-from withal.fetch.transport import TransportRequest, TransportResponse
+from withal.fetch.transfers.resource_events import ResourceEvents
+from withal.fetch.transports.idle_timeout import TIMED_OUT, IdleTimeout
+from withal.fetch.transports.transport import TransportRequest, TransportResponse
 from withal.http.client_session import plain_session
 from withal.http.public import NotPublicError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, final
 
-from withal.fetch.request import Request
-from withal.fetch.request_lines import RequestLineError, request_of_row
+from withal.fetch.requests.request import Request
+from withal.fetch.requests.request_lines import RequestLineError, request_of_row
 from withal.files.threads.calls import call
 
 COLUMNS = frozenset(

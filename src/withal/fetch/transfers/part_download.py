@@ -8,21 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import final
 
-from withal.fetch.body_checks import check_complete, check_size, from_zero
-from withal.fetch.byte_ranges import ByteRanges
-from withal.fetch.context import FetchContext
+from withal.fetch.disk.byte_ranges import ByteRanges
+from withal.fetch.disk.journal import PartRecord, Validator, done_line
+from withal.fetch.disk.owner import myself
+from withal.fetch.disk.part_file import TransferFile
+from withal.fetch.disk.part_file_io import Kept, PartFileIO
 from withal.fetch.failures import AttemptError
-from withal.fetch.journal import PartRecord, Validator, done_line
-from withal.fetch.owner import myself
-from withal.fetch.part_file import TransferFile
-from withal.fetch.part_file_io import Kept, PartFileIO
 from withal.fetch.plan import Job
-from withal.fetch.redirects import carried_over
 from withal.fetch.report import ProgressKind
-from withal.fetch.requesting import request_headers
-from withal.fetch.segmented_body import RangeRefusedError, SegmentedBody, Turns
-from withal.fetch.segments import SegmentPlan
-from withal.fetch.transport import TransportRequest, TransportResponse
+from withal.fetch.transfers.body_checks import check_complete, check_size, from_zero
+from withal.fetch.transfers.context import FetchContext
+from withal.fetch.transfers.redirects import carried_over
+from withal.fetch.transfers.requesting import request_headers
+from withal.fetch.transfers.segmented_body import RangeRefusedError, SegmentedBody, Turns
+from withal.fetch.transfers.segments import SegmentPlan
+from withal.fetch.transports.transport import TransportRequest, TransportResponse
 from withal.files.replace.owner_mark import part_name
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from withal.fetch.disk.part_file_io import Kept
 from withal.fetch.failures import AttemptError, final_failure, wrong_length
 from withal.fetch.options import FetchOptions
-from withal.fetch.part_file_io import Kept
 from withal.fetch.plan import Job
-from withal.fetch.response_headers import content_range, has_type, size_of_unsatisfied
+from withal.fetch.transfers.response_headers import content_range, has_type, size_of_unsatisfied
 
 
 def check_head(headers: Mapping[str, str], total: int | None, job: Job, opts: FetchOptions) -> None:

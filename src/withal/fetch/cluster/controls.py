@@ -6,10 +6,10 @@ import asyncio
 from contextlib import suppress
 from typing import Protocol, final
 
-from withal.fetch.cluster_limits import Demand, Share
+from withal.fetch.cluster.cluster_limits import Demand, Share
 from withal.fetch.schedule import Schedule
-from withal.fetch.throttle import Throttle
-from withal.fetch.transfer import Transfer
+from withal.fetch.transfers.throttle import Throttle
+from withal.fetch.transfers.transfer import Transfer
 from withal.http.gate import HostGate
 
 _SOONEST, _LATEST = 0.02, 0.25  # seconds between exchanges without a change of demand

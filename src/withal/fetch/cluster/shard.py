@@ -13,12 +13,12 @@ from typing import Any, Literal, TypeAlias, final
 from uuid import uuid4
 
 from withal.fetch.batch import fetch, fetch_within
-from withal.fetch.cluster_limits import Demand, Share
+from withal.fetch.cluster.cluster_limits import Demand, Share
+from withal.fetch.cluster.result_lines import result_line, result_row
 from withal.fetch.options import FetchOptions
-from withal.fetch.parquet import write_parquet
 from withal.fetch.report import Report, Result
-from withal.fetch.request import Request
-from withal.fetch.result_lines import result_line, result_row
+from withal.fetch.requests.parquet import write_parquet
+from withal.fetch.requests.request import Request
 
 MARKER = ".withal-ray"
 """A file in the folder by which a worker sees that it has the same folder."""

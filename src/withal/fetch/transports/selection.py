@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from withal.fetch.options import FetchOptions, TransportName
-from withal.fetch.transport import OpenTransport
+from withal.fetch.transports.transport import OpenTransport
 
 
 def open_transport(options: FetchOptions) -> OpenTransport:
@@ -22,9 +22,9 @@ def open_transport(options: FetchOptions) -> OpenTransport:
     # libcurl takes a quarter less time for small files, and the same time for large ones: see
     # docs/dependencies.md.
     if options.transport is TransportName.AIOHTTP or not has_curl:
-        from withal.fetch.aiohttp_transport import AiohttpTransport
+        from withal.fetch.transports.aiohttp_transport import AiohttpTransport
 
         return AiohttpTransport(options)
-    from withal.fetch.curl_transport import CurlTransport
+    from withal.fetch.transports.curl_transport import CurlTransport
 
     return CurlTransport(options)

@@ -10,30 +10,35 @@ from http import HTTPStatus
 from typing import final
 
 from withal._core.events import Outcome
-from withal.fetch.body_checks import (
+from withal.fetch.disk.folder import SmallFile
+from withal.fetch.disk.folder_io import FolderRemovedError
+from withal.fetch.disk.journal import PartRecord, Validator, done_line, failed_line
+from withal.fetch.disk.part_file import BATCH_BYTES
+from withal.fetch.disk.part_file_io import Kept
+from withal.fetch.failures import AttemptError, BadStatusError, of_the_disk
+from withal.fetch.options import FetchOptions
+from withal.fetch.plan import Job
+from withal.fetch.report import ProgressKind, Result
+from withal.fetch.schedule import Schedule
+from withal.fetch.transfers.body_checks import (
     check_complete,
     check_head,
     check_nothing_left,
     check_size,
     total_of_rest,
 )
-from withal.fetch.context import FetchContext
-from withal.fetch.failures import AttemptError, BadStatusError, of_the_disk
-from withal.fetch.folder import SmallFile
-from withal.fetch.folder_io import FolderRemovedError
-from withal.fetch.journal import PartRecord, Validator, done_line, failed_line
-from withal.fetch.options import FetchOptions
-from withal.fetch.part_download import PartDownload, SegmentOptions, new_record, record_again
-from withal.fetch.part_file import BATCH_BYTES
-from withal.fetch.part_file_io import Kept
-from withal.fetch.plan import Job
-from withal.fetch.report import ProgressKind, Result
-from withal.fetch.requesting import request_job
-from withal.fetch.resource_events import ResourceEvents
-from withal.fetch.response_headers import content_length, has_ranges, strong_validator
-from withal.fetch.schedule import Schedule
-from withal.fetch.segments import LEAST_BYTES
-from withal.fetch.transport import TransportRequest, TransportResponse
+from withal.fetch.transfers.context import FetchContext
+from withal.fetch.transfers.part_download import (
+    PartDownload,
+    SegmentOptions,
+    new_record,
+    record_again,
+)
+from withal.fetch.transfers.requesting import request_job
+from withal.fetch.transfers.resource_events import ResourceEvents
+from withal.fetch.transfers.response_headers import content_length, has_ranges, strong_validator
+from withal.fetch.transfers.segments import LEAST_BYTES
+from withal.fetch.transports.transport import TransportRequest, TransportResponse
 from withal.http.retry import BUSY_STATUSES, RetryBudget, pause, seconds_announced
 
 

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
 from typing import final
 
-from withal.fetch.journal import Validator
+from withal.fetch.disk.journal import Validator
 
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)

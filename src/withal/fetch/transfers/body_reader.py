@@ -7,8 +7,8 @@ from typing import final
 
 from withal.fetch.concurrency import AdaptiveConcurrency
 from withal.fetch.failures import AttemptError
-from withal.fetch.throttle import Throttle
-from withal.fetch.transport import TransportResponse
+from withal.fetch.transfers.throttle import Throttle
+from withal.fetch.transports.transport import TransportResponse
 
 _LOW_SPEED_SECONDS = 30.0
 

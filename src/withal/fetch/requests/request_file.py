@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import final
 
-from withal.fetch.parquet import RequestRows, rows_of_parquet
-from withal.fetch.request import Request
-from withal.fetch.request_lines import RequestLineError, RequestLines
+from withal.fetch.requests.parquet import RequestRows, rows_of_parquet
+from withal.fetch.requests.request import Request
+from withal.fetch.requests.request_lines import RequestLineError, RequestLines
 from withal.files.system.readiness import wait_readable
 from withal.files.threads.calls import call, call_and_own
 

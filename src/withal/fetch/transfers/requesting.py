@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 from yarl import URL
 
-from withal.fetch.context import FetchContext
-from withal.fetch.part_file_io import Kept
+from withal.fetch.disk.part_file_io import Kept
 from withal.fetch.plan import Job
-from withal.fetch.redirects import REDIRECTS, carried_over, redirect_target, too_many
-from withal.fetch.transport import TransportRequest, TransportResponse
+from withal.fetch.transfers.context import FetchContext
+from withal.fetch.transfers.redirects import REDIRECTS, carried_over, redirect_target, too_many
+from withal.fetch.transports.transport import TransportRequest, TransportResponse
 from withal.http.public import is_public
 
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Protocol, final
 
-from withal.fetch.body_reader import BodyReader
+from withal.fetch.disk.journal import Validator
+from withal.fetch.disk.part_file import TransferFile
 from withal.fetch.failures import AttemptError, wrong_length
-from withal.fetch.journal import Validator
-from withal.fetch.part_file import TransferFile
-from withal.fetch.resource_events import ResourceEvents
-from withal.fetch.response_headers import content_range
-from withal.fetch.segments import Segment, SegmentPlan
-from withal.fetch.transport import Transport, TransportRequest, TransportResponse
+from withal.fetch.transfers.body_reader import BodyReader
+from withal.fetch.transfers.resource_events import ResourceEvents
+from withal.fetch.transfers.response_headers import content_range
+from withal.fetch.transfers.segments import Segment, SegmentPlan
+from withal.fetch.transports.transport import Transport, TransportRequest, TransportResponse
 from withal.http.retry import pause
 
 _MAX_FAILURES = 3  # of one further connection, before it is given up

@@ -1,0 +1,1 @@
+"""Fetching on a Ray cluster."""

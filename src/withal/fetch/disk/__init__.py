@@ -1,0 +1,1 @@
+"""The folder that files are fetched into: its journal, and its part files."""

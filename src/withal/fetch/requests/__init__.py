@@ -1,0 +1,1 @@
+"""Requests, and the files and iterables that they are read from."""

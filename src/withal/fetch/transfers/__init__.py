@@ -1,0 +1,1 @@
+"""The transfer of one file: requests, attempts, checks, and the body."""

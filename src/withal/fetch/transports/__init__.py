@@ -1,0 +1,1 @@
+"""HTTP clients that make the requests of `fetch`."""
