@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from withal import files
-from withal.files.streams import channel
+from withal.files.streams import channel, open_file_io
 from withal.files.streams import first_chunk as early
 from withal.files.streams import open_file as opening
-from withal.files.streams import open_file_io
 from withal.files.streams import read_ahead as read_ahead
 from withal.files.streams.read_ahead import MAX_AHEAD_BYTES, ReadAhead
 from withal.files.system import page_cache as cached
