@@ -165,13 +165,17 @@ def _time(row: Row, ground: Ground, library: Library, by_processor: bool) -> flo
     count = _count(row, library)
 
     async def main() -> float:
-        await row.job(library, ground, _share(count))
-        _prepare(row, ground)
+        await _warm_up(row, ground, library, count)
         begun = process_time()
         elapsed = await row.job(library, ground, count)
         return process_time() - begun if by_processor else elapsed
 
     return library.run(main()) / count
+
+
+async def _warm_up(row: Row, ground: Ground, library: Library, count: int) -> None:
+    await row.job(library, ground, _share(count))
+    _prepare(row, ground)
 
 
 def _share(count: int) -> int:
@@ -182,8 +186,7 @@ def _lateness(row: Row, ground: Ground, library: Library) -> float:
     count = _count(row, library)
 
     async def main() -> float:
-        await row.job(library, ground, _share(count))
-        _prepare(row, ground)
+        await _warm_up(row, ground, library, count)
         return await lateness_while(row.job(library, ground, count))
 
     return asyncio.run(main())

@@ -6,13 +6,14 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import partial, wraps
 from typing import Any, cast
 
 from withal._core.aliases import AnyFunction
 from withal.ledger.records import Ending
 from withal.tracking.book import Book
 from withal.tracking.held import Held, Kind
+from withal.tracking.patches import hide_frame
 from withal.tracking.reach import found_below
 from withal.tracking.tracker import Tracker
 
@@ -219,8 +220,6 @@ def _barred(original: AnyFunction) -> AnyFunction:
     """Return a Python method around a compiled one, whose frame marks that the loop runs."""
 
     def run(self: object, *args: object, **kwargs: object) -> object:
-        from withal.tracking.patches import hide_frame
-
         try:
             return original(self, *args, **kwargs)
         except BaseException as exc:
@@ -231,10 +230,6 @@ def _barred(original: AnyFunction) -> AnyFunction:
 
 
 def _noting(note: Callable[[object, Any], None]) -> Callable[[AnyFunction], object]:
-    from functools import wraps
-
-    from withal.tracking.patches import hide_frame
-
     def make(original: AnyFunction) -> object:
         @wraps(original)
         async def replacement(self: object, *args: object, **kwargs: object) -> object:

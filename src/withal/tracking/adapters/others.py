@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from itertools import count
 from typing import Any, final
 from weakref import WeakKeyDictionary
@@ -14,6 +14,7 @@ from withal._core.aliases import AnyFunction
 from withal.ledger.records import Ending
 from withal.tracking.book import Book
 from withal.tracking.held import Held, Kind
+from withal.tracking.patches import hide_frame
 from withal.tracking.tracker import Tracker
 
 LOCK = Kind("lock", "lock", 5, lambda lock: not lock.locked())
@@ -124,10 +125,6 @@ def follow_sqlite(tracker: Tracker) -> None:
     followed = lru_cache(partial(_followed, tracker.book))
 
     def make(original: AnyFunction) -> object:
-        from functools import wraps
-
-        from withal.tracking.patches import hide_frame
-
         @wraps(original)
         def connect(*args: object, **kwargs: object) -> object:
             factory = args[5] if len(args) > 5 else kwargs.get("factory", sqlite3.Connection)
