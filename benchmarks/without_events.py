@@ -15,12 +15,15 @@ _NAME = "withal_without_events"
 
 
 class _RemoveEvents(ast.NodeTransformer):
-    """Drop each ``if ...observers: ...`` and ``if self._id: ...``, which is how events are sent."""
+    """Drop each ``if ...observers: ...`` and ``if self._id: ...``, but for what is in its ``else``.
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:
+    This is how events are sent.
+    """
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt] | None:
         self.generic_visit(node)
         names = {each.attr for each in ast.walk(node.test) if isinstance(each, ast.Attribute)}
-        return None if names & {"observers", "_id"} else node
+        return node.orelse or None if names & {"observers", "_id"} else node
 
 
 def scope_without_events() -> Any:  # a copy of the Scope class, of a type of its own

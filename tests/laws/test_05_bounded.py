@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
@@ -47,6 +48,24 @@ async def test_one_deadline_serves_the_whole_scope() -> None:
                 await scope.enter(Probe(log, name, closing=forever), name=name)
     assert caught.value.resources == ("c", "b", "a")
     assert loop.time() - start < 5  # a bound on hanging, not a measurement
+
+
+async def test_a_finalizer_that_blocks_the_loop_takes_of_the_time_of_those_after_it() -> None:
+    @contextmanager
+    def blocking() -> Generator[None]:
+        yield
+        time.sleep(0.3)
+
+    log = Log()
+    loop = asyncio.get_running_loop()
+    with pytest.raises(CloseTimeoutError) as caught:
+        async with Scope("app", close_timeout=0.2) as scope:
+            await scope.enter(Probe(log, "waits", closing=forever))
+            await scope.enter(blocking())
+            before = loop.time()
+    assert caught.value.timeout == 0.2
+    assert caught.value.resources == ("Probe",)
+    assert loop.time() - before < 0.3 + 0.25 + 0.2
 
 
 async def test_an_inline_exit_that_does_not_end_when_cancelled_is_abandoned_and_named() -> None:

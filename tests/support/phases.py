@@ -4,50 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
-from withal._core.lifecycle import TRANSITIONS, HasPhase, Phase
+from withal._core.lifecycle import TRANSITIONS, Phase, ResourcePhase, ScopePhase
 
-Transitions = set[tuple[Phase, Phase]]
+Transitions: TypeAlias = set[tuple[Phase, Phase]]
+HasPhase: TypeAlias = ResourcePhase | ScopePhase
 
 
 class _CheckedPhase:
-    """Stands in place of the class attribute `phase`; raises for a transition not in the table.
+    """Stands in place of the attribute `phase`; raises for a transition not in the table."""
 
-    Args:
-        first: the phase of an object that has not changed it yet.
-        seen: the set to which each transition is added.
-    """
-
-    def __init__(self, first: Phase, seen: Transitions) -> None:
-        self._first = first
+    def __init__(self, seen: Transitions) -> None:
         self._seen = seen
+        self._phases: dict[HasPhase, Phase] = {}
 
     def __get__(self, owner: HasPhase, _: type[HasPhase]) -> Phase:
-        phase: Phase = owner.__dict__.get("phase", self._first)
-        return phase
+        return self._phases[owner]
 
     def __set__(self, owner: HasPhase, phase: Phase) -> None:
-        before = owner.phase
-        if phase not in TRANSITIONS[before]:
-            raise AssertionError(f"{owner!r} is {before.value}; it cannot become {phase.value}")
-        self._seen.add((before, phase))
-        owner.__dict__["phase"] = phase
+        before = self._phases.get(owner)
+        if before is not None:
+            if phase not in TRANSITIONS[before]:
+                raise AssertionError(f"{owner!r} is {before.value}; it cannot become {phase.value}")
+            self._seen.add((before, phase))
+        self._phases[owner] = phase
 
 
 @contextmanager
 def checked_phases() -> Iterator[Transitions]:
-    """Check all phases inside of the ``with`` block; yield the transitions so far."""
+    """Check all phases of what is made in the ``with`` block; yield the transitions so far."""
     seen: Transitions = set()
-    first: dict[type[HasPhase], Phase] = {}
-    classes: list[type[HasPhase]] = [HasPhase]
-    for cls in classes:
-        classes += cls.__subclasses__()
-        if "phase" in vars(cls):
-            first[cls] = cls.phase
-    for cls, phase in first.items():
-        cls.phase = _CheckedPhase(phase, seen)  # type: ignore[assignment]
+    slot = vars(ScopePhase)["phase"]
+    ResourcePhase.phase = _CheckedPhase(seen)  # type: ignore[assignment]
+    ScopePhase.phase = _CheckedPhase(seen)  # type: ignore[assignment,misc]
     try:
         yield seen
     finally:
-        for cls, phase in first.items():
-            cls.phase = phase
+        del ResourcePhase.phase
+        ScopePhase.phase = slot  # type: ignore[misc]

@@ -40,14 +40,18 @@ TRANSITIONS: Mapping[Phase, frozenset[Phase]] = {
 """The phases that can follow each phase."""
 
 
-class HasPhase:
-    """The base class of everything that has a phase.
+class ResourcePhase:
+    """The base class of resources.
 
     Attributes:
         phase: the present phase.
     """
 
-    phase: Phase = OPENING
+    phase: Phase
+
+    def set_opening(self) -> None:
+        """Record that it begins to open: its first phase."""
+        self.phase = OPENING
 
     def set_open(self) -> None:
         """Record that it is open."""
@@ -59,4 +63,31 @@ class HasPhase:
 
     def set_closed(self) -> None:
         """Record that it is closed, or that its opening has failed."""
+        self.phase = CLOSED
+
+
+class ScopePhase:
+    """The base class of the state of a scope.
+
+    Its methods are not those of resources: the interpreter specializes a method for one class, and
+    otherwise an assignment takes several times as long.
+
+    Attributes:
+        phase: the present phase.
+    """
+
+    __slots__ = ("phase",)
+
+    phase: Phase
+
+    def set_open(self) -> None:
+        """Record that it is open: its first phase."""
+        self.phase = OPEN
+
+    def set_closing(self) -> None:
+        """Record that its closing has begun."""
+        self.phase = CLOSING
+
+    def set_closed(self) -> None:
+        """Record that it is closed."""
         self.phase = CLOSED

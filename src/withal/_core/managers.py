@@ -161,9 +161,12 @@ def named(name: str) -> Callable[[F], F]:
 def name_of(thing: object) -> str:
     """Return the name of a manager or function: of its type, or of the function that made it."""
     try:
-        if type(thing) in _GENERATOR_MANAGERS:
+        cls = type(thing)
+        if cls in _GENERATOR_MANAGERS:
             thing = getattr(thing, "gen", None)
         name = getattr(thing, "__name__", None)
+        if name is None:
+            return cls.__name__
     except Exception:  # its attributes may raise, such as those of an unbound proxy
         name = None
     return name if isinstance(name, str) else type(thing).__name__

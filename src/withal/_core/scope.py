@@ -149,7 +149,7 @@ class Scope(EmitsEvents):
                 f"scope {name!r}: close_timeout and open_grace must be zero or more seconds; "
                 f"got {close_timeout!r} and {open_grace!r}"
             )
-        self.name: str = text_without_credentials(name)
+        self.name: str = name if "@" not in name else text_without_credentials(name)
         self.close_timeout: float = close_timeout
         self.open_grace: float = open_grace
         self.parent: EllipsisType | Scope | None = parent
@@ -180,7 +180,10 @@ class Scope(EmitsEvents):
         """
         if self._state is not None:
             raise AlreadyEnteredError(self.name)
-        around = _state_of_parent(self)
+        if self.parent is ... and _current.get() is None:
+            self.parent = around = None  # as _state_of_parent() finds, without the call
+        else:
+            around = _state_of_parent(self)
         state = ScopeState(self.name, self.close_timeout, self.open_grace, around, close_unowned)
         self._state = state
         if state.observers and not self._is_held:
@@ -214,9 +217,15 @@ class Scope(EmitsEvents):
                 check_closer(state)
         elif state.phase is CLOSING and waits_for(state, task):
             return False  # a finalizer of this scope closes it again: closing waits for that task
-        self._leave_context()
-        finish = close if state.phase is OPEN else close_again
-        error = await finish(state, exc, task)
+        if self._token is not None:
+            self._leave_context()
+        if state.phase is OPEN:
+            rest = close(state, exc, task)
+            if rest is None:
+                return None
+            error = await rest
+        else:
+            error = await close_again(state, exc, task)
         if error is not None and error is not exc:
             raise_unchanged(error)
         return exc is not None and error is None

@@ -9,7 +9,7 @@ from typing import final
 
 from withal._core.errors import ResourceLostError
 from withal._core.lifecycle import OPEN
-from withal._core.resources.base import Resource
+from withal._core.resources.base import Resource, TimeSource
 from withal._core.resources.hosted import Host
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS
 from withal._core.scopes.starting import openable
@@ -59,7 +59,7 @@ class Engine:
         self.queue: Queue = Queue(options)
         self.held = held
         self.loop: AbstractEventLoop = held.loop
-        self.clock: Callable[[], float] = held.clock
+        self.clock: TimeSource = held.clock
         self.home: Home = Home(f"pool {options.name!r}", held.loop)
         self.keeper: HostKeeper = HostKeeper(held, self._lost)
         self._make = make

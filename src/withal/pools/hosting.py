@@ -14,7 +14,7 @@ from typing import final
 
 from withal._core.events import Observers
 from withal._core.lifecycle import CLOSED
-from withal._core.resources.base import Resource, ScopeHandle
+from withal._core.resources.base import Resource, ScopeHandle, TimeSource
 from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing, leave_behind
 from withal._core.waiting.latch import Latch
 
@@ -67,7 +67,7 @@ class HostKeeper:
         self._without_scope = without_scope
         self.lost = lost
         self.loop: AbstractEventLoop = keeper.loop
-        self.clock: Callable[[], float] = keeper.clock
+        self.clock: TimeSource = keeper.clock
         self.observers: Observers = keeper.observers if is_heard else ()
 
     @property

@@ -6,6 +6,7 @@ A manager that does not wait cannot be cancelled in the middle, so it needs no t
 from __future__ import annotations
 
 import sys
+from asyncio import Task
 from functools import lru_cache
 from typing import Any, final
 
@@ -26,6 +27,12 @@ class Direct(Openable):
 
     is_async = False
 
+    # Defaults of what is hardly ever set: it has no task, and is open or closed when others see it.
+    task = None
+    _claimed = False
+    _latch = None
+    _seen = None
+
     def __init__(self, keeper: ScopeHandle, manager: object, name: str | None) -> None:
         cls: Any = type(manager)
         if cls is GENERATOR_MANAGER:
@@ -35,11 +42,13 @@ class Direct(Openable):
         self._exit = cls.__exit__
         self._manager = manager
         # The same as Resource.__init__, without the call: this is a hot path.
+        self.set_opening()
         self.keeper = keeper
         self.observers = keeper.observers
         self.opening_at = keeper.clock()
-        if name is not None:
-            self._name = text_without_credentials(name)
+        self.opened_at = None
+        self.value = None
+        self._name = None if name is None else text_without_credentials(name)
 
     @property
     def task_name(self) -> str:
@@ -72,7 +81,7 @@ class Direct(Openable):
         if self.observers:
             self.send(Step.OPENED)
 
-    def exit_now(self, seen: BaseException | None) -> None:
+    def close_at_once(self, seen: BaseException | None, caller: Task[object] | None = None) -> None:
         """Close it; `seen` is the exception passed to its exit, or None."""
         self.set_closing()
         if self.observers:
@@ -94,7 +103,7 @@ class Direct(Openable):
                 self.set_closed()  # mark_closed() would do nothing else
 
     def _begin_close(self) -> None:
-        self.exit_now(self._seen)
+        self.close_at_once(self._seen)
 
 
 def is_direct(manager: object) -> bool:

@@ -26,35 +26,43 @@ from withal._core.waiting.latch import Latch
 # Since 3.12 a task can start eagerly and run up to its first wait: a manager that does not wait is
 # then open without a turn of the loop.
 # https://docs.python.org/3/library/asyncio-task.html#asyncio.Task
-_EAGERLY: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_EAGER_START = sys.version_info >= (3, 12)
+_eager: Any = Task  # its stub for 3.11 has no `eager_start`
 
 
 @final
 class Host(Openable):
     """A context manager in a task of its own."""
 
-    _waiting: Pause | None = None
+    _waiting: Pause | None
     _body_left: Latch | None = None
 
-    def start(self, latch: Latch) -> None:
+    def start(self, latch: Latch | None) -> None:
         """Begin to open it; it arrives at `latch` when open, and opens the latch if it fails."""
         self._latch = latch
+        self._waiting = None
         keeper = self.keeper
         if self.observers:
             self.send(Step.OPENING)
         name = self._name or name_of(self._manager)
-        self.before = keeper.context
-        self.after = context = self.before.copy()
+        self.before = before = keeper.context
+        self.after = after = before.copy()
         loop = keeper.loop
         live = self._live()
         try:
-            if loop.get_task_factory() is None:
-                self.task = Task(live, loop=loop, name=name, context=context, **_EAGERLY)
+            if loop.get_task_factory() is not None:
+                self.task = loop.create_task(live, name=name, context=after)
+            elif _EAGER_START:
+                self.task = _eager(live, loop=loop, name=name, context=after, eager_start=True)
             else:
-                self.task = loop.create_task(live, name=name, context=context)
+                self.task = Task(live, loop=loop, name=name, context=after)
         except BaseException as exc:  # raised by a task factory
             live.close()
             self._fail(exc)
+
+    def notify(self, latch: Latch) -> None:
+        """Arrive at this latch when open, as after `start` with it."""
+        self._latch = latch
 
     def check_started(self) -> None:
         """Check, one turn after the start, whether the task was cancelled before it ran.
@@ -66,7 +74,6 @@ class Host(Openable):
             self._fail(CancelledError())
 
     def _begin_close(self) -> None:
-        self.close_requested = True
         if self.phase is OPEN:
             self.set_closing()  # a second call only waits
         if self._body_left is not None:
@@ -74,20 +81,13 @@ class Host(Openable):
         elif self._waiting is not None:
             self._waiting.end()
 
-    def close_at_once(self, seen: BaseException | None, caller: Task[object]) -> Latch | None:
-        """Close it; if its exit does not wait, it is closed when this call returns.
-
-        Args:
-            seen: the exception passed to its exit, or None.
-            caller: the task that calls this.
-
-        Returns:
-            None if it is closed, otherwise a latch that opens when it is.
-        """
+    def close_at_once(
+        self, seen: BaseException | None, caller: Task[object] | None
+    ) -> Latch | None:
+        """Close it; return a latch that opens when it is closed, or None if it is."""
         self._claimed = True
         self._latch = None
         self._seen = seen
-        self.close_requested = True
         self.set_closing()
         if self._body_left is not None or self._waiting is None:
             self._begin_close()
@@ -108,14 +108,14 @@ class Host(Openable):
             self._fail(exc)
             return
         self.mark_open(value)
-        if not self.close_requested:
-            self._latch.arrive(self)  # type: ignore[union-attr]  # which start() has set
-        if not self.close_requested:  # a task that the latch has woken may have requested it
-            self._waiting = Pause(loop=self.keeper.loop)
+        if self._latch is not None and not self._claimed:
+            self._latch.arrive(self)
+        if not self._claimed:  # a task that the latch has woken may have requested it
+            self._waiting = waiting = Pause(self.keeper.loop)
             try:
-                await self._waiting
+                await waiting
             except CancelledError as death:
-                if not self.close_requested:
+                if not self._claimed:
                     await self._wait_for_body_exit(death)
         if self.phase is OPEN:
             self.set_closing()  # it was requested before it had opened
@@ -131,11 +131,18 @@ class Host(Openable):
             self.mark_closed(self.failure(exc))
         else:
             # A lost resource can suppress its own cancellation only, not the body's exception.
-            self.suppressed = suppresses and not self.lost
-            self.mark_closed(seen if self.lost and not suppresses else None)
+            if self.lost:
+                self.mark_closed(None if suppresses else seen)
+                return
+            if suppresses:
+                self.suppressed = True
+            if self.observers or self.needs or self._latch is not None:
+                self.mark_closed(None)
+            else:
+                self.set_closed()  # mark_closed() would do nothing else
 
     def _fail(self, error: BaseException) -> None:
-        opening = None if self.close_requested else self._latch
+        opening = None if self._claimed else self._latch
         self.mark_closed(error)
         if opening is not None:
             opening.open()  # one failure is enough for all that opens together

@@ -9,18 +9,15 @@ from __future__ import annotations
 from asyncio import CancelledError, Task, Timeout
 from collections.abc import Awaitable
 from types import CoroutineType
-from typing import TypeAlias, TypeVar, final
+from typing import TypeVar, final
 
 from withal._core.aliases import Coro
 from withal._core.causes import is_a
 from withal._core.events import Step
-from withal._core.resources.managed import Managed, running_task_name
+from withal._core.resources.managed import Managed, Suspended, running_task_name
 from withal._core.waiting.cancellation import finish_within
 
 T = TypeVar("T")
-
-Suspended: TypeAlias = tuple[Coro[object], object]
-"""A coroutine that was started, and what it has yielded."""
 
 
 @final
@@ -37,11 +34,10 @@ class Inline(Managed):
         """The name of the task that is running now: the owner's."""
         return running_task_name()
 
-    def exit_nowait(self, seen: BaseException | None) -> Suspended | None:
-        """Run the exit up to its first wait.
-
-        Returns None if it is done, else the suspended coroutine and what it has yielded.
-        """
+    def close_at_once(
+        self, seen: BaseException | None, caller: Task[object] | None
+    ) -> Suspended | None:
+        """Run its exit up to the first wait; return the rest, or None if it is closed."""
         self.set_closing()
         if self.observers:
             self.send(Step.CLOSING)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from asyncio import current_task
+from asyncio import Task, current_task
 from collections.abc import Sequence
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeAlias
 
+from withal._core.aliases import Coro
 from withal._core.causes import only_wraps, traceback_of
 from withal._core.credentials import text_without_credentials
-from withal._core.events import Observers
 from withal._core.managers import name_of, protocol_of
 from withal._core.resources.base import Resource, ScopeHandle
 from withal._core.waiting.latch import Latch
+
+Suspended: TypeAlias = tuple[Coro[object], object]
+"""A coroutine that was started, and what it has yielded."""
 
 
 class Managed(Resource):
@@ -31,10 +34,17 @@ class Managed(Resource):
         self._enter, self._exit, self.is_async = protocol_of(manager)
         self._manager = manager
         # The same as Resource.__init__, without the call, which is a large part of an inline enter.
+        self.set_opening()
         self.keeper = keeper
-        self.observers: Observers = keeper.observers
-        self.opening_at: float = keeper.clock()
+        self.observers = keeper.observers
+        self.opening_at = keeper.clock()
+        self.opened_at = None
+        self.value = None
+        self.task = None
         self._name = None if name is None else text_without_credentials(name)
+        self._claimed = False
+        self._latch = None
+        self._seen = None
         if kind is not None:
             self._kind = kind
 
@@ -50,6 +60,21 @@ class Managed(Resource):
     def enter(self) -> Any:
         """Call the manager's ``__aenter__`` or ``__enter__``."""
         return self._enter(self._manager)
+
+    def close_at_once(
+        self, seen: BaseException | None, caller: Task[object] | None
+    ) -> Latch | Suspended | None:
+        """Close it, if it is open; it is closed on return if its exit does not wait.
+
+        Args:
+            seen: the exception passed to its exit, or None.
+            caller: the task that calls this.
+
+        Returns:
+            None if it is closed. Otherwise a latch that opens when it is, or, of an inline
+            resource, the rest of its exit.
+        """
+        raise NotImplementedError
 
     def failure(self, error: BaseException) -> BaseException | None:
         """Return the failure of an exit that raised `error`.
@@ -71,8 +96,6 @@ class Openable(Managed):
     """A context manager that can open at the same time as others, requested by any task.
 
     Attributes:
-        close_requested: whether closing has been requested; if it is still opening, it closes as
-            soon as it has opened.
         was_returned: whether the value of a declared resource was returned to a caller.
         before: the scope's context before the opening.
         after: a copy of `before`, in which it is opened and closed, so that resources that open
@@ -80,7 +103,6 @@ class Openable(Managed):
     """
 
     needs: Sequence[Resource]
-    close_requested = False
     was_returned = False
     before: Context
     after: Context

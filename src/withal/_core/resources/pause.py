@@ -1,4 +1,4 @@
-"""The future that a host waits for, which can resume the host without a turn of the loop.
+"""The wait of a host while its resource is open, which can end without a turn of the loop.
 
 When a future is done, the loop resumes the waiting task in its next turn. A turn costs more than
 everything else in closing a resource, most of it in the selector. So the task that closes runs one
@@ -9,9 +9,9 @@ https://docs.python.org/3/library/asyncio-extending.html#task-lifetime-support
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Future, Task
+from asyncio import AbstractEventLoop, CancelledError, Task
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextvars import Context
 from typing import final
 
@@ -21,42 +21,81 @@ _resuming: set[AbstractEventLoop] = set()
 
 
 @final
-class Pause(Future[None]):
-    """A future for one waiting task, the first that awaits it; `end` or `end_at_once` ends it."""
+class Pause:
+    """Awaited once, by one task; `end` or `end_at_once` ends the wait.
 
-    _wake: Callable[[Pause], object] | None = None
-    _context: Context | None = None
+    It has the methods of a future that a waiting task calls, and no others, since creating and
+    completing an `asyncio.Future` would be a large part of opening and closing a resource.
+    """
+
+    # The task that waits reads the first two, as those of a future: `__step_run_and_handle_result`
+    # in https://github.com/python/cpython/blob/3.13/Lib/asyncio/tasks.py
+    __slots__ = (
+        "_asyncio_future_blocking",
+        "_cancellation",
+        "_context",
+        "_is_done",
+        "_loop",
+        "_wake",
+    )
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._asyncio_future_blocking = True
+        self._loop = loop
+        self._is_done = False
+        self._wake: Callable[[Pause], object] | None = None
+        self._context: Context | None = None
+        self._cancellation: CancelledError | None = None
+
+    def __await__(self) -> Generator[Pause, None, None]:
+        return iter((self,))  # type: ignore[return-value]  # `await` needs no more of a generator
 
     def add_done_callback(
         self, fn: Callable[[Pause], object], /, *, context: Context | None = None
     ) -> None:
-        """Keep the callback that resumes the task, so that `end_at_once` can call it."""
-        if self._wake is None:
-            self._wake, self._context = fn, context
-        else:
-            super().add_done_callback(fn, context=context)
+        """Keep the callback that resumes the task; the task calls this when it begins to wait."""
+        self._wake = fn
+        self._context = context
+
+    def result(self) -> None:
+        """Return, or raise the cancellation; the task calls this when it is resumed."""
+        if self._cancellation is not None:
+            raise self._cancellation
+
+    def done(self) -> bool:
+        """Return whether the wait has ended."""
+        return self._is_done
 
     def cancel(self, msg: object = None) -> bool:
-        """Cancel the wait; called when the waiting task is cancelled."""
-        is_cancelled = super().cancel(msg)
-        if is_cancelled:
-            self._schedule_wakeup()
-        return is_cancelled
+        """Cancel the wait; the task calls this when it is cancelled."""
+        if self._is_done:
+            return False
+        self._cancellation = CancelledError() if msg is None else CancelledError(msg)
+        self.end()
+        return True
 
     def end(self) -> None:
         """End the wait, in the next turn of the loop."""
-        if not self.done():
-            self.set_result(None)
-            self._schedule_wakeup()
+        if not self._is_done:
+            self._is_done = True
+            if self._wake is not None:
+                self._loop.call_soon(self._wake, self, context=self._context)
 
-    def end_at_once(self, caller: Task[object]) -> None:
+    def end_at_once(self, caller: Task[object] | None) -> None:
         """End the wait and resume the task now, up to its next wait, if that is possible.
 
         Args:
             caller: the task that calls this.
         """
-        loop = self.get_loop()
-        if self.done() or self._wake is None or self._context is None or loop in _resuming:
+        loop = self._loop
+        wake = self._wake
+        if (
+            self._is_done
+            or wake is None
+            or caller is None
+            or self._context is None
+            or loop in _resuming
+        ):
             self.end()
             return
         try:
@@ -64,14 +103,10 @@ class Pause(Future[None]):
         except RuntimeError:  # the caller is not the running task: its coroutine is driven by hand
             self.end()
             return
-        self.set_result(None)
+        self._is_done = True
         _resuming.add(loop)
         try:
-            self._context.run(self._wake, self)
+            self._context.run(wake, self)
         finally:
             _enter_task(loop, caller)
             _resuming.discard(loop)
-
-    def _schedule_wakeup(self) -> None:
-        if self._wake is not None:
-            self.get_loop().call_soon(self._wake, self, context=self._context)

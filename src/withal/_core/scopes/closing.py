@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from asyncio import CancelledError, Task, current_task, get_running_loop
+from collections.abc import Awaitable, Iterator, Sequence
+from itertools import chain
 
+from withal._core.aliases import Coro
 from withal._core.causes import is_a
 from withal._core.errors import CloseTimeoutError, ScopeClosedError
-from withal._core.events import Step
+from withal._core.events import Outcome, Step
 from withal._core.lifecycle import CLOSED, CLOSING, OPEN
 from withal._core.outcome import raise_unchanged
 from withal._core.resources.base import Resource
 from withal._core.resources.inline import Inline
+from withal._core.resources.managed import Managed
 from withal._core.scopes.context_variables import owed, settle_owed
-from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, Closing
+from withal._core.scopes.stages import ABANDON_AFTER_SECONDS, LEAST_SHARE, Closing
 from withal._core.scopes.state import ScopeState
 from withal._core.waiting.cancellation import deliver_again, requests_delivered, take_back
 from withal._core.waiting.latch import BATCH_SIZE, Latch
@@ -55,57 +59,148 @@ def inline_elsewhere(state: ScopeState, resource: Resource, more: str = "") -> R
     )
 
 
-async def close(
-    state: ScopeState,
-    exc: BaseException | None,
-    closer: Task[object] | None,
-    closing: Closing | None = None,
-) -> BaseException | None:
-    """Close all resources, in order, and return the exception to raise in place of `exc`.
+def close(
+    state: ScopeState, exc: BaseException | None, closer: Task[object] | None
+) -> Coro[BaseException | None] | None:
+    """Close all resources, in order.
 
     Args:
         state: the scope.
         exc: the exception that its body ended with.
         closer: the calling task.
-        closing: a closing that another task has begun, to continue it.
+
+    Returns:
+        None if all are closed and there is nothing to raise but `exc`. Otherwise a coroutine that
+        closes the rest, and returns the exception to raise in place of `exc`.
     """
+    began = state.clock()
+    state.set_closing()
     state.closed_by = closer
     outermost = state.outermost or state
-    if closing is None:
-        state.set_closing()
+    program = state.program_deadline
+    if (
+        exc is not None
+        or outermost.closings
+        or state.in_flight
+        or state.cancelled_body
+        or state.bound is not None
+        or state.lost_need is not None
+        or (program is not None and program.when is not None)
+        or state.owner() is not closer
+    ):
         closing = begin_closing(state, exc, closer)
-        outermost.closings += 1
-        state.deadline = closing.deadline
-        state.least = closing.least
-        if state.is_observed:
-            state.send(Step.CLOSING)
-    else:
-        closing.closer = closer
+        _begin(state, closing.deadline, closing.least)
+        return _close_rest(state, closing, state.resources.closing())
+    _begin(state, began + state.close_timeout, state.close_timeout * LEAST_SHARE)
+    stages = state.resources.closing()
+    count = 0
+    try:
+        for stage in stages:
+            first = stage[0]
+            if (
+                len(stage) > 1
+                or first.users
+                or first.phase is not OPEN
+                or not isinstance(first, Managed)
+            ):
+                return _close_rest(state, _closing_since(state, began), chain((stage,), stages))
+            rest = first.close_at_once(None, closer)
+            if rest is not None or first.error is not None:
+                closing = _closing_since(state, began)
+                return _close_rest(state, closing, stages, stage, closing.finish(first, rest))
+            if owed or state.carried is not None:
+                state.take_back(stage)
+            count += 1
+            if count == BATCH_SIZE or state.clock() - began > STEP_SECONDS:
+                closing = _closing_since(state, began)
+                return _close_rest(state, closing, stages, (), closing.turn())
+    except BaseException:  # unexpected, since the errors of finalizers are collected
+        _end(state)
+        raise
+    state.clear()
+    state.set_closed()
+    if state.is_observed:
+        state.send(Step.CLOSED, Outcome.OK)
+    outermost.closings -= 1
+    state.closed_by = None
+    for latch in state.watchers:
+        latch.arrive()
+    return None
+
+
+def _begin(state: ScopeState, deadline: float, least: float) -> None:
+    state.deadline = deadline
+    state.least = least
+    (state.outermost or state).closings += 1
+    if state.is_observed:
+        state.send(Step.CLOSING)
+
+
+def _closing_since(state: ScopeState, began: float) -> Closing:
+    """Return the `Closing` of a scope that has begun to close before, unbounded."""
+    closing = Closing(state.loop, state.clock, state.close_timeout, None, None, began=began)
+    closing.closer = state.closed_by
+    closing.floor = state.baseline
+    if state.program_deadline is not None:
+        state.program_deadline.watch(closing)
+    return closing
+
+
+async def _close_rest(
+    state: ScopeState,
+    closing: Closing,
+    stages: Iterator[Sequence[Resource]],
+    stage: Sequence[Resource] = (),
+    rest: Awaitable[None] | None = None,
+) -> BaseException | None:
+    """Close the rest of a scope's resources, and return the exception to raise.
+
+    Args:
+        state: the scope.
+        closing: its closing.
+        stages: what has not begun to close.
+        stage: what is closing already.
+        rest: what to await until that is closed.
+    """
     is_over = True
+    count, turn_at = 0, state.clock() + STEP_SECONDS
     try:
         if state.in_flight:
             await _abort_pending_opens(state, closing)
-        for number, stage in enumerate(state.resources.closing(), 1):
-            rest = closing.stage(stage)
+        while True:
             if rest is not None:
                 await rest
-            elif number % BATCH_SIZE == 0:
-                await closing.turn()
             if owed or state.carried is not None:
                 state.take_back(stage)
-        return _has_closed(state, closing, closer)
+            if rest is not None or count == BATCH_SIZE or state.clock() > turn_at:
+                if rest is None:
+                    await closing.turn()
+                count, turn_at = 0, state.clock() + STEP_SECONDS
+            next_stage = next(stages, None)
+            if next_stage is None:
+                return _has_closed(state, closing)
+            stage = next_stage
+            rest = closing.stage(stage)
+            count += 1
     except GeneratorExit:
         is_over = not _hand_on(state, closing)
         raise
     finally:
         if is_over:
-            outermost.closings -= 1
-            state.closed_by = None
-            if state.phase is not CLOSED:  # something unexpected was raised
-                state.set_closed()
-            for latch in state.watchers:
-                latch.arrive()
+            _end(state)
 
+
+def _end(state: ScopeState) -> None:
+    (state.outermost or state).closings -= 1
+    state.closed_by = None
+    if state.phase is not CLOSED:  # something unexpected was raised
+        state.set_closed()
+    for latch in state.watchers:
+        latch.arrive()
+
+
+STEP_SECONDS = 0.0005
+"""Closing one after the other holds the loop no longer than this, and one exit (law 11)."""
 
 # The loop keeps only weak references to tasks, so these are kept here:
 # https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task
@@ -132,7 +227,8 @@ def _hand_on(state: ScopeState, closing: Closing) -> bool:
 
 
 async def _close_the_rest(state: ScopeState, closing: Closing) -> None:
-    state.error_left = await close(state, None, current_task(), closing)
+    state.closed_by = closing.closer = current_task()
+    state.error_left = await _close_rest(state, closing, state.resources.closing())
 
 
 async def close_again(
@@ -169,8 +265,9 @@ async def close_again(
 
 async def close_unowned(state: ScopeState) -> None:
     """Close, and keep the exception for a task that closes the scope later, if one does."""
-    if state.phase is OPEN:
-        state.error_left = await close(state, None, current_task())
+    rest = close(state, None, current_task()) if state.phase is OPEN else None
+    if rest is not None:
+        state.error_left = await rest
 
 
 # One closing, of the scope or of a part of it
@@ -196,7 +293,7 @@ def begin_closing(
         least = around.least
     if program is not None:
         outer = _sooner(outer, program.when)
-    closing = Closing(state.loop, state.clock, state.close_timeout, outer, body, least)
+    closing = Closing(state.loop, state.clock, state.close_timeout, outer, body, least=least)
     closing.closer = closer
     closing.floor = requests_seen(state, closer, body)
     if program is not None:
@@ -242,17 +339,16 @@ def requests_seen(
 async def _abort_pending_opens(state: ScopeState, closing: Closing) -> None:
     """Wake the tasks that are opening something in this scope, so that they abort."""
     state.idle = Latch(state.loop, len(state.in_flight))
-    for latch in state.in_flight:
-        latch.open()
+    for opening in state.in_flight:
+        if isinstance(opening, Latch):
+            opening.open()
     # They have the same deadline, plus the time to cancel an opening that is late, and to cancel it
     # again while it closes: resources that are opening close before those that are open.
     until = max(closing.last_call, state.clock()) + 4 * ABANDON_AFTER_SECONDS
     await closing.join(state.idle, until)
 
 
-def _has_closed(
-    state: ScopeState, closing: Closing, closer: Task[object] | None
-) -> BaseException | None:
+def _has_closed(state: ScopeState, closing: Closing) -> BaseException | None:
     """Release all references, and return the exception to raise."""
     state.clear()
     if state.lost_need is not None:
@@ -264,16 +360,14 @@ def _has_closed(
         state.send(Step.CLOSED, closing.result.outcome)
     if closing.result.is_ok and not state.cancelled_body:
         return None
-    error = _conclude(state, closing, closer)
-    if state.cancelled_body and not state.is_owned_by(closer):
+    error = _conclude(state, closing)
+    if state.cancelled_body and not state.is_owned_by(closing.closer):
         state.error_left = error  # raised by the owner, which has been cancelled for this reason
     return error
 
 
-def _conclude(
-    state: ScopeState, closing: Closing, closer: Task[object] | None
-) -> BaseException | None:
-    ending = closing.result
+def _conclude(state: ScopeState, closing: Closing) -> BaseException | None:
+    ending, closer = closing.result, closing.closer
     by_owner = state.is_owned_by(closer)
     own = state.cancelled_body and by_owner
     # If another task closes the scope, its requests from before are not known: only a cancellation

@@ -10,10 +10,10 @@ from withal._core.errors import ResourceLostError, ScopeClosedError
 from withal._core.lifecycle import OPEN, OPENING
 from withal._core.outcome import raise_unchanged
 from withal._core.resources.direct import Direct
+from withal._core.resources.hosted import Host
 from withal._core.resources.inline import Inline
 from withal._core.resources.managed import Openable
 from withal._core.scopes.closing import begin_closing, raise_result, requests_seen
-from withal._core.scopes.context_variables import changes
 from withal._core.scopes.starting import start, start_in_order, wait_until_open
 from withal._core.scopes.state import ScopeState
 from withal._core.waiting.latch import Arrivals, Latch
@@ -28,7 +28,7 @@ def open_direct(state: ScopeState, direct: Direct) -> Any:
         raise_unchanged(direct.error)
     state.resources.add(direct)
     if direct.after != direct.before:
-        state.carry(direct, changes(direct.before, direct.after), to_caller=True)
+        state.carry_changes(direct)
     return direct.value
 
 
@@ -54,28 +54,39 @@ async def open_together(
             await start(hosts, latch)
     except (CancelledError, Exception) as exc:  # a task factory may raise, too
         failure = exc
-    if failure is not None or not state.adopt(latch):
+    if failure is not None or not state.adopt_together(latch):
         await _give_up(state, hosts, latch, failure, floor)
 
 
-def open_at_once(state: ScopeState, host: Openable) -> Awaitable[None] | None:
+def open_at_once(state: ScopeState, host: Host) -> Awaitable[None] | None:
     """Open one resource; if opening it does not wait, it is open on return.
 
     Returns:
         None if it is open, otherwise what the caller has to await.
     """
-    hosts = (host,)
-    latch = Latch(state.loop, 1)
-    floor = _begin(state, hosts, latch)
+    loop = state.loop
+    if get_running_loop() is not loop:
+        raise state.in_another_loop("open", host.name)
+    task = current_task(loop)
+    floor = requests_seen(state, task) if task is None or task.cancelling() else 0
+    hosts = state.in_flight[host] = (host,)
+    failure: BaseException | None = None
     try:
-        host.start(latch)
+        host.start(None)
     except (CancelledError, Exception) as exc:
-        return _give_up(state, hosts, latch, exc, floor)
-    if latch.missing > 0:
-        return _wait_and_finish(state, hosts, latch, floor)
-    if state.adopt(latch):
+        failure = exc
+    if host.phase is OPEN and state.phase is OPEN:
+        del state.in_flight[host]
+        state.resources.add(host)
+        if host.after != host.before:
+            state.carry_changes(host)
         return None
-    return _give_up(state, hosts, latch, None, floor)
+    latch = Latch(state.loop, 1)
+    state.in_flight[latch] = state.in_flight.pop(host)
+    if failure is None and host.phase is OPENING and state.phase is OPEN:
+        host.notify(latch)
+        return _wait_and_finish(state, hosts, latch, floor)
+    return _give_up(state, hosts, latch, failure, floor)
 
 
 def _begin(state: ScopeState, hosts: Sequence[Openable], latch: Latch) -> int:
@@ -95,7 +106,7 @@ async def _wait_and_finish(
         await wait_until_open(hosts, latch)
     except (CancelledError, Exception) as exc:  # code that drives the task may throw any in
         failure = exc
-    if failure is not None or not state.adopt(latch):
+    if failure is not None or not state.adopt_together(latch):
         await _give_up(state, hosts, latch, failure, floor)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import Generic, TypeVar, final
 
 T = TypeVar("T", bound=Hashable)
@@ -17,11 +17,12 @@ class Order(Generic[T]):
     long-lived scope can hold many short-lived items.
     """
 
-    __slots__ = ("_next", "_stages")
+    __slots__ = ("_is_one_each", "_next", "_stages")
 
     def __init__(self) -> None:
         self._stages: dict[T, int] = {}
         self._next = 0
+        self._is_one_each = True  # whether no items were added together
 
     def __len__(self) -> int:
         return len(self._stages)
@@ -50,6 +51,7 @@ class Order(Generic[T]):
 
     def add_together(self, items: Sequence[T]) -> None:
         """Add items that have opened together."""
+        self._is_one_each = False
         self._next += 1
         for item in items:
             self._stages[item] = self._next
@@ -58,17 +60,10 @@ class Order(Generic[T]):
         """Remove an item, if it is there."""
         self._stages.pop(item, None)
 
-    def closing(self) -> Iterator[list[T]]:
+    def closing(self) -> Iterator[Sequence[T]]:
         """Yield the present stages, in order of closing."""
-        stage: list[T] = []
-        last = 0
-        for item, number in reversed(list(self._stages.items())):
-            if number == last:
-                stage.append(item)
-                continue
-            if stage:
-                yield stage
-            stage = [item]
-            last = number
-        if stage:
-            yield stage
+        newest_first = [*reversed(self._stages)]
+        if self._is_one_each:
+            return zip(newest_first)
+        stages = groupby(newest_first, dict(self._stages).__getitem__)
+        return (list(stage) for _, stage in stages)

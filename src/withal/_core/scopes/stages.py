@@ -23,18 +23,17 @@ from withal._core.causes import is_a
 from withal._core.errors import CloseTimeoutError
 from withal._core.events import Step
 from withal._core.lifecycle import CLOSED, CLOSING, OPEN, OPENING
-from withal._core.resources.base import Resource
-from withal._core.resources.direct import Direct
+from withal._core.resources.base import Resource, TimeSource
 from withal._core.resources.hosted import Host
-from withal._core.resources.inline import Inline, Suspended
+from withal._core.resources.inline import Inline
+from withal._core.resources.managed import Managed, Suspended
 from withal._core.scopes.close_result import CloseResult
 from withal._core.waiting.latch import BATCH_SIZE, Arrivals, Latch
 
 LAST_CALL_SECONDS = 0.25
 ABANDON_AFTER_SECONDS = 0.02
-STEP_SECONDS = 0.0005  # closing one after the other holds the loop no longer than this (law 11)
 _RESERVED_SHARE = 0.2  # of the outer scope's time, kept at most for the inner last call
-_LEAST_SHARE = 0.25  # of the outermost scope's time, for each inner scope at least
+LEAST_SHARE = 0.25  # of the outermost scope's time, for each inner scope at least
 
 # Abandoned tasks still run. The loop keeps only weak references to tasks, so they are kept here.
 _abandoned: set[Task[object]] = set()
@@ -50,6 +49,7 @@ class Closing:
         timeout: seconds that closing may take.
         outer: the deadline of the parent, in seconds of the loop's clock, if that is closing.
         body: the exception that finalizers see.
+        began: when it began, in seconds of the loop's clock; by default now.
         least: the seconds that an inner scope gets at least, if they are left.
 
     Attributes:
@@ -74,26 +74,27 @@ class Closing:
     def __init__(
         self,
         loop: AbstractEventLoop,
-        clock: Callable[[], float],
+        clock: TimeSource,
         timeout: float,
         outer: float | None,
         body: BaseException | None,
+        *,
+        began: float | None = None,
         least: float | None = None,
     ) -> None:
-        now = clock()
+        now = clock() if began is None else began
         if outer is not None:
             left = max(0.0, outer - now)
-            least = left * _LEAST_SHARE if least is None else least
+            least = left * LEAST_SHARE if least is None else least
             share = max(left - min(left * _RESERVED_SHARE, LAST_CALL_SECONDS), min(left, least))
             timeout = min(timeout, share)
         self.timeout: float = timeout
-        self.least: float = timeout * _LEAST_SHARE if least is None else least
+        self.least: float = timeout * LEAST_SHARE if least is None else least
         self.deadline: float = now + timeout
         self.result: CloseResult = CloseResult(body)
         self._outer = outer
         self._loop = loop
         self._clock = clock
-        self._turn_at = now + STEP_SECONDS
 
     def expire_now(self) -> None:
         """Expire the deadline now."""
@@ -120,23 +121,30 @@ class Closing:
         that does not wait.
         """
         first = resources[0]
-        alone = len(resources) == 1 and not first.users
-        if alone and isinstance(first, Direct):
-            if first.phase is not OPEN:
-                return None  # the exit of a later resource has released it
-            first.exit_now(self.result.seen)
-        elif isinstance(first, Inline):
-            if first.phase is not OPEN:
-                return None
-            rest = first.exit_nowait(self.result.seen)
-            if rest is not None:
-                return self._inline(first, rest)
-        elif alone and isinstance(first, Host) and first.phase is OPEN and self.closer is not None:
-            return self._at_once(first, self.closer)
-        else:
-            return self._alone(first) if alone else self._hosted(resources)
-        if first.suppressed or first.error is not None:
-            self._collect(resources)
+        if len(resources) > 1 or first.users:
+            return self._hosted(resources)
+        if not isinstance(first, Managed):
+            return self._alone(first)
+        if first.phase is not OPEN:
+            # A host may still be closing; another was released by the exit of a later resource.
+            return self._alone(first) if isinstance(first, Host) else None
+        rest = first.close_at_once(self.result.seen, self.closer)
+        if rest is None and first.error is None and not first.suppressed:
+            return None
+        return self.finish(first, rest)
+
+    def finish(self, resource: Managed, rest: Latch | Suspended | None) -> Awaitable[None] | None:
+        """Wait for `rest`, which its `close_at_once` has returned, and collect its errors.
+
+        Returns an awaitable for that, or None if the resource is closed already.
+        """
+        if isinstance(rest, Latch):
+            return self._rest(resource, rest)
+        if rest is not None:
+            assert isinstance(resource, Inline)
+            return self._inline(resource, rest)
+        if resource.suppressed or resource.error is not None:
+            self._collect((resource,))
         return None
 
     async def _inline(self, resource: Inline, rest: Suspended) -> None:
@@ -148,19 +156,6 @@ class Closing:
             if resource.phase is not CLOSED:
                 self._abandon(resource)
         self._collect((resource,))
-
-    def _at_once(self, host: Host, closer: Task[object]) -> Awaitable[None] | None:
-        """Close a resource without users; if its exit does not wait, it is closed on return."""
-        latch = host.close_at_once(self.result.seen, closer)
-        if latch is not None:
-            return self._rest(host, latch)
-        if host.suppressed or host.error is not None:
-            self._collect((host,))
-        now = self._clock()
-        if now < self._turn_at:
-            return None
-        self._turn_at = now + STEP_SECONDS
-        return self.turn()
 
     async def _rest(self, resource: Resource, latch: Latch) -> None:
         """Wait until a resource has closed, and collect its errors."""
