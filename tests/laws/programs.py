@@ -782,8 +782,8 @@ class _Run:
                     await here.scope.enter_all(*made)
                 self._got(*many)
             case Open(names):
-                with self._witness.operation(here.record, []) as operation:
-                    declared = [self._declared[name] for name in names]
+                declared = [self._declared[name] for name in names]
+                with self._witness.operation(here.record, [], _all_of(declared)) as operation:
                     got: Any = await here.scope.open(*declared)  # one value, or several
                     operation.got(got if isinstance(got, tuple) else (got,))
                 self._got(*operation.held)
@@ -967,3 +967,11 @@ def _after_turns(number: int, call: Callable[[], object]) -> None:
         call()
     else:
         asyncio.get_running_loop().call_soon(_after_turns, number - 1, call)
+
+
+def _all_of(declared: Sequence[Declaration[Held]]) -> frozenset[str]:
+    """Return the names of these and of all that they need."""
+    todo: list[Declaration[Any]] = list(declared)
+    for each in todo:
+        todo += each.needs.values()
+    return frozenset(each.name for each in todo)

@@ -16,6 +16,7 @@ from tests.laws.programs import (
     Enter,
     Forever,
     InScope,
+    Kill,
     Manager,
     Open,
     Pause,
@@ -31,6 +32,7 @@ from withal import (
     resource,
     testing,
 )
+from withal.testing import VirtualTimeLoop
 
 
 async def test_closes_in_reverse_and_together_what_opened_together() -> None:
@@ -196,6 +198,27 @@ def test_after_the_deadline_an_aborted_opening_has_closed_before_open_resources_
 
     testing.run(main())
     log.check_closed_before("b", "a")
+
+
+def test_what_is_needed_closes_at_once_when_the_opening_that_needs_it_is_given_up() -> None:
+    # c needs a and b; a task in another scope opens it. While b opens, a dies. Its scope waited for
+    # c, which was never started, until the deadline.
+    declared = (
+        Declared(Manager("a", opening=Wait(2)), ()),
+        Declared(Manager("b", opening=Wait(3)), ()),
+        Declared(Manager("c"), ("a", "b")),
+    )
+    killer = Spawn("killer", (Open(("a",)), Kill("a")))
+    opener = Spawn(
+        "opener",
+        (killer, Enter(Manager("d", opening=Wait(3))), InScope("inner", (Open(("c",)),))),
+    )
+    starter = Spawn("starter", (opener, Enter(Manager("e"))))
+    body = (Pause(Wait(0)), starter, Pause(Wait(9)))
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        witness = runner.run(programs.run(Program((InScope("app", body),), declared)))
+        assert runner.get_loop().time() < 1
+    assert witness.violations == []
 
 
 async def test_a_task_closes_before_the_newer_resource_that_it_uses() -> None:

@@ -113,6 +113,7 @@ class Operation:
     held: list[Held]
     began: int
     is_open_call: bool
+    names: frozenset[str] = frozenset()  # of the declared resources asked for, and all they need
     overlaps: bool = False
 
     def got(self, values: Sequence[Held]) -> None:
@@ -141,6 +142,7 @@ class Witness:
     _dropped: list[BaseException] = field(default_factory=list)
     _scopes: list[tuple[ScopeRecord, Scope]] = field(default_factory=list)
     _open_calls: list[Operation] = field(default_factory=list)
+    _asked: list[Operation] = field(default_factory=list)
     _has_abandoned: bool = False
     _repeated: set[asyncio.Task[Any]] = field(default_factory=set)
     _lost_to_timeout: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -212,10 +214,13 @@ class Witness:
         self._scopes.append((record, scope))
 
     @contextmanager
-    def operation(self, record: ScopeRecord, held: list[Held]) -> Generator[Operation]:
+    def operation(
+        self, record: ScopeRecord, held: list[Held], names: frozenset[str] = frozenset()
+    ) -> Generator[Operation]:
         """Something is asked of a scope, which opens all of these or raises."""
-        operation = Operation(record, held, self._next(), is_open_call=not held)
+        operation = Operation(record, held, self._next(), not held, names)
         if operation.is_open_call:
+            self._asked.append(operation)
             self._open_calls.append(operation)
             for each in self._open_calls:
                 each.overlaps |= len(self._open_calls) > 1
@@ -379,10 +384,21 @@ class Witness:
             if first in each.chain
             or (first.is_task and any(record.task is first.task for record in each.record))
         )
+        wanted = {  # by a call that may not have opened yet what needs these
+            name
+            for call in self._asked
+            if any(
+                record.element is first or (first.is_task and record.task is first.task)
+                for record in call.record
+            )
+            for name in call.names
+        }
         beside = (
             place
-            for each in inside
-            for need in each.needs
+            for need in (
+                *(need for each in inside for need in each.needs),
+                *(each for each in self.all_held if each.is_declared and each.name in wanted),
+            )
             for place in need.chain
             if place.record is second.record and place is not first
         )

@@ -88,7 +88,8 @@ class Resource(ResourcePhase):
     suppressed = False
     lost = False
     needs: Sequence[Resource] = ()  # these close after it; they may belong to parent scopes
-    users: dict[Resource, None] | None = None  # resources, open or opening, that need it
+    # Resources, open or opening, that need it, each with the latches of tasks that wait for it.
+    users: dict[Resource, tuple[Latch, ...]] | None = None
     cut: bool = False
     overdue = False
     _abandoned = False
@@ -222,11 +223,16 @@ class Resource(ResourcePhase):
             loop = self.keeper.loop
             loop.call_soon(loop.call_exception_handler, context)
 
+    def watch_user(self, user: Resource, latch: Latch) -> None:
+        """Arrive at `latch` when this user has closed, or has been given up while opening."""
+        assert self.users is not None
+        self.users[user] = (*self.users[user], latch)
+
     def forget_needs(self) -> None:
         """Remove it from the users of its dependencies, so that these can be released."""
         for need in self.needs:
-            if need.users:
-                need.users.pop(self, None)
+            for latch in need.users.pop(self, ()) if need.users else ():
+                latch.arrive(self)
 
     def _explain(self, error: BaseException) -> BaseException | None:
         """Add a note to an error that says where it occurred; turn a cancellation into a loss.

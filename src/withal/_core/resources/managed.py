@@ -120,7 +120,7 @@ class Openable(Managed):
         for need in needs:
             if need.users is None:
                 need.users = {}
-            need.users[self] = None
+            need.users[self] = ()
 
 
 def running_task_name() -> str:

@@ -201,13 +201,12 @@ class Closing:
                 rest = self.stage((holder,))
                 if rest is not None:
                     await rest
-        users = [each for each in users if each.phase is not CLOSED]
-        ended = Latch(self._loop, len(users))
-        for each in users:
-            if each.task is not None:
-                each.task.add_done_callback(ended.arrive)
-                each.keeper.leave(need)
-        if users:
+        left = [each for each in users if need.users and each in need.users]
+        ended = Latch(self._loop, len(left))
+        for each in left:
+            need.watch_user(each, ended)
+            each.keeper.leave(need)
+        if left:
             await self.join(ended, self._until())
 
     async def _in_order(self, resources: Sequence[Resource]) -> None:
