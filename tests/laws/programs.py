@@ -60,6 +60,7 @@ class Manager:
     translates: bool = False
     dies: Wait | None = None  # a task group in it fails after this
     grouped: str | None = None  # what is closed within a task group in it, of this library
+    is_synchronous: bool = False
 
     def __str__(self) -> str:
         options = [repr(self.name)]
@@ -393,7 +394,8 @@ class _Drawing:
         for _ in range(self._integer(0, 4)):
             known = [each.manager.name for each in found]
             needs = tuple(name for name in known if self._flip())
-            found.append(Declared(self._manager(can_die=False), needs))
+            manager = replace(self._manager(can_die=False), is_synchronous=False)
+            found.append(Declared(manager, needs))
         return tuple(found)
 
     def _body(self, place: _Place) -> Body:
@@ -514,8 +516,20 @@ class _Drawing:
         grouped = None
         if foreign and dies is None and self._rarely():
             grouped = self._one_of(["asyncio", "anyio"])
+        is_synchronous = dies is None and grouped is None and self._rarely()
+        if is_synchronous:
+            opening = closing = Wait()
         return Manager(
-            name, opening, closing, fate == 1, fate == 2, suppresses, translates, dies, grouped
+            name,
+            opening,
+            closing,
+            fate == 1,
+            fate == 2,
+            suppresses,
+            translates,
+            dies,
+            grouped,
+            is_synchronous,
         )
 
     def _limits(self) -> tuple[float, float]:
@@ -573,10 +587,13 @@ class _Probe:
     async def __aenter__(self) -> Held:
         self._witness.opening(self._state)
         await self._spec.opening()
+        self.open()
+        return self._state
+
+    def open(self) -> None:
         if self._spec.fails_opening:
             raise self._witness.plant(f"{self._spec.name}, opening")
         self._witness.opened(self._state)
-        return self._state
 
     async def __aexit__(
         self,
@@ -587,15 +604,46 @@ class _Probe:
         self._witness.closing(self._state)
         try:
             await self._spec.closing()
-            if self._spec.fails_closing:
-                raise self._witness.plant(f"{self._spec.name}, closing")
-            if self._spec.translates and exc is not None:
-                raise self._witness.plant(f"{self._spec.name}, translating") from exc
-            if self._spec.suppresses:
-                self._witness.dropped(exc)
+            self.close(exc)
         finally:
             self._witness.closed(self._state)
         return self._spec.suppresses
+
+    def close(self, exc: BaseException | None) -> None:
+        if self._spec.fails_closing:
+            raise self._witness.plant(f"{self._spec.name}, closing")
+        if self._spec.translates and exc is not None:
+            raise self._witness.plant(f"{self._spec.name}, translating") from exc
+        if self._spec.suppresses:
+            self._witness.dropped(exc)
+
+
+class _SynchronousProbe:
+    """A synchronous manager as a program describes it."""
+
+    def __init__(self, witness: Witness, held: Held, spec: Manager) -> None:
+        self._witness = witness
+        self._state = held
+        self._probe = _Probe(witness, held, spec)
+        self._suppresses = spec.suppresses
+
+    def __enter__(self) -> Held:
+        self._witness.opening(self._state)
+        self._probe.open()
+        return self._state
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self._witness.closing(self._state)
+        try:
+            self._probe.close(exc)
+        finally:
+            self._witness.closed(self._state)
+        return self._suppresses
 
 
 @asynccontextmanager
@@ -805,6 +853,9 @@ class _Run:
 
     def _make(self, held: Held, manager: Manager) -> AbstractAsyncContextManager[Any]:
         make: Any = _Probe if manager.dies is None else _mortal
+        if manager.is_synchronous:
+            make = _SynchronousProbe
+            held.is_synchronous = True
         if manager.grouped is not None:
             make = _grouped
         made: AbstractAsyncContextManager[Any] = make(self._witness, held, manager)

@@ -73,6 +73,7 @@ class Held:
     is_task: bool = False
     is_callback: bool = False
     is_declared: bool = False
+    is_synchronous: bool = False
     value: Any = None
     task: asyncio.Task[Any] | None = None
     needs: tuple[Held, ...] = ()
@@ -153,7 +154,7 @@ class Witness:
     def opening(self, held: Held) -> None:
         held.opening = self._next()
         self.all_held.append(held)
-        if not (held.is_scope or held.is_task or held.is_callback):
+        if not (held.is_scope or held.is_task or held.is_callback or held.is_synchronous):
             held.task = asyncio.current_task()
 
     def opened(self, held: Held) -> None:
