@@ -15,10 +15,7 @@ _NAME = "withal_without_events"
 
 
 class _RemoveEvents(ast.NodeTransformer):
-    """Drop each ``if ...observers: ...`` and ``if self._id: ...``, but for what is in its ``else``.
-
-    This is how events are sent.
-    """
+    """Replace each ``if ...observers`` and ``if self._id``, which send events, by its ``else``."""
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt] | None:
         self.generic_visit(node)

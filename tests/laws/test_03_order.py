@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -219,6 +221,42 @@ def test_what_is_needed_closes_at_once_when_the_opening_that_needs_it_is_given_u
         witness = runner.run(programs.run(Program((InScope("app", body),), declared)))
         assert runner.get_loop().time() < 1
     assert witness.violations == []
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks")
+def test_two_users_that_an_eager_task_closes_close_before_what_they_need() -> None:
+    log: list[str] = []
+
+    @resource
+    async def connection() -> AsyncGenerator[None]:
+        yield
+        log.append("connection")
+
+    @resource
+    async def user(_: None = needs(connection)) -> AsyncGenerator[None]:
+        yield
+        log.append("user")
+
+    @resource
+    async def other(_: None = needs(connection)) -> AsyncGenerator[None]:
+        yield
+        log.append("other")
+
+    async def enter(inner: Scope) -> None:
+        await inner.__aenter__()
+        await inner.open(user)
+        await inner.open(other)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]  # of 3.12
+        async with Scope("outer") as outer:
+            await outer.open(connection)
+            await asyncio.create_task(enter(Scope("inner", parent=outer)))
+            gc.collect()
+
+    asyncio.run(main())
+    assert log == ["other", "user", "connection"]
 
 
 async def test_a_task_closes_before_the_newer_resource_that_it_uses() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from weakref import ref
 
 import pytest
 
@@ -275,3 +277,49 @@ def test_a_generator_whose_finalizing_is_cancelled_before_it_begins_closes_all(
         runner.run(main())
     gc.collect()
     log.check_all_closed()
+
+
+async def test_a_coroutine_that_is_closed_by_hand_closes_what_needs_no_wait() -> None:
+    closed: list[int] = []
+
+    @contextmanager
+    def slow(number: int) -> Generator[None]:
+        try:
+            yield
+        finally:
+            time.sleep(0.001)  # twice the time after which others get a turn, which is no wait
+            closed.append(number)
+
+    async def body() -> None:
+        async with Scope() as scope:
+            for number in range(3):
+                await scope.enter(slow(number))
+            await asyncio.Event().wait()
+
+    coroutine = body()
+    coroutine.send(None)
+    coroutine.close()
+    assert closed == [2, 1, 0]
+
+
+async def test_a_host_that_was_cancelled_and_closed_leaves_no_reference_cycle() -> None:
+    class Manager:
+        async def __aenter__(self) -> Manager:
+            return self
+
+        async def __aexit__(self, *exc: object) -> None: ...
+
+    manager = Manager()
+    held = ref(manager)
+    tasks = asyncio.all_tasks()
+    gc.disable()
+    try:
+        async with Scope() as scope:
+            await scope.enter(manager)
+            del manager
+            (host,) = asyncio.all_tasks() - tasks
+            host.cancel()
+            del host
+        assert held() is None
+    finally:
+        gc.enable()

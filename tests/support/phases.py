@@ -9,7 +9,7 @@ from typing import TypeAlias
 from withal._core.lifecycle import TRANSITIONS, Phase, ResourcePhase, ScopePhase
 
 Transitions: TypeAlias = set[tuple[Phase, Phase]]
-HasPhase: TypeAlias = ResourcePhase | ScopePhase
+AnyPhase: TypeAlias = ResourcePhase | ScopePhase
 
 
 class _CheckedPhase:
@@ -17,12 +17,12 @@ class _CheckedPhase:
 
     def __init__(self, seen: Transitions) -> None:
         self._seen = seen
-        self._phases: dict[HasPhase, Phase] = {}
+        self._phases: dict[AnyPhase, Phase] = {}
 
-    def __get__(self, owner: HasPhase, _: type[HasPhase]) -> Phase:
+    def __get__(self, owner: AnyPhase, _: type[AnyPhase]) -> Phase:
         return self._phases[owner]
 
-    def __set__(self, owner: HasPhase, phase: Phase) -> None:
+    def __set__(self, owner: AnyPhase, phase: Phase) -> None:
         before = self._phases.get(owner)
         if before is not None:
             if phase not in TRANSITIONS[before]:

@@ -18,7 +18,10 @@ from withal._core.waiting.latch import Latch
 
 
 class TimeSource(Protocol):
-    """Returns the time of a loop, in seconds."""
+    """Returns the time of a loop, in seconds.
+
+    Not an alias of ``Callable``, which pyright takes for a method where the attribute has a slot.
+    """
 
     def __call__(self) -> float: ...
 
@@ -88,7 +91,8 @@ class Resource(ResourcePhase):
     suppressed = False
     lost = False
     needs: Sequence[Resource] = ()  # these close after it; they may belong to parent scopes
-    # Resources, open or opening, that need it, each with the latches of tasks that wait for it.
+    # The resources, open or opening, that need this one, each with the latches to arrive at when it
+    # has closed.
     users: dict[Resource, tuple[Latch, ...]] | None = None
     cut: bool = False
     overdue = False

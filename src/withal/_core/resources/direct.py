@@ -81,7 +81,7 @@ class Direct(Openable):
         if self.observers:
             self.send(Step.OPENED)
 
-    def close_at_once(self, seen: BaseException | None, caller: Task[object] | None = None) -> None:
+    def close_at_once(self, seen: BaseException | None, caller: Task[object] | None) -> None:
         """Close it; `seen` is the exception passed to its exit, or None."""
         self.set_closing()
         if self.observers:
@@ -103,7 +103,7 @@ class Direct(Openable):
                 self.set_closed()  # mark_closed() would do nothing else
 
     def _begin_close(self) -> None:
-        self.close_at_once(self._seen)
+        self.close_at_once(self._seen, None)
 
 
 def is_direct(manager: object) -> bool:

@@ -34,11 +34,14 @@ _eager: Any = Task  # its stub for 3.11 has no `eager_start`
 class Host(Openable):
     """A context manager in a task of its own."""
 
-    _waiting: Pause | None
+    _waiting: Pause | None  # set by start(); what was not started is not closed either
     _body_left: Latch | None = None
 
     def start(self, latch: Latch | None) -> None:
-        """Begin to open it; it arrives at `latch` when open, and opens the latch if it fails."""
+        """Begin to open it; it arrives at `latch` when open, and opens the latch if it fails.
+
+        Without a latch, the caller looks at `phase` then, and calls `notify` if it is opening.
+        """
         self._latch = latch
         self._waiting = None
         keeper = self.keeper

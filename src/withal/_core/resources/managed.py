@@ -64,7 +64,9 @@ class Managed(Resource):
     def close_at_once(
         self, seen: BaseException | None, caller: Task[object] | None
     ) -> Latch | Suspended | None:
-        """Close it, if it is open; it is closed on return if its exit does not wait.
+        """Close it; it is closed on return if its exit does not wait.
+
+        The caller has checked that it is open.
 
         Args:
             seen: the exception passed to its exit, or None.

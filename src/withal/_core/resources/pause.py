@@ -24,12 +24,13 @@ _resuming: set[AbstractEventLoop] = set()
 class Pause:
     """Awaited once, by one task; `end` or `end_at_once` ends the wait.
 
-    It has the methods of a future that a waiting task calls, and no others, since creating and
-    completing an `asyncio.Future` would be a large part of opening and closing a resource.
+    It has the methods of a future that a waiting task or anyio calls, and no others, since creating
+    and completing an `asyncio.Future` would be a large part of opening and closing a resource.
     """
 
-    # The task that waits reads the first two, as those of a future: `__step_run_and_handle_result`
-    # in https://github.com/python/cpython/blob/3.13/Lib/asyncio/tasks.py
+    # The waiting task reads `_asyncio_future_blocking` and `_loop`, as those of a future, in
+    # `__step_run_and_handle_result`:
+    # https://github.com/python/cpython/blob/3.13/Lib/asyncio/tasks.py
     __slots__ = (
         "_asyncio_future_blocking",
         "_cancellation",
@@ -47,6 +48,9 @@ class Pause:
         self._context: Context | None = None
         self._cancellation: CancelledError | None = None
 
+    def __repr__(self) -> str:
+        return f"<Pause {'ended' if self._is_done else 'pending'}>"
+
     def __await__(self) -> Generator[Pause, None, None]:
         return iter((self,))  # type: ignore[return-value]  # `await` needs no more of a generator
 
@@ -56,14 +60,20 @@ class Pause:
         """Keep the callback that resumes the task; the task calls this when it begins to wait."""
         self._wake = fn
         self._context = context
+        if self._is_done:
+            self._loop.call_soon(fn, self, context=context)
 
     def result(self) -> None:
         """Return, or raise the cancellation; the task calls this when it is resumed."""
-        if self._cancellation is not None:
-            raise self._cancellation
+        cancellation, self._cancellation = self._cancellation, None
+        if cancellation is not None:
+            try:
+                raise cancellation
+            finally:
+                del cancellation  # else its traceback would refer to itself through this frame
 
     def done(self) -> bool:
-        """Return whether the wait has ended."""
+        """Return whether the wait has ended; anyio's `wait_all_tasks_blocked` calls this."""
         return self._is_done
 
     def cancel(self, msg: object = None) -> bool:

@@ -69,6 +69,7 @@ def open_at_once(state: ScopeState, host: Host) -> Awaitable[None] | None:
         raise state.in_another_loop("open", host.name)
     task = current_task(loop)
     floor = requests_seen(state, task) if task is None or task.cancelling() else 0
+    # The host is its own key: no latch is needed if it does not wait, and others find it here.
     hosts = state.in_flight[host] = (host,)
     failure: BaseException | None = None
     try:
@@ -81,7 +82,7 @@ def open_at_once(state: ScopeState, host: Host) -> Awaitable[None] | None:
         if host.after != host.before:
             state.carry_changes(host)
         return None
-    latch = Latch(state.loop, 1)
+    latch = Latch(loop, 1)
     state.in_flight[latch] = state.in_flight.pop(host)
     if failure is None and host.phase is OPENING and state.phase is OPEN:
         host.notify(latch)

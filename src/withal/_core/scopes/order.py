@@ -51,7 +51,7 @@ class Order(Generic[T]):
 
     def add_together(self, items: Sequence[T]) -> None:
         """Add items that have opened together."""
-        self._is_one_each = False
+        self._is_one_each = self._is_one_each and len(items) == 1
         self._next += 1
         for item in items:
             self._stages[item] = self._next

@@ -205,6 +205,7 @@ class Closing:
         ended = Latch(self._loop, len(left))
         for each in left:
             need.watch_user(each, ended)
+        for each in left:  # with an eager task factory, this may close all of them now
             each.keeper.leave(need)
         if left:
             await self.join(ended, self._until())

@@ -55,8 +55,8 @@ class ScopeState(ScopePhase):
         outermost: the state of the outermost parent; None if this scope is the outermost.
         baseline: how many requests to cancel the owner had seen when the scope was entered.
         resources: the open resources, in the order of opening.
-        in_flight: resources that open together, by the latch that their opening task waits for;
-            a resource that opens alone, until it first waits, by itself.
+        in_flight: resources that open together, by the latch that their opening task waits for.
+            While a resource opens alone and has not waited yet, the resource itself is the key.
         within: the open scopes within this one, in the order of entering.
         held_by: the inline resource of the parent scope that has entered this scope, if any.
         entered_within: how many scopes have been entered within this one.
@@ -73,7 +73,7 @@ class ScopeState(ScopePhase):
         releasing: resources that are being closed early, with the latches to open after that.
     """
 
-    # Slots, since with more than 30 names CPython keeps a dictionary for each object, which then
+    # Slots, since from 30 names on CPython keeps a dictionary for each object, which then
     # takes twice as long to create (measured on 3.14).
     __slots__ = (
         "_by_value",
@@ -124,6 +124,7 @@ class ScopeState(ScopePhase):
         close_unowned: Callable[[ScopeState], Coro[None]],
     ) -> None:
         self.loop: AbstractEventLoop = get_running_loop()
+        # https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.time
         is_asyncio = type(self.loop).time is BaseEventLoop.time
         self.clock: TimeSource = monotonic if is_asyncio else _clock_of(self.loop)
         owner = current_task(self.loop)
@@ -452,17 +453,12 @@ class ScopeState(ScopePhase):
 
 
 def _clock_of(loop: AbstractEventLoop) -> TimeSource:
-    """Return the clock of a loop.
+    """Return the clock of a loop that has a ``time`` method of its own.
 
-    The clock of asyncio's loop is `time.monotonic`
-    (https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.time). That of uvloop is
-    the same in whole milliseconds, so `time.monotonic` is used for both. For any other loop, such
-    as one with virtual time, its own ``time`` method is used.
+    The clock of uvloop is `time.monotonic` in whole milliseconds, so that is used. For any other
+    loop, such as one with virtual time, its ``time`` method is used.
     """
-    cls = type(loop)
-    if cls.time is BaseEventLoop.time or cls.__module__ == "uvloop":
-        return monotonic
-    return loop.time
+    return monotonic if type(loop).__module__ == "uvloop" else loop.time
 
 
 def _is_shown(resource: Resource) -> bool:
