@@ -177,22 +177,22 @@ async def _close_rest(
     try:
         if state.in_flight:
             await _abort_pending_opens(state, closing)
-        while True:
-            if rest is not None:
-                await rest
-            if owed or state.carried is not None:
-                state.take_back(stage)
-            next_stage = next(stages, None)
-            if next_stage is None:
-                return _has_closed(state, closing)
-            if rest is not None:  # what was awaited has given the loop a turn
-                count, turn_at = 0, state.clock() + STEP_SECONDS
-            elif count == BATCH_SIZE or (state.clock() > turn_at and not is_unwinding):
+        if rest is not None:
+            await rest
+        if owed or state.carried is not None:
+            state.take_back(stage)
+        for stage in stages:
+            if count == BATCH_SIZE or (state.clock() > turn_at and not is_unwinding):
                 await closing.turn()
                 count, turn_at = 0, state.clock() + STEP_SECONDS
-            stage = next_stage
             rest = closing.stage(stage)
             count += 1
+            if rest is not None:
+                await rest
+                count, turn_at = 0, state.clock() + STEP_SECONDS  # waiting gives the loop a turn
+            if owed or state.carried is not None:
+                state.take_back(stage)
+        return _has_closed(state, closing)
     except GeneratorExit:
         is_over = not _hand_on(state, closing)
         raise
