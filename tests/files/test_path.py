@@ -225,6 +225,10 @@ async def test_links_need_not_be_followed(tmp_path: pathlib.Path, name: str, yes
 async def test_the_owner_of_a_link_may_be_asked_for(tmp_path: pathlib.Path) -> None:
     link = Path(tmp_path, "link")
     await link.symlink_to("nowhere")
+    try:
+        tmp_path.owner()
+    except KeyError:
+        pytest.skip("the user has no name")
     assert await link.owner(follow_symlinks=False) == tmp_path.owner()
     assert await link.group(follow_symlinks=False) == tmp_path.group()
 
