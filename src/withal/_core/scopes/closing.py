@@ -146,12 +146,7 @@ def _begin(state: ScopeState, deadline: float, least: float) -> None:
 
 def _closing_since(state: ScopeState, began: float) -> Closing:
     """Return the `Closing` of a scope that began to close at `began`, without an outer deadline."""
-    closing = Closing(state.loop, state.clock, state.close_timeout, None, None, began=began)
-    closing.closer = state.closed_by
-    closing.floor = state.baseline
-    if state.program_deadline is not None:
-        state.program_deadline.watch(closing)
-    return closing
+    return _new_closing(state, None, state.closed_by, began=began)
 
 
 async def _close_rest(
@@ -212,7 +207,7 @@ def _end(state: ScopeState) -> None:
 
 # The loop keeps only weak references to tasks, so these are kept here:
 # https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task
-_closing_the_rest: set[Task[None]] = set()
+_closing_in_new_tasks: set[Task[None]] = set()
 
 
 def _hand_on(state: ScopeState, closing: Closing) -> bool:
@@ -228,13 +223,13 @@ def _hand_on(state: ScopeState, closing: Closing) -> bool:
             return False
     except RuntimeError:
         return False
-    task = state.loop.create_task(_close_the_rest(state, closing), name=state.path)
-    _closing_the_rest.add(task)
-    task.add_done_callback(_closing_the_rest.discard)
+    task = state.loop.create_task(_close_rest_in_new_task(state, closing), name=state.path)
+    _closing_in_new_tasks.add(task)
+    task.add_done_callback(_closing_in_new_tasks.discard)
     return True
 
 
-async def _close_the_rest(state: ScopeState, closing: Closing) -> None:
+async def _close_rest_in_new_task(state: ScopeState, closing: Closing) -> None:
     state.closed_by = closing.closer = current_task()
     state.error_left = await _close_rest(state, closing, state.resources.closing())
 
@@ -301,11 +296,25 @@ def begin_closing(
         least = around.least
     if program is not None:
         outer = _sooner(outer, program.when)
-    closing = Closing(state.loop, state.clock, state.close_timeout, outer, body, least=least)
+    return _new_closing(state, body, closer, outer=outer, least=least)
+
+
+def _new_closing(
+    state: ScopeState,
+    body: BaseException | None,
+    closer: Task[object] | None,
+    *,
+    outer: float | None = None,
+    least: float | None = None,
+    began: float | None = None,
+) -> Closing:
+    closing = Closing(
+        state.loop, state.clock, state.close_timeout, outer, body, began=began, least=least
+    )
     closing.closer = closer
     closing.floor = requests_seen(state, closer, body)
-    if program is not None:
-        program.watch(closing)
+    if state.program_deadline is not None:
+        state.program_deadline.watch(closing)
     return closing
 
 
