@@ -50,10 +50,10 @@ async def test_others_have_turns_while_many_close_one_after_the_other() -> None:
             for number in range(MANY):
                 await scope.enter(Probe(log, str(number), turns=0))
             before = len(had)
-        assert len(had) - before >= MANY // 100 - 1
+        assert len(had) - before >= MANY // 100
 
 
-async def test_others_have_a_turn_between_two_that_close_slowly() -> None:
+async def test_others_have_a_turn_after_each_that_closes_slowly() -> None:
     @asynccontextmanager
     async def slow() -> AsyncGenerator[None]:
         yield
@@ -64,7 +64,7 @@ async def test_others_have_a_turn_between_two_that_close_slowly() -> None:
             for _ in range(50):
                 await scope.enter(slow())
             before = len(had)
-        assert len(had) - before == 49
+        assert len(had) - before >= 50
 
 
 async def test_others_have_turns_while_many_synchronous_ones_close() -> None:
@@ -80,7 +80,7 @@ async def test_others_have_turns_while_many_synchronous_ones_close() -> None:
             for number in range(MANY):
                 await scope.enter(synchronous(number))
             before = len(had)
-        assert len(had) - before >= MANY // 100 - 1
+        assert len(had) - before >= MANY // 100
     assert closed == [*reversed(range(MANY))]
 
 

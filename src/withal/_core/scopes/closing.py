@@ -103,10 +103,6 @@ def close(
     count = 0
     try:
         for stage in stages:
-            if count == BATCH_SIZE or (count and state.clock() - began > STEP_SECONDS):
-                closing = _closing_since(state, began)
-                return _close_rest(state, closing, chain((stage,), stages), rest=closing.turn())
-            count += 1
             first = stage[0]
             if (
                 len(stage) > 1
@@ -121,6 +117,10 @@ def close(
                 return _close_rest(state, closing, stages, stage, closing.finish(first, rest))
             if owed or state.carried is not None:
                 state.take_back(stage)
+            count += 1
+            if count == BATCH_SIZE or state.clock() - began > STEP_SECONDS:
+                closing = _closing_since(state, began)
+                return _close_rest(state, closing, stages, rest=closing.turn())
     except BaseException:  # unexpected, since the errors of finalizers are collected
         _end(state)
         raise
@@ -177,9 +177,6 @@ async def _close_rest(
         if owed or state.carried is not None:
             state.take_back(stage)
         for stage in stages:
-            if count == BATCH_SIZE or (state.clock() > turn_at and not is_unwinding):
-                await closing.turn()
-                count, turn_at = 0, state.clock() + STEP_SECONDS
             rest = closing.stage(stage)
             count += 1
             if rest is not None:
@@ -187,6 +184,9 @@ async def _close_rest(
                 count, turn_at = 0, state.clock() + STEP_SECONDS  # waiting gives the loop a turn
             if owed or state.carried is not None:
                 state.take_back(stage)
+            if count == BATCH_SIZE or (state.clock() > turn_at and not is_unwinding):
+                await closing.turn()
+                count, turn_at = 0, state.clock() + STEP_SECONDS
         return _has_closed(state, closing)
     except GeneratorExit:
         is_over = not _hand_on(state, closing)
